@@ -78,10 +78,7 @@ pub(crate) fn list(runs: &RunRegistry, request: &Request) -> Result<Response, Er
     };
     let headers = request.headers();
     let caller = runs.caller(headers, session_header(headers));
-    if caller.is_anonymous() && !runs.settings().lists_anonymous {
-        return Err(Rejection::AnonymousList.into());
-    }
-    let views = runs.list(&caller, status, limit);
+    let views = runs.list(&caller, status, limit)?;
     let response = json::response(StatusCode::OK, view::list(&views));
     Ok(runs::no_store(response))
 }

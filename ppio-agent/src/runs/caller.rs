@@ -33,7 +33,7 @@ pub(super) struct ScopedKey {
 
 impl RunCaller {
     /// Whether nothing distinguishes this caller from others.
-    pub(crate) fn is_anonymous(&self) -> bool {
+    pub(super) fn is_anonymous(&self) -> bool {
         self.session.is_none() && self.credentials.is_none()
     }
 
@@ -56,14 +56,21 @@ impl RunCaller {
     /// Whether a request of this caller may read and cancel the run of `owner`.
     ///
     /// A session's caller may renew its credentials. A caller without a session finds what was started
-    /// with the same credentials in any session, and one with a session what they started outside of
-    /// sessions.
+    /// with the same credentials, or without any, in any session, and one with a session what its
+    /// credentials started outside of sessions. It is about a run whose id the caller has: lists are
+    /// refused to callers without session and credentials.
     pub(super) fn sees(&self, owner: &Self) -> bool {
         match (&self.session, &owner.session) {
             (Some(session), Some(other)) => session == other,
             (Some(_), None) => self.credentials.is_some() && self.credentials == owner.credentials,
             (None, _) => self.credentials == owner.credentials,
         }
+    }
+
+    /// The same for a run that is found by a name, which may be guessed.
+    #[cfg(any(test, feature = "ui-stream"))]
+    pub(super) fn sees_by_name(&self, owner: &Self) -> bool {
+        self.sees(owner) && (owner.session.is_none() || !self.is_anonymous())
     }
 
     pub(super) fn scoped(&self, key: String) -> ScopedKey {
@@ -175,10 +182,19 @@ mod tests {
             (caller(Some("s"), Some("a")), caller(None, Some("a")), true),
             (caller(Some("s"), Some("a")), caller(None, Some("b")), false),
             (caller(Some("s"), Some("a")), caller(None, None), false),
+            // The session may have been in the body, which later requests do not have.
+            (caller(Some("s"), None), caller(None, None), true),
             (caller(None, Some("a")), caller(None, None), false),
             (caller(None, None), caller(None, Some("a")), false),
         ] {
             assert_eq!(reader.sees(&owner), sees, "{reader:?} reads {owner:?}");
+            // A name that was guessed gives no access to a session.
+            let by_name = sees && (reader != caller(None, None) || owner.session().is_none());
+            assert_eq!(
+                reader.sees_by_name(&owner),
+                by_name,
+                "{reader:?} finds {owner:?}"
+            );
         }
     }
 

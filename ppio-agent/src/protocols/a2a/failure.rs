@@ -8,6 +8,7 @@ use crate::exchange::body::Response;
 use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 use crate::exchange::json::{self, to_bytes};
+use crate::exchange::rejection::Rejection;
 
 /// An error that the specification has a code for.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) enum A2aErrorKind {
     TaskNotCancelable,
     UnsupportedOperation,
     VersionNotSupported,
+    /// A list for a caller that cannot be told apart from others. JSON-RPC has no code of its own.
+    AnonymousList,
 }
 
 impl A2aErrorKind {
@@ -57,6 +60,12 @@ impl A2aErrorKind {
             Self::VersionNotSupported => {
                 (-32009, bad, "FAILED_PRECONDITION", "VERSION_NOT_SUPPORTED")
             }
+            Self::AnonymousList => (
+                -32600,
+                StatusCode::FORBIDDEN,
+                "PERMISSION_DENIED",
+                "ANONYMOUS_LIST",
+            ),
         }
     }
 }
@@ -81,10 +90,16 @@ impl A2aError {
         let kind = match failure.error_type.as_str() {
             "InvalidJson" => A2aErrorKind::InvalidJson,
             "ValidationError" => A2aErrorKind::InvalidParams,
+            "AnonymousList" => A2aErrorKind::AnonymousList,
             _ if failure.status < 500 => A2aErrorKind::InvalidRequest,
             _ => A2aErrorKind::Internal,
         };
         Self::new(kind, failure.message.clone())
+    }
+
+    /// The error that a rejection of the runtime is.
+    pub(super) fn of_rejection(rejection: Rejection) -> Self {
+        Self::of(&Failure::of(&Error::from(rejection), ""))
     }
 
     /// The response of JSON-RPC that has the error.

@@ -109,7 +109,7 @@ pub(super) async fn list(
         }
     };
     let mut tasks = Vec::new();
-    for run in task::all(agent, headers, context) {
+    for run in task::all(agent, headers, context)? {
         let mut task = task::of_run(agent.invoker, exchange, &run).await;
         if state.is_some_and(|state| state != task.status.state)
             || after.is_some_and(|after| task.status.time < after)

@@ -97,8 +97,7 @@ pub(super) async fn send(
         thread: Some(ids.context.clone()),
         data: serde_json::to_string(&data).unwrap_or_default(),
     };
-    let invalid = |rejection| A2aError::of(&Failure::of(&Error::from(rejection), ""));
-    let options = call::run_options(agent, &parts.headers).map_err(invalid)?;
+    let options = call::run_options(agent, &parts.headers).map_err(A2aError::of_rejection)?;
     let options = if sent.returns_immediately && !stream {
         options.keep(OnDisconnect::Continue, tag).without_waiting()
     } else {

@@ -54,20 +54,24 @@ pub(super) fn found(
 }
 
 /// The newest runs of the caller's tasks, the newest task first.
+///
+/// # Errors
+/// If the caller may not list them.
 pub(super) fn all(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,
     context: Option<&str>,
-) -> Vec<Arc<Run>> {
+) -> Result<Vec<Arc<Run>>, A2aError> {
     let caller = agent.runs.caller(headers, session_header(headers));
-    let runs = agent.runs.find_all_tagged(&caller, |tag| {
+    let runs = agent.runs.list_tagged(&caller, |tag| {
         tag.protocol == Protocol::A2a.as_str()
             && context.is_none_or(|context| tag.thread.as_deref() == Some(context))
     });
+    let runs = runs.map_err(A2aError::of_rejection)?.into_iter();
     let mut seen = std::collections::HashSet::new();
-    runs.into_iter()
+    Ok(runs
         .filter(|run| seen.insert(described(run).0.task))
-        .collect()
+        .collect())
 }
 
 /// The ids and the history of the task of a run.

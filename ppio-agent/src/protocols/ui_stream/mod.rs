@@ -168,5 +168,5 @@ fn newest(
     let caller = agent.runs.caller(headers, session_header(headers));
     let is_of_chat =
         |tag: &RunTag| tag.protocol == PROTOCOL && tag.thread.as_deref() == Some(&chat_id);
-    agent.runs.find_tagged(&caller, is_of_chat)
+    agent.runs.find_named(&caller, is_of_chat)
 }

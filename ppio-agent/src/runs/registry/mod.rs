@@ -238,19 +238,30 @@ impl RunRegistry {
         }
     }
 
-    /// The runs that the caller may see and that have a tag like this, the newest first.
+    /// Refuses lists to a caller that cannot be told apart from others, unless the configuration
+    /// allows them. Such callers need the id of a run.
+    fn check_lists(&self, caller: &RunCaller) -> Result<(), Rejection> {
+        if caller.is_anonymous() && !self.settings.lists_anonymous {
+            return Err(Rejection::AnonymousList);
+        }
+        Ok(())
+    }
+
+    /// The runs that the caller may list and that have a tag like this, the newest first.
     #[cfg(feature = "chat")]
-    pub(crate) fn find_all_tagged(
+    pub(crate) fn list_tagged(
         &self,
         caller: &RunCaller,
         is_wanted: impl Fn(&RunTag) -> bool,
-    ) -> Vec<Arc<Run>> {
+    ) -> Result<Vec<Arc<Run>>, Rejection> {
+        self.check_lists(caller)?;
         let mut index = self.index();
         index.expire(self.settings.retention);
-        index.tagged(caller, is_wanted).cloned().collect()
+        Ok(index.tagged(caller, is_wanted).cloned().collect())
     }
 
-    /// The newest run that the caller may see and that has a tag like this.
+    /// The newest run that the caller may see and that has a tag like this. The tag has an id that cannot
+    /// be guessed, since callers without session and credentials see each other's runs.
     #[cfg(feature = "chat")]
     pub(crate) fn find_tagged(
         &self,
@@ -262,6 +273,20 @@ impl RunRegistry {
         index.tagged(caller, is_wanted).next().cloned()
     }
 
+    /// The same for a tag without a secret id, such as a name that a caller chose and another may guess.
+    /// It gives no access to the runs of a session.
+    #[cfg(feature = "ui-stream")]
+    pub(crate) fn find_named(
+        &self,
+        caller: &RunCaller,
+        is_wanted: impl Fn(&RunTag) -> bool,
+    ) -> Option<Arc<Run>> {
+        let mut index = self.index();
+        index.expire(self.settings.retention);
+        let mut runs = index.tagged(caller, is_wanted);
+        runs.find(|run| caller.sees_by_name(&run.caller)).cloned()
+    }
+
     /// Drops a run for a caller that deletes it; a running one is cancelled.
     #[cfg(feature = "chat")]
     pub(crate) async fn delete(&self, run: &Arc<Run>) {
@@ -269,13 +294,14 @@ impl RunRegistry {
         self.index().remove(run.number);
     }
 
-    /// The newest runs that the caller may see.
+    /// The newest runs that the caller may list.
     pub(crate) fn list(
         &self,
         caller: &RunCaller,
         status: Option<RunStatus>,
         limit: usize,
-    ) -> Vec<RunView> {
+    ) -> Result<Vec<RunView>, Rejection> {
+        self.check_lists(caller)?;
         let runs: Vec<_> = {
             let mut index = self.index();
             index.expire(self.settings.retention);
@@ -287,7 +313,7 @@ impl RunRegistry {
                 .cloned()
                 .collect()
         };
-        runs.iter().map(|run| run.view()).collect()
+        Ok(runs.iter().map(|run| run.view()).collect())
     }
 
     /// Whether a run goes on without its caller, so that the sandbox has to stay.

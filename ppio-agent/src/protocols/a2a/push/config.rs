@@ -22,7 +22,9 @@ pub(in crate::protocols::a2a) struct PushConfig {
     pub(super) token: Option<HeaderValue>,
     /// `Authorization`.
     pub(super) authorization: Option<HeaderValue>,
-    wire: WireConfig,
+    url: String,
+    /// The scheme of `authorization`.
+    scheme: Option<String>,
 }
 
 /// The JSON of both versions.
@@ -88,27 +90,23 @@ impl PushConfig {
             id,
             version,
             target,
-            wire,
+            url: wire.url,
+            scheme: wire
+                .authentication
+                .map(|authentication| authentication.scheme),
         })
     }
 
-    /// The configuration as its creator reads it.
+    /// The configuration without its secrets, which no answer has.
     pub(super) fn json(&self, task: &str, version: Version) -> Value {
         let mut config = Map::new();
         config.insert("id".to_owned(), self.id.clone().into());
-        config.insert("url".to_owned(), self.wire.url.clone().into());
-        if let Some(token) = &self.wire.token {
-            config.insert("token".to_owned(), token.clone().into());
-        }
-        if let Some(authentication) = &self.wire.authentication {
-            let scheme = &authentication.scheme;
-            let mut json = match version {
+        config.insert("url".to_owned(), self.url.clone().into());
+        if let Some(scheme) = &self.scheme {
+            let json = match version {
                 Version::V1 => json!({ "scheme": scheme }),
                 Version::V0_3 => json!({ "schemes": [scheme] }),
             };
-            if let Some(credentials) = &authentication.credentials {
-                json["credentials"] = credentials.clone().into();
-            }
             config.insert("authentication".to_owned(), json);
         }
         match version {

@@ -1,5 +1,6 @@
 //! A2A: its card, JSON-RPC and REST.
 
+mod callers;
 mod push;
 mod receiver;
 mod tls;
@@ -14,11 +15,11 @@ use serde_json::{Value, json};
 use crate::shapes::{Fails, SHAPES};
 use crate::support::{Agent, config, events};
 
-/// Asks for approval, waits forever, or repeats its prompt.
+/// Asks for approval, waits forever, or repeats its prompt. It lists the tasks of anonymous callers.
 mod talking {
     use super::*;
 
-    #[ppio::entrypoint(config = crate::support::config())]
+    #[ppio::entrypoint(config = crate::support::config().list_anonymous_runs(true))]
     async fn agent(request: InvocationRequest) -> impl futures_util::Stream<Item = ChatEvent> {
         let prompt = request.prompt.clone().unwrap_or_default();
         let mut events = Vec::new();

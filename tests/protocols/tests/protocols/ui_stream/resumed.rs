@@ -255,3 +255,28 @@ async fn a_large_message_that_is_continued_is_not_kept() {
     assert_eq!(resumed[0]["messageId"], "a1");
     assert_eq!(text(&resumed), "0 1 2 3 4 5 6 7 8 9 ");
 }
+
+/// An id that was guessed gives no access to the chat of a session.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chat_of_a_session_is_found_in_the_session() {
+    let agent = protocol_agent();
+    let agent = agent.addr();
+    let session = "x-amzn-bedrock-agentcore-runtime-session-id";
+    let mut answer = post(agent, &[(session, "s")], &request("c1", "hang")).await;
+    begin(&mut answer).await;
+    for (headers, status) in [
+        (&[][..], 204),
+        (&[(session, "t")], 204),
+        (&[("authorization", "Bearer a")], 204),
+        (&[(session, "s")], 200),
+    ] {
+        let path = "/api/chat/c1/stream";
+        let resumed = send_to(agent, "GET", path, headers, String::new()).await;
+        assert_eq!(resumed.status(), status, "{headers:?}");
+    }
+    // Nor can it be stopped.
+    assert_eq!(ask(agent, "POST", "c1", "stop").await.status(), 204);
+    let path = "/api/chat/c1/stream";
+    let resumed = send_to(agent, "GET", path, &[(session, "s")], String::new()).await;
+    assert_eq!(resumed.status(), 200);
+}

@@ -1,0 +1,92 @@
+//! Which caller has access to a task.
+
+use ppio::AgentRuntimeApp;
+use serde_json::{Value, json};
+
+use super::{call, code, message, result};
+use crate::support::{Agent, config};
+
+const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
+
+async fn echoing() -> Agent {
+    let app = AgentRuntimeApp::builder()
+        .config(config())
+        .entrypoint(|request: ppio::InvocationRequest| async move { request.prompt })
+        .build();
+    Agent::start(app.unwrap()).await
+}
+
+/// As callers that cannot be told apart need the id of a task, no request may list their tasks.
+#[tokio::test]
+async fn an_anonymous_caller_gets_no_list() {
+    let agent = echoing().await;
+    let mut secret = message("a secret");
+    secret["message"]["contextId"] = "c1".into();
+    let task = result(&agent, "SendMessage", &secret).await["task"].take();
+    for params in [
+        json!({}),
+        json!({"includeArtifacts": true, "historyLength": 100}),
+        json!({"contextId": "c1"}),
+        json!({"contextId": task["contextId"], "status": "TASK_STATE_COMPLETED"}),
+    ] {
+        let body = call("ListTasks", &params).to_string();
+        let answer = agent.send("POST", "/a2a", &[], &body).await;
+        assert_eq!(answer.status(), 200);
+        let answer = answer.json().await;
+        assert_eq!(answer["error"]["code"], -32600, "{params}: {answer}");
+        let text = answer["error"]["message"].as_str().unwrap();
+        assert!(text.contains("PPIO_AGENT_LIST_ANONYMOUS_RUNS"), "{text}");
+        let reason = &answer["error"]["data"][0]["reason"];
+        assert_eq!(reason, "ANONYMOUS_LIST");
+    }
+    for query in [
+        "",
+        "?includeArtifacts=true&historyLength=100",
+        "?contextId=c1",
+    ] {
+        let path = format!("/a2a/tasks{query}");
+        let answer = agent.send("GET", &path, &[], "").await;
+        assert_eq!(answer.status(), 403, "{query}");
+        let error = answer.json().await["error"].take();
+        assert_eq!(error["status"], "PERMISSION_DENIED", "{error}");
+        assert_eq!(error["details"][0]["reason"], "ANONYMOUS_LIST");
+    }
+    // The id is enough.
+    let kept = result(&agent, "GetTask", &json!({"id": task["id"]})).await;
+    assert_eq!(kept["artifacts"], task["artifacts"]);
+}
+
+#[tokio::test]
+async fn a_caller_lists_its_own_tasks() {
+    let agent = echoing().await;
+    let callers = [
+        &[("authorization", "Bearer a")][..],
+        &[("authorization", "Bearer b")],
+        &[(SESSION, "s")],
+        &[(SESSION, "t")],
+    ];
+    let mut ids = Vec::new();
+    for headers in callers {
+        let body = call("SendMessage", &message("hi")).to_string();
+        let answer = agent.send("POST", "/a2a", headers, &body).await;
+        ids.push(answer.json().await["result"]["task"]["id"].take());
+    }
+    result(&agent, "SendMessage", &message("anonymous")).await;
+    for (headers, id) in callers.into_iter().zip(&ids) {
+        let body = call("ListTasks", &json!({})).to_string();
+        let answer = agent.send("POST", "/a2a", headers, &body).await;
+        let list = answer.json().await["result"]["tasks"].take();
+        let list: Vec<&Value> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| &it["id"])
+            .collect();
+        assert_eq!(list, [id], "{headers:?}");
+    }
+    // One of other credentials is found by no id.
+    assert_eq!(
+        code(&agent, "GetTask", &json!({"id": ids[0]})).await,
+        -32001
+    );
+}
