@@ -1,5 +1,7 @@
 //! The errors of the protocol.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -67,6 +69,12 @@ impl A2aErrorKind {
                 "ANONYMOUS_LIST",
             ),
         }
+    }
+}
+
+impl fmt::Display for A2aError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

@@ -9,8 +9,11 @@ use crate::protocols::a2a::failure::{A2aError, A2aErrorKind};
 use crate::protocols::a2a::task::new_id;
 use crate::protocols::a2a::wire::Version;
 
-/// The longest id.
+/// The longest id, and the longest name of a scheme.
 const MAX_ID: usize = 256;
+
+/// The longest token, and the longest credentials. Most servers take no longer headers.
+const MAX_SECRET: usize = 8 * 1024;
 
 /// Where the notifications of a task are sent, and with what. It has secrets, so it is not printed.
 pub(in crate::protocols::a2a) struct PushConfig {
@@ -77,9 +80,19 @@ impl PushConfig {
             authentication.scheme = authentication.schemes.swap_remove(0);
         }
         let id = wire.id.take().unwrap_or_else(new_id);
-        if id.len() > MAX_ID {
-            return Err(invalid(format!("`id` is longer than {MAX_ID} bytes")));
+        check_length("id", &id, MAX_ID)?;
+        if let Some(Authentication {
+            scheme,
+            credentials,
+            ..
+        }) = &wire.authentication
+        {
+            check_length("authentication.scheme", scheme, MAX_ID)?;
+            let credentials = credentials.as_deref().unwrap_or_default();
+            check_length("authentication.credentials", credentials, MAX_SECRET)?;
         }
+        let token = wire.token.as_deref().unwrap_or_default();
+        check_length("token", token, MAX_SECRET)?;
         let authorization = wire.authentication.as_ref().and_then(|authentication| {
             let credentials = authentication.credentials.as_deref()?;
             Some(format!("{} {credentials}", authentication.scheme))
@@ -117,6 +130,13 @@ impl PushConfig {
             Version::V0_3 => json!({"taskId": task, "pushNotificationConfig": config}),
         }
     }
+}
+
+fn check_length(name: &str, text: &str, max: usize) -> Result<(), A2aError> {
+    if text.len() > max {
+        return Err(invalid(format!("`{name}` is longer than {max} bytes")));
+    }
+    Ok(())
 }
 
 /// The value of a header that is not logged.

@@ -19,6 +19,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::Notification;
 use super::config::PushConfig;
 use super::target::AddressError;
 use crate::protocols::a2a::wire::Version;
@@ -85,25 +86,25 @@ impl Delivery {
         }
     }
 
-    /// Sends a notification until the receiver acknowledges it, it makes no sense any more, or all
-    /// attempts have failed.
+    /// Sends a notification until the receiver acknowledges it, there is nothing to send any more, or
+    /// all attempts have failed.
     pub(super) async fn deliver(
         &self,
         task: &str,
         config: &PushConfig,
-        body: &Bytes,
+        notification: &Notification,
         attempts: u32,
-        is_wanted: impl Fn() -> bool,
     ) {
         let mut pause = FIRST_PAUSE;
         for attempt in 1..=attempts {
             let Ok(slot) = self.slots.acquire().await else {
                 return;
             };
-            if !is_wanted() {
+            // Only now, so that those that wait hold no task.
+            let Some(body) = notification.body(config.version).await else {
                 return;
-            }
-            let sent = timeout(ATTEMPT_TIMEOUT, self.send(config, body.clone())).await;
+            };
+            let sent = timeout(ATTEMPT_TIMEOUT, self.send(config, body)).await;
             drop(slot);
             let error = match sent {
                 Ok(Ok(())) => return,

@@ -1,23 +1,26 @@
 //! Push notifications: the state of a task is sent to the URLs that its caller has configured.
 //!
-//! A configuration is kept in memory as long as its task. Each one has a task of its own per run
-//! (`PushNotifications::follow`), which waits for the end of the run and reads its answer afterwards,
-//! so that no receiver slows a run. A notification has the whole task: one as it begins to work, one
-//! as it ends or needs an input.
+//! A configuration is kept in memory as long as its task (`kept`). It has a task of the runtime of its
+//! own (`PushNotifications::follow`), which waits for the end of the run and reads its answer
+//! afterwards, so that no receiver slows a run. A notification has the whole task: one as it begins to
+//! work, one as it ends or needs an input.
 
 mod config;
 mod delivery;
+mod kept;
 mod operations;
 mod target;
+#[cfg(test)]
+mod tests;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
 pub(super) use self::config::PushConfig;
 use self::delivery::{ATTEMPTS, Delivery};
+use self::kept::{Follower, KeptConfigs};
 pub(super) use self::operations::{PushOperation, perform};
 use super::failure::A2aError;
 use super::task;
@@ -29,24 +32,18 @@ use crate::protocols::ProtocolAgent;
 use crate::runs::registry::RunRegistry;
 use crate::runs::run::Run;
 
-/// How many configurations a task may have.
-const MAX_CONFIGS: usize = 10;
-
 /// The largest task that is sent whole; of a larger one the status is sent alone.
 const MAX_TASK: usize = 1 << 20;
 
-/// The configurations of all tasks.
+/// The name of the tasks that send notifications.
+const FOLLOWER: &str = "push notifications";
+
+/// The configurations of all tasks, and the notifications that are sent.
 pub(crate) struct PushNotifications {
     delivery: Delivery,
-    tasks: Mutex<HashMap<String, TaskConfigs>>,
+    configs: KeptConfigs,
     /// Whether no further notification is sent, because the agent has shut down.
     is_stopped: watch::Sender<bool>,
-}
-
-struct TaskConfigs {
-    /// The newest run of the task. When it is no longer kept, the configurations are not either.
-    run: Weak<Run>,
-    configs: Vec<Arc<PushConfig>>,
 }
 
 /// What the answer of a run is read with after its request.
@@ -81,9 +78,38 @@ impl RunReading {
     }
 }
 
+/// The state of a task that a receiver is sent. It is read when it is sent, since receivers may wait for
+/// each other, and does not keep a run that is dropped meanwhile.
+struct Notification {
+    run: Weak<Run>,
+    reading: RunReading,
+    /// Whether it is about the beginning, and sent only while the task works.
+    is_begin: bool,
+}
+
 impl FollowedRun {
-    async fn task(&self) -> Task {
-        task::of_run(&self.reading.invoker, &self.reading.exchange, &self.run).await
+    fn notification(&self, is_begin: bool) -> Notification {
+        Notification {
+            run: Arc::downgrade(&self.run),
+            reading: self.reading.clone(),
+            is_begin,
+        }
+    }
+}
+
+impl Notification {
+    /// The body of the request; `None` if there is nothing to send any more.
+    async fn body(&self, version: Version) -> Option<Bytes> {
+        let run = self.run.upgrade()?;
+        if self.is_begin && run.status().is_ended() {
+            return None;
+        }
+        let RunReading {
+            invoker, exchange, ..
+        } = &self.reading;
+        let task = task::of_run(invoker, exchange, &run).await;
+        let is_wanted = !self.is_begin || task.status.state == TaskState::Working;
+        is_wanted.then(|| body(&task, version))
     }
 }
 
@@ -91,7 +117,7 @@ impl PushNotifications {
     pub(crate) fn new(allows_private: bool) -> Arc<Self> {
         Arc::new(Self {
             delivery: Delivery::new(allows_private),
-            tasks: Mutex::default(),
+            configs: KeptConfigs::default(),
             is_stopped: watch::Sender::new(false),
         })
     }
@@ -105,59 +131,14 @@ impl PushNotifications {
         self.is_stopped.send_replace(true);
     }
 
-    fn tasks(&self) -> MutexGuard<'_, HashMap<String, TaskConfigs>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn configs(&self, task: &str) -> Vec<Arc<PushConfig>> {
-        let tasks = self.tasks();
-        tasks
-            .get(task)
-            .map_or(Vec::new(), |task| task.configs.clone())
-    }
-
     /// Refuses a configuration that is one too many. One with the same id is replaced.
     pub(super) fn check_room(&self, task: &str, config: &PushConfig) -> Result<(), A2aError> {
-        let configs = self.configs(task);
-        let is_new = configs.iter().all(|known| known.id != config.id);
-        if is_new && configs.len() >= MAX_CONFIGS {
-            let text = format!("the task has {MAX_CONFIGS} configurations; delete one first");
-            return Err(config::invalid(text));
-        }
-        Ok(())
+        self.configs.check_room(task, config)
     }
 
     /// Whether runs of the task have to be followed.
     pub(super) fn has_configs(&self, task: &str) -> bool {
-        self.tasks().contains_key(task)
-    }
-
-    /// Keeps a configuration, in place of one with the same id.
-    fn add(&self, task: &str, run: &Arc<Run>, config: Arc<PushConfig>) {
-        let mut tasks = self.tasks();
-        tasks.retain(|_, task| task.run.strong_count() > 0);
-        let task = tasks.entry(task.to_owned()).or_insert(TaskConfigs {
-            run: Arc::downgrade(run),
-            configs: Vec::new(),
-        });
-        task.configs.retain(|known| known.id != config.id);
-        task.configs.push(config);
-    }
-
-    fn remove(&self, task: &str, id: &str) {
-        let mut tasks = self.tasks();
-        if let Some(configs) = tasks.get_mut(task) {
-            configs.configs.retain(|config| config.id != id);
-            if configs.configs.is_empty() {
-                tasks.remove(task);
-            }
-        }
-    }
-
-    /// Whether a configuration was neither deleted nor replaced.
-    fn is_kept(&self, task: &str, config: &Arc<PushConfig>) -> bool {
-        let configs = self.configs(task);
-        configs.iter().any(|kept| Arc::ptr_eq(kept, config))
+        self.configs.has(task)
     }
 
     /// Sends notifications about a run of a task that has just started.
@@ -168,56 +149,69 @@ impl PushNotifications {
         config: Option<Arc<PushConfig>>,
     ) {
         if let Some(config) = config {
-            self.add(task, &followed.run, config);
+            let added = self.configs.add(task, &followed.run, config, |_| None);
+            // There was room when the request was checked.
+            if let Err(error) = added {
+                tracing::warn!(task, %error, "a push notification configuration is not kept");
+            }
         }
-        if let Some(task) = self.tasks().get_mut(task) {
-            task.run = Arc::downgrade(&followed.run);
-        }
-        for config in self.configs(task) {
-            self.follow(task.to_owned(), config, followed.clone(), true);
-        }
+        self.configs.follow(task, &followed.run, |config| {
+            self.follow(task, config, followed.clone(), true)
+        });
     }
 
     /// Sends notifications about a task that was cancelled after the end of its run.
     pub(super) fn withdrawn(self: &Arc<Self>, task: &str, followed: &FollowedRun) {
-        for config in self.configs(task) {
-            self.follow(task.to_owned(), config, followed.clone(), false);
-        }
+        self.configs.follow(task, &followed.run, |config| {
+            self.follow(task, config, followed.clone(), false)
+        });
     }
 
     /// Keeps a configuration of a task that exists, and sends notifications about what happens next.
-    fn configure(self: &Arc<Self>, task: &str, followed: FollowedRun, config: PushConfig) {
-        let config = Arc::new(config);
-        self.add(task, &followed.run, Arc::clone(&config));
-        if !followed.run.status().is_ended() {
-            self.follow(task.to_owned(), config, followed, false);
-        }
+    ///
+    /// # Errors
+    /// If the task has too many.
+    fn configure(
+        self: &Arc<Self>,
+        task: &str,
+        followed: &FollowedRun,
+        config: PushConfig,
+    ) -> Result<(), A2aError> {
+        let run = &followed.run;
+        self.configs.add(task, run, Arc::new(config), |config| {
+            let is_running = !run.status().is_ended();
+            is_running.then(|| self.follow(task, config, followed.clone(), false))
+        })
     }
 
     /// Sends notifications about a run to one receiver, from its start or only about its end.
     fn follow(
         self: &Arc<Self>,
-        task: String,
-        config: Arc<PushConfig>,
+        task: &str,
+        config: &Arc<PushConfig>,
         followed: FollowedRun,
         from_start: bool,
-    ) {
-        let push = Arc::clone(self);
+    ) -> Follower {
+        let (push, task, config) = (Arc::clone(self), task.to_owned(), Arc::clone(config));
         let mut is_stopped = push.is_stopped.subscribe();
         let runs = &followed.reading.runs;
         // A shutdown waits for it within its grace.
-        let running = runs.tasks().start("push notifications", None);
+        let running = runs.tasks().start(FOLLOWER, None);
         let counted = runs.inspected_tasks().count_own();
-        tokio::spawn(async move {
+        let following = tokio::spawn(async move {
             let _kept = (running, counted);
             let all = async {
-                // Its end follows in any case, so one attempt is enough.
-                let begun = followed.task().await;
-                if from_start && begun.status.state == TaskState::Working {
-                    push.notify(&config, &begun, 1).await;
+                let delivery = &push.delivery;
+                if from_start {
+                    // Its end follows in any case, so one attempt is enough.
+                    let begun = followed.notification(true);
+                    delivery.deliver(&task, &config, &begun, 1).await;
                 }
                 followed.run.end_recorded().await;
-                push.notify(&config, &followed.task().await, ATTEMPTS).await;
+                let ended = followed.notification(false);
+                // The registry alone decides how long the run is kept.
+                drop(followed);
+                delivery.deliver(&task, &config, &ended, ATTEMPTS).await;
             };
             tokio::select! {
                 () = all => {}
@@ -226,16 +220,7 @@ impl PushNotifications {
                 }
             }
         });
-    }
-
-    async fn notify(&self, config: &Arc<PushConfig>, task: &Task, attempts: u32) {
-        let body = body(task, config.version);
-        let id = &task.ids.task;
-        let is_wanted = || self.is_kept(id, config);
-        let delivery = &self.delivery;
-        delivery
-            .deliver(id, config, &body, attempts, is_wanted)
-            .await;
+        Follower(following.abort_handle())
     }
 }
 

@@ -55,14 +55,14 @@ pub(in crate::protocols::a2a) async fn perform(
                 Version::V0_3 => params["pushNotificationConfig"].take(),
             };
             let config = PushConfig::of(wire, version, push.allows_private()).await?;
-            push.check_room(&task, &config)?;
             let created = config.json(&task, version);
-            push.configure(&task, RunReading::new(agent, exchange).of(&run), config);
+            let followed = RunReading::new(agent, exchange).of(&run);
+            push.configure(&task, &followed, config)?;
             Ok(created)
         }
         PushOperation::List(_) => Ok(list(push, &task, version)),
         PushOperation::Get(_, id) => {
-            let configs = push.configs(&task);
+            let configs = push.configs.of(&task);
             let found = match (text(id, &params, id_name), version) {
                 (Some(id), _) => configs.iter().find(|config| config.id == id),
                 // That version lets callers leave the id out.
@@ -77,7 +77,7 @@ pub(in crate::protocols::a2a) async fn perform(
         }
         PushOperation::Delete(_, id) => {
             let id = text(id, &params, id_name).ok_or_else(|| no_id(id_name))?;
-            push.remove(&task, &id);
+            push.configs.remove(&task, &id);
             Ok(match version {
                 Version::V1 => Value::Object(Map::new()),
                 Version::V0_3 => Value::Null,
@@ -87,7 +87,7 @@ pub(in crate::protocols::a2a) async fn perform(
 }
 
 fn list(push: &PushNotifications, task: &str, version: Version) -> Value {
-    let configs = push.configs(task).into_iter();
+    let configs = push.configs.of(task).into_iter();
     let configs: Value = configs.map(|config| config.json(task, version)).collect();
     match version {
         Version::V1 => json!({"configs": configs, "nextPageToken": ""}),

@@ -335,6 +335,7 @@ async fn bad_configurations_are_refused() {
     let task = result(&agent, "SendMessage", &message("hello")).await["task"]["id"].take();
     let url = "https://example.com/";
     let long = "a".repeat(3000);
+    let secret = "a".repeat(8 * 1024 + 1);
     for (mut config, code) in [
         (json!({}), -32602),
         (json!({"url": 5}), -32602),
@@ -346,6 +347,15 @@ async fn bad_configurations_are_refused() {
         (json!({"url": format!("{url}{long}")}), -32602),
         (json!({"url": url, "id": long}), -32602),
         (json!({"url": url, "token": "a\r\nb: c"}), -32602),
+        (json!({"url": url, "token": secret}), -32602),
+        (
+            json!({"url": url, "authentication": {"scheme": "A", "credentials": secret}}),
+            -32602,
+        ),
+        (
+            json!({"url": url, "authentication": {"scheme": long}}),
+            -32602,
+        ),
         (json!({"url": url, "authentication": "Bearer"}), -32602),
         (
             json!({"url": url, "authentication": {"scheme": "A\r\nb:", "credentials": "c"}}),
