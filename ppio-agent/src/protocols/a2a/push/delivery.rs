@@ -12,7 +12,6 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -21,6 +20,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::Notification;
 use super::config::PushConfig;
+use super::slots::Slots;
 use super::target::AddressError;
 use crate::protocols::a2a::wire::Version;
 
@@ -32,9 +32,6 @@ pub(super) const ATTEMPTS: u32 = 4;
 
 /// The pause before the second attempt; it is four times as long before each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How many notifications are sent at once.
-const MAX_AT_ONCE: usize = 32;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-a2a-notification-token");
 
@@ -74,7 +71,7 @@ pub(super) struct Delivery {
     pub(super) allows_private: bool,
     /// Created when it is first used: loading the system's certificates takes milliseconds.
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
-    slots: Semaphore,
+    slots: Slots,
 }
 
 impl Delivery {
@@ -82,7 +79,7 @@ impl Delivery {
         Self {
             allows_private,
             tls: OnceLock::new(),
-            slots: Semaphore::new(MAX_AT_ONCE),
+            slots: Slots::new(),
         }
     }
 
@@ -97,7 +94,7 @@ impl Delivery {
     ) {
         let mut pause = FIRST_PAUSE;
         for attempt in 1..=attempts {
-            let Ok(slot) = self.slots.acquire().await else {
+            let Ok(slot) = self.slots.acquire(&config.target).await else {
                 return;
             };
             // Only now, so that those that wait hold no task.

@@ -9,6 +9,7 @@ mod config;
 mod delivery;
 mod kept;
 mod operations;
+mod slots;
 mod target;
 #[cfg(test)]
 mod tests;

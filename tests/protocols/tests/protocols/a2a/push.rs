@@ -482,6 +482,21 @@ async fn a_receiver_that_hangs_slows_nothing() {
     assert_eq!(task["status"]["state"], COMPLETED);
 }
 
+/// Its notifications wait for each other, and not those of others for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_never_answers_leaves_room_for_others() {
+    let agent = notifying().await;
+    let hangs = Receiver::start(&[Answer::Hang; 500]).await;
+    let mut receiver = Receiver::start(&[]).await;
+    for _ in 0..100 {
+        let request = message_with("hello", &json!({"url": hangs.url()}));
+        result(&agent, "SendMessage", &request).await;
+    }
+    let request = message_with("hello", &json!({"url": receiver.url()}));
+    result(&agent, "SendMessage", &request).await;
+    receiver.states_until(COMPLETED).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_leaves_at_once_is_notified() {
     let (called, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));

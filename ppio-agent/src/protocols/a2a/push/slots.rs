@@ -1,0 +1,106 @@
+//! How many notifications are sent at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+use super::target::Target;
+
+/// How many notifications are sent at once.
+const MAX_AT_ONCE: usize = 32;
+
+/// How many of them are sent to one receiver, so that one that does not answer leaves room for the
+/// others.
+const MAX_OF_RECEIVER: usize = 4;
+
+/// The host and the port of a receiver.
+type Receiver = (String, u16);
+
+/// How many notifications may be sent now.
+pub(super) struct Slots {
+    all: Semaphore,
+    /// Of the receivers that have notifications.
+    of_receivers: Mutex<HashMap<Receiver, Arc<Semaphore>>>,
+}
+
+/// The permission to send a notification, until it is dropped.
+pub(super) struct Slot<'a> {
+    _of_all: SemaphorePermit<'a>,
+    _of_receiver: OwnedSemaphorePermit,
+}
+
+impl Slots {
+    pub(super) fn new() -> Self {
+        Self {
+            all: Semaphore::new(MAX_AT_ONCE),
+            of_receivers: Mutex::default(),
+        }
+    }
+
+    /// Waits until a notification may be sent to a receiver.
+    ///
+    /// # Errors
+    /// Never: no semaphore is closed.
+    pub(super) async fn acquire(&self, target: &Target) -> Result<Slot<'_>, AcquireError> {
+        // Those that wait for their receiver take no slot of the others.
+        let of_receiver = self.of_receiver(target).acquire_owned().await?;
+        let of_all = self.all.acquire().await?;
+        Ok(Slot {
+            _of_all: of_all,
+            _of_receiver: of_receiver,
+        })
+    }
+
+    fn of_receiver(&self, target: &Target) -> Arc<Semaphore> {
+        let host = target.host.trim_end_matches('.').to_ascii_lowercase();
+        let receiver = (host, target.port);
+        let receivers = self.of_receivers.lock();
+        let mut receivers = receivers.unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = receivers.get(&receiver) {
+            return Arc::clone(known);
+        }
+        // One that is used has a permit or waits for one, and both hold the semaphore.
+        receivers.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+        let semaphore = Arc::new(Semaphore::new(MAX_OF_RECEIVER));
+        receivers.insert(receiver, Arc::clone(&semaphore));
+        semaphore
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_receiver_has_some_of_the_slots_in_any_spelling() {
+        let slots = Slots::new();
+        let target = |url: &str| Target::of(url).unwrap();
+        let mut taken = Vec::new();
+        for url in [
+            "http://example.com/a",
+            "https://example.com:80/b",
+            "http://EXAMPLE.com:80/",
+            "http://example.com.:80/",
+        ] {
+            taken.push(slots.acquire(&target(url)).await.unwrap());
+        }
+        let same = target("http://example.com/c");
+        let mut fifth = std::pin::pin!(slots.acquire(&same));
+        tokio::select! {
+            biased;
+            _ = &mut fifth => panic!("a fifth slot"),
+            () = std::future::ready(()) => {}
+        }
+        // Others are not kept from theirs.
+        for url in ["http://example.com:81/", "http://example.org/"] {
+            drop(slots.acquire(&target(url)).await.unwrap());
+        }
+        taken.pop();
+        taken.push(fifth.await.unwrap());
+        taken.clear();
+        // Nothing is kept of a receiver without notifications.
+        drop(slots.acquire(&target("http://example.net/")).await.unwrap());
+        assert_eq!(slots.of_receivers.lock().unwrap().len(), 1);
+    }
+}
