@@ -161,8 +161,15 @@ impl Error {
         self
     }
 
+    /// Removes the cause.
+    pub(crate) fn without_source(mut self) -> Self {
+        if self.0.source.is_some() {
+            self.data().source = None;
+        }
+        self
+    }
+
     /// Removes the body that the agent filled.
-    #[cfg(feature = "chat")]
     pub(crate) fn without_body(mut self) -> Self {
         self.data().body = None;
         self

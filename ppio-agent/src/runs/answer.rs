@@ -9,6 +9,7 @@ use crate::exchange::error::Error;
 use crate::exchange::json;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
+use crate::runs::json_size::{beginning, escaped_size};
 
 /// How a run ended.
 #[derive(Clone)]
@@ -27,9 +28,12 @@ pub(super) enum Answer {
     Value(KeptValue),
     /// An error, before the answer or in the middle of it.
     Failed(Error, Duration),
-    /// A value that was too large to keep.
+    /// An answer that was too large to keep.
     Dropped,
 }
+
+/// The longest type of an error whose text is too long to keep.
+const MAX_TYPE: usize = 256;
 
 /// A value, for callers of every format.
 #[derive(Clone)]
@@ -56,7 +60,21 @@ impl Answer {
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Value(value) => value.json.len() + value.envelope.as_ref().map_or(0, Bytes::len),
-            _ => 0,
+            Self::Failed(error, _) => {
+                let body = error.body().map_or(0, Bytes::len);
+                error.message().len() + error.error_type().len() + body
+            }
+            Self::Logged | Self::Dropped => 0,
+        }
+    }
+
+    /// What is kept of it beyond its first readers, in memory and in the journal: no value over
+    /// `max_size`, and of the texts of an error as much as fits.
+    pub(super) fn kept(self, max_size: usize) -> Self {
+        match self {
+            Self::Value(_) if self.size() > max_size => Self::Dropped,
+            Self::Failed(error, duration) => Self::Failed(kept_error(error, max_size), duration),
+            answer => answer,
         }
     }
 
@@ -73,6 +91,24 @@ impl Answer {
             Self::Logged | Self::Dropped => None,
         }
     }
+}
+
+/// The error without its sources, which are in the log. Its size is that in the journal, as JSON.
+fn kept_error(error: Error, max_size: usize) -> Error {
+    let error = error.without_source();
+    let error_type = escaped_size(error.error_type().as_bytes());
+    let texts = escaped_size(error.message().as_bytes()) + error_type;
+    let body = error.body().map_or(0, |body| escaped_size(body));
+    if texts.saturating_add(body) <= max_size {
+        return error;
+    }
+    if texts <= max_size {
+        return error.without_body();
+    }
+    let error_type = beginning(error.error_type(), MAX_TYPE.min(max_size));
+    let left = max_size - escaped_size(error_type.as_bytes());
+    let message = beginning(error.message(), left);
+    Error::new(error.status(), message).with_type(error_type.to_owned())
 }
 
 impl KeptValue {

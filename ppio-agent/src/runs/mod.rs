@@ -11,6 +11,7 @@ mod caller;
 mod inspected_tasks;
 mod inspection;
 mod journal;
+pub(crate) mod json_size;
 mod leftovers;
 mod log;
 pub(crate) mod options;

@@ -47,7 +47,7 @@ impl Head {
 }
 
 impl RunEnd {
-    /// A value over `max_size` is not stored.
+    /// An answer over `max_size` is stored as far as it is kept.
     pub(super) fn to_stored(
         &self,
         id: &RequestId,
@@ -58,12 +58,11 @@ impl RunEnd {
             status: self.status,
             continues: on_disconnect == OnDisconnect::Continue,
             ended_at: milliseconds(self.ended_at),
-            answer: match &self.answer {
+            answer: match self.answer.clone().kept(max_size) {
                 Answer::Logged => StoredAnswer::Logged,
-                Answer::Value(_) if self.answer.size() > max_size => StoredAnswer::Dropped,
                 Answer::Value(value) => StoredAnswer::Value {
-                    json: value.json.clone(),
-                    envelope: value.envelope.clone(),
+                    json: value.json,
+                    envelope: value.envelope,
                     duration: value.duration,
                 },
                 Answer::Failed(error, duration) => StoredAnswer::Failed {
@@ -74,7 +73,7 @@ impl RunEnd {
                     body: error
                         .body()
                         .and_then(|body| String::from_utf8(body.to_vec()).ok()),
-                    duration: *duration,
+                    duration,
                 },
                 Answer::Dropped => StoredAnswer::Dropped,
             },

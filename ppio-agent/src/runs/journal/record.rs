@@ -27,6 +27,15 @@ const HEADER: usize = 8;
 /// The longest record that is not items or a value.
 const MAX_OTHER: u64 = 1 << 20;
 
+/// How much is read at once of a record that is too large.
+const CHUNK: usize = 64 * 1024;
+
+/// What the end of a run has before its answer is in so many bytes.
+const END_HEAD: usize = 256;
+
+/// The kind of the end of a run.
+const END: u8 = 5;
+
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runs) enum Record {
@@ -100,6 +109,18 @@ pub(in crate::runs) enum StoredAnswer {
     Dropped,
 }
 
+impl StoredEnd {
+    /// The end with this beginning, without its answer.
+    fn without_answer(beginning: &[u8]) -> Option<Self> {
+        // The answer is the last member.
+        let member = br#","answer":"#;
+        let at = memchr::memmem::find(beginning, member)?;
+        let mut json = beginning[..at + member.len()].to_vec();
+        json.extend_from_slice(br#""Dropped"}"#);
+        serde_json::from_slice(&json).ok()
+    }
+}
+
 /// Why a record cannot be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
@@ -119,7 +140,7 @@ impl Record {
             Self::First(_) => 2,
             Self::Head(_) => 3,
             Self::Items { .. } => 4,
-            Self::End(_) => 5,
+            Self::End(_) => END,
         }
     }
 
@@ -167,7 +188,7 @@ impl Record {
                     bytes: bytes.to_vec(),
                 }
             }
-            5 => {
+            END => {
                 let line = memchr::memchr(b'\n', data);
                 let json = &data[..line.unwrap_or(data.len())];
                 let mut end: StoredEnd = serde_json::from_slice(json).ok()?;
@@ -194,6 +215,10 @@ fn write_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
 fn checksum(content: &[u8]) -> u32 {
     let mut hasher = StableHasher::with_keys(0, 0);
     hasher.write(content);
+    checksum_of(&hasher)
+}
+
+fn checksum_of(hasher: &StableHasher) -> u32 {
     let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
@@ -216,7 +241,7 @@ impl<R: Read> RecordReader<R> {
             Ok(Self {
                 input,
                 left: length.saturating_sub(limit),
-                max_size: max_size as u64 + MAX_OTHER,
+                max_size: (max_size as u64).saturating_add(MAX_OTHER),
             })
         } else if MAGIC.starts_with(&magic) {
             Err(ReadError::Torn)
@@ -242,7 +267,7 @@ impl<R: Read> RecordReader<R> {
             return Err(ReadError::Torn);
         }
         if u64::from(length) > self.max_size {
-            return Err(ReadError::TooLarge);
+            return self.read_large(length, u32::from_le_bytes(sum)).map(Some);
         }
         let mut content = vec![0; length as usize];
         self.input.read_exact(&mut content)?;
@@ -252,6 +277,35 @@ impl<R: Read> RecordReader<R> {
         }
         let record = Record::decode(&content).ok_or(ReadError::Damaged)?;
         Ok(Some((record, HEADER as u64 + u64::from(length))))
+    }
+}
+
+impl<R: Read> RecordReader<R> {
+    /// Reads a record that is larger than a run may be: the end of a run loses its answer, so that the
+    /// run stays known, and any other is an error. The record is not in memory as a whole.
+    fn read_large(&mut self, length: u32, sum: u32) -> Result<(Record, u64), ReadError> {
+        let mut hasher = StableHasher::with_keys(0, 0);
+        let mut beginning = Vec::new();
+        let mut chunk = vec![0; CHUNK];
+        let mut left = length as usize;
+        while left > 0 {
+            let read = left.min(CHUNK);
+            self.input.read_exact(&mut chunk[..read])?;
+            hasher.write(&chunk[..read]);
+            if beginning.is_empty() {
+                beginning.extend_from_slice(&chunk[..read.min(END_HEAD)]);
+                if beginning.first() != Some(&END) {
+                    return Err(ReadError::TooLarge);
+                }
+            }
+            left -= read;
+        }
+        self.left -= u64::from(length);
+        if checksum_of(&hasher) != sum {
+            return Err(ReadError::Damaged);
+        }
+        let end = StoredEnd::without_answer(&beginning[1..]).ok_or(ReadError::Damaged)?;
+        Ok((Record::End(end), HEADER as u64 + u64::from(length)))
     }
 }
 

@@ -210,7 +210,10 @@ fn read_file(
             _ => return Err(ReadError::Damaged),
         }
         run.length += size;
-        run.size += size;
+        let is_dropped = |end: &StoredEnd| end.answer == StoredAnswer::Dropped;
+        if !run.end.as_ref().is_some_and(is_dropped) {
+            run.size += size;
+        }
         if run.end.is_some() {
             break;
         }

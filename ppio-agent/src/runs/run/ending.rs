@@ -94,7 +94,7 @@ impl Run {
         state.end = Some(end);
         let continued = state.on_disconnect == OnDisconnect::Continue;
         if state.readers.is_empty() {
-            self.drop_large_answer(&mut state);
+            self.shorten_answer(&mut state);
         }
         state.readers.wake();
         state.wake_producer();
@@ -105,13 +105,13 @@ impl Run {
         }
     }
 
-    /// Drops a value over the limit once its readers have it.
-    pub(super) fn drop_large_answer(&self, state: &mut RunState) {
-        if let Some(RunEnd { answer, .. }) = &mut state.end
-            && answer.size() > self.max_size
-        {
-            self.total_size.fetch_sub(answer.size(), Ordering::Relaxed);
-            *answer = Answer::Dropped;
+    /// Drops what is not kept of the answer once its readers have it.
+    pub(super) fn shorten_answer(&self, state: &mut RunState) {
+        if let Some(RunEnd { answer, .. }) = &mut state.end {
+            let size = answer.size();
+            *answer = std::mem::replace(answer, Answer::Dropped).kept(self.max_size);
+            let dropped = size - answer.size();
+            self.total_size.fetch_sub(dropped, Ordering::Relaxed);
         }
     }
 }

@@ -67,7 +67,7 @@ impl Run {
             return;
         }
         if state.end.is_some() {
-            self.drop_large_answer(&mut state);
+            self.shorten_answer(&mut state);
         } else if state.is_open() && state.on_disconnect == OnDisconnect::Cancel {
             if state.grace.is_zero() {
                 drop(state);

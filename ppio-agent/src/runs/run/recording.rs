@@ -163,9 +163,11 @@ impl Run {
             self.total_size.fetch_sub(size, Ordering::Relaxed);
         }
         let duration = self.started_at.elapsed().unwrap_or_default();
+        let answer = Answer::Failed(rejection.into(), duration);
+        self.total_size.fetch_add(answer.size(), Ordering::Relaxed);
         let end = RunEnd {
             status: RunStatus::Error,
-            answer: Answer::Failed(rejection.into(), duration),
+            answer,
             ended_at: SystemTime::now(),
         };
         self.finish(state, end);

@@ -7,6 +7,7 @@ mod cuts;
 mod idempotency;
 mod journal;
 mod journal_kills;
+mod large_errors;
 mod lifecycle;
 mod policies;
 mod restarts;

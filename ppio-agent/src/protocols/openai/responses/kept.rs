@@ -13,6 +13,7 @@ use crate::exchange::error::Error;
 use crate::exchange::json::line;
 use crate::protocols::ProtocolAgent;
 use crate::protocols::openai::tools::CallerTools;
+use crate::runs::json_size::escaped_size;
 use crate::runs::run::Run;
 use crate::runs::tag::RunTag;
 use crate::runs::{self};
@@ -34,10 +35,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The tag of the run. Items that are larger than a run may be are left out.
+    /// The tag of the run. Items that are larger than a run may be are left out; the journal has them as
+    /// the text of a JSON string.
     pub(super) fn tag(&self, request: &InvocationRequest, max_size: usize) -> RunTag {
         let mut data = line(self);
-        if data.len() > max_size {
+        if escaped_size(data.as_bytes()) > max_size {
             data = line(&Self {
                 echo: self.echo.clone(),
                 tools: self.tools.clone(),

@@ -1,0 +1,49 @@
+//! How much room a text takes as JSON, which is how the journal has most texts.
+
+/// The size of a text as JSON, without its quotes.
+pub(crate) fn escaped_size(text: &[u8]) -> usize {
+    text.iter().copied().map(of_byte).sum()
+}
+
+/// The beginning of a text that takes at most `limit` bytes as JSON.
+pub(super) fn beginning(text: &str, limit: usize) -> &str {
+    let mut size = 0;
+    for (at, character) in text.char_indices() {
+        let end = at + character.len_utf8();
+        size += escaped_size(&text.as_bytes()[at..end]);
+        if size > limit {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// As `serde_json` writes it.
+fn of_byte(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_the_size_that_it_is_written_with() {
+        let ascii: String = (0..=127).map(char::from).collect();
+        for text in ["", "a", "\"\\", "\u{e9}\u{1f600}\n", &ascii] {
+            let written = serde_json::to_string(text).unwrap();
+            let size = escaped_size(text.as_bytes());
+            assert_eq!(size, written.len() - 2, "{text:?}");
+            assert_eq!(beginning(text, size), text);
+            for limit in 0..size {
+                let cut = beginning(text, limit);
+                assert!(text.starts_with(cut) && cut.len() < text.len());
+                assert!(escaped_size(cut.as_bytes()) <= limit, "{text:?}");
+            }
+        }
+    }
+}
