@@ -2,6 +2,7 @@
 
 mod background;
 mod client_core;
+pub(crate) mod random;
 mod scope;
 
 pub(crate) use client_core::ClientCore;

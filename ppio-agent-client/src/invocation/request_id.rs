@@ -3,12 +3,12 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ppio_agent_protocol::headers;
 
+use crate::core::random;
 use crate::error::Error;
 
-/// A random (version 4) UUID, which is the form that agents generate too.
+/// A random UUID, which is the form that agents generate too.
 pub(super) fn random() -> String {
-    let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-    id.hyphenated().to_string()
+    random::uuid()
 }
 
 /// The headers of a request with this id.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::core::ClientCore;
+use crate::core::{ClientCore, random};
 use crate::error::Error;
 use crate::platform::{ControlPlane, NewSandbox, SandboxFilter};
 
@@ -31,7 +31,7 @@ const LAST_LOOKUP: Duration = Duration::from_secs(1);
 
 /// 128 random bits in hexadecimal.
 pub(super) fn idempotency_key() -> String {
-    format!("{:032x}", fastrand::u128(..))
+    random::hex()
 }
 
 /// Whether a sandbox may exist after its creation failed with this error.

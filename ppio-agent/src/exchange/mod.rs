@@ -27,6 +27,7 @@ pub(crate) mod per_connection;
 pub(crate) mod platform;
 pub(crate) mod policies;
 pub(crate) mod protocol;
+pub(crate) mod random;
 pub(crate) mod rejection;
 mod reply_serializer;
 pub(crate) mod request_headers;

@@ -17,7 +17,8 @@ use super::requested_format::RequestedFormat;
     reason = "each is about a kind of header of its own"
 )]
 pub(crate) struct RequestHeaders<'a> {
-    pub(crate) request_id: RequestId,
+    /// The id that the request came with.
+    pub(crate) request_id: Option<RequestId>,
     pub(crate) format: RequestedFormat,
     /// Whether AgentCore sends the request.
     pub(crate) is_agent_core: bool,
@@ -92,7 +93,7 @@ impl<'a> RequestHeaders<'a> {
             RequestedFormat::Unspecified
         };
         let mut read = Self {
-            request_id: RequestId::choose([own_id, agent_core_id]),
+            request_id: RequestId::given([own_id, agent_core_id]),
             format: default_format,
             is_agent_core,
             timeout: None,
@@ -192,8 +193,14 @@ mod tests {
     #[test]
     fn the_own_request_id_comes_before_agent_cores() {
         let id = |headers| RequestHeaders::of(&map(headers)).request_id;
-        assert_eq!(id(&[(ID, "r-2")]).as_str(), "r-2");
-        assert_eq!(id(&[(ID, "r-2"), ("x-request-id", "r-1")]).as_str(), "r-1");
+        for (headers, expected) in [
+            (&[][..], None),
+            (&[(ID, "r-2")], Some("r-2")),
+            (&[(ID, "r-2"), ("x-request-id", "r-1")], Some("r-1")),
+        ] {
+            let found = id(headers);
+            assert_eq!(found.as_ref().map(RequestId::as_str), expected);
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The id of a request, in its response and on its log lines.
 
 use http::HeaderValue;
-use uuid::fmt::Hyphenated;
+
+use super::random;
 
 /// The longest id that is taken from a request; longer ones would fill the log.
 const MAX_LENGTH: usize = 128;
+
+/// The length of a UUID as text.
+const UUID: usize = 36;
 
 /// In the extensions of a response: the id of the run that it is of, where that is not the id of
 /// the request.
@@ -17,17 +21,15 @@ pub(crate) enum RequestId {
     /// An id that the request came with.
     Given(HeaderValue),
     /// A random UUID.
-    New([u8; Hyphenated::LENGTH]),
+    New([u8; UUID]),
 }
 
 impl RequestId {
-    /// The first candidate that is usable, otherwise a random id.
-    pub(crate) fn choose<const N: usize>(candidates: [Option<&HeaderValue>; N]) -> Self {
-        candidates
-            .into_iter()
-            .flatten()
-            .find(|value| usable(value))
-            .map_or_else(Self::random, |value| Self::Given(value.clone()))
+    /// The first candidate that is usable.
+    pub(crate) fn given<const N: usize>(candidates: [Option<&HeaderValue>; N]) -> Option<Self> {
+        let mut candidates = candidates.into_iter().flatten();
+        let value = candidates.find(|value| usable(value))?;
+        Some(Self::Given(value.clone()))
     }
 
     /// An id that was accepted before; `None` for a text that is not an id.
@@ -36,12 +38,15 @@ impl RequestId {
         Some(Self::Given(value))
     }
 
-    /// A random (version 4) UUID. It is not a secret, so a fast generator is enough.
+    /// A random (version 4) UUID that cannot be guessed: who has the id of a run may read and cancel it.
     pub(crate) fn random() -> Self {
-        let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-        let mut text = [0; Hyphenated::LENGTH];
-        id.hyphenated().encode_lower(&mut text);
-        Self::New(text)
+        Self::New(uuid(random::secret()))
+    }
+
+    /// The same from a fast generator, for a request of which nothing is kept. The id is only in the log.
+    #[inline]
+    pub(crate) fn predictable() -> Self {
+        Self::New(uuid(random::predictable()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -72,6 +77,25 @@ impl RequestId {
     }
 }
 
+/// A UUID of version 4 with these bits, as text.
+#[inline]
+fn uuid(bits: u128) -> [u8; UUID] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // The version and the variant.
+    let bits = bits & !(0xf << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62;
+    let mut text = [b'-'; UUID];
+    let mut at = 0;
+    for (number, byte) in bits.to_be_bytes().into_iter().enumerate() {
+        if matches!(number, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 0xf)];
+        at += 2;
+    }
+    text
+}
+
 /// Characters that need no escape in JSON, in a log line or in a header.
 fn usable(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
@@ -89,19 +113,24 @@ mod tests {
     fn a_safe_id_of_the_request_is_kept() {
         let id_of = |value: &str| {
             let value = HeaderValue::from_str(value).unwrap();
-            RequestId::choose([Some(&value)]).as_str().to_owned()
+            let given = RequestId::given([Some(&value)]);
+            given.map(|id| id.as_str().to_owned())
         };
-        assert_eq!(id_of("abc-1"), "abc-1");
+        assert_eq!(id_of("abc-1").as_deref(), Some("abc-1"));
         for bad in ["", "a b", "\"quoted\"", &"x".repeat(129)] {
-            assert_ne!(id_of(bad), bad);
+            assert_eq!(id_of(bad), None);
         }
     }
 
     #[test]
-    fn a_random_id_is_a_uuid() {
-        let id = RequestId::random();
-        assert_eq!(id.as_str().len(), 36);
-        assert_eq!(id.as_str().as_bytes()[14], b'4');
-        assert_ne!(id.as_str(), RequestId::random().as_str());
+    fn a_new_id_is_a_uuid() {
+        let text = |bits| String::from_utf8(uuid(bits).to_vec()).unwrap();
+        let bits = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+        assert_eq!(text(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(text(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(text(bits), "01234567-89ab-4def-8123-456789abcdef");
+        for new in [RequestId::random, RequestId::predictable] {
+            assert_ne!(new().as_str(), new().as_str());
+        }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::client::ControlPlane;
 use super::pages::{PageLimit, next_token};
 use super::sandbox::{NewSandbox, Sandbox, SandboxInfo, SandboxState, seconds};
+use crate::core::random;
 use crate::error::Error;
 use crate::platform::call::{ServiceCall, encode};
 use crate::platform::error_response::Subject;
@@ -73,7 +74,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn create_sandbox(&self, sandbox: &NewSandbox) -> Result<Sandbox, Error> {
-        let key = format!("{:032x}", fastrand::u128(..));
+        let key = random::hex();
         self.create_sandbox_once(sandbox, &key).await
     }
 

@@ -5,6 +5,7 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use super::daemon::Envd;
+use crate::core::random;
 use crate::error::Error;
 use crate::platform::call::ServiceCall;
 use crate::transport::Idempotency;
@@ -66,7 +67,7 @@ impl Envd {
             call.bytes("application/octet-stream", contents)
         } else {
             // 128 random bits, which the file does not contain.
-            let boundary = format!("{:032x}", fastrand::u128(..));
+            let boundary = random::hex();
             let body = form(&boundary, &contents.into());
             let content_type = format!("multipart/form-data; boundary={boundary}");
             let call = call.bytes("multipart/form-data", body);

@@ -37,6 +37,7 @@ pub(crate) fn respond(
         agent,
         &request,
         headers.request_id,
+        has_run_options,
         headers.format,
         headers.timeout,
     );
@@ -51,7 +52,7 @@ pub(crate) fn respond(
     if is_agent_core {
         remove_reserved(request.headers_mut());
     }
-    if has_run_options || !routed.is_invocation_alone(&request) {
+    if !routed.is_direct {
         return Answering::boxed(routed.answer(caller, request));
     }
     let (invoker, exchange) = (routed.agent.invoker(), &routed.exchange);

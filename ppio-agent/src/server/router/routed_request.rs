@@ -38,6 +38,8 @@ pub(super) struct RoutedRequest {
     pub(super) agent: ConnectionAgent,
     pub(super) exchange: Exchange,
     route: Route,
+    /// Whether this is an invocation that goes to the entrypoint directly, and is not kept.
+    pub(super) is_direct: bool,
 }
 
 impl RoutedRequest {
@@ -45,7 +47,8 @@ impl RoutedRequest {
     pub(super) fn new(
         agent: ConnectionAgent,
         request: &Request,
-        request_id: RequestId,
+        given_id: Option<RequestId>,
+        has_run_options: bool,
         format: RequestedFormat,
         timeout: Option<u32>,
     ) -> Self {
@@ -54,6 +57,15 @@ impl RoutedRequest {
         let route = match route {
             Route::Unknown if agent.takes_websocket(request) => Route::WebSocket,
             route => route,
+        };
+        let is_direct = route == Route::Invocations
+            && *request.method() == Method::POST
+            && agent.has_direct_invocations
+            && !has_run_options;
+        let request_id = match given_id {
+            Some(id) => id,
+            None if is_direct => RequestId::predictable(),
+            None => RequestId::random(),
         };
         let kind = route.request_kind(request.method(), &agent);
         let span = match kind {
@@ -90,6 +102,7 @@ impl RoutedRequest {
             agent,
             exchange,
             route,
+            is_direct,
         }
     }
 
@@ -236,15 +249,6 @@ impl RoutedRequest {
             let counters = self.agent.invoker().counters();
             counters.count_rejected(rejection.error_type());
         }
-    }
-
-    /// Whether this is an invocation that goes to the entrypoint directly, unless its headers request
-    /// a run.
-    #[inline]
-    pub(super) fn is_invocation_alone(&self, request: &Request) -> bool {
-        self.route == Route::Invocations
-            && request.method() == Method::POST
-            && self.agent.has_direct_invocations
     }
 
     /// Answers with the methods of the route, and to a preflight with the CORS policy.

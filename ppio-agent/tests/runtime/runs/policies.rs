@@ -3,7 +3,7 @@
 use ppio::{AgentRuntimeApp, OnDisconnect, RequestContext, RuntimeConfig, Value};
 
 use super::support::{Scripted, request};
-use crate::support::{TestServer, config, get, invocation_with, with_timeout};
+use crate::support::{TestServer, config, echo, get, invocation_with, with_timeout};
 
 mod annotated {
     #[ppio::entrypoint(
@@ -187,4 +187,31 @@ async fn a_blocking_function_and_an_iterator_run_as_well() {
     reader.write(end).await;
     let all = super::support::events(&with_timeout("the end", reader.answer()).await);
     assert_eq!(all.len(), 2001);
+}
+
+/// Who has the id of a run has the run, so it is of the operating system.
+#[tokio::test]
+async fn the_id_of_a_run_follows_from_no_other() {
+    let continuing = config().on_disconnect(OnDisconnect::Continue);
+    let inspecting = config().debug(true);
+    for (config, headers) in [
+        (config(), "ppio-on-disconnect: continue\r\n"),
+        (config(), "ppio-stream-ids: true\r\n"),
+        (config(), "prefer: respond-async\r\n"),
+        (config(), "idempotency-key: KEY\r\n"),
+        (continuing, ""),
+        (inspecting, ""),
+    ] {
+        let server = TestServer::start(echo(config)).await;
+        let mut ids = Vec::new();
+        for key in ["1", "2"] {
+            // The agent runs in this thread.
+            fastrand::seed(7);
+            let headers = headers.replace("KEY", key);
+            let answer = server.send(invocation_with(&headers, "1")).await;
+            assert!(answer.status < 300, "{}", answer.text());
+            ids.push(answer.header("x-request-id").unwrap().to_owned());
+        }
+        assert_ne!(ids[0], ids[1], "{headers}");
+    }
 }

@@ -22,6 +22,7 @@ use super::Notification;
 use super::config::PushConfig;
 use super::slots::Slots;
 use super::target::AddressError;
+use crate::exchange::random;
 use crate::protocols::a2a::wire::Version;
 
 /// How long one attempt may take, from the lookup of the name to the status of the answer.
@@ -115,7 +116,8 @@ impl Delivery {
             }
             tracing::debug!(task, receiver, attempt, %error, "a push notification is sent again");
             // So that the tasks of a receiver that was away do not return at the same moment.
-            sleep(pause.mul_f64(1.0 + fastrand::f64() / 4.0)).await;
+            let [part, ..] = random::predictable().to_ne_bytes();
+            sleep(pause + pause * u32::from(part) / 1024).await;
             pause *= 4;
         }
     }

@@ -90,3 +90,36 @@ async fn a_caller_lists_its_own_tasks() {
         -32001
     );
 }
+
+/// The ids that give access are of the operating system, and not of a generator with a state.
+#[tokio::test]
+async fn no_id_follows_from_another() {
+    let agent = echoing().await;
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..2 {
+        // The agent runs in this thread.
+        fastrand::seed(7);
+        let answer = agent
+            .post("/a2a", &call("SendMessage", &message("hi")))
+            .await;
+        let run = answer.headers()["x-request-id"].to_str().unwrap();
+        ids.insert(run.to_owned());
+        let task = answer.json().await["result"]["task"].take();
+        let config = json!({"taskId": task["id"], "url": "https://example.com/"});
+        let config = result(&agent, "CreateTaskPushNotificationConfig", &config).await;
+        for id in [&task["id"], &task["contextId"], &config["id"]] {
+            ids.insert(id.as_str().unwrap().to_owned());
+        }
+        let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "a", "version": "1"},
+        }});
+        let answer = agent.post("/mcp", &initialize).await;
+        let session = answer.headers()["mcp-session-id"].to_str().unwrap();
+        ids.insert(session.to_owned());
+        let request = json!({"model": "a", "input": "hi"});
+        let response = agent.post("/v1/responses", &request).await.json().await;
+        ids.insert(response["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids.len(), 2 * 6, "{ids:?}");
+}

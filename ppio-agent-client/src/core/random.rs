@@ -1,0 +1,25 @@
+//! Random ids and keys. An agent or a platform returns an earlier answer to one that sends its key, so
+//! they cannot be guessed.
+
+/// 128 bits of the operating system.
+///
+/// # Panics
+/// If the system has none, as the hash maps of `std` do.
+fn bits() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        panic!("the operating system has no random numbers: {error}");
+    }
+    bytes
+}
+
+/// 128 random bits in hexadecimal.
+pub(crate) fn hex() -> String {
+    format!("{:032x}", u128::from_ne_bytes(bits()))
+}
+
+/// A random (version 4) UUID.
+pub(crate) fn uuid() -> String {
+    let id = uuid::Builder::from_random_bytes(bits()).into_uuid();
+    id.hyphenated().to_string()
+}
