@@ -15,12 +15,12 @@ const CODING: &[u8; 18] = b"transfer-encoding:";
 /// each request is scanned, also if it arrives together with the request before it.
 #[derive(Debug, Default)]
 pub(crate) struct MessageScan {
-    part: Part,
-    head: Head,
+    state: ScanState,
+    head: HeadScan,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-enum Part {
+enum ScanState {
     /// Nothing but empty lines, which hyper skips.
     #[default]
     BeforeHead,
@@ -40,28 +40,28 @@ impl MessageScan {
         let mut taken = 0;
         while taken < bytes.len() {
             let rest = &bytes[taken..];
-            taken += match &mut self.part {
-                Part::BeforeHead | Part::Head => self.lines(rest),
-                Part::Sized(left) => {
+            taken += match &mut self.state {
+                ScanState::BeforeHead | ScanState::Head => self.lines(rest),
+                ScanState::Sized(left) => {
                     let length =
                         usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
                     *left -= length as u64;
                     if *left == 0 {
-                        self.part = Part::End;
+                        self.state = ScanState::End;
                     }
                     length
                 }
-                Part::Chunked(chunks) => {
+                ScanState::Chunked(chunks) => {
                     let length = chunks.scan(rest);
                     if chunks.is_at_end() {
-                        self.part = Part::End;
+                        self.state = ScanState::End;
                     } else if chunks.is_invalid() {
-                        self.part = Part::Lost;
+                        self.state = ScanState::Lost;
                     }
                     length
                 }
-                Part::End => break,
-                Part::Lost => rest.len(),
+                ScanState::End => break,
+                ScanState::Lost => rest.len(),
             };
         }
         taken
@@ -69,15 +69,15 @@ impl MessageScan {
 
     /// Whether the head, which may not have begun, has not ended.
     pub(crate) fn awaits_end_of_head(&self) -> bool {
-        matches!(self.part, Part::BeforeHead | Part::Head)
+        matches!(self.state, ScanState::BeforeHead | ScanState::Head)
     }
 
     pub(crate) fn has_begun(&self) -> bool {
-        !matches!(self.part, Part::BeforeHead)
+        !matches!(self.state, ScanState::BeforeHead)
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
-        matches!(self.part, Part::End)
+        matches!(self.state, ScanState::End)
     }
 
     pub(crate) fn is_chunked(&self) -> bool {
@@ -97,7 +97,7 @@ impl MessageScan {
 
     /// Stops scanning, because hyper reads beyond the end that the scan found.
     pub(crate) fn disable(&mut self) {
-        self.part = Part::Lost;
+        self.state = ScanState::Lost;
     }
 
     /// Reads up to the end of the head. Returns how many bytes that is.
@@ -107,16 +107,16 @@ impl MessageScan {
             let line = &bytes[start..end];
             start = end + 1;
             if self.head.line(line) {
-                self.part = Part::Head;
-            } else if matches!(self.part, Part::Head) {
-                self.part = self.head.body();
+                self.state = ScanState::Head;
+            } else if matches!(self.state, ScanState::Head) {
+                self.state = self.head.body();
                 return start;
             }
         }
         if start < bytes.len() {
             self.head.keep(&bytes[start..]);
             if self.head.begins_with_text() {
-                self.part = Part::Head;
+                self.state = ScanState::Head;
             }
         }
         bytes.len()
@@ -125,7 +125,7 @@ impl MessageScan {
 
 /// What the head says of the length.
 #[derive(Debug)]
-struct Head {
+struct HeadScan {
     /// The beginning of a line that the last read did not end.
     kept: [u8; LINE_LENGTH],
     kept_length: usize,
@@ -135,7 +135,7 @@ struct Head {
     has_coding: bool,
 }
 
-impl Default for Head {
+impl Default for HeadScan {
     fn default() -> Self {
         Self {
             kept: [0; LINE_LENGTH],
@@ -147,7 +147,7 @@ impl Default for Head {
     }
 }
 
-impl Head {
+impl HeadScan {
     /// [`UNKNOWN`] for chunks, `None` for two lengths.
     fn length(&self) -> Option<u64> {
         match (self.has_coding, self.length) {
@@ -159,11 +159,11 @@ impl Head {
     }
 
     /// What follows the head.
-    fn body(&self) -> Part {
+    fn body(&self) -> ScanState {
         match self.length() {
-            None | Some(0) => Part::End,
-            Some(UNKNOWN) if self.has_coding => Part::Chunked(ChunkScan::default()),
-            Some(length) => Part::Sized(length),
+            None | Some(0) => ScanState::End,
+            Some(UNKNOWN) if self.has_coding => ScanState::Chunked(ChunkScan::default()),
+            Some(length) => ScanState::Sized(length),
         }
     }
 

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::discard::{close_after, closes, settle};
 use crate::progress::Progress;
-use crate::response_body::ResponseBody;
+use crate::response_body::TrackedBody;
 use crate::rest_of_body::is_chunked;
 
 type Settling<'a, B> = Pin<Box<dyn Future<Output = Response<B>> + Send + 'a>>;
@@ -28,13 +28,13 @@ pin_project! {
         // Boxed, because few requests have an unread body.
         settling: Option<Settling<'a, B>>,
         progress: &'a Arc<Progress>,
-        head: RequestHead,
+        head: RequestFraming,
     }
 }
 
 /// What the response depends on of a request's head.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestHead {
+pub(crate) struct RequestFraming {
     /// The end of the request is certain; otherwise the response ends the connection.
     pub(crate) is_framed: bool,
     /// The client understands chunks.
@@ -43,7 +43,7 @@ pub(crate) struct RequestHead {
 }
 
 impl<'a, F, B> Responding<'a, F, B> {
-    pub(crate) fn new(handler: F, progress: &'a Arc<Progress>, head: RequestHead) -> Self {
+    pub(crate) fn new(handler: F, progress: &'a Arc<Progress>, head: RequestFraming) -> Self {
         Self {
             handler,
             settling: None,
@@ -58,7 +58,7 @@ where
     F: Future<Output = Response<B>>,
     B: Body + Send + 'static,
 {
-    type Output = Result<Response<ResponseBody<B>>, Infallible>;
+    type Output = Result<Response<TrackedBody<B>>, Infallible>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -84,7 +84,7 @@ where
         let is_chunked = this.head.is_http_11 && is_chunked(&response);
         let keeps_alive = is_chunked && this.head.keeps_alive && !closes(response.headers());
         progress.respond(is_chunked, keeps_alive);
-        let body = |body| ResponseBody::new(body, Arc::clone(progress));
+        let body = |body| TrackedBody::new(body, Arc::clone(progress));
         Poll::Ready(Ok(response.map(body)))
     }
 }

@@ -9,20 +9,20 @@ use http_body::{Body, Frame, SizeHint};
 use crate::progress::Progress;
 
 /// A body that marks its end in the state of the connection.
-pub(crate) struct ResponseBody<B: Send + 'static> {
+pub(crate) struct TrackedBody<B: Send + 'static> {
     /// `None` only while it is dropped.
     body: Option<B>,
     progress: Arc<Progress>,
 }
 
-impl<B: Send + 'static> ResponseBody<B> {
+impl<B: Send + 'static> TrackedBody<B> {
     pub(crate) fn new(body: B, progress: Arc<Progress>) -> Self {
         let body = Some(body);
         Self { body, progress }
     }
 }
 
-impl<B: Body + Unpin + Send + 'static> Body for ResponseBody<B> {
+impl<B: Body + Unpin + Send + 'static> Body for TrackedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -45,7 +45,7 @@ impl<B: Body + Unpin + Send + 'static> Body for ResponseBody<B> {
     }
 }
 
-impl<B: Send + 'static> Drop for ResponseBody<B> {
+impl<B: Send + 'static> Drop for TrackedBody<B> {
     fn drop(&mut self) {
         if self.progress.is_releasing() {
             if let Some(body) = self.body.take() {

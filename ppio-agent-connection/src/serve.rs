@@ -23,7 +23,7 @@ use crate::framing::FramingError;
 use crate::limits::{ConnectionError, Limits};
 use crate::progress::{Phase, Progress, UNKNOWN};
 use crate::request_body::{RequestBody, left};
-use crate::responding::{RequestHead, Responding};
+use crate::responding::{RequestFraming, Responding};
 use crate::rest_of_body::RestOfBody;
 use crate::stream::ConnectionStream;
 
@@ -168,7 +168,7 @@ where
 }
 
 /// Records the head of a request.
-fn begin(progress: &Progress, request: &mut Request<Incoming>) -> RequestHead {
+fn begin(progress: &Progress, request: &mut Request<Incoming>) -> RequestFraming {
     let unread = left(request.body());
     // One pass over the headers costs less than two lookups.
     let (mut expects_continue, mut closes) = (false, false);
@@ -186,7 +186,7 @@ fn begin(progress: &Progress, request: &mut Request<Incoming>) -> RequestHead {
         .then(|| FramingError::check_coding(request.headers()))
         .flatten()
         .or_else(|| (!is_announced).then_some(FramingError::AmbiguousLength));
-    let head = RequestHead {
+    let head = RequestFraming {
         is_framed: error.is_none(),
         is_http_11: request.version() == Version::HTTP_11,
         keeps_alive: !closes,

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::invoke_call::{InvokeCall, InvokeTarget, ends_with_the_call};
-use super::options::{ACCEPT_ANY, ACCEPT_JSON, ACCEPT_STREAM, InvokeOptions, ResponseKind};
+use super::options::{ACCEPT_ANY, ACCEPT_JSON, ACCEPT_STREAM, ExpectedResponse, InvokeOptions};
 use super::output::InvocationOutput;
 use super::request_body;
 use super::response::AgentResponse;
@@ -231,7 +231,7 @@ impl Invoke {
     /// ```
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
         let call = self.call.into_options();
-        let response = ResponseKind::Answer(ACCEPT_JSON);
+        let response = ExpectedResponse::Answer(ACCEPT_JSON);
         Box::pin(call.run_with(response, AgentResponse::into_result, ends_with_the_call)).await
     }
 
@@ -249,7 +249,7 @@ impl Invoke {
     /// ```
     pub async fn stream(self) -> Result<InvocationStream, Error> {
         let call = self.call.into_options();
-        let response = ResponseKind::Answer(ACCEPT_STREAM);
+        let response = ExpectedResponse::Answer(ACCEPT_STREAM);
         let keep = |stream: &mut InvocationStream, cancel| {
             stream.set_cancel(cancel);
             true
@@ -274,7 +274,7 @@ impl Invoke {
     /// ```
     pub async fn output(self) -> Result<InvocationOutput, Error> {
         let call = self.call.into_options();
-        let response = ResponseKind::Answer(ACCEPT_ANY);
+        let response = ExpectedResponse::Answer(ACCEPT_ANY);
         let keep = |output: &mut InvocationOutput, cancel| match output {
             InvocationOutput::Stream(stream) => {
                 stream.set_cancel(cancel);
@@ -310,7 +310,7 @@ impl Invoke {
             ends_with_the_call(run, cancel);
             true
         };
-        Box::pin(call.run_with(ResponseKind::Detached, AgentResponse::into_run, keep)).await
+        Box::pin(call.run_with(ExpectedResponse::Detached, AgentResponse::into_run, keep)).await
     }
 }
 

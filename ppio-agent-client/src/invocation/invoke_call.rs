@@ -8,8 +8,8 @@ use tracing::{Instrument as _, field};
 
 use super::agent_call::{AgentCall, Repeat};
 use super::cancellation::CancelOnDrop;
-use super::options::{ACCEPT_JSON, InvokeOptions, ResponseKind, invocation_call};
-use super::request_body::RequestBody;
+use super::options::{ACCEPT_JSON, ExpectedResponse, InvokeOptions, invocation_call};
+use super::request_body::InvocationBody;
 use super::request_id;
 use super::response::{AgentResponse, StreamOfRun};
 use super::run_calls::require_runs;
@@ -25,7 +25,7 @@ pub(super) struct InvokeCall {
     /// The sessions of the client.
     pub(super) sessions: Sessions,
     pub(super) target: InvokeTarget,
-    pub(super) body: Result<RequestBody, Error>,
+    pub(super) body: Result<InvocationBody, Error>,
     pub(super) options: InvokeOptions,
 }
 
@@ -41,7 +41,7 @@ impl DeferredCall for InvokeCall {
     type Output = Result<InvocationResponse<Value>, Error>;
 
     async fn run(self) -> Self::Output {
-        let response = ResponseKind::Answer(ACCEPT_JSON);
+        let response = ExpectedResponse::Answer(ACCEPT_JSON);
         self.run_with(response, AgentResponse::into_value, ends_with_the_call)
             .await
     }
@@ -59,7 +59,7 @@ impl InvokeCall {
     /// that was created for the call, which is closed otherwise.
     pub(super) async fn run_with<T, F>(
         self,
-        response: ResponseKind,
+        response: ExpectedResponse,
         read: impl Fn(AgentResponse) -> F,
         keep: impl FnOnce(&mut T, CancelOnDrop) -> bool,
     ) -> Result<T, Error>
@@ -120,7 +120,7 @@ impl InvokeCall {
             // Those of the caller come first.
             #[cfg(feature = "otel")]
             let call = call.default_headers(trace_headers::current());
-            if resumable || response == ResponseKind::Detached {
+            if resumable || response == ExpectedResponse::Detached {
                 require_runs(&session, "invoke agent", deadline).await?;
             }
             let call = AgentCall {

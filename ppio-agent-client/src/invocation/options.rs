@@ -49,7 +49,7 @@ pub(crate) struct InvokeOptions {
 
 /// How the response is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ResponseKind {
+pub(super) enum ExpectedResponse {
     /// In the formats of this `Accept` header.
     Answer(&'static str),
     /// Only that the run was accepted.
@@ -79,7 +79,7 @@ impl InvokeOptions {
     /// The headers of the request. Those of the caller replace those of this crate.
     pub(super) fn into_headers(
         self,
-        response: ResponseKind,
+        response: ExpectedResponse,
         request_id: &str,
         timeout: Option<u64>,
     ) -> Result<InvocationHeaders, Error> {
@@ -88,8 +88,8 @@ impl InvokeOptions {
         let key = HeaderValue::try_from(request_id::random());
         let key = key.map_err(|error| Error::validation("header", error.to_string()))?;
         let accept = match response {
-            ResponseKind::Answer(accept) => accept,
-            ResponseKind::Detached => ACCEPT_ANY,
+            ExpectedResponse::Answer(accept) => accept,
+            ExpectedResponse::Detached => ACCEPT_ANY,
         };
         let format = HeaderValue::from_static(ResponseFormat::Envelope.as_str());
         let mut map = HeaderMap::from_iter([
@@ -109,7 +109,7 @@ impl InvokeOptions {
                 HeaderValue::from_static(value),
             );
         };
-        if response == ResponseKind::Detached {
+        if response == ExpectedResponse::Detached {
             set(PREFER, "respond-async");
         }
         if self.resumable {
@@ -117,7 +117,7 @@ impl InvokeOptions {
             set(PPIO_STREAM_IDS, "true");
         }
         let caller = self.headers.into_map()?;
-        let continues = response == ResponseKind::Detached || self.resumable;
+        let continues = response == ExpectedResponse::Detached || self.resumable;
         let is_decided = [IDEMPOTENCY_KEY, PPIO_ON_DISCONNECT]
             .iter()
             .any(|name| caller.contains_key(*name));

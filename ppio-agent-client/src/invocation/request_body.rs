@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// The body, and what an [`InvocationRequest`] says about its call.
 #[derive(Debug)]
-pub(super) struct RequestBody {
+pub(super) struct InvocationBody {
     pub(super) bytes: Bytes,
     pub(super) options: RequestOptions,
 }
@@ -34,13 +34,13 @@ impl RequestOptions {
 }
 
 /// Text becomes `{"prompt": text}`; everything else is sent as it serializes.
-pub(super) fn encode<T: Serialize + ?Sized>(request: &T) -> Result<RequestBody, Error> {
+pub(super) fn encode<T: Serialize + ?Sized>(request: &T) -> Result<InvocationBody, Error> {
     let invalid = |error: serde_json::Error| Error::validation("request", error.to_string());
     let json = serde_json::to_vec(request).map_err(invalid)?;
     // Only the JSON of a string begins with a quotation mark.
     if json.first() == Some(&b'"') {
         let text: String = serde_json::from_slice(&json).map_err(invalid)?;
-        return Ok(RequestBody {
+        return Ok(InvocationBody {
             bytes: Bytes::from(json!({ "prompt": text }).to_string()),
             options: RequestOptions::default(),
         });
@@ -50,7 +50,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(request: &T) -> Result<RequestBody, 
     } else {
         RequestOptions::default()
     };
-    Ok(RequestBody {
+    Ok(InvocationBody {
         bytes: Bytes::from(json),
         options,
     })
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn text_becomes_a_prompt_and_other_types_stay_as_they_are() {
-        let text = |request: Result<RequestBody, Error>| {
+        let text = |request: Result<InvocationBody, Error>| {
             String::from_utf8(request.expect("plain").bytes.to_vec())
         };
         assert_eq!(

@@ -7,7 +7,7 @@ use syn::{Signature, Token, Visibility};
 
 /// The kind of an item that an attribute cannot be applied to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ItemKind {
+pub(crate) enum MisplacedItem {
     /// A function that ends with `;`, as in a trait.
     FunctionWithoutBody,
     /// The item that this keyword starts.
@@ -16,7 +16,7 @@ pub(crate) enum ItemKind {
     Unknown,
 }
 
-impl ItemKind {
+impl MisplacedItem {
     /// Returns the kind, and the token that an error points at.
     pub(crate) fn of(item: &TokenStream) -> (Self, TokenStream) {
         if let Some(semicolon) = semicolon_of_function(item) {

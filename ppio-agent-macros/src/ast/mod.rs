@@ -4,4 +4,4 @@ mod function;
 mod item_kind;
 
 pub(crate) use function::Function;
-pub(crate) use item_kind::ItemKind;
+pub(crate) use item_kind::MisplacedItem;

@@ -10,7 +10,7 @@ use crate::diagnostics::{Diagnostics, error_at};
 
 /// The arguments of one attribute.
 #[derive(Default)]
-pub(crate) struct Arguments {
+pub(crate) struct AttributeArguments {
     /// The expression of a `ppio::RuntimeConfig`.
     pub(crate) config: Option<Expr>,
     /// The variant of `ppio::OnDisconnect`.
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     pub(crate) crate_path: Option<Path>,
 }
 
-impl Arguments {
+impl AttributeArguments {
     /// Parses the arguments. Reports each one that is unknown, repeated or malformed.
     pub(crate) fn parse(
         attribute: Attribute,

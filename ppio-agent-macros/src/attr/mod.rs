@@ -3,5 +3,5 @@
 mod arguments;
 mod attribute;
 
-pub(crate) use arguments::Arguments;
+pub(crate) use arguments::AttributeArguments;
 pub(crate) use attribute::Attribute;

@@ -9,8 +9,8 @@ use super::registration::{register, source_location};
 use super::reply;
 use super::runtime_path::RuntimePath;
 use super::token_range::{TokenRange, async_closure, variable};
-use crate::ast::{Function, ItemKind};
-use crate::attr::{Arguments, Attribute};
+use crate::ast::{Function, MisplacedItem};
+use crate::attr::{Attribute, AttributeArguments};
 use crate::diagnostics::Diagnostics;
 use crate::valid::{self, EntrypointParameters};
 
@@ -19,10 +19,10 @@ const CONSTANT: &str = "AN_AGENT_HAS_ONE_ENTRYPOINT_REMOVE_THE_OTHER";
 
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let arguments = Arguments::parse(Attribute::Entrypoint, arguments, &mut diagnostics);
+    let arguments = AttributeArguments::parse(Attribute::Entrypoint, arguments, &mut diagnostics);
     let Some(function) = Function::parse(item) else {
         valid::report_item(Attribute::Entrypoint, item, &mut diagnostics);
-        let in_trait = ItemKind::of(item).0 == ItemKind::FunctionWithoutBody;
+        let in_trait = MisplacedItem::of(item).0 == MisplacedItem::FunctionWithoutBody;
         let main = (!in_trait).then(unreachable_main);
         return diagnostics.into_tokens(quote!(#item #main));
     };
@@ -38,7 +38,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
 }
 
 fn generate(
-    arguments: &Arguments,
+    arguments: &AttributeArguments,
     function: &Function,
     parameters: &EntrypointParameters<'_>,
 ) -> TokenStream {
@@ -104,7 +104,7 @@ fn agent_info(function: &Function, runtime: &RuntimePath<'_>) -> TokenStream {
 
 /// Returns the function that makes the configuration, as an `Option`: the `config` expression, with
 /// the policies in arguments of their own.
-fn config(runtime: &RuntimePath<'_>, arguments: &Arguments) -> TokenStream {
+fn config(runtime: &RuntimePath<'_>, arguments: &AttributeArguments) -> TokenStream {
     let root = runtime.root();
     let policies: Vec<TokenStream> = [
         arguments

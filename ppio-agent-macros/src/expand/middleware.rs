@@ -6,16 +6,16 @@ use syn::ext::IdentExt as _;
 
 use super::registration::{register, source_location};
 use super::runtime_path::RuntimePath;
-use super::states::States;
+use super::states::StateArguments;
 use super::token_range::{TokenRange, async_closure, variable};
 use crate::ast::Function;
-use crate::attr::{Arguments, Attribute};
+use crate::attr::{Attribute, AttributeArguments};
 use crate::diagnostics::Diagnostics;
 use crate::valid::{self, MiddlewareParameter, MiddlewareParameters};
 
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let arguments = Arguments::parse(Attribute::Middleware, arguments, &mut diagnostics);
+    let arguments = AttributeArguments::parse(Attribute::Middleware, arguments, &mut diagnostics);
     let Some(function) = Function::parse(item) else {
         valid::report_item(Attribute::Middleware, item, &mut diagnostics);
         return diagnostics.into_tokens(item);
@@ -30,7 +30,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
 }
 
 fn generate(
-    arguments: &Arguments,
+    arguments: &AttributeArguments,
     function: &Function,
     parameters: &MiddlewareParameters<'_>,
 ) -> TokenStream {
@@ -49,7 +49,7 @@ fn generate(
         MiddlewareParameter::Next(_) => None,
         MiddlewareParameter::State(ty) => Some(*ty),
     });
-    let states = States::new(&runtime, states);
+    let states = StateArguments::new(&runtime, states);
     let mut state_arguments = states.arguments.iter();
     let rest = parameters.rest.iter().map(|it| match it {
         MiddlewareParameter::Next(ty) => {

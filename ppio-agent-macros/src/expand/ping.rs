@@ -6,7 +6,7 @@ use quote::quote;
 use super::plain::{self, RunsOn};
 use super::registration::{register, source_location};
 use super::runtime_path::RuntimePath;
-use super::states::States;
+use super::states::StateArguments;
 use super::token_range::TokenRange;
 use crate::ast::Function;
 use crate::attr::Attribute;
@@ -35,7 +35,7 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
     let output_range = TokenRange::of_output(function);
     let output = output_range.binding("__output");
     let into_ping = runtime.call_at("into_ping", output_range, output.value.clone());
-    let states = States::new(runtime, function.parameters());
+    let states = StateArguments::new(runtime, function.parameters());
     let handler = plain::handler(runtime, function, &states, &output, &into_ping, &RUNS_ON);
     let ping = states.maker(&handler);
     let location = source_location(function, runtime);

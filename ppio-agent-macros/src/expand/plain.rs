@@ -4,10 +4,10 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::runtime_path::RuntimePath;
-use super::states::States;
+use super::states::StateArguments;
 use super::token_range::{Binding, TokenRange, async_closure};
 use crate::ast::Function;
-use crate::attr::{Arguments, Attribute};
+use crate::attr::{Attribute, AttributeArguments};
 use crate::diagnostics::Diagnostics;
 use crate::valid;
 
@@ -20,7 +20,7 @@ pub(super) fn expand(
     generate: impl FnOnce(&RuntimePath<'_>, &Function) -> TokenStream,
 ) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let arguments = Arguments::parse(attribute, arguments, &mut diagnostics);
+    let arguments = AttributeArguments::parse(attribute, arguments, &mut diagnostics);
     let Some(function) = Function::parse(item) else {
         valid::report_item(attribute, item, &mut diagnostics);
         return diagnostics.into_tokens(item);
@@ -44,7 +44,7 @@ pub(super) struct RunsOn {
 pub(super) fn handler(
     runtime: &RuntimePath<'_>,
     function: &Function,
-    states: &States,
+    states: &StateArguments,
     output: &Binding,
     result: &TokenStream,
     runs_on: &RunsOn,

@@ -7,7 +7,7 @@ use super::plain::{self, RunsOn};
 use super::registration::{register, source_location};
 use super::reply;
 use super::runtime_path::RuntimePath;
-use super::states::States;
+use super::states::StateArguments;
 use super::token_range::TokenRange;
 use crate::ast::Function;
 use crate::attr::Attribute;
@@ -30,7 +30,7 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
     let private = runtime.private();
     let output = TokenRange::of_output(function).binding("__output");
     let result = reply::hook_result(runtime, function, &output.value, Some("into_routes"));
-    let states = States::new(runtime, function.parameters());
+    let states = StateArguments::new(runtime, function.parameters());
     let handler = plain::handler(runtime, function, &states, &output, &result, &RUNS_ON);
     let routes = states.maker(&handler);
     let location = source_location(function, runtime);

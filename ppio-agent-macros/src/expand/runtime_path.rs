@@ -5,13 +5,13 @@ use quote::{quote, quote_spanned};
 use syn::Path;
 
 use super::token_range::{TokenRange, call};
-use crate::attr::Arguments;
+use crate::attr::AttributeArguments;
 
 /// The `ppio` crate: `::ppio`, or the path in `crate = ..`.
 pub(super) struct RuntimePath<'a>(Option<&'a Path>);
 
 impl<'a> RuntimePath<'a> {
-    pub(super) fn new(arguments: &'a Arguments) -> Self {
+    pub(super) fn new(arguments: &'a AttributeArguments) -> Self {
         Self(arguments.crate_path.as_ref())
     }
 

@@ -9,7 +9,7 @@ use super::plain::{self, RunsOn};
 use super::registration::{register, source_location};
 use super::reply;
 use super::runtime_path::RuntimePath;
-use super::states::States;
+use super::states::StateArguments;
 use super::token_range::TokenRange;
 use crate::ast::Function;
 use crate::attr::Attribute;
@@ -49,7 +49,7 @@ fn generate(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
         }
     };
     let result = quote!(#check #result);
-    let states = States::default();
+    let states = StateArguments::default();
     let startup = plain::handler(runtime, function, &states, &output, &result, &RUNS_ON);
     let location = source_location(function, runtime);
     let registration = quote! {

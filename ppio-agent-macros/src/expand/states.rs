@@ -9,7 +9,7 @@ use super::token_range::TokenRange;
 
 /// The code that takes the states of one function.
 #[derive(Default)]
-pub(super) struct States {
+pub(super) struct StateArguments {
     /// Statements that find the slots when the agent is made.
     pub(super) slots: TokenStream,
     /// Statements that copy the states for one call.
@@ -18,7 +18,7 @@ pub(super) struct States {
     pub(super) arguments: Vec<TokenStream>,
 }
 
-impl States {
+impl StateArguments {
     pub(super) fn new<'a>(
         runtime: &RuntimePath<'_>,
         parameters: impl IntoIterator<Item = &'a Type>,

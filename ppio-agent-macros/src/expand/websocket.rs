@@ -9,7 +9,7 @@ use super::reply;
 use super::runtime_path::RuntimePath;
 use super::token_range::{TokenRange, async_closure, variable};
 use crate::ast::Function;
-use crate::attr::{Arguments, Attribute};
+use crate::attr::{Attribute, AttributeArguments};
 use crate::diagnostics::Diagnostics;
 use crate::valid::{self, WebSocketParameters};
 
@@ -18,7 +18,7 @@ const CONSTANT: &str = "AN_AGENT_HAS_ONE_WEBSOCKET_REMOVE_THE_OTHER";
 
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let arguments = Arguments::parse(Attribute::WebSocket, arguments, &mut diagnostics);
+    let arguments = AttributeArguments::parse(Attribute::WebSocket, arguments, &mut diagnostics);
     let Some(function) = Function::parse(item) else {
         valid::report_item(Attribute::WebSocket, item, &mut diagnostics);
         return diagnostics.into_tokens(item);

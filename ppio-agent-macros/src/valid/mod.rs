@@ -21,13 +21,13 @@ pub(crate) use shutdown::check as check_shutdown;
 pub(crate) use startup::check as check_startup;
 pub(crate) use websocket::{WebSocketParameters, check as check_websocket};
 
-use crate::ast::ItemKind;
+use crate::ast::MisplacedItem;
 use crate::attr::Attribute;
 use crate::diagnostics::Diagnostics;
 
 /// Reports an item that is not a function with a body.
 pub(crate) fn report_item(attribute: Attribute, item: &TokenStream, diagnostics: &mut Diagnostics) {
-    let (kind, token) = ItemKind::of(item);
+    let (kind, token) = MisplacedItem::of(item);
     let (path, signature) = (attribute.path(), attribute.example_signature());
     diagnostics.report(
         token,

@@ -21,7 +21,7 @@ const MEMBER: &str = "_agent_core_app_action";
 const MAX_BODY: u64 = 64 << 10;
 
 /// A request of debug mode.
-pub(crate) enum Found {
+pub(crate) enum DebugRequest {
     /// An action was done.
     Answer(Response),
     /// The request is for the agent.
@@ -34,15 +34,15 @@ pub(crate) async fn find(
     ping: &Ping,
     busy: bool,
     tasks: &TaskTracker,
-) -> Result<Found, Error> {
+) -> Result<DebugRequest, Error> {
     if request.body().size_hint().lower() > MAX_BODY {
-        return Ok(Found::Invocation(request));
+        return Ok(DebugRequest::Invocation(request));
     }
     let (parts, body) = request.into_parts();
     let body = body.bytes().await?;
     let Some(action) = action_in(&body) else {
         let request = Request::from_parts(parts, Body::from(body));
-        return Ok(Found::Invocation(request));
+        return Ok(DebugRequest::Invocation(request));
     };
     let answer = match action.as_str() {
         Some("ping_status") => {
@@ -68,7 +68,7 @@ pub(crate) async fn find(
         }
     };
     tracing::debug!(%action, "debug action done");
-    Ok(Found::Answer(json::response(StatusCode::OK, answer)))
+    Ok(DebugRequest::Answer(json::response(StatusCode::OK, answer)))
 }
 
 fn force(tasks: &TaskTracker, status: PingStatus) -> bytes::Bytes {

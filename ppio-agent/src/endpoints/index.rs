@@ -16,15 +16,15 @@ use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::stalls::{AsyncFunctions, BlockingFunction};
 
 /// The endpoint.
-pub(crate) struct Index {
+pub(crate) struct IndexEndpoint {
     debug: bool,
     info: AgentInfo,
     protocols: Vec<&'static str>,
-    endpoints: Endpoints,
+    endpoints: EndpointPaths,
     schema: Arc<LazySchema>,
 }
 
-impl Index {
+impl IndexEndpoint {
     pub(crate) fn new(
         settings: &RuntimeSettings,
         info: AgentInfo,
@@ -36,7 +36,7 @@ impl Index {
             debug: settings.debug,
             info,
             protocols: protocols.map(|protocol| protocol.as_str()).collect(),
-            endpoints: Endpoints {
+            endpoints: EndpointPaths {
                 invocations: "/invocations",
                 ping: "/ping",
                 metrics: settings.enable_metrics.then_some("/metrics"),
@@ -125,7 +125,7 @@ struct Description<'a> {
     /// In debug mode only.
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<Agent>,
-    endpoints: &'a Endpoints,
+    endpoints: &'a EndpointPaths,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     protocols: &'a [&'static str],
     /// In debug mode only: the functions that have blocked an async worker.
@@ -146,7 +146,7 @@ struct Agent {
 }
 
 #[derive(Serialize)]
-struct Endpoints {
+struct EndpointPaths {
     invocations: &'static str,
     ping: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,9 +16,9 @@ const RESERVED: usize = 16;
 /// Once all of its threads are taken, tokio queues without a limit, and a health check would wait
 /// in that queue. So invocations wait for a permit here first.
 #[derive(Clone)]
-pub(crate) struct BlockingPool(PerConnection<Pool>);
+pub(crate) struct BlockingPool(PerConnection<BlockingThreads>);
 
-struct Pool {
+struct BlockingThreads {
     threads: Arc<Semaphore>,
     #[cfg(feature = "metrics")]
     size: usize,
@@ -40,7 +40,7 @@ impl BlockingPool {
     /// A pool of at least one thread.
     pub(crate) fn new(threads: usize) -> Self {
         let size = threads.max(1);
-        Self(PerConnection::new(Pool {
+        Self(PerConnection::new(BlockingThreads {
             threads: Arc::new(Semaphore::new(size)),
             #[cfg(feature = "metrics")]
             size,
@@ -71,7 +71,7 @@ impl BlockingPool {
 
     #[cfg(feature = "metrics")]
     pub(crate) fn in_use(&self) -> PoolUse {
-        let Pool {
+        let BlockingThreads {
             threads,
             size,
             waiting,

@@ -42,14 +42,14 @@ const ENDS: [(InvocationEnd, &str); 5] = [
 
 /// What an invocation has produced so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) struct InvocationProgress {
     /// Items of a stream, or messages of a WebSocket.
     pub(crate) items: u64,
     /// What the usage events among the items say.
     pub(crate) tokens: TokenUsage,
 }
 
-impl Progress {
+impl InvocationProgress {
     /// The progress of something that produces no chat events.
     #[cfg(feature = "websocket")]
     pub(crate) fn of_items(items: u64) -> Self {
@@ -76,7 +76,7 @@ pub(crate) struct Counters {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    kinds: [Work; KINDS],
+    kinds: [ProtocolCounters; KINDS],
     /// Requests that were refused, by the error type of the response. Behind a lock, which no other
     /// thread takes in most agents.
     rejected: Mutex<BTreeMap<&'static str, u64>>,
@@ -84,7 +84,7 @@ struct Shard {
 
 /// The invocations by one protocol.
 #[derive(Debug, Default)]
-struct Work {
+struct ProtocolCounters {
     begun: AtomicU64,
     ends: [AtomicU64; ENDS.len()],
     duration: Histogram,
@@ -158,8 +158,8 @@ impl Counters {
     pub(crate) fn count_progress(
         &self,
         protocol: Option<Protocol>,
-        before: Progress,
-        now: Progress,
+        before: InvocationProgress,
+        now: InvocationProgress,
     ) {
         let work = &self.shard().kinds[kind(protocol)];
         for (counter, before, now) in [
@@ -216,7 +216,7 @@ impl Counters {
         let running = self.running_of(kind);
         let (mut duration, mut first_item) = (Distribution::default(), Distribution::default());
         let mut ends = ENDS.map(|(_, label)| (label, 0));
-        let mut progress = Progress::default();
+        let mut progress = InvocationProgress::default();
         for shard in self.all_shards() {
             let work = &shard.kinds[kind];
             for ((_, total), end) in ends.iter_mut().zip(&work.ends) {
@@ -278,5 +278,5 @@ pub(crate) struct Totals {
     pub(crate) first_item: Distribution,
     /// The examples of its buckets.
     pub(crate) first_items: BTreeMap<usize, Exemplar>,
-    pub(crate) progress: Progress,
+    pub(crate) progress: InvocationProgress,
 }

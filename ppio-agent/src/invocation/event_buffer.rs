@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use ppio_agent_protocol::sse;
 use serde::Serialize;
 
-use super::counters::Progress;
+use super::counters::InvocationProgress;
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
@@ -40,12 +40,12 @@ pub(crate) enum RunOn {
 /// The event stream that one handler writes and one response reads.
 #[derive(Clone)]
 pub struct EventBuffer {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBuffer>,
     format: RequestedFormat,
     trace: RequestTrace,
 }
 
-struct Shared {
+struct SharedBuffer {
     /// Whether blocking threads poll the handler next. Outside of the lock, because each poll reads
     /// it; whatever polls on other threads is joined first.
     is_blocking: AtomicBool,
@@ -56,7 +56,7 @@ struct BufferState {
     /// Encoded events. Only the first `complete` bytes are whole ones.
     events: Vec<u8>,
     complete: usize,
-    progress: Progress,
+    progress: InvocationProgress,
     streaming: bool,
     closed: bool,
     slice_end: Option<Instant>,
@@ -68,12 +68,12 @@ struct BufferState {
 impl EventBuffer {
     pub(crate) fn new(format: RequestedFormat, run_on: RunOn, trace: RequestTrace) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedBuffer {
                 is_blocking: AtomicBool::new(run_on == RunOn::Blocking),
                 state: Mutex::new(BufferState {
                     events: Vec::new(),
                     complete: 0,
-                    progress: Progress::default(),
+                    progress: InvocationProgress::default(),
                     streaming: false,
                     closed: false,
                     slice_end: None,
@@ -218,7 +218,7 @@ impl EventBuffer {
     }
 
     /// What was written so far.
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> InvocationProgress {
         self.state().progress
     }
 
@@ -228,7 +228,7 @@ impl EventBuffer {
     }
 
     /// Takes the whole events written so far, with the progress up to them.
-    pub(crate) fn take(&self) -> (Vec<u8>, Progress) {
+    pub(crate) fn take(&self) -> (Vec<u8>, InvocationProgress) {
         let mut state = self.state();
         (state.take(), state.progress)
     }

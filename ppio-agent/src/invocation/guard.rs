@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::sync::watch;
 use tracing::{Level, Span};
 
-use super::counters::{Counters, InvocationEnd, Progress};
+use super::counters::{Counters, InvocationEnd, InvocationProgress};
 use crate::exchange::Exchange;
 use crate::exchange::context::RequestContext;
 use crate::exchange::error::{Error, ErrorChain};
@@ -95,7 +95,7 @@ impl Admission {
 /// What is counted of a stream so far.
 #[derive(Default)]
 struct StreamCount {
-    counted: Progress,
+    counted: InvocationProgress,
     has_sent_item: bool,
 }
 
@@ -146,7 +146,7 @@ impl InvocationGuard {
         match rejection {
             None => Ok(guard),
             Some(rejection) => {
-                let duration = guard.end(InvocationEnd::ServerError, Progress::default());
+                let duration = guard.end(InvocationEnd::ServerError, InvocationProgress::default());
                 guard.trace().end_invocation(&EndedInvocation {
                     status: Some(rejection.status().as_u16()),
                     error_type: Some(rejection.error_type()),
@@ -175,7 +175,7 @@ impl InvocationGuard {
     }
 
     /// Counts what a stream has sent so far, also after its end.
-    pub(crate) fn sent(&mut self, progress: Progress) {
+    pub(crate) fn sent(&mut self, progress: InvocationProgress) {
         let stream = self.stream.get_or_insert_default();
         if !stream.has_sent_item && progress.items > 0 {
             stream.has_sent_item = true;
@@ -188,8 +188,8 @@ impl InvocationGuard {
         self.count(progress);
     }
 
-    fn count(&mut self, progress: Progress) {
-        if progress != Progress::default() {
+    fn count(&mut self, progress: InvocationProgress) {
+        if progress != InvocationProgress::default() {
             let stream = self.stream.get_or_insert_default();
             let counters = &self.admission.counters;
             counters.count_progress(self.protocol, stream.counted, progress);
@@ -214,7 +214,11 @@ impl InvocationGuard {
 
     /// Ends the invocation with a response, counts and logs it by its status, and returns how long
     /// it took.
-    pub(crate) fn responded(&mut self, status: StatusCode, progress: Progress) -> Duration {
+    pub(crate) fn responded(
+        &mut self,
+        status: StatusCode,
+        progress: InvocationProgress,
+    ) -> Duration {
         let end = match status {
             status if status.is_server_error() => InvocationEnd::ServerError,
             status if status.is_client_error() => InvocationEnd::ClientError,
@@ -255,11 +259,11 @@ impl InvocationGuard {
 
     /// Ends the invocation with an error, and returns the error.
     pub(crate) fn failed(&mut self, error: Error) -> Error {
-        self.stream_failed(&error, Progress::default());
+        self.stream_failed(&error, InvocationProgress::default());
         error
     }
 
-    pub(crate) fn stream_failed(&mut self, error: &Error, progress: Progress) {
+    pub(crate) fn stream_failed(&mut self, error: &Error, progress: InvocationProgress) {
         let items = progress.items;
         let status = error.status();
         let error_type = error.error_type();
@@ -313,7 +317,7 @@ impl InvocationGuard {
         }
     }
 
-    pub(crate) fn cancelled(&mut self, progress: Progress) {
+    pub(crate) fn cancelled(&mut self, progress: InvocationProgress) {
         let items = progress.items;
         let duration = self.end(InvocationEnd::Cancelled, progress);
         self.trace().end_invocation(&EndedInvocation {
@@ -340,7 +344,7 @@ impl InvocationGuard {
     }
 
     /// Reads the clock once, for the counters, the log and the response.
-    fn end(&mut self, end: InvocationEnd, progress: Progress) -> Duration {
+    fn end(&mut self, end: InvocationEnd, progress: InvocationProgress) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
         self.count(progress);
@@ -358,7 +362,7 @@ fn milliseconds(duration: Duration) -> f64 {
 impl Drop for InvocationGuard {
     fn drop(&mut self) {
         if !self.ended {
-            self.cancelled(Progress::default());
+            self.cancelled(InvocationProgress::default());
         }
         self.context.cancel();
         if self.long {

@@ -72,14 +72,14 @@ fn place<T: DeserializeOwned>(text: &str, path: &Path, reason: &str) -> String {
 
 /// A place in the body.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Place {
+struct MismatchPlace {
     /// As the error text names it: `items[1].count`.
     path: String,
     /// As `Value::pointer` takes it: `/items/1/count`.
     pointer: String,
 }
 
-impl Place {
+impl MismatchPlace {
     fn key(&self, key: &str) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
         Self {
@@ -100,7 +100,11 @@ impl Place {
     }
 }
 
-fn find_place<T: DeserializeOwned>(body: &Value, path: &Path, reason: &str) -> Option<Place> {
+fn find_place<T: DeserializeOwned>(
+    body: &Value,
+    path: &Path,
+    reason: &str,
+) -> Option<MismatchPlace> {
     let start = follow(body, path)?;
     let mut places = Vec::new();
     collect(body.pointer(&start.pointer)?, &start, reason, &mut places);
@@ -108,7 +112,7 @@ fn find_place<T: DeserializeOwned>(body: &Value, path: &Path, reason: &str) -> O
         [only] => Some(only.clone()),
         several if several.len() <= MAX_PLACES => {
             let unchanged = T::deserialize(body).err()?.to_string();
-            let is_place = |place: &&Place| {
+            let is_place = |place: &&MismatchPlace| {
                 let Some(changed) = changed(body, place, reason) else {
                     return false;
                 };
@@ -127,8 +131,8 @@ fn find_place<T: DeserializeOwned>(body: &Value, path: &Path, reason: &str) -> O
 }
 
 /// Follows a path of the deserializer as far as it is one of the body.
-fn follow(body: &Value, path: &Path) -> Option<Place> {
-    let mut place = Place::default();
+fn follow(body: &Value, path: &Path) -> Option<MismatchPlace> {
+    let mut place = MismatchPlace::default();
     for segment in path {
         place = match segment {
             Segment::Seq { index } => place.index(*index),
@@ -142,7 +146,7 @@ fn follow(body: &Value, path: &Path) -> Option<Place> {
 }
 
 /// Collects the places that an error text can mean, parents first.
-fn collect(value: &Value, place: &Place, reason: &str, places: &mut Vec<Place>) {
+fn collect(value: &Value, place: &MismatchPlace, reason: &str, places: &mut Vec<MismatchPlace>) {
     if places.len() > MAX_PLACES {
         return;
     }
@@ -215,7 +219,7 @@ fn as_unexpected(value: &Value) -> String {
 }
 
 /// The body with another value at a place.
-fn changed(body: &Value, place: &Place, reason: &str) -> Option<Value> {
+fn changed(body: &Value, place: &MismatchPlace, reason: &str) -> Option<Value> {
     let mut body = body.clone();
     let value = body.pointer_mut(&place.pointer)?;
     match (missing_field(reason), &mut *value) {

@@ -6,7 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use ppio_agent_protocol::{ResponseFormat, sse};
 
-use super::counters::Progress;
+use super::counters::InvocationProgress;
 use super::executor::InvocationFuture;
 use super::guard::InvocationGuard;
 use super::invoker::Invoker;
@@ -34,7 +34,7 @@ pub(super) fn respond(
 ) -> Result<Response, Error> {
     match head {
         Some(Outcome::Value(value)) => {
-            let duration = guard.responded(StatusCode::OK, Progress::default());
+            let duration = guard.responded(StatusCode::OK, InvocationProgress::default());
             let id = exchange.request_id.as_str();
             let body = json::finish(value, exchange.format, duration, id);
             Ok(exchange.value_response(body))
@@ -68,7 +68,7 @@ fn envelope_response(
         let body = envelope.into_body(exchange.started.elapsed(), queue_time, id);
         return Err(guard.failed(error).with_body(body));
     }
-    let duration = guard.responded(StatusCode::OK, Progress::default());
+    let duration = guard.responded(StatusCode::OK, InvocationProgress::default());
     Ok(exchange.value_response(if exchange.format.has_envelope() {
         envelope.into_body(duration, queue_time, id)
     } else {
@@ -85,7 +85,7 @@ pub(crate) fn user_response(
 ) -> Response {
     let status = response.status();
     if !response.body().is_user_body() {
-        guard.responded(status, Progress::default());
+        guard.responded(status, InvocationProgress::default());
         return response;
     }
     let context = guard.context().clone();

@@ -48,11 +48,11 @@ pub(crate) struct SseBody {
     /// One timer for both limits. It is not reset at every item: when it fires, the instants above
     /// decide whether a limit is reached.
     timer: Option<Pin<Box<Sleep>>>,
-    state: StreamState,
+    state: SseState,
 }
 
 #[derive(PartialEq, Eq)]
-enum StreamState {
+enum SseState {
     Running,
     /// The handler is done. This event, if not empty, is the last one.
     Last(Bytes),
@@ -76,14 +76,14 @@ impl SseBody {
             last_byte: now,
             writing: false,
             timer: None,
-            state: StreamState::Running,
+            state: SseState::Running,
         }
     }
 
     /// Ends the stream with the outcome of the handler, after the events that it wrote.
     pub(crate) fn end(&mut self, outcome: Outcome) {
         let progress = self.invocation.buffer().progress();
-        self.state = StreamState::Last(match outcome {
+        self.state = SseState::Last(match outcome {
             Outcome::Failed(error) => {
                 self.guard.stream_failed(&error, progress);
                 let format = self.invocation.buffer().format();
@@ -163,12 +163,12 @@ impl HttpBody for SseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
             // A handler that always has a next item never waits for the timer.
-            if self.state == StreamState::Running
+            if self.state == SseState::Running
                 && let Some(expired) = self.limits.expired()
             {
                 self.end(Outcome::Failed(expired.into()));
             }
-            if self.state == StreamState::Running
+            if self.state == SseState::Running
                 && let Poll::Ready(outcome) = self.poll_invocation(cx)
             {
                 self.end(outcome);
@@ -189,12 +189,12 @@ impl HttpBody for SseBody {
                 }
                 return Poll::Ready(Some(Ok(Frame::data(events.into()))));
             }
-            match std::mem::replace(&mut self.state, StreamState::Ended) {
-                StreamState::Running => self.state = StreamState::Running,
-                StreamState::Last(event) if !event.is_empty() => {
+            match std::mem::replace(&mut self.state, SseState::Ended) {
+                SseState::Running => self.state = SseState::Running,
+                SseState::Last(event) if !event.is_empty() => {
                     return Poll::Ready(Some(Ok(Frame::data(event))));
                 }
-                StreamState::Last(_) | StreamState::Ended => return Poll::Ready(None),
+                SseState::Last(_) | SseState::Ended => return Poll::Ready(None),
             }
             match self.poll_timer(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -216,7 +216,7 @@ enum Timer {
 
 impl Drop for SseBody {
     fn drop(&mut self) {
-        if self.state == StreamState::Running {
+        if self.state == SseState::Running {
             self.guard.cancelled(self.invocation.buffer().progress());
         }
     }

@@ -9,7 +9,7 @@ use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 
-use super::counters::Progress;
+use super::counters::InvocationProgress;
 use super::guard::InvocationGuard;
 use super::session_gate::SessionTurn;
 use crate::exchange::body::Body;
@@ -58,9 +58,12 @@ impl UserBody {
         }
         match error {
             None => {
-                self.guard.responded(self.status, Progress::default());
+                self.guard
+                    .responded(self.status, InvocationProgress::default());
             }
-            Some(error) => self.guard.stream_failed(error, Progress::default()),
+            Some(error) => self
+                .guard
+                .stream_failed(error, InvocationProgress::default()),
         }
         self.turn = None;
     }

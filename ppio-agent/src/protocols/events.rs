@@ -8,7 +8,7 @@ use http_body::{Body as HttpBody, Frame};
 use ppio_agent_protocol::sse;
 use serde::Serialize;
 
-use super::items::{Item, Items, Part};
+use super::items::{Item, Items, NextItem};
 use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 use crate::invocation::sse_body::HEARTBEAT;
@@ -139,9 +139,9 @@ impl<T: Translator> HttpBody for TranslatedBody<T> {
             let mut failed = false;
             let polled = items.poll_parts(cx, |part| match part {
                 _ if translator.has_ended() => {}
-                Part::Item(item) => translator.item(item, events),
-                Part::KeepAlive => events.keep_alive(),
-                Part::Failed(failure) => {
+                NextItem::Item(item) => translator.item(item, events),
+                NextItem::KeepAlive => events.keep_alive(),
+                NextItem::Failed(failure) => {
                     failed = true;
                     translator.end(Some(failure), events);
                 }

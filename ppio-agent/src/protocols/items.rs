@@ -105,7 +105,7 @@ impl AnswerText {
 
 /// What is read next.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Part<'a> {
+pub(crate) enum NextItem<'a> {
     /// An item.
     Item(Item<'a>),
     /// The agent is still working.
@@ -117,7 +117,7 @@ pub(crate) enum Part<'a> {
 /// The items of an answer: those of a stream, or its only value.
 pub(crate) struct Items {
     body: Body,
-    kind: BodyKind,
+    kind: AnswerKind,
     /// The events of a frame that are read next.
     unread: Bytes,
     /// What was read of an event or a value that is not complete.
@@ -126,7 +126,7 @@ pub(crate) struct Items {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BodyKind {
+enum AnswerKind {
     Events,
     /// Events of a response that the agent made, whose data is anything.
     OtherEvents,
@@ -138,10 +138,12 @@ enum BodyKind {
 impl Items {
     pub(crate) fn of(head: &Parts, body: Body) -> Self {
         let kind = match media_type(&head.headers) {
-            sse::MEDIA_TYPE if head.extensions.get::<WrittenEvents>().is_some() => BodyKind::Events,
-            sse::MEDIA_TYPE => BodyKind::OtherEvents,
-            "application/json" => BodyKind::Json,
-            _ => BodyKind::Text,
+            sse::MEDIA_TYPE if head.extensions.get::<WrittenEvents>().is_some() => {
+                AnswerKind::Events
+            }
+            sse::MEDIA_TYPE => AnswerKind::OtherEvents,
+            "application/json" => AnswerKind::Json,
+            _ => AnswerKind::Text,
         };
         Self {
             body,
@@ -157,7 +159,7 @@ impl Items {
     pub(crate) fn poll_parts(
         &mut self,
         cx: &mut Context<'_>,
-        mut each: impl FnMut(Part<'_>),
+        mut each: impl FnMut(NextItem<'_>),
     ) -> Poll<Option<()>> {
         if self.ended {
             return Poll::Ready(None);
@@ -174,12 +176,12 @@ impl Items {
             }
             Some(Err(error)) => {
                 self.ended = true;
-                each(Part::Failed(Failure::of(&error, "")));
+                each(NextItem::Failed(Failure::of(&error, "")));
                 return Poll::Ready(Some(()));
             }
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
-        if !matches!(self.kind, BodyKind::Events | BodyKind::OtherEvents) {
+        if !matches!(self.kind, AnswerKind::Events | AnswerKind::OtherEvents) {
             self.incomplete.extend_from_slice(&frame);
             return Poll::Ready(Some(()));
         }
@@ -195,12 +197,12 @@ impl Items {
     }
 
     /// The next batch of parts as values, for code that waits for them.
-    pub(crate) async fn next(&mut self, each: impl FnMut(Part<'_>)) -> Option<()> {
+    pub(crate) async fn next(&mut self, each: impl FnMut(NextItem<'_>)) -> Option<()> {
         let mut each = each;
         std::future::poll_fn(|cx| self.poll_parts(cx, &mut each)).await
     }
 
-    fn read_events(&mut self, data: &Bytes, each: &mut impl FnMut(Part<'_>)) {
+    fn read_events(&mut self, data: &Bytes, each: &mut impl FnMut(NextItem<'_>)) {
         let mut rest = &data[..];
         while !rest.is_empty() && !self.ended {
             if data.len() - rest.len() >= BATCH {
@@ -217,15 +219,15 @@ impl Items {
         }
     }
 
-    fn read_event(&mut self, event: &[u8], each: &mut impl FnMut(Part<'_>)) {
+    fn read_event(&mut self, event: &[u8], each: &mut impl FnMut(NextItem<'_>)) {
         // What the runtime writes for an item.
-        if self.kind == BodyKind::Events
+        if self.kind == AnswerKind::Events
             && let Some(line) = event.strip_prefix(b"data: ")
             && let Some(json) = line.strip_suffix(b"\n\n")
             && memchr::memchr(b'\n', json).is_none()
             && let Ok(json) = std::str::from_utf8(json)
         {
-            return each(Part::Item(Item::of_written(json)));
+            return each(NextItem::Item(Item::of_written(json)));
         }
         let (mut name, mut data) = ("", None::<String>);
         let text = String::from_utf8_lossy(event);
@@ -243,36 +245,36 @@ impl Items {
             }
         }
         match data {
-            None => each(Part::KeepAlive),
+            None => each(NextItem::KeepAlive),
             Some(data) if name == "error" && self.fails_with(&data, each) => {}
             Some(data) => own_value(data.as_bytes(), each),
         }
     }
 
     /// Reads the event of a failure.
-    fn fails_with(&mut self, data: &str, each: &mut impl FnMut(Part<'_>)) -> bool {
+    fn fails_with(&mut self, data: &str, each: &mut impl FnMut(NextItem<'_>)) -> bool {
         let Ok(failure) = serde_json::from_str(data) else {
             return false;
         };
         self.ended = true;
-        each(Part::Failed(failure));
+        each(NextItem::Failed(failure));
         true
     }
 
-    fn end(&mut self, each: &mut impl FnMut(Part<'_>)) {
+    fn end(&mut self, each: &mut impl FnMut(NextItem<'_>)) {
         self.ended = true;
         let rest = self.incomplete.split();
         match self.kind {
-            BodyKind::Events | BodyKind::OtherEvents | BodyKind::Text if rest.is_empty() => {}
+            AnswerKind::Events | AnswerKind::OtherEvents | AnswerKind::Text if rest.is_empty() => {}
             // A stream that the agent made ended within an event.
-            BodyKind::Events | BodyKind::OtherEvents => {
+            AnswerKind::Events | AnswerKind::OtherEvents => {
                 let error = Rejection::ResponseCut.into();
-                each(Part::Failed(Failure::of(&error, "")));
+                each(NextItem::Failed(Failure::of(&error, "")));
             }
-            BodyKind::Json => own_value(&rest, each),
-            BodyKind::Text => {
+            AnswerKind::Json => own_value(&rest, each),
+            AnswerKind::Text => {
                 let json = line(&String::from_utf8_lossy(&rest));
-                each(Part::Item(Item::Text(&json)));
+                each(NextItem::Item(Item::Text(&json)));
             }
         }
     }
@@ -287,15 +289,15 @@ pub(super) fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// Calls `each` with a value that may have several lines, or not be JSON.
-fn own_value(value: &[u8], each: &mut impl FnMut(Part<'_>)) {
+fn own_value(value: &[u8], each: &mut impl FnMut(NextItem<'_>)) {
     let text = String::from_utf8_lossy(value);
     if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
         let json = line(&text);
-        return each(Part::Item(Item::Text(&json)));
+        return each(NextItem::Item(Item::Text(&json)));
     }
     match sse::single_line(text.as_bytes()) {
-        Some(line) => each(Part::Item(Item::of(&String::from_utf8_lossy(&line)))),
-        None => each(Part::Item(Item::of(&text))),
+        Some(line) => each(NextItem::Item(Item::of(&String::from_utf8_lossy(&line)))),
+        None => each(NextItem::Item(Item::of(&text))),
     }
 }
 

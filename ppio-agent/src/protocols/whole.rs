@@ -3,7 +3,7 @@
 use ppio_agent_protocol::{ByteSize, ChatEvent, FinishReason};
 use serde_json::Value;
 
-use super::items::{Item, Items, Part, text_of};
+use super::items::{Item, Items, NextItem, text_of};
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::token_usage::TokenUsage;
@@ -156,9 +156,9 @@ pub(super) async fn collect(mut items: Items) -> Result<WholeAnswer, Error> {
     let mut failed = None;
     while items
         .next(|part| match part {
-            Part::Item(item) => collector.add(item),
-            Part::KeepAlive => {}
-            Part::Failed(failure) => failed = Some(failure),
+            NextItem::Item(item) => collector.add(item),
+            NextItem::KeepAlive => {}
+            NextItem::Failed(failure) => failed = Some(failure),
         })
         .await
         .is_some()

@@ -57,7 +57,7 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::AnswerId;
 use crate::exchange::requested_format::RequestedFormat;
 use crate::exchange::runtime_settings::RuntimeSettings;
-use crate::invocation::counters::Progress;
+use crate::invocation::counters::InvocationProgress;
 use crate::invocation::guard::InvocationGuard;
 use crate::invocation::{Invoker, event_stream, payload};
 
@@ -265,7 +265,7 @@ fn start(
                 max_silence,
                 silent_since: Instant::now(),
                 timer: None,
-                progress: Progress::default(),
+                progress: InvocationProgress::default(),
                 _running: runs.tasks().start("run", None),
             };
             if let Some(leftovers) = leftovers {

@@ -22,7 +22,7 @@ use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::scoped_body::scoped;
 use crate::exchange::task_tracker::RunningTask;
-use crate::invocation::counters::Progress;
+use crate::invocation::counters::InvocationProgress;
 use crate::invocation::event_buffer::HIGH_WATER;
 use crate::invocation::executor::InvocationFuture;
 use crate::invocation::guard::InvocationGuard;
@@ -42,7 +42,7 @@ pub(super) struct Producer {
     pub(super) silent_since: Instant,
     /// One timer for all limits.
     pub(super) timer: Option<Pin<Box<Sleep>>>,
-    pub(super) progress: Progress,
+    pub(super) progress: InvocationProgress,
     pub(super) _running: RunningTask,
 }
 
@@ -179,7 +179,9 @@ impl Producer {
                 return Step::Responded;
             }
             Outcome::Value(value) if !is_streaming => {
-                let duration = self.guard.responded(StatusCode::OK, Progress::default());
+                let duration = self
+                    .guard
+                    .responded(StatusCode::OK, InvocationProgress::default());
                 let answer = Answer::Value(KeptValue {
                     json: value.into(),
                     envelope: None,
@@ -209,7 +211,9 @@ impl Producer {
             self.fail(error.with_body(body));
             return;
         }
-        let duration = self.guard.responded(StatusCode::OK, Progress::default());
+        let duration = self
+            .guard
+            .responded(StatusCode::OK, InvocationProgress::default());
         let answer = Answer::Value(KeptValue {
             json: envelope.result(),
             envelope: Some(envelope.into_body(duration, queue_time, id)),

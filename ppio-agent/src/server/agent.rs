@@ -11,9 +11,9 @@ use ppio_agent_protocol::ByteSize;
 use super::cors::Cors;
 use super::host::AllowedHosts;
 use super::middleware::{Middleware, MiddlewareChains};
-use super::shutdown::Shutdown;
+use super::shutdown::ShutdownSignal;
 use crate::endpoints::entrypoint_schema::{AboutAgent, LazySchema};
-use crate::endpoints::index::Index;
+use crate::endpoints::index::IndexEndpoint;
 use crate::endpoints::mounted::{MountedRoutes, MountedService};
 #[cfg(feature = "schema")]
 use crate::endpoints::openapi::{AboutService, OpenApi};
@@ -56,7 +56,7 @@ pub(crate) struct Agent {
     pub(crate) invoker: Invoker,
     pub(crate) runs: Arc<RunRegistry>,
     pub(crate) ping: Ping,
-    pub(crate) index: Index,
+    pub(crate) index: IndexEndpoint,
     #[cfg(feature = "schema")]
     pub(crate) openapi: Option<OpenApi>,
     #[cfg(feature = "chat")]
@@ -68,7 +68,7 @@ pub(crate) struct Agent {
     pub(crate) has_direct_invocations: bool,
     /// What serves the paths that are not the agent's.
     pub(crate) mounted: Option<MountedRoutes>,
-    pub(crate) shutdown: Shutdown,
+    pub(crate) shutdown: ShutdownSignal,
     pub(crate) lifecycle: Lifecycle,
     /// The functions that are polled on async workers.
     pub(crate) functions: AsyncFunctions,
@@ -106,7 +106,7 @@ impl Agent {
         let schema = Arc::new(LazySchema::new(about.schema));
         #[cfg(feature = "chat")]
         let protocols = Arc::new(Protocols::new(&values, about.info, Arc::clone(&schema)));
-        let shutdown = Shutdown::new();
+        let shutdown = ShutdownSignal::new();
         #[cfg(feature = "websocket")]
         let websocket = WebSocketEndpoint::new(
             endpoints.websocket,
@@ -131,7 +131,7 @@ impl Agent {
             };
             OpenApi::new(about, Arc::clone(&schema))
         });
-        let index = Index::new(&values, about.info, has_websocket, schema);
+        let index = IndexEndpoint::new(&values, about.info, has_websocket, schema);
         let chains = MiddlewareChains::new(middleware);
         let has_middleware = !chains.invocations.is_empty();
         let continues = values.on_disconnect == OnDisconnect::Continue;

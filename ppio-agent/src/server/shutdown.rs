@@ -4,13 +4,13 @@ use tokio::sync::watch;
 
 /// Announces a shutdown to connections and invocations.
 #[derive(Debug)]
-pub(crate) struct Shutdown {
+pub(crate) struct ShutdownSignal {
     sender: watch::Sender<()>,
     /// Never reads the value, so that its clones see a shutdown that has begun before.
     receiver: watch::Receiver<()>,
 }
 
-impl Shutdown {
+impl ShutdownSignal {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = watch::channel(());
         Self { sender, receiver }

@@ -9,7 +9,7 @@ use opentelemetry_otlp::{
 use ppio_agent_protocol::environment;
 
 use super::error::TelemetryError;
-use super::otlp_client::{OtlpClient, Sender};
+use super::otlp_client::{OtlpClient, OtlpSender};
 use super::signal::Signal;
 
 /// How long one export may take, unless a variable says otherwise.
@@ -111,12 +111,12 @@ impl Signal {
         }
     }
 
-    fn client(self, sender: &Sender) -> Result<OtlpClient, TelemetryError> {
+    fn client(self, sender: &OtlpSender) -> Result<OtlpClient, TelemetryError> {
         Ok(OtlpClient::new(sender, self, self.timeout()?))
     }
 }
 
-pub(super) fn spans(sender: &Sender) -> Result<SpanExporter, TelemetryError> {
+pub(super) fn spans(sender: &OtlpSender) -> Result<SpanExporter, TelemetryError> {
     SpanExporter::builder()
         .with_http()
         .with_http_client(Signal::Traces.client(sender)?)
@@ -125,7 +125,7 @@ pub(super) fn spans(sender: &Sender) -> Result<SpanExporter, TelemetryError> {
         .map_err(|error| TelemetryError::exporter(Signal::Traces, &error))
 }
 
-pub(super) fn metrics(sender: &Sender) -> Result<MetricExporter, TelemetryError> {
+pub(super) fn metrics(sender: &OtlpSender) -> Result<MetricExporter, TelemetryError> {
     MetricExporter::builder()
         .with_http()
         .with_http_client(Signal::Metrics.client(sender)?)
@@ -134,7 +134,7 @@ pub(super) fn metrics(sender: &Sender) -> Result<MetricExporter, TelemetryError>
         .map_err(|error| TelemetryError::exporter(Signal::Metrics, &error))
 }
 
-pub(super) fn logs(sender: &Sender) -> Result<LogExporter, TelemetryError> {
+pub(super) fn logs(sender: &OtlpSender) -> Result<LogExporter, TelemetryError> {
     LogExporter::builder()
         .with_http()
         .with_http_client(Signal::Logs.client(sender)?)

@@ -39,12 +39,12 @@ pub(super) fn is_sender_thread() -> bool {
 
 /// The thread on which exports are sent, and its connections.
 #[derive(Clone)]
-pub(super) struct Sender {
+pub(super) struct OtlpSender {
     runtime: Handle,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-impl Sender {
+impl OtlpSender {
     /// Starts the thread, which runs until the process ends. Certificates are loaded only for `https`,
     /// since that takes milliseconds.
     pub(super) fn start(uses_tls: bool) -> Result<Self, TelemetryError> {
@@ -88,7 +88,7 @@ fn tls(loads_certificates: bool) -> std::io::Result<ClientConfig> {
 
 /// The client of one signal.
 pub(super) struct OtlpClient {
-    sender: Sender,
+    sender: OtlpSender,
     signal: Signal,
     timeout: Duration,
     /// Whether the last export failed: only a change is logged.
@@ -96,7 +96,7 @@ pub(super) struct OtlpClient {
 }
 
 impl OtlpClient {
-    pub(super) fn new(sender: &Sender, signal: Signal, timeout: Duration) -> Self {
+    pub(super) fn new(sender: &OtlpSender, signal: Signal, timeout: Duration) -> Self {
         Self {
             sender: sender.clone(),
             signal,

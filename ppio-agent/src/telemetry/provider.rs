@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::error::TelemetryError;
 use super::exporters;
 use super::metrics::Metrics;
-use super::otlp_client::Sender;
+use super::otlp_client::OtlpSender;
 use super::propagation::Propagators;
 use super::sampler::{self, SheddingSampler};
 use super::signal::Signal;
@@ -64,7 +64,7 @@ pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), Te
     if exported.is_empty() {
         return Ok(());
     }
-    let sender = Sender::start(exported.iter().any(|signal| signal.uses_tls()))?;
+    let sender = OtlpSender::start(exported.iter().any(|signal| signal.uses_tls()))?;
     let resource = resource(agent, version);
     let is_exported = |signal| exported.contains(&signal);
     let traces = is_exported(Signal::Traces).then(|| Traces::new(&sender, &resource));
@@ -94,7 +94,7 @@ pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), Te
 }
 
 impl Traces {
-    fn new(sender: &Sender, resource: &Resource) -> Result<Self, TelemetryError> {
+    fn new(sender: &OtlpSender, resource: &Resource) -> Result<Self, TelemetryError> {
         let queue = Arc::new(SpanQueue::configured()?);
         let sampler = SheddingSampler {
             sampler: sampler::configured()?,

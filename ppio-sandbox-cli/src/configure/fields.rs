@@ -4,7 +4,7 @@ use ppio_agent_protocol::{
     AgentName, AuthorEmail, CpuLimit, Entrypoint, MemoryLimit, StartTimeout,
 };
 
-use crate::project::edit::{Change, NewValue};
+use crate::project::edit::{Edit, NewValue};
 
 /// A value with its flag, question and check.
 #[derive(Debug)]
@@ -107,12 +107,12 @@ pub(crate) const CONFIG_FIELDS: [ConfigField; 8] = [
 
 impl ConfigField {
     /// The change to a value that passed the check.
-    pub(crate) fn change(&self, value: &str) -> Change {
+    pub(crate) fn change(&self, value: &str) -> Edit {
         let number = match self.kind {
             FieldKind::Number => value.parse().ok(),
             FieldKind::Text => None,
         };
-        Change {
+        Edit {
             path: self.path,
             value: number.map_or_else(|| NewValue::Text(value.to_owned()), NewValue::Number),
         }

@@ -14,7 +14,7 @@ use crate::configure::fields::{CONFIG_FIELDS, ConfigField};
 use crate::error::{CliError, ExitKind};
 use crate::project::AgentFile;
 use crate::project::author;
-use crate::project::edit::{self, Change, NewValue};
+use crate::project::edit::{self, Edit, NewValue};
 use crate::signals::or_interrupted;
 use crate::terminal::Terminal;
 use crate::terminal::question::ask;
@@ -74,7 +74,7 @@ async fn changes(
     file: &AgentFile,
     arguments: &ConfigureArguments,
     terminal: &Terminal,
-) -> Result<Vec<Change>, CliError> {
+) -> Result<Vec<Edit>, CliError> {
     let mut changes = Vec::new();
     let mut missing = Vec::new();
     for field in &CONFIG_FIELDS {
@@ -102,7 +102,7 @@ async fn changes(
         }
     }
     if !arguments.tag.is_empty() {
-        changes.push(Change {
+        changes.push(Edit {
             path: TAGS,
             value: NewValue::Texts(arguments.tag.clone()),
         });

@@ -7,7 +7,7 @@ use ppio_agent_protocol::DeploymentPhase;
 
 use crate::error::{CliError, ExitKind};
 use crate::project::AgentFile;
-use crate::project::edit::{self, Change};
+use crate::project::edit::{self, Edit};
 
 /// Writes the state of the deployment into agent.yaml.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl DeploymentRecord {
         }
     }
 
-    fn write(&mut self, changes: &[Change]) -> Result<(), CliError> {
+    fn write(&mut self, changes: &[Edit]) -> Result<(), CliError> {
         // The author may have saved the file meanwhile.
         self.file.reload()?;
         let text = edit::apply(self.file.text(), changes).map_err(|error| {
@@ -86,25 +86,25 @@ impl DeploymentRecord {
     }
 }
 
-fn phase(phase: DeploymentPhase) -> Change {
-    Change::text(&["status", "phase"], phase.as_str())
+fn phase(phase: DeploymentPhase) -> Edit {
+    Edit::text(&["status", "phase"], phase.as_str())
 }
 
-fn building(template_id: &str, build_id: &str) -> Vec<Change> {
+fn building(template_id: &str, build_id: &str) -> Vec<Edit> {
     vec![
         phase(DeploymentPhase::Building),
-        Change::text(&["status", "template_id"], template_id),
-        Change::text(&["status", "build_id"], build_id),
+        Edit::text(&["status", "template_id"], template_id),
+        Edit::text(&["status", "build_id"], build_id),
     ]
 }
 
-fn deployed(template_id: &str, build_id: &str) -> Vec<Change> {
+fn deployed(template_id: &str, build_id: &str) -> Vec<Edit> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     vec![
-        Change::text(&["spec", "sandbox", "template_id"], template_id),
+        Edit::text(&["spec", "sandbox", "template_id"], template_id),
         phase(DeploymentPhase::Deployed),
-        Change::text(&["status", "template_id"], template_id),
-        Change::text(&["status", "last_deployed"], now),
-        Change::text(&["status", "build_id"], build_id),
+        Edit::text(&["status", "template_id"], template_id),
+        Edit::text(&["status", "last_deployed"], now),
+        Edit::text(&["status", "build_id"], build_id),
     ]
 }

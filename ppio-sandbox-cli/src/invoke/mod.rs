@@ -39,8 +39,8 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
     let headers = arguments.headers.parse()?;
     let request = or_interrupted(request::read(&arguments)).await?;
     let request = match arguments.protocol {
-        None => Request::Invocation(request),
-        Some(protocol) => Request::Protocol(ProtocolCall::new(protocol, request)?),
+        None => InvokeRequest::Invocation(request),
+        Some(protocol) => InvokeRequest::Protocol(ProtocolCall::new(protocol, request)?),
     };
     let agent = match &arguments.session {
         Some(_) => None,
@@ -96,7 +96,7 @@ async fn close_sessions(platform: &Platform, terminal: &Terminal) -> Result<(), 
 }
 
 /// What is sent to the agent.
-enum Request {
+enum InvokeRequest {
     Invocation(Value),
     Protocol(ProtocolCall),
 }
@@ -111,7 +111,7 @@ struct InvokeCommand<'a> {
 }
 
 impl InvokeCommand<'_> {
-    async fn invoke(&self, request: Request) -> Result<(), CliError> {
+    async fn invoke(&self, request: InvokeRequest) -> Result<(), CliError> {
         let progress = self.terminal.spinner("starting a session");
         let session = match &self.agent {
             Some(agent) => {
@@ -121,7 +121,7 @@ impl InvokeCommand<'_> {
             None => self.existing_session(&progress).await?,
         };
         progress.set_message("waiting for the answer");
-        if let (true, Request::Invocation(request)) = (self.arguments.detach, &request) {
+        if let (true, InvokeRequest::Invocation(request)) = (self.arguments.detach, &request) {
             let run = self.call(&session, request).detach().await;
             drop(progress);
             return match run {
@@ -137,8 +137,8 @@ impl InvokeCommand<'_> {
         let answer = self.send(&session, &request).await;
         drop(progress);
         let reader = match &request {
-            Request::Invocation(_) => None,
-            Request::Protocol(call) => Some(call.reader()),
+            InvokeRequest::Invocation(_) => None,
+            InvokeRequest::Protocol(call) => Some(call.reader()),
         };
         let summary = InvocationSummary {
             items: None,
@@ -167,14 +167,14 @@ impl InvokeCommand<'_> {
     async fn send(
         &self,
         session: &SandboxSession,
-        request: &Request,
+        request: &InvokeRequest,
     ) -> Result<InvocationOutput, PrintError> {
         match request {
-            Request::Invocation(request) => {
+            InvokeRequest::Invocation(request) => {
                 let output = self.call(session, request).output().await;
                 output.map_err(PrintError::Client)
             }
-            Request::Protocol(call) => {
+            InvokeRequest::Protocol(call) => {
                 let timeout = self.arguments.timeout;
                 call.send(session, &self.headers, timeout).await
             }

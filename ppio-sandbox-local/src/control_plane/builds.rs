@@ -15,7 +15,7 @@ use super::templates::{find, store_error};
 use crate::api::ApiError;
 use crate::api::JsonBody;
 use crate::api::{Parameters, PathParameters};
-use crate::sandbox::LogLevel;
+use crate::sandbox::SandboxLogLevel;
 use crate::shared::Shared;
 use crate::template::{
     BuildRecord, BuildRequest, BuildSource, BuildState, RequestedBuild, TemplateName,
@@ -183,8 +183,8 @@ pub(super) async fn logs(
 
 fn entries(shared: &Shared, build_id: &str, query: &StatusQuery) -> Result<Vec<Value>, ApiError> {
     let least = match &query.level {
-        None => LogLevel::Debug,
-        Some(level) => LogLevel::parse(level).ok_or_else(|| {
+        None => SandboxLogLevel::Debug,
+        Some(level) => SandboxLogLevel::parse(level).ok_or_else(|| {
             ApiError::bad_request(format!(
                 "level is debug, info, warn or error, not {level:?}"
             ))

@@ -13,7 +13,7 @@ use super::sandboxes::find;
 use crate::api::ApiError;
 use crate::api::{Parameters, PathParameters};
 use crate::clock::{from_unix_seconds, rfc3339, unix_millis};
-use crate::sandbox::{LogLevel, LogLine};
+use crate::sandbox::{SandboxLogLevel, SandboxLogLine};
 use crate::shared::Shared;
 
 const MAX_LINES: usize = 1000;
@@ -67,7 +67,7 @@ pub(super) async fn logs_v2(
 }
 
 impl SandboxLogQuery {
-    fn select(&self, mut entries: Vec<LogLine>) -> Result<Vec<LogLine>, ApiError> {
+    fn select(&self, mut entries: Vec<SandboxLogLine>) -> Result<Vec<SandboxLogLine>, ApiError> {
         let backward = match self.direction.as_deref() {
             None | Some("forward") => false,
             Some("backward") => true,
@@ -78,7 +78,7 @@ impl SandboxLogQuery {
             }
         };
         if let Some(level) = &self.level {
-            let least = LogLevel::parse(level).ok_or_else(|| {
+            let least = SandboxLogLevel::parse(level).ok_or_else(|| {
                 ApiError::bad_request(format!(
                     "level is debug, info, warn or error, not {level:?}"
                 ))

@@ -10,7 +10,7 @@ use super::unsupported;
 use crate::api::ApiError;
 use crate::identity;
 use crate::isolation::{Networks, SandboxNetwork};
-use crate::sandbox::{HostMask, Ingress};
+use crate::sandbox::{HostMask, SandboxIngress};
 
 /// How `denyOut` names every address.
 const ALL_ADDRESSES: &str = "0.0.0.0/0";
@@ -31,7 +31,7 @@ pub(super) struct NetworkRequest {
 
 impl NetworkRequest {
     /// How requests reach the sandbox.
-    pub(super) fn ingress(&self) -> Result<Ingress, ApiError> {
+    pub(super) fn ingress(&self) -> Result<SandboxIngress, ApiError> {
         let mask = self
             .mask_request_host
             .as_deref()
@@ -45,7 +45,7 @@ impl NetworkRequest {
                 ))
             })?),
         };
-        Ok(Ingress {
+        Ok(SandboxIngress {
             traffic_token: (self.allow_public_traffic == Some(false)).then(identity::secret),
             host_mask,
         })

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
 use crate::identity::CLIENT_ID;
-use crate::sandbox::{LocalSandbox, LogLine, MetricSample, OnTimeout, SandboxPhase};
+use crate::sandbox::{LocalSandbox, MetricSample, OnTimeout, SandboxLogLine, SandboxPhase};
 use crate::shared::Shared;
 
 /// The version of the daemon, by which clients choose the features that they use.
@@ -58,7 +58,7 @@ pub(super) fn listed(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     listed
 }
 
-pub(super) fn log_entry(entry: &LogLine) -> Value {
+pub(super) fn log_entry(entry: &SandboxLogLine) -> Value {
     json!({
         "timestamp": rfc3339(entry.time),
         "level": entry.level.as_str(),

@@ -19,7 +19,7 @@ use crate::api::{AnswerOrigin, ApiError, JsonBody, PathParameters, idempotency_k
 use crate::error::with_sources;
 use crate::identity::without_client_id;
 use crate::sandbox::{
-    ChangeError, CreateError, Ingress, LocalSandbox, OnTimeout, PauseKind, SandboxPhase,
+    ChangeError, CreateError, LocalSandbox, OnTimeout, PauseKind, SandboxIngress, SandboxPhase,
     SandboxSpec,
 };
 use crate::shared::Shared;
@@ -145,7 +145,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
     )?;
     let ingress = match &request.network {
         Some(network) => network.ingress()?,
-        None => Ingress::default(),
+        None => SandboxIngress::default(),
     };
     let auto_resume = request.auto_resume.is_some_and(|resume| resume.enabled);
     let pause_kind = pause_kind(request.auto_pause_memory);

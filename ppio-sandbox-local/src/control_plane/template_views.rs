@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::sandbox_views::{DISK_MB, ENVD_VERSION};
 use crate::clock::{from_unix_seconds, rfc3339};
-use crate::sandbox::LogLine;
+use crate::sandbox::SandboxLogLine;
 use crate::template::{BuildRecord, BuildState, STEP_FIELD, TemplateRecord};
 
 pub(super) fn template(record: &TemplateRecord, with_metadata: bool) -> Value {
@@ -49,7 +49,7 @@ pub(super) fn build(build: &BuildRecord) -> Value {
     })
 }
 
-pub(super) fn log_entry(entry: &LogLine) -> Value {
+pub(super) fn log_entry(entry: &SandboxLogLine) -> Value {
     let mut view = json!({"timestamp": rfc3339(entry.time), "level": entry.level.as_str(), "message": entry.message});
     if let Some(step) = entry.fields.get(STEP_FIELD) {
         view[STEP_FIELD] = step.as_str().into();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::port_owner::{self, ProcessSearch};
 use crate::processes::ListenerTable;
-use crate::sandbox::{AGENT_PORT, LocalSandbox, LogLevel, SandboxRegistry};
+use crate::sandbox::{AGENT_PORT, LocalSandbox, SandboxLogLevel, SandboxRegistry};
 
 /// A port of a sandbox on which something else on this machine listens.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +63,10 @@ impl PortConflict {
     /// Logs the conflict to the sandbox, and with the holder to the platform. Once, since callers
     /// try again.
     pub(super) fn log(&self, sandbox: &Arc<LocalSandbox>) {
-        if sandbox.logs.push_once(LogLevel::Warn, &self.to_string()) {
+        if sandbox
+            .logs
+            .push_once(SandboxLogLevel::Warn, &self.to_string())
+        {
             let holder = match &self.holder {
                 PortHolder::Sandbox(id) => id,
                 PortHolder::Program => "a program outside all sandboxes",

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, watch};
 
 use super::create_error::CreateError;
-use super::ingress::Ingress;
+use super::ingress::SandboxIngress;
 use super::instance::{AGENT_PORT, LocalSandbox};
 use super::lifetime::{Lifetime, OnTimeout, PauseKind, SandboxPhase};
 use super::logs::LogBuffer;
@@ -17,7 +17,7 @@ use super::prepared::remove_unstarted;
 use super::process_table::ProcessTable;
 use super::registry::SandboxRegistry;
 use super::spare_sandboxes::PreparedSandbox;
-use super::template_image::{StartCommand, TemplateImage};
+use super::template_image::{StartCommands, TemplateImage};
 use super::verified_listeners::VerifiedListeners;
 use crate::identity;
 use crate::isolation::{DEFAULT_PATH, SandboxNetwork};
@@ -31,7 +31,7 @@ pub(crate) struct SandboxSpec {
     pub(crate) auto_resume: bool,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) ingress: Ingress,
+    pub(crate) ingress: SandboxIngress,
     pub(crate) network: SandboxNetwork,
     /// Whether more sandboxes of this template are expected, so that the next one is prepared.
     pub(crate) prepare_next: bool,
@@ -125,7 +125,7 @@ impl SandboxRegistry {
             verified_listeners: VerifiedListeners::default(),
             environment,
             directory: new.template.directory,
-            start: StartCommand {
+            start: StartCommands {
                 command: new.template.start_command,
                 ready: new.template.ready_command,
                 user: new.template.user.unwrap_or_default(),

@@ -10,13 +10,13 @@ const PORT: &str = "${PORT}";
 
 /// How requests reach the ports of a sandbox.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ingress {
+pub(crate) struct SandboxIngress {
     /// The token that requests must carry; without one they are public.
     pub(crate) traffic_token: Option<String>,
     pub(crate) host_mask: Option<HostMask>,
 }
 
-impl Ingress {
+impl SandboxIngress {
     /// The same settings for another sandbox, with a new token.
     pub(crate) fn for_another(&self) -> Self {
         Self {

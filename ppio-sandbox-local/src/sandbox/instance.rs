@@ -7,14 +7,14 @@ use std::time::SystemTime;
 use tokio::sync::{Mutex, watch};
 
 use super::directory_watch::PolledWatches;
-use super::ingress::Ingress;
+use super::ingress::SandboxIngress;
 use super::lifetime::Lifetime;
 use super::logs::LogBuffer;
 use super::metrics::MetricHistory;
 use super::ports::ReservedPort;
 use super::process::Process;
 use super::process_table::ProcessTable;
-use super::template_image::StartCommand;
+use super::template_image::StartCommands;
 use super::verified_listeners::VerifiedListeners;
 use crate::isolation::{CgroupParent, SandboxProcesses};
 
@@ -44,10 +44,10 @@ pub(crate) struct LocalSandbox {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) directory: Option<String>,
     /// The start command, which runs at the first start and after a pause that kept only the files.
-    pub(crate) start: StartCommand,
+    pub(crate) start: StartCommands,
     /// The process of the start command, once it was started.
     pub(super) started: RwLock<Option<Arc<Process>>>,
-    pub(crate) ingress: Ingress,
+    pub(crate) ingress: SandboxIngress,
     /// Replaced when the sandbox starts again.
     pub(super) sandbox_processes: RwLock<Arc<SandboxProcesses>>,
     pub(super) cgroups: Option<CgroupParent>,

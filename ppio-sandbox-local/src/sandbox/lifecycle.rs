@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::create_error::CreateError;
 use super::instance::LocalSandbox;
 use super::lifetime::{Lifetime, OnTimeout, PauseKind, SandboxPhase};
-use super::logs::LogLevel;
+use super::logs::SandboxLogLevel;
 use super::process::Process;
 use crate::files::remove_directory;
 
@@ -90,7 +90,7 @@ impl LocalSandbox {
                 "sandbox paused, its processes ended"
             }
         };
-        self.logs.push(LogLevel::Info, message, &[]);
+        self.logs.push(SandboxLogLevel::Info, message, &[]);
         Ok(())
     }
 
@@ -133,7 +133,8 @@ impl LocalSandbox {
             lifetime.end_at = SystemTime::now() + timeout;
             lifetime.on_timeout = on_timeout.unwrap_or(lifetime.on_timeout);
         });
-        self.logs.push(LogLevel::Info, "sandbox resumed", &[]);
+        self.logs
+            .push(SandboxLogLevel::Info, "sandbox resumed", &[]);
         Ok(())
     }
 

@@ -13,14 +13,14 @@ const LINE_INTERVAL: Duration = Duration::from_micros(1);
 const MAX_LINE: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum LogLevel {
+pub(crate) enum SandboxLogLevel {
     Debug,
     Info,
     Warn,
     Error,
 }
 
-impl LogLevel {
+impl SandboxLogLevel {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Debug => "debug",
@@ -38,22 +38,22 @@ impl LogLevel {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct LogLine {
+pub(crate) struct SandboxLogLine {
     pub(crate) time: SystemTime,
-    pub(crate) level: LogLevel,
+    pub(crate) level: SandboxLogLevel,
     pub(crate) message: String,
     pub(crate) fields: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct LogBuffer {
-    entries: Mutex<VecDeque<LogLine>>,
+    entries: Mutex<VecDeque<SandboxLogLine>>,
 }
 
 impl LogBuffer {
     pub(crate) fn push(
         &self,
-        level: LogLevel,
+        level: SandboxLogLevel,
         message: impl Into<String>,
         fields: &[(&str, &str)],
     ) {
@@ -63,7 +63,7 @@ impl LogBuffer {
         let time = entries
             .back()
             .map_or(now, |last| now.max(last.time + LINE_INTERVAL));
-        let entry = LogLine {
+        let entry = SandboxLogLine {
             time,
             level,
             message: message.into(),
@@ -79,7 +79,7 @@ impl LogBuffer {
     }
 
     /// Adds a line unless it was logged before. Returns whether it was added.
-    pub(crate) fn push_once(&self, level: LogLevel, message: &str) -> bool {
+    pub(crate) fn push_once(&self, level: SandboxLogLevel, message: &str) -> bool {
         let said = self
             .entries
             .lock()
@@ -92,7 +92,7 @@ impl LogBuffer {
         !said
     }
 
-    pub(crate) fn snapshot(&self) -> Vec<LogLine> {
+    pub(crate) fn snapshot(&self) -> Vec<SandboxLogLine> {
         self.entries
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -151,7 +151,7 @@ mod tests {
         let logs = LogBuffer::default();
         std::thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| (0..2000).for_each(|_| logs.push(LogLevel::Info, "", &[])));
+                scope.spawn(|| (0..2000).for_each(|_| logs.push(SandboxLogLevel::Info, "", &[])));
             }
         });
         for pair in logs.snapshot().windows(2) {
@@ -164,7 +164,7 @@ mod tests {
     fn the_oldest_entries_are_dropped() {
         let logs = LogBuffer::default();
         for number in 0..=MAX_ENTRIES {
-            logs.push(LogLevel::Info, number.to_string(), &[]);
+            logs.push(SandboxLogLevel::Info, number.to_string(), &[]);
         }
         let entries = logs.snapshot();
         assert_eq!(entries.len(), MAX_ENTRIES);

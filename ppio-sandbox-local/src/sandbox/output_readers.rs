@@ -49,13 +49,13 @@ pub(super) struct OutputReaders {
 
 #[derive(Debug, Default)]
 struct ReadersState {
-    readers: Vec<Reader>,
+    readers: Vec<OutputReader>,
     next_id: u64,
     end: Option<ExitStatus>,
 }
 
 #[derive(Debug, Clone)]
-struct Reader {
+struct OutputReader {
     id: u64,
     events: mpsc::Sender<OutputEvent>,
 }
@@ -83,7 +83,7 @@ impl OutputReaders {
             }
             let id = state.next_id;
             state.next_id += 1;
-            state.readers.push(Reader { id, events });
+            state.readers.push(OutputReader { id, events });
         });
         receiver
     }
@@ -122,7 +122,7 @@ impl OutputReaders {
         futures_util::future::join_all(sends).await;
     }
 
-    async fn wait_for(&self, reader: &Reader, event: &OutputEvent) {
+    async fn wait_for(&self, reader: &OutputReader, event: &OutputEvent) {
         let full_since = Instant::now();
         let mut count = self.count.subscribe();
         let mut room = std::pin::pin!(reader.events.reserve());

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::logs::{LineCutter, LogBuffer, LogLevel};
+use super::logs::{LineCutter, LogBuffer, SandboxLogLevel};
 use super::output_readers::{OutputChannel, OutputEvent, OutputReaders};
 use super::terminal::PseudoTerminal;
 use crate::files::Owner;
@@ -246,9 +246,9 @@ impl Process {
     ) {
         let pid = self.pid.to_string();
         let level = if channel == OutputChannel::Stderr {
-            LogLevel::Error
+            SandboxLogLevel::Error
         } else {
-            LogLevel::Info
+            SandboxLogLevel::Info
         };
         let fields = [("pid", pid.as_str()), ("stream", channel.as_str())];
         let mut cutter = LineCutter::default();

@@ -21,7 +21,7 @@ pub(crate) struct TemplateImage {
 
 /// The start command of a sandbox and its ready command.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct StartCommand {
+pub(crate) struct StartCommands {
     pub(crate) command: Option<String>,
     /// Succeeds once the command is ready.
     pub(crate) ready: Option<String>,

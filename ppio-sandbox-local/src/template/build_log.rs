@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
-use crate::sandbox::{LogBuffer, LogLevel, LogLine};
+use crate::sandbox::{LogBuffer, SandboxLogLevel, SandboxLogLine};
 
 /// The field of a log line with the number of its step.
 pub(crate) const STEP_FIELD: &str = "step";
@@ -27,7 +27,7 @@ pub(super) struct BuildProgress {
 
 impl BuildLogWriter {
     /// Adds a line, which belongs to the current step.
-    pub(crate) fn push(&self, level: LogLevel, message: impl Into<String>) {
+    pub(crate) fn push(&self, level: SandboxLogLevel, message: impl Into<String>) {
         match self.step.load(Ordering::Relaxed) {
             0 => self.lines.push(level, message, &[]),
             step => self
@@ -37,7 +37,7 @@ impl BuildLogWriter {
         self.progress.send_modify(|progress| progress.lines += 1);
     }
 
-    pub(crate) fn snapshot(&self) -> Vec<LogLine> {
+    pub(crate) fn snapshot(&self) -> Vec<SandboxLogLine> {
         self.lines.snapshot()
     }
 

@@ -21,7 +21,8 @@ use crate::isolation::{
     SandboxLimits, SandboxProcesses, SandboxUser, prepare_directory, prepare_root,
 };
 use crate::sandbox::{
-    CreateError, Ingress, LogLevel, OnTimeout, SandboxRegistry, SandboxSpec, TemplateImage,
+    CreateError, OnTimeout, SandboxIngress, SandboxLogLevel, SandboxRegistry, SandboxSpec,
+    TemplateImage,
 };
 
 /// The timeout of the sandbox that tries a start command; it is ended as soon as it is ready.
@@ -55,12 +56,12 @@ impl StopSignal {
 }
 
 /// Why a build did not finish.
-enum Unfinished {
+enum UnfinishedBuild {
     Failed(BuildFailure),
     Stopped,
 }
 
-impl Unfinished {
+impl UnfinishedBuild {
     fn general(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Failed(BuildFailure {
             message: with_sources(error),
@@ -83,8 +84,8 @@ impl BuildJob {
         }
         match outcome {
             Ok(()) => {}
-            Err(Unfinished::Failed(failure)) => self.fail(failure),
-            Err(Unfinished::Stopped) => self.stopped(),
+            Err(UnfinishedBuild::Failed(failure)) => self.fail(failure),
+            Err(UnfinishedBuild::Stopped) => self.stopped(),
         }
     }
 
@@ -99,7 +100,7 @@ impl BuildJob {
 
     fn fail(&self, failure: BuildFailure) {
         let message = format!("Build failed: {}", failure.message);
-        self.log.push(LogLevel::Error, message);
+        self.log.push(SandboxLogLevel::Error, message);
         match self
             .templates
             .fail(&self.template_id, &self.build_id, failure)
@@ -113,9 +114,9 @@ impl BuildJob {
         }
     }
 
-    async fn build(&self, staging: &Path, request: BuildRequest) -> Result<(), Unfinished> {
+    async fn build(&self, staging: &Path, request: BuildRequest) -> Result<(), UnfinishedBuild> {
         let sandbox_user = self.sandboxes.users().take();
-        let sandbox_user = sandbox_user.map_err(|error| Unfinished::general(&error))?;
+        let sandbox_user = sandbox_user.map_err(|error| UnfinishedBuild::general(&error))?;
         let recipe = self
             .prepare(staging, &request.source, &sandbox_user)
             .await?;
@@ -130,12 +131,12 @@ impl BuildJob {
         let mut applied = Ok(());
         for (index, step) in request.steps.iter().enumerate() {
             if self.stop.is_wanted() {
-                applied = Err(Unfinished::Stopped);
+                applied = Err(UnfinishedBuild::Stopped);
                 break;
             }
             self.log.enter(Some(index + 1));
             self.log.push(
-                LogLevel::Info,
+                SandboxLogLevel::Info,
                 format!("[{}/{}] {step}", index + 1, request.steps.len()),
             );
             let outcome = match step {
@@ -144,7 +145,7 @@ impl BuildJob {
                     let running =
                         self.run_step(&runner, &mut sandbox_processes, place, command, name);
                     let Some(outcome) = running.await else {
-                        applied = Err(Unfinished::Stopped);
+                        applied = Err(UnfinishedBuild::Stopped);
                         break;
                     };
                     outcome
@@ -153,7 +154,7 @@ impl BuildJob {
                     // As in a Dockerfile, what a command left running ends before the next step.
                     if let Some(sandbox_processes) = sandbox_processes.take() {
                         let killed = sandbox_processes.kill().await;
-                        killed.map_err(|error| Unfinished::general(&error))?;
+                        killed.map_err(|error| UnfinishedBuild::general(&error))?;
                     }
                     let step = step.clone();
                     // Moved to a thread that may block, and back.
@@ -164,12 +165,12 @@ impl BuildJob {
                     let outcome;
                     (runner, outcome) = applying
                         .await
-                        .map_err(|error| Unfinished::general(&error))?;
+                        .map_err(|error| UnfinishedBuild::general(&error))?;
                     outcome
                 }
             };
             if let Err(error) = outcome {
-                applied = Err(Unfinished::Failed(BuildFailure {
+                applied = Err(UnfinishedBuild::Failed(BuildFailure {
                     message: format!("{step}: {}", with_sources(&error)),
                     step: Some((index + 1).to_string()),
                 }));
@@ -180,7 +181,7 @@ impl BuildJob {
             sandbox_processes
                 .kill()
                 .await
-                .map_err(|error| Unfinished::general(&error))?;
+                .map_err(|error| UnfinishedBuild::general(&error))?;
         }
         applied?;
         let mut recipe = runner.recipe;
@@ -191,7 +192,7 @@ impl BuildJob {
         let mut metadata = request.metadata;
         self.read_agent_file(&staging.join("root"), &mut metadata);
         // Before the status changes: clients read no more of the log then.
-        self.log.push(LogLevel::Info, "Build finished");
+        self.log.push(SandboxLogLevel::Info, "Build finished");
         self.templates
             .finish(
                 &self.template_id,
@@ -200,16 +201,21 @@ impl BuildJob {
                 recipe,
                 metadata,
             )
-            .map_err(|error| Unfinished::general(&error))
+            .map_err(|error| UnfinishedBuild::general(&error))
     }
 
     /// Runs the start command in a sandbox of its own until the ready command succeeds. Without a
     /// ready command nothing says when it has worked.
-    async fn try_start_command(&self, staging: &Path, recipe: &Recipe) -> Result<(), Unfinished> {
+    async fn try_start_command(
+        &self,
+        staging: &Path,
+        recipe: &Recipe,
+    ) -> Result<(), UnfinishedBuild> {
         let (Some(command), Some(_)) = (&recipe.start_command, &recipe.ready_command) else {
             return Ok(());
         };
-        self.log.push(LogLevel::Info, format!("[start] {command}"));
+        self.log
+            .push(SandboxLogLevel::Info, format!("[start] {command}"));
         let spec = SandboxSpec {
             prepare_next: false,
             template: TemplateImage {
@@ -229,7 +235,7 @@ impl BuildJob {
             auto_resume: false,
             metadata: BTreeMap::new(),
             environment: BTreeMap::new(),
-            ingress: Ingress::default(),
+            ingress: SandboxIngress::default(),
             network: self.sandboxes.networks().with_internet(),
         };
         let trial = Arc::clone(&self.sandboxes);
@@ -241,12 +247,12 @@ impl BuildJob {
         });
         let outcome = tokio::select! {
             outcome = trial => outcome,
-            () = self.stop.wanted() => return Err(Unfinished::Stopped),
+            () = self.stop.wanted() => return Err(UnfinishedBuild::Stopped),
         };
         match outcome {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Unfinished::general(&error)),
-            Err(error) => Err(Unfinished::general(&error)),
+            Ok(Err(error)) => Err(UnfinishedBuild::general(&error)),
+            Err(error) => Err(UnfinishedBuild::general(&error)),
         }
     }
 
@@ -268,16 +274,17 @@ impl BuildJob {
         if text.len() as u64 > MAX_AGENT_FILE {
             let message =
                 format!("agent.yaml is left out: it is larger than {MAX_AGENT_FILE} bytes");
-            self.log.push(LogLevel::Warn, message);
+            self.log.push(SandboxLogLevel::Warn, message);
             return;
         }
         match AgentConfig::from_yaml(&text).and_then(|config| config.to_json()) {
             Ok(document) => {
                 metadata.insert(TEMPLATE_METADATA_KEY.to_owned(), document);
             }
-            Err(error) => self
-                .log
-                .push(LogLevel::Warn, format!("agent.yaml is left out: {error}")),
+            Err(error) => self.log.push(
+                SandboxLogLevel::Warn,
+                format!("agent.yaml is left out: {error}"),
+            ),
         }
     }
 
@@ -287,14 +294,14 @@ impl BuildJob {
         staging: &Path,
         source: &BuildSource,
         user: &SandboxUser,
-    ) -> Result<Recipe, Unfinished> {
+    ) -> Result<Recipe, UnfinishedBuild> {
         let (base, recipe) = match source {
             BuildSource::Host { image } => {
                 if let Some(image) = image {
                     let message = format!(
                         "The image {image} is not pulled: the system of this machine is used instead"
                     );
-                    self.log.push(LogLevel::Warn, message);
+                    self.log.push(SandboxLogLevel::Warn, message);
                 }
                 (None, Recipe::default())
             }
@@ -302,7 +309,7 @@ impl BuildJob {
                 let image = self
                     .templates
                     .image(reference)
-                    .map_err(|error| Unfinished::general(&error))?;
+                    .map_err(|error| UnfinishedBuild::general(&error))?;
                 (image.root.clone(), Recipe::from(image))
             }
         };
@@ -317,8 +324,8 @@ impl BuildJob {
         });
         prepared
             .await
-            .map_err(|error| Unfinished::general(&error))?
-            .map_err(|error| Unfinished::general(&error))?;
+            .map_err(|error| UnfinishedBuild::general(&error))?
+            .map_err(|error| UnfinishedBuild::general(&error))?;
         Ok(recipe)
     }
 

@@ -15,7 +15,7 @@ use crate::files::{self, ConfinedPath, LastLink, confine};
 use crate::identity;
 use crate::isolation::{DEFAULT_PATH, SandboxCommand, SandboxProcesses};
 use crate::processes;
-use crate::sandbox::{LineCutter, LogLevel, UnknownUser, check_user, user_environment};
+use crate::sandbox::{LineCutter, SandboxLogLevel, UnknownUser, check_user, user_environment};
 
 /// The timeout of one command of a build.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -209,10 +209,12 @@ impl StepRunner {
         loop {
             let count = output.read(&mut buffer).await?;
             if count == 0 {
-                cutter.finish(|line| self.log.push(LogLevel::Info, line));
+                cutter.finish(|line| self.log.push(SandboxLogLevel::Info, line));
                 return Ok(());
             }
-            cutter.feed(&buffer[..count], |line| self.log.push(LogLevel::Info, line));
+            cutter.feed(&buffer[..count], |line| {
+                self.log.push(SandboxLogLevel::Info, line);
+            });
         }
     }
 }

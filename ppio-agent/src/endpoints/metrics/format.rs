@@ -49,12 +49,12 @@ pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 pub(super) type Sample<'a, V> = (Vec<(&'a str, &'a str)>, V);
 
 /// The metrics of one answer.
-pub(super) struct Page {
+pub(super) struct MetricsText {
     text: String,
     format: Format,
 }
 
-impl Page {
+impl MetricsText {
     pub(super) fn new(format: Format) -> Self {
         Self {
             text: String::with_capacity(8192),

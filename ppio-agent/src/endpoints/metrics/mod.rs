@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, VARY};
 
-use self::format::{Format, Page, Sample};
+use self::format::{Format, MetricsText, Sample};
 use crate::exchange::body::{Body, Response};
 use crate::exchange::protocol::Protocol;
 use crate::invocation::Invoker;
@@ -44,7 +44,7 @@ pub(crate) fn answer(measured: &Measured<'_>, headers: &HeaderMap) -> Response {
 
 impl Measured<'_> {
     fn page(&self, format: Format) -> String {
-        let mut page = Page::new(format);
+        let mut page = MetricsText::new(format);
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         page.info(
             "ppio_agent_build_info",
@@ -87,7 +87,7 @@ impl Measured<'_> {
     }
 
     /// Invocations by protocol.
-    fn write_invocations(&self, page: &mut Page, format: Format) {
+    fn write_invocations(&self, page: &mut MetricsText, format: Format) {
         let counters = self.invoker.counters();
         let protocols = self.invoker.settings().protocols.iter();
         let served = protocols
@@ -159,7 +159,7 @@ impl Measured<'_> {
     }
 
     /// What the process holds, and its threads.
-    fn write_resources(&self, page: &mut Page) {
+    fn write_resources(&self, page: &mut MetricsText) {
         if let Some(connections) = self.connections {
             page.gauge(
                 "ppio_agent_open_connections",

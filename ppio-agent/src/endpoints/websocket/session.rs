@@ -18,7 +18,7 @@ use super::call::{WebSocketCall, WebSocketFuture};
 use crate::exchange::context::{AgentRuntimeContext, RequestContext};
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
-use crate::invocation::counters::Progress;
+use crate::invocation::counters::InvocationProgress;
 use crate::invocation::guard::InvocationGuard;
 use crate::stalls::Watch;
 
@@ -122,7 +122,7 @@ fn finish(
     end: Option<SocketEnd>,
     sent: u64,
 ) {
-    let sent = Progress::of_items(sent);
+    let sent = InvocationProgress::of_items(sent);
     match (outcome, end) {
         // Dropped, since the client has disconnected.
         (None, _) => guard.cancelled(sent),

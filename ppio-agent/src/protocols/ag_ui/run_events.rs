@@ -26,7 +26,7 @@ pub(super) struct RunEvents {
     pub(super) is_stream: bool,
     /// How many messages there were.
     messages: u64,
-    open: Open,
+    open: OpenMessage,
     /// The message of the assistant that tool calls belong to, until its first result.
     message_id: Option<String>,
     calls: Vec<OpenCall>,
@@ -40,7 +40,7 @@ pub(super) struct RunEvents {
 }
 
 /// The message whose text is being sent.
-enum Open {
+enum OpenMessage {
     None,
     /// With the JSON of its events up to their text.
     Text {
@@ -66,7 +66,7 @@ impl RunEvents {
             parent_run_id: input.parent_run_id.clone(),
             is_stream: true,
             messages: 0,
-            open: Open::None,
+            open: OpenMessage::None,
             message_id: None,
             calls: Vec::new(),
             steps: Vec::new(),
@@ -89,7 +89,7 @@ impl RunEvents {
         if json == "\"\"" {
             return;
         }
-        if !matches!(self.open, Open::Text { .. }) {
+        if !matches!(self.open, OpenMessage::Text { .. }) {
             self.close_message(events);
             let id = self.next_message_id();
             events.json(&Event::TextMessageStart {
@@ -97,7 +97,7 @@ impl RunEvents {
                 role: "assistant",
             });
             self.message_id = Some(id.clone());
-            self.open = Open::Text {
+            self.open = OpenMessage::Text {
                 before_delta: format!(
                     r#"{{"type":"TEXT_MESSAGE_CONTENT","messageId":{},"delta":"#,
                     line(&id)
@@ -105,7 +105,7 @@ impl RunEvents {
                 id,
             };
         }
-        if let Open::Text { before_delta, .. } = &self.open {
+        if let OpenMessage::Text { before_delta, .. } = &self.open {
             events.parts(&[before_delta, json, "}"]);
         }
     }
@@ -114,7 +114,7 @@ impl RunEvents {
         if delta.is_empty() {
             return;
         }
-        if !matches!(self.open, Open::Reasoning { .. }) {
+        if !matches!(self.open, OpenMessage::Reasoning { .. }) {
             self.close_message(events);
             self.message_id = None;
             let id = self.next_message_id();
@@ -123,9 +123,9 @@ impl RunEvents {
                 message_id: &id,
                 role: "reasoning",
             });
-            self.open = Open::Reasoning { id };
+            self.open = OpenMessage::Reasoning { id };
         }
-        if let Open::Reasoning { id } = &self.open {
+        if let OpenMessage::Reasoning { id } = &self.open {
             events.json(&Event::ReasoningMessageContent {
                 message_id: id,
                 delta,
@@ -134,10 +134,10 @@ impl RunEvents {
     }
 
     fn close_message(&mut self, events: &mut EventWriter) {
-        match std::mem::replace(&mut self.open, Open::None) {
-            Open::None => {}
-            Open::Text { id, .. } => events.json(&Event::TextMessageEnd { message_id: &id }),
-            Open::Reasoning { id } => {
+        match std::mem::replace(&mut self.open, OpenMessage::None) {
+            OpenMessage::None => {}
+            OpenMessage::Text { id, .. } => events.json(&Event::TextMessageEnd { message_id: &id }),
+            OpenMessage::Reasoning { id } => {
                 events.json(&Event::ReasoningMessageEnd { message_id: &id });
                 events.json(&Event::ReasoningEnd { message_id: &id });
             }

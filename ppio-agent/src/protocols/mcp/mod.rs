@@ -23,8 +23,8 @@ use serde_json::{Map, Value, json};
 use self::generation::Generation;
 use self::message::{JsonRpcError, Refusal, RpcMessage, RpcRequest, object};
 use self::result::ResultWriter;
-use self::tool::Tool;
-use self::tool_call::{Accepted, Called, ToolCall};
+use self::tool::AgentTool;
+use self::tool_call::{AcceptedTypes, Called, ToolCall};
 use super::path_table::{Methods, PathTable, ProtocolPath};
 use super::{ProtocolAgent, SharedAgent, call, kept_open};
 use crate::exchange::Exchange;
@@ -65,7 +65,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Error> {
     let (parts, body) = call::read(request).await?;
     let body: Value = call::parse(&body)?;
-    let accepts_events = Accepted::of(&parts.headers).events;
+    let accepts_events = AcceptedTypes::of(&parts.headers).events;
     let heartbeat = agent.invoker.settings().heartbeat;
     let answering = answer_body(agent.to_shared(), exchange.clone(), parts, body);
     match heartbeat.filter(|_| accepts_events) {
@@ -121,7 +121,7 @@ impl Server<'_> {
         let generation =
             Generation::of(&self.parts.headers, &request).map_err(|error| error.into_error(id))?;
         let writer = ResultWriter::new(self.agent.protocols.agent(), generation, &request);
-        let accepted = Accepted::of(&self.parts.headers);
+        let accepted = AcceptedTypes::of(&self.parts.headers);
         match self.reply(&request, generation, accepted).await {
             Ok(MethodResult::Members(members)) => {
                 let body = to_bytes(&writer.to_json(members));
@@ -168,7 +168,7 @@ impl Server<'_> {
         let agent = self.agent.protocols.agent();
         let generation = Generation::Handshake;
         let writer = ResultWriter::new(agent, generation, request);
-        match self.reply(request, generation, Accepted::JSON).await {
+        match self.reply(request, generation, AcceptedTypes::JSON).await {
             Ok(MethodResult::Members(members)) => writer.to_json(members),
             Ok(MethodResult::Called(called)) => called.into_json(self.exchange, &writer).await,
             Err(refusal) => refusal.into_json(self.exchange, &request.id),
@@ -179,7 +179,7 @@ impl Server<'_> {
         &self,
         request: &RpcRequest,
         generation: Generation,
-        accepted: Accepted,
+        accepted: AcceptedTypes,
     ) -> Result<MethodResult, Refusal> {
         let members = match (request.method.as_str(), generation) {
             ("initialize", Generation::Handshake) => self.initialize(request),
@@ -224,7 +224,7 @@ impl Server<'_> {
             let message = format!("no page has the cursor {cursor}; list without a cursor");
             return Err(JsonRpcError::invalid_params(message).into());
         }
-        let mut members = object(json!({"tools": [Tool::of(self.agent.protocols).to_json()]}));
+        let mut members = object(json!({"tools": [AgentTool::of(self.agent.protocols).to_json()]}));
         if generation == Generation::Stateless {
             members.insert("ttlMs".to_owned(), LIST_AGE.into());
             members.insert("cacheScope".to_owned(), "private".into());
@@ -236,9 +236,9 @@ impl Server<'_> {
         &self,
         request: &RpcRequest,
         generation: Generation,
-        accepted: Accepted,
+        accepted: AcceptedTypes,
     ) -> Result<Called, Refusal> {
-        let call = ToolCall::of(request, &Tool::of(self.agent.protocols), accepted)?;
+        let call = ToolCall::of(request, &AgentTool::of(self.agent.protocols), accepted)?;
         let mut options = call::run_options(self.agent, &self.parts.headers)?;
         if generation == Generation::Handshake
             && let Some(session) = self.session()

@@ -10,14 +10,14 @@ use crate::protocols::Protocols;
 const MAX_NAME: usize = 128;
 
 /// The tool that the agent's function is.
-pub(super) struct Tool {
+pub(super) struct AgentTool {
     pub(super) name: String,
     description: &'static str,
     pub(super) input: InputSchema,
     output: Option<Value>,
 }
 
-impl Tool {
+impl AgentTool {
     pub(super) fn of(protocols: &Protocols) -> Self {
         let AgentInfo {
             name, description, ..

@@ -11,7 +11,7 @@ use super::call_events::CallEvents;
 use super::interrupt;
 use super::message::{JsonRpcError, Refusal, RpcRequest, is_id, kind_of};
 use super::result::ResultWriter;
-use super::tool::Tool;
+use super::tool::AgentTool;
 use crate::exchange::Exchange;
 use crate::exchange::body::Response;
 use crate::exchange::failure::Failure;
@@ -23,12 +23,12 @@ use crate::runs::options::RunOptions;
 
 /// The types of a response that the client accepts. One that names neither accepts JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedTypes {
     json: bool,
     pub(super) events: bool,
 }
 
-impl Accepted {
+impl AcceptedTypes {
     /// What the answer to one of several requests is.
     pub(super) const JSON: Self = Self {
         json: true,
@@ -62,14 +62,14 @@ pub(super) struct ToolCall {
     body: Bytes,
     /// What notifications of progress refer to the call by, if the client requests and accepts them.
     progress_token: Option<Value>,
-    accepted: Accepted,
+    accepted: AcceptedTypes,
 }
 
 impl ToolCall {
     pub(super) fn of(
         request: &RpcRequest,
-        tool: &Tool,
-        accepted: Accepted,
+        tool: &AgentTool,
+        accepted: AcceptedTypes,
     ) -> Result<Self, JsonRpcError> {
         match request.params.get("name").and_then(Value::as_str) {
             Some(name) if name == tool.name => {}
@@ -160,7 +160,7 @@ fn is_refusal(rejection: &Rejection) -> bool {
 pub(super) struct Called {
     answer: Result<AgentAnswer, Failure>,
     progress_token: Option<Value>,
-    accepted: Accepted,
+    accepted: AcceptedTypes,
 }
 
 impl Called {
@@ -223,11 +223,11 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
             assert_eq!(
-                Accepted::of(&headers),
-                Accepted { json, events },
+                AcceptedTypes::of(&headers),
+                AcceptedTypes { json, events },
                 "{accept}"
             );
         }
-        assert_eq!(Accepted::of(&HeaderMap::new()), Accepted::JSON);
+        assert_eq!(AcceptedTypes::of(&HeaderMap::new()), AcceptedTypes::JSON);
     }
 }

@@ -9,7 +9,7 @@ use crate::exchange::error::Error;
 
 /// A function that the caller runs.
 #[derive(Deserialize)]
-pub(super) struct Function {
+pub(super) struct FunctionTool {
     name: String,
     description: Option<String>,
     parameters: Option<Value>,
@@ -17,8 +17,8 @@ pub(super) struct Function {
     extra: Map<String, Value>,
 }
 
-impl From<Function> for ChatTool {
-    fn from(function: Function) -> Self {
+impl From<FunctionTool> for ChatTool {
+    fn from(function: FunctionTool) -> Self {
         let mut tool = Self::new(function.name);
         tool.description = function.description;
         tool.parameters = function.parameters;

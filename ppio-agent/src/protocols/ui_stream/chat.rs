@@ -33,7 +33,7 @@ pub(super) struct ToolPart<'a> {
 }
 
 /// The decision of a person about an interrupt.
-pub(super) struct Decision<'a> {
+pub(super) struct InterruptDecision<'a> {
     pub(super) tool: ToolPart<'a>,
     pub(super) response: InterruptResponse,
     /// Whether the call was made for the interrupt alone, as the agent named none.
@@ -95,7 +95,7 @@ impl<'a> ToolPart<'a> {
         input
     }
 
-    fn decision(self) -> Option<Decision<'a>> {
+    fn decision(self) -> Option<InterruptDecision<'a>> {
         let own = self.own_interrupt();
         let approval = &self.part["approval"];
         let response = match (self.state, own) {
@@ -113,7 +113,7 @@ impl<'a> ToolPart<'a> {
             ("output-error", Some(id)) => InterruptResponse::cancelled(id),
             _ => return None,
         };
-        Some(Decision {
+        Some(InterruptDecision {
             is_own_call: own.is_some(),
             tool: self,
             response,
@@ -121,7 +121,7 @@ impl<'a> ToolPart<'a> {
     }
 }
 
-impl Decision<'_> {
+impl InterruptDecision<'_> {
     pub(super) fn is_denial(&self) -> bool {
         self.response.status == InterruptStatus::Resolved
             && self.response.payload["approved"] == false
@@ -131,7 +131,7 @@ impl Decision<'_> {
 impl ContinuedMessage {
     /// What was decided about the interrupts of the answer before. An earlier decision is in a step
     /// that another followed.
-    pub(super) fn decisions(&self) -> impl Iterator<Item = Decision<'_>> {
+    pub(super) fn decisions(&self) -> impl Iterator<Item = InterruptDecision<'_>> {
         let is_step = |part: &Value| part["type"] == "step-start";
         let last_step = self.parts.iter().rposition(is_step);
         let parts = &self.parts[last_step.map_or(0, |at| at + 1)..];

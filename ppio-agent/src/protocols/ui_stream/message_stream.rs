@@ -21,8 +21,8 @@ pub(super) struct MessageStream {
     is_replay: bool,
     /// How many parts there were.
     parts: u64,
-    open: Open,
-    step: Step,
+    open: OpenPart,
+    step: StepState,
     calls: ToolCalls,
     interrupts: Vec<Interrupt>,
     usage: Option<TokenUsage>,
@@ -30,7 +30,7 @@ pub(super) struct MessageStream {
 }
 
 /// The part that grows.
-enum Open {
+enum OpenPart {
     None,
     /// With the JSON of its chunks up to their text.
     Text {
@@ -43,7 +43,7 @@ enum Open {
 }
 
 #[derive(PartialEq)]
-enum Step {
+enum StepState {
     None,
     Empty,
     Used,
@@ -67,8 +67,8 @@ impl MessageStream {
             message_id,
             is_replay,
             parts: 0,
-            open: Open::None,
-            step: Step::None,
+            open: OpenPart::None,
+            step: StepState::None,
             calls: ToolCalls::new(chat),
             interrupts: Vec::new(),
             usage: None,
@@ -83,27 +83,27 @@ impl MessageStream {
 
     /// Begins a step, if none is running.
     fn enter_step(&mut self, events: &mut EventWriter) {
-        if self.step == Step::None {
+        if self.step == StepState::None {
             events.json(&Chunk::StartStep);
         }
-        self.step = Step::Used;
+        self.step = StepState::Used;
     }
 
     fn leave_step(&mut self, events: &mut EventWriter) {
         self.close_part(events);
-        if self.step != Step::None {
+        if self.step != StepState::None {
             events.json(&Chunk::FinishStep);
-            self.step = Step::None;
+            self.step = StepState::None;
         }
     }
 
     fn start_step(&mut self, name: &str, events: &mut EventWriter) {
-        if self.step == Step::Used {
+        if self.step == StepState::Used {
             self.leave_step(events);
         }
-        if self.step == Step::None {
+        if self.step == StepState::None {
             events.json(&Chunk::StartStep);
-            self.step = Step::Empty;
+            self.step = StepState::Empty;
         }
         // Steps have no names in this protocol.
         events.json(&DataChunk {
@@ -119,15 +119,15 @@ impl MessageStream {
         if json == "\"\"" {
             return;
         }
-        if !matches!(self.open, Open::Text { .. }) {
+        if !matches!(self.open, OpenPart::Text { .. }) {
             self.close_part(events);
             self.enter_step(events);
             let id = self.next_id();
             events.json(&Chunk::TextStart { id: &id });
             let before_delta = format!(r#"{{"type":"text-delta","id":"{id}","delta":"#);
-            self.open = Open::Text { id, before_delta };
+            self.open = OpenPart::Text { id, before_delta };
         }
-        if let Open::Text { before_delta, .. } = &self.open {
+        if let OpenPart::Text { before_delta, .. } = &self.open {
             events.parts(&[before_delta, json, "}"]);
         }
     }
@@ -136,23 +136,23 @@ impl MessageStream {
         if delta.is_empty() {
             return;
         }
-        if !matches!(self.open, Open::Reasoning { .. }) {
+        if !matches!(self.open, OpenPart::Reasoning { .. }) {
             self.close_part(events);
             self.enter_step(events);
             let id = self.next_id();
             events.json(&Chunk::ReasoningStart { id: &id });
-            self.open = Open::Reasoning { id };
+            self.open = OpenPart::Reasoning { id };
         }
-        if let Open::Reasoning { id } = &self.open {
+        if let OpenPart::Reasoning { id } = &self.open {
             events.json(&Chunk::ReasoningDelta { id, delta });
         }
     }
 
     fn close_part(&mut self, events: &mut EventWriter) {
-        match std::mem::replace(&mut self.open, Open::None) {
-            Open::None => {}
-            Open::Text { id, .. } => events.json(&Chunk::TextEnd { id: &id }),
-            Open::Reasoning { id } => events.json(&Chunk::ReasoningEnd { id: &id }),
+        match std::mem::replace(&mut self.open, OpenPart::None) {
+            OpenPart::None => {}
+            OpenPart::Text { id, .. } => events.json(&Chunk::TextEnd { id: &id }),
+            OpenPart::Reasoning { id } => events.json(&Chunk::ReasoningEnd { id: &id }),
         }
     }
 
@@ -317,7 +317,7 @@ impl Translator for MessageStream {
         self.close_decided(events);
         // A continued message has its decisions and results in the step before.
         events.json(&Chunk::StartStep);
-        self.step = Step::Empty;
+        self.step = StepState::Empty;
     }
 
     fn item(&mut self, item: Item<'_>, events: &mut EventWriter) {

@@ -4,7 +4,7 @@ use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{Method, StatusCode};
 
 use super::route::Route;
-use crate::endpoints::debug_actions::{self, Found};
+use crate::endpoints::debug_actions::{self, DebugRequest};
 #[cfg(feature = "metrics")]
 use crate::endpoints::metrics;
 use crate::endpoints::runs as run_endpoints;
@@ -37,8 +37,8 @@ pub(super) async fn call(
             let request = if agent.invoker().settings().debug {
                 let (tasks, busy) = (agent.invoker().tasks(), agent.is_busy());
                 match debug_actions::find(request, &agent.ping, busy, tasks).await? {
-                    Found::Answer(response) => return Ok(response),
-                    Found::Invocation(request) => request,
+                    DebugRequest::Answer(response) => return Ok(response),
+                    DebugRequest::Invocation(request) => request,
                 }
             } else {
                 request

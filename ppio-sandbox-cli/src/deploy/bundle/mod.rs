@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 pub(super) use self::archive::{ARCHIVE_ROOT, Archive, LEAVE_OUT_HELP, LeftOutFile, LeftOutReason};
 
 use self::archive::FileContent;
-use self::project_files::{FileEntry, LinkTarget, ProjectFileInfo, ProjectFiles, unreadable};
+use self::project_files::{FileEntry, ProjectFileInfo, ProjectFiles, ResolvedLink, unreadable};
 use self::rules::{Decision, SendRules, include_patterns};
 use crate::error::{CliError, ExitKind};
 
@@ -89,9 +89,9 @@ impl Bundle {
         }
         // Folders of the path may be links that stay inside the project.
         let source = match self.project.target(&clean) {
-            Ok(LinkTarget::Inside(source)) => source,
-            Ok(LinkTarget::Outside(target)) => return Err(self.outside_project(&clean, &target)),
-            Ok(LinkTarget::Missing) => {
+            Ok(ResolvedLink::Inside(source)) => source,
+            Ok(ResolvedLink::Outside(target)) => return Err(self.outside_project(&clean, &target)),
+            Ok(ResolvedLink::Missing) => {
                 let message = format!("spec.files: {path:?} does not exist");
                 return Err(CliError::new(ExitKind::Usage, message).help(
                     "correct the path in agent.yaml, which is relative to the folder of agent.yaml",
@@ -172,12 +172,12 @@ impl Bundle {
     }
 
     /// Adds the target of a link that stays inside the project.
-    fn add_link(&mut self, path: &Path, target: LinkTarget) -> Result<(), CliError> {
+    fn add_link(&mut self, path: &Path, target: ResolvedLink) -> Result<(), CliError> {
         let target = match target {
-            LinkTarget::Inside(target) => target,
-            LinkTarget::Outside(target) => return Err(self.outside_project(path, &target)),
+            ResolvedLink::Inside(target) => target,
+            ResolvedLink::Outside(target) => return Err(self.outside_project(path, &target)),
             // For example the lock file of another program.
-            LinkTarget::Missing => {
+            ResolvedLink::Missing => {
                 self.leave_out(path, LeftOutReason::BrokenLink, false);
                 return Ok(());
             }

@@ -26,7 +26,7 @@ pub(super) struct ProjectFiles {
 pub(super) enum FileEntry {
     File(ProjectFileInfo),
     Folder,
-    Link(LinkTarget),
+    Link(ResolvedLink),
     /// A socket, a pipe, a device.
     Special,
 }
@@ -39,7 +39,7 @@ pub(super) struct ProjectFileInfo {
 
 /// The resolved target of a link.
 #[derive(Debug)]
-pub(super) enum LinkTarget {
+pub(super) enum ResolvedLink {
     /// A path of the project, without links.
     Inside(PathBuf),
     Outside(PathBuf),
@@ -70,19 +70,19 @@ impl ProjectFiles {
     }
 
     /// Resolves the links of a path and of its folders. A path without links is its own target.
-    pub(super) fn target(&self, path: &Path) -> io::Result<LinkTarget> {
+    pub(super) fn target(&self, path: &Path) -> io::Result<ResolvedLink> {
         let target = match fs::canonicalize(self.path.join(path)) {
             Ok(target) => target,
             Err(error) => {
                 return match error.raw_os_error().map(Errno::from_raw_os_error) {
-                    Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(LinkTarget::Missing),
+                    Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(ResolvedLink::Missing),
                     _ => Err(error),
                 };
             }
         };
         Ok(match target.strip_prefix(&self.path) {
-            Ok(inside) => LinkTarget::Inside(inside.to_owned()),
-            Err(_) => LinkTarget::Outside(target),
+            Ok(inside) => ResolvedLink::Inside(inside.to_owned()),
+            Err(_) => ResolvedLink::Outside(target),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::tool_calls::ToolCalls;
+use super::tool_calls::OpenToolCalls;
 use super::{AgentFailure, AnswerPart, AnswerReader, add_defaults, push_message};
 use crate::error::CliError;
 use crate::invoke::new_session::unique;
@@ -31,12 +31,12 @@ pub(super) fn complete(
 
 /// Reads the events of a run.
 #[derive(Debug, Default)]
-pub(super) struct RunReader {
-    calls: ToolCalls,
+pub(super) struct AgUiReader {
+    calls: OpenToolCalls,
     is_complete: bool,
 }
 
-impl AnswerReader for RunReader {
+impl AnswerReader for AgUiReader {
     fn read(&mut self, event: &Value, parts: &mut Vec<AnswerPart>) -> Result<(), AgentFailure> {
         let text = |name: &str| event[name].as_str().unwrap_or_default();
         let call_id = text("toolCallId");

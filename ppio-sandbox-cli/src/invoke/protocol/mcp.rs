@@ -4,7 +4,7 @@ use ppio_agent_client::InvocationOutput;
 use ppio_agent_protocol::ChatEvent;
 use serde_json::{Map, Value, json};
 
-use super::tool_calls::ToolCalls;
+use super::tool_calls::OpenToolCalls;
 use super::{AgentFailure, AnswerPart, AnswerReader, Sender, path};
 use crate::arguments::AgentProtocol;
 use crate::error::{CliError, ExitKind};
@@ -96,7 +96,7 @@ fn unusable(message: impl Into<String>) -> CliError {
 /// Reads the progress of a call, and its result.
 #[derive(Debug, Default)]
 pub(super) struct CallReader {
-    calls: ToolCalls,
+    calls: OpenToolCalls,
     /// Whether there was progress, which has all that the result has.
     has_progress: bool,
     is_complete: bool,

@@ -103,7 +103,7 @@ impl ProtocolCall {
     pub(super) fn reader(&self) -> Box<dyn AnswerReader> {
         match self.protocol {
             AgentProtocol::Openai => Box::new(openai::CompletionReader::default()),
-            AgentProtocol::AgUi => Box::new(ag_ui::RunReader::default()),
+            AgentProtocol::AgUi => Box::new(ag_ui::AgUiReader::default()),
             AgentProtocol::A2a => Box::new(a2a::TaskReader::default()),
             AgentProtocol::Mcp => Box::new(mcp::CallReader::default()),
         }

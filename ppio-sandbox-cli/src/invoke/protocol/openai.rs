@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::tool_calls::ToolCalls;
+use super::tool_calls::OpenToolCalls;
 use super::{AgentFailure, AnswerPart, AnswerReader, add_defaults, push_message};
 use crate::error::CliError;
 
@@ -24,7 +24,7 @@ pub(super) fn complete(
 /// Reads the chunks of a completion, or a whole one.
 #[derive(Debug, Default)]
 pub(super) struct CompletionReader {
-    calls: ToolCalls,
+    calls: OpenToolCalls,
     is_complete: bool,
 }
 

@@ -4,20 +4,20 @@ use super::AnswerPart;
 
 /// The tool calls that have begun and not ended.
 #[derive(Debug, Default)]
-pub(super) struct ToolCalls {
-    open: Vec<OpenCall>,
+pub(super) struct OpenToolCalls {
+    open: Vec<OpenToolCall>,
 }
 
 #[derive(Debug)]
-struct OpenCall {
+struct OpenToolCall {
     id: String,
     name: String,
     arguments: String,
 }
 
-impl ToolCalls {
+impl OpenToolCalls {
     pub(super) fn start(&mut self, id: &str, name: &str) {
-        self.open.push(OpenCall {
+        self.open.push(OpenToolCall {
             id: id.to_owned(),
             name: name.to_owned(),
             arguments: String::new(),
@@ -39,11 +39,11 @@ impl ToolCalls {
 
     /// Ends all calls.
     pub(super) fn end_all(&mut self) -> impl Iterator<Item = AnswerPart> {
-        self.open.drain(..).map(OpenCall::into_part)
+        self.open.drain(..).map(OpenToolCall::into_part)
     }
 }
 
-impl OpenCall {
+impl OpenToolCall {
     fn into_part(self) -> AnswerPart {
         AnswerPart::note(&format!("tool call: {} {}", self.name, self.arguments))
     }

@@ -11,12 +11,12 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A value to set. Missing sections on its path are created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct Edit {
     pub(crate) path: &'static [&'static str],
     pub(crate) value: NewValue,
 }
 
-/// The value of a [`Change`].
+/// The value of an [`Edit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NewValue {
     Text(String),
@@ -34,7 +34,7 @@ pub(crate) enum EditError {
     Entangled { path: String },
 }
 
-impl Change {
+impl Edit {
     pub(crate) fn text(path: &'static [&'static str], value: impl Into<String>) -> Self {
         Self {
             path,
@@ -48,7 +48,7 @@ impl Change {
 }
 
 /// Applies the changes in order. The result is parsed again and must have exactly the changed values.
-pub(crate) fn apply(text: &str, changes: &[Change]) -> Result<String, EditError> {
+pub(crate) fn apply(text: &str, changes: &[Edit]) -> Result<String, EditError> {
     changes
         .iter()
         .try_fold(text.to_owned(), |text, change| apply_one(&text, change))
@@ -111,7 +111,7 @@ pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     }
 }
 
-fn apply_one(text: &str, change: &Change) -> Result<String, EditError> {
+fn apply_one(text: &str, change: &Edit) -> Result<String, EditError> {
     let before = read(text).map_err(EditError::Unreadable)?;
     let entangled = || EditError::Entangled {
         path: change.dotted(),
@@ -145,7 +145,7 @@ fn read(text: &str) -> Result<Value, serde_yaml::Error> {
 }
 
 /// The document with the change; `None` if a section on the path is not a mapping.
-fn with(mut document: Value, change: &Change) -> Option<Value> {
+fn with(mut document: Value, change: &Edit) -> Option<Value> {
     let mut value = &mut document;
     for key in change.path {
         if value.is_null() {
@@ -194,7 +194,7 @@ fn cut(text: &str, path: &[&str]) -> Option<String> {
     Some(file.to_string())
 }
 
-fn edited(text: &str, change: &Change) -> Option<String> {
+fn edited(text: &str, change: &Edit) -> Option<String> {
     let file = YamlFile::from_str(text).ok()?;
     let document = file.document()?;
     let (last, sections) = change.path.split_last()?;
@@ -229,7 +229,7 @@ fn nested(sections: &[&str], last: &str, value: YamlValue) -> Mapping {
     })
 }
 
-fn appended(text: &str, change: &Change) -> String {
+fn appended(text: &str, change: &Edit) -> String {
     let newline = newline(text);
     let mut text = text.to_owned();
     if !text.is_empty() && !text.ends_with('\n') {

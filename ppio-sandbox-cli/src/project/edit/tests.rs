@@ -87,20 +87,20 @@ fn documents() -> Vec<(&'static str, String)> {
     all
 }
 
-fn changes() -> Vec<Change> {
+fn changes() -> Vec<Edit> {
     vec![
-        Change::text(NAME, "new: name #x"),
-        Change::text(AUTHOR, "z@z.zz"),
-        Change::text(DESCRIPTION, "it's \"so\"\nbig\t\\ \u{7} 日"),
-        Change {
+        Edit::text(NAME, "new: name #x"),
+        Edit::text(AUTHOR, "z@z.zz"),
+        Edit::text(DESCRIPTION, "it's \"so\"\nbig\t\\ \u{7} 日"),
+        Edit {
             path: TIMEOUT,
             value: NewValue::Number(90),
         },
-        Change::text(TEMPLATE, "1e3"),
-        Change::text(PHASE, "deployed"),
-        Change::text(DEPLOYED, "2024-01-15T10:30:00Z"),
-        Change::text(KIND, "Agent"),
-        Change {
+        Edit::text(TEMPLATE, "1e3"),
+        Edit::text(PHASE, "deployed"),
+        Edit::text(DEPLOYED, "2024-01-15T10:30:00Z"),
+        Edit::text(KIND, "Agent"),
+        Edit {
             path: TAGS,
             value: NewValue::Texts(["ai", "no", "a, [b]: #c"].map(str::to_owned).to_vec()),
         },
@@ -124,7 +124,7 @@ fn lost(before: &str, after: &str) -> Vec<String> {
 }
 
 /// The lines that hold the value of a change may go; no other.
-fn assert_only_the_value_changed(what: &str, before: &str, after: &str, change: &Change) {
+fn assert_only_the_value_changed(what: &str, before: &str, after: &str, change: &Edit) {
     let lost: Vec<_> = lost(before, after)
         .into_iter()
         // A last line without an end gets one when something follows it, and flow style grows on its line.
@@ -200,7 +200,7 @@ fn texts_that_yaml_1_1_reads_as_another_type_are_in_quotes() {
         "1e3",
     ] {
         for document in ["", "metadata: {name: x}\n", BLOCK] {
-            let change = Change::text(DESCRIPTION, text);
+            let change = Edit::text(DESCRIPTION, text);
             let after = apply(document, &[change]).unwrap();
             let written = format!("description: \"{text}\"");
             assert!(after.contains(&written), "no {written} in\n{after}");
@@ -211,10 +211,10 @@ fn texts_that_yaml_1_1_reads_as_another_type_are_in_quotes() {
 #[test]
 fn a_deployment_is_written_as_plain_yaml() {
     let changes = [
-        Change::text(TEMPLATE, "tmpl_abc"),
-        Change::text(PHASE, "deployed"),
-        Change::text(&["status", "template_id"], "tmpl_abc"),
-        Change::text(DEPLOYED, "2024-01-15T11:00:00Z"),
+        Edit::text(TEMPLATE, "tmpl_abc"),
+        Edit::text(PHASE, "deployed"),
+        Edit::text(&["status", "template_id"], "tmpl_abc"),
+        Edit::text(DEPLOYED, "2024-01-15T11:00:00Z"),
     ];
     let after = apply(BLOCK, &changes).unwrap();
     let expected = BLOCK
@@ -233,11 +233,11 @@ fn a_deployment_is_written_as_plain_yaml() {
 fn a_change_that_would_change_other_values_is_an_error() {
     let anchored =
         "metadata: &m\n  name: &n x\n  author: *n\nspec:\n  entrypoint: a.py\nstatus: *m\n";
-    for change in [Change::text(NAME, "y"), Change::text(PHASE, "failed")] {
+    for change in [Edit::text(NAME, "y"), Edit::text(PHASE, "failed")] {
         let error = apply(anchored, &[change]).unwrap_err();
         assert!(matches!(error, EditError::Entangled { .. }), "{error}");
     }
-    let listed = Change::text(TEMPLATE, "t");
+    let listed = Edit::text(TEMPLATE, "t");
     assert!(apply("spec: [a]\n", std::slice::from_ref(&listed)).is_err());
     assert!(matches!(
         apply("a: [\n", &[listed]),
@@ -346,7 +346,7 @@ proptest! {
             document = document.replace('\n', "\r\n");
         }
         let path = [NAME, DESCRIPTION, PHASE, KIND][which];
-        let change = Change::text(path, text.clone());
+        let change = Edit::text(path, text.clone());
         let after = apply(&document, std::slice::from_ref(&change))
             .map_err(|error| TestCaseError::fail(format!("{error} in\n{document}")))?;
         prop_assert_eq!(value_at(&after, path), Some(text));

@@ -27,9 +27,9 @@ pub(super) struct RunAgentInput {
 struct InputMessage {
     id: String,
     role: InputRole,
-    content: Option<Content>,
+    content: Option<InputContent>,
     name: Option<String>,
-    tool_calls: Option<Vec<MessageToolCall>>,
+    tool_calls: Option<Vec<InputToolCall>>,
     tool_call_id: Option<String>,
     /// `error` of a tool, `encryptedValue`, `metadata` and others.
     #[serde(flatten)]
@@ -51,7 +51,7 @@ enum InputRole {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Content {
+enum InputContent {
     Text(String),
     Parts(Vec<Value>),
     /// Of an activity.
@@ -59,7 +59,7 @@ enum Content {
 }
 
 #[derive(Deserialize)]
-struct MessageToolCall {
+struct InputToolCall {
     id: String,
     function: CalledFunction,
     #[serde(flatten)]
@@ -169,15 +169,15 @@ fn messages(input: Vec<InputMessage>) -> Vec<ChatMessage> {
 impl InputMessage {
     fn into_message(self, role: ChatRole) -> ChatMessage {
         let content = match self.content {
-            Some(Content::Text(text)) => vec![ChatPart::text(text)],
-            Some(Content::Parts(parts)) => parts.into_iter().map(part).collect(),
+            Some(InputContent::Text(text)) => vec![ChatPart::text(text)],
+            Some(InputContent::Parts(parts)) => parts.into_iter().map(part).collect(),
             _ => Vec::new(),
         };
         let mut message = ChatMessage::of_parts(role, content);
         message.id = Some(self.id);
         message.name = self.name;
         let calls = self.tool_calls.unwrap_or_default().into_iter();
-        message.tool_calls = calls.map(MessageToolCall::into_call).collect();
+        message.tool_calls = calls.map(InputToolCall::into_call).collect();
         message.tool_call_id = self.tool_call_id;
         message.extra = self.extra;
         message
@@ -186,14 +186,14 @@ impl InputMessage {
     fn into_reasoning(self) -> Value {
         let mut part = self.extra;
         part.insert("type".to_owned(), "reasoning".into());
-        if let Some(Content::Text(text)) = self.content {
+        if let Some(InputContent::Text(text)) = self.content {
             part.insert("text".to_owned(), text.into());
         }
         part.into()
     }
 }
 
-impl MessageToolCall {
+impl InputToolCall {
     fn into_call(self) -> ToolCall {
         let mut call = ToolCall::new(self.id, self.function.name, self.function.arguments);
         call.extra = self.extra;

@@ -13,7 +13,7 @@ use crate::protocols::openai::error_json;
 use crate::token_usage::TokenUsage;
 
 /// Writes the chunks of a chat completion.
-pub(super) struct Chunks {
+pub(super) struct ChunkWriter {
     format: CompletionFormat,
     /// The JSON of a chunk up to its choices.
     head: String,
@@ -28,7 +28,7 @@ pub(super) struct Chunks {
     finish: Option<FinishReason>,
 }
 
-impl Chunks {
+impl ChunkWriter {
     pub(super) fn new(id: &str, created: u64, format: CompletionFormat) -> Self {
         #[derive(Serialize)]
         struct Head<'a> {
@@ -116,7 +116,7 @@ impl Chunks {
     }
 }
 
-impl Translator for Chunks {
+impl Translator for ChunkWriter {
     fn begin(&mut self, events: &mut EventWriter) {
         self.delta(&json!({"role": "assistant", "content": ""}), events);
     }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use ppio_agent_protocol::FinishReason;
 
-use self::chunks::Chunks;
+use self::chunks::ChunkWriter;
 use self::request::CompletionRequest;
 use super::super::ProtocolAgent;
 use super::super::call;
@@ -45,7 +45,7 @@ pub(super) async fn create(
     let id = format!("chatcmpl-{}", answer.request_id(exchange));
     let created = seconds(SystemTime::now());
     if request.stream {
-        return Ok(answer.into_events(exchange, Chunks::new(&id, created, format)));
+        return Ok(answer.into_events(exchange, ChunkWriter::new(&id, created, format)));
     }
     let (whole, parts) = answer.into_whole().await?;
     let completion = completion::completion(&id, created, &format, whole);

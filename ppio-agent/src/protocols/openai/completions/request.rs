@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::CompletionFormat;
 use super::message::CompletionMessage;
 use crate::exchange::error::Error;
-use crate::protocols::openai::tools::{CallerTools, Function, other_tool};
+use crate::protocols::openai::tools::{CallerTools, FunctionTool, other_tool};
 use crate::protocols::openai::{does_not_fit, unsupported, without_own_names};
 
 /// The body of a request.
@@ -19,7 +19,7 @@ pub(super) struct CompletionRequest {
     stream_options: Option<Map<String, Value>>,
     tools: Option<Vec<Tool>>,
     /// What `tools` replaced.
-    functions: Option<Vec<Function>>,
+    functions: Option<Vec<FunctionTool>>,
     n: Option<u64>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
@@ -34,7 +34,7 @@ pub(super) struct CompletionRequest {
 struct Tool {
     #[serde(rename = "type")]
     kind: String,
-    function: Option<Function>,
+    function: Option<FunctionTool>,
 }
 
 impl CompletionRequest {

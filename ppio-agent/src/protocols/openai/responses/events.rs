@@ -5,14 +5,14 @@ use std::time::SystemTime;
 use ppio_agent_protocol::{ByteSize, ChatEvent, FinishReason, RunStatus};
 use serde_json::json;
 
-use super::numbers::Numbers;
+use super::numbers::SequenceNumbers;
 use super::object::{ResponseHead, ResponseState};
 use super::output::{CallItem, TextItem, TextKind};
 use crate::exchange::failure::Failure;
 use crate::exchange::json::line;
 use crate::exchange::rejection::Rejection;
 use crate::protocols::events::{EventWriter, Translator};
-use crate::protocols::items::{AnswerText, Item, Items, Part};
+use crate::protocols::items::{AnswerText, Item, Items, NextItem};
 use crate::protocols::openai::seconds;
 use crate::protocols::openai::tools::CallerTools;
 use crate::protocols::whole::MAX_SIZE;
@@ -24,7 +24,7 @@ pub(super) struct ResponseEvents {
     id: String,
     head: ResponseHead,
     tools: CallerTools,
-    numbers: Numbers,
+    numbers: SequenceNumbers,
     text: AnswerText,
     /// The text or the reasoning that goes on.
     open: Option<TextItem>,
@@ -61,7 +61,7 @@ impl ResponseEvents {
             id: id.to_owned(),
             head,
             tools,
-            numbers: Numbers::default(),
+            numbers: SequenceNumbers::default(),
             text: AnswerText::default(),
             open: None,
             calls: Vec::new(),
@@ -95,9 +95,9 @@ impl ResponseEvents {
         let mut failure = None;
         loop {
             let more = items.next(|part| match part {
-                Part::Item(item) => self.item(item, &mut events),
-                Part::KeepAlive => {}
-                Part::Failed(failed) => failure = Some(failed),
+                NextItem::Item(item) => self.item(item, &mut events),
+                NextItem::KeepAlive => {}
+                NextItem::Failed(failed) => failure = Some(failed),
             });
             if more.await.is_none() || self.end.is_some() {
                 break;

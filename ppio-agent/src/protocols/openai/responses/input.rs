@@ -20,7 +20,7 @@ pub(super) fn items(input: Value) -> Result<Vec<Value>, Error> {
 
 /// Adds items to the messages before them.
 pub(super) fn add(items: Vec<Value>, messages: &mut Vec<ChatMessage>) -> Result<(), Error> {
-    let mut reader = Reader {
+    let mut reader = InputReader {
         messages,
         reasoning: String::new(),
         is_assistants: false,
@@ -31,7 +31,7 @@ pub(super) fn add(items: Vec<Value>, messages: &mut Vec<ChatMessage>) -> Result<
     Ok(())
 }
 
-struct Reader<'a> {
+struct InputReader<'a> {
     messages: &'a mut Vec<ChatMessage>,
     /// The model's reasoning before the message that comes next.
     reasoning: String,
@@ -39,7 +39,7 @@ struct Reader<'a> {
     is_assistants: bool,
 }
 
-impl Reader<'_> {
+impl InputReader<'_> {
     fn item(&mut self, mut item: Value, place: &str) -> Result<(), Error> {
         let kind = item["type"].as_str().unwrap_or("message").to_owned();
         let text = |name: &str| {

@@ -4,13 +4,13 @@ use crate::protocols::events::EventWriter;
 
 /// The numbers of the events.
 #[derive(Debug, Default)]
-pub(super) struct Numbers {
+pub(super) struct SequenceNumbers {
     pub(super) next: u64,
     /// The last event that the caller has.
     pub(super) after: Option<u64>,
 }
 
-impl Numbers {
+impl SequenceNumbers {
     /// Writes an event, of members that are JSON, unless the caller has it.
     pub(super) fn event(&mut self, events: &mut EventWriter, name: &str, members: [&str; 2]) {
         let number = self.next;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::numbers::Numbers;
+use super::numbers::SequenceNumbers;
 use crate::exchange::json::line;
 use crate::protocols::events::EventWriter;
 
@@ -76,7 +76,7 @@ impl TextItem {
         kind: TextKind,
         run: &str,
         index: usize,
-        numbers: &mut Numbers,
+        numbers: &mut SequenceNumbers,
         events: &mut EventWriter,
     ) -> Self {
         let (prefix, part, deltas) = match kind {
@@ -114,7 +114,12 @@ impl TextItem {
     }
 
     /// Adds text, which is the JSON of a string.
-    pub(super) fn add(&mut self, json: &str, numbers: &mut Numbers, events: &mut EventWriter) {
+    pub(super) fn add(
+        &mut self,
+        json: &str,
+        numbers: &mut SequenceNumbers,
+        events: &mut EventWriter,
+    ) {
         let inner = json
             .strip_prefix('"')
             .and_then(|json| json.strip_suffix('"'));
@@ -127,7 +132,7 @@ impl TextItem {
     pub(super) fn end(
         self,
         status: &str,
-        numbers: &mut Numbers,
+        numbers: &mut SequenceNumbers,
         events: &mut EventWriter,
     ) -> String {
         let [_, _, text_done, part_done] = self.kind.events();
@@ -161,7 +166,7 @@ impl CallItem {
         name: String,
         run: &str,
         index: usize,
-        numbers: &mut Numbers,
+        numbers: &mut SequenceNumbers,
         events: &mut EventWriter,
     ) -> Self {
         let call = Self {
@@ -184,7 +189,12 @@ impl CallItem {
     }
 
     /// Adds a part of the arguments.
-    pub(super) fn add(&mut self, delta: &str, numbers: &mut Numbers, events: &mut EventWriter) {
+    pub(super) fn add(
+        &mut self,
+        delta: &str,
+        numbers: &mut SequenceNumbers,
+        events: &mut EventWriter,
+    ) {
         self.arguments.push_str(delta);
         let delta = format!(r#","delta":{}"#, line(delta));
         let name = "response.function_call_arguments.delta";
@@ -195,7 +205,7 @@ impl CallItem {
     pub(super) fn end(
         &self,
         status: &str,
-        numbers: &mut Numbers,
+        numbers: &mut SequenceNumbers,
         events: &mut EventWriter,
     ) -> String {
         let arguments = line(&self.arguments);
@@ -232,7 +242,7 @@ fn item_event(
     what: &str,
     index: usize,
     item: &str,
-    numbers: &mut Numbers,
+    numbers: &mut SequenceNumbers,
     events: &mut EventWriter,
 ) {
     let name = format!("response.output_item.{what}");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::input;
 use super::kept::Kept;
 use crate::exchange::error::Error;
-use crate::protocols::openai::tools::{CallerTools, Function, other_tool};
+use crate::protocols::openai::tools::{CallerTools, FunctionTool, other_tool};
 use crate::protocols::openai::{does_not_fit, unsupported, without_own_names};
 
 /// The body of a request.
@@ -178,7 +178,7 @@ fn read_tools(tools: Vec<Value>) -> Result<Vec<ChatTool>, Error> {
     let tools = tools.into_iter().enumerate();
     tools
         .map(|(at, tool)| match tool["type"].as_str() {
-            Some("function") => match serde_json::from_value::<Function>(tool) {
+            Some("function") => match serde_json::from_value::<FunctionTool>(tool) {
                 Ok(function) => Ok(function.into()),
                 Err(error) => Err(does_not_fit(&format!("tools[{at}]"), &error.to_string())),
             },
