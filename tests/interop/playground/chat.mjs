@@ -125,7 +125,8 @@ export const chat = {
       await visit.ended()
       return visit.unfolded('decision')
     }
-    const thread = (await visit.page.locator('#thread').innerText()).replace('thread ', '')
+    const shown = visit.page.locator('#thread')
+    const [, thread] = await until(async () => /^thread (.+)/.exec(await shown.innerText()), 'the thread is shown')
     const resolved = (id, payload) => ({ interrupt_id: id, status: 'resolved', payload })
     const cancelled = (id) => ({ interrupt_id: id, status: 'cancelled' })
     for (const [prompt, button, expected] of [
