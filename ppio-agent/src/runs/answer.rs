@@ -13,7 +13,7 @@ use crate::runs::json_size::{beginning, escaped_size};
 
 /// How a run ended.
 #[derive(Clone)]
-pub(super) struct RunEnd {
+pub(super) struct RunOutcome {
     pub(super) status: RunStatus,
     pub(super) answer: Answer,
     pub(super) ended_at: SystemTime,

@@ -12,7 +12,7 @@ use ppio_agent_protocol::{RunStatus, sse};
 use serde::Serialize;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::answer::{Answer, RunEnd};
+use super::answer::{Answer, RunOutcome};
 use super::log::Cursor;
 use super::run::Run;
 use super::run::reading::{AnswerHead, Read, ReadFormat};
@@ -113,7 +113,7 @@ impl ReaderBody {
     }
 
     /// What is sent after the last item: an `end` event, an error event, or nothing.
-    fn end(&self, end: &RunEnd) -> Result<Bytes, Error> {
+    fn end(&self, end: &RunOutcome) -> Result<Bytes, Error> {
         let run = &self.reader.run;
         match (self.format, &end.answer) {
             (ReadFormat::EventsWithIds, _) => Ok(end_event(run, end)),
@@ -162,7 +162,7 @@ impl HttpBody for ReaderBody {
 }
 
 /// The event that follows the last item in a stream with ids.
-fn end_event(run: &Run, end: &RunEnd) -> Bytes {
+fn end_event(run: &Run, end: &RunOutcome) -> Bytes {
     #[derive(Serialize)]
     struct Data<'a> {
         status: RunStatus,

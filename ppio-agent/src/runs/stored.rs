@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::answer::{Answer, KeptValue, RunEnd};
+use super::answer::{Answer, KeptValue, RunOutcome};
 use super::journal::record::{StoredAnswer, StoredEnd, StoredHead, milliseconds, time};
 use super::run::state::Head;
 use crate::exchange::error::Error;
@@ -46,7 +46,7 @@ impl Head {
     }
 }
 
-impl RunEnd {
+impl RunOutcome {
     /// An answer over `max_size` is stored as far as it is kept.
     pub(super) fn to_stored(
         &self,

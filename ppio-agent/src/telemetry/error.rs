@@ -2,7 +2,7 @@
 
 use opentelemetry_otlp::ExporterBuildError;
 
-use super::signal::Signal;
+use super::signal::TelemetrySignal;
 
 /// Why the traces, metrics or logs of an agent cannot be exported as the `OTEL_*` variables say.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ impl TelemetryError {
         }
     }
 
-    pub(super) fn exporter(signal: Signal, reason: &ExporterBuildError) -> Self {
+    pub(super) fn exporter(signal: TelemetrySignal, reason: &ExporterBuildError) -> Self {
         Self::Exporter {
             signal: signal.as_str(),
             reason: reason.to_string(),

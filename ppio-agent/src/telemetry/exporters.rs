@@ -10,12 +10,12 @@ use ppio_agent_protocol::environment;
 
 use super::error::TelemetryError;
 use super::otlp_client::{OtlpClient, OtlpSender};
-use super::signal::Signal;
+use super::signal::TelemetrySignal;
 
 /// How long one export may take, unless a variable says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Signal {
+impl TelemetrySignal {
     /// The value of the signal's own variable, otherwise of the one for all signals.
     fn variable(self, name: &str) -> Option<(String, String)> {
         let own = format!("OTEL_EXPORTER_OTLP_{}_{name}", self.as_str().to_uppercase());
@@ -119,26 +119,26 @@ impl Signal {
 pub(super) fn spans(sender: &OtlpSender) -> Result<SpanExporter, TelemetryError> {
     SpanExporter::builder()
         .with_http()
-        .with_http_client(Signal::Traces.client(sender)?)
+        .with_http_client(TelemetrySignal::Traces.client(sender)?)
         .with_protocol(Protocol::HttpBinary)
         .build()
-        .map_err(|error| TelemetryError::exporter(Signal::Traces, &error))
+        .map_err(|error| TelemetryError::exporter(TelemetrySignal::Traces, &error))
 }
 
 pub(super) fn metrics(sender: &OtlpSender) -> Result<MetricExporter, TelemetryError> {
     MetricExporter::builder()
         .with_http()
-        .with_http_client(Signal::Metrics.client(sender)?)
+        .with_http_client(TelemetrySignal::Metrics.client(sender)?)
         .with_protocol(Protocol::HttpBinary)
         .build()
-        .map_err(|error| TelemetryError::exporter(Signal::Metrics, &error))
+        .map_err(|error| TelemetryError::exporter(TelemetrySignal::Metrics, &error))
 }
 
 pub(super) fn logs(sender: &OtlpSender) -> Result<LogExporter, TelemetryError> {
     LogExporter::builder()
         .with_http()
-        .with_http_client(Signal::Logs.client(sender)?)
+        .with_http_client(TelemetrySignal::Logs.client(sender)?)
         .with_protocol(Protocol::HttpBinary)
         .build()
-        .map_err(|error| TelemetryError::exporter(Signal::Logs, &error))
+        .map_err(|error| TelemetryError::exporter(TelemetrySignal::Logs, &error))
 }

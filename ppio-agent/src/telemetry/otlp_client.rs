@@ -22,7 +22,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 
 use super::error::TelemetryError;
-use super::signal::Signal;
+use super::signal::TelemetrySignal;
 
 /// The longest response of a receiver that is read.
 const MAX_RESPONSE: usize = 1024 * 1024;
@@ -89,14 +89,14 @@ fn tls(loads_certificates: bool) -> std::io::Result<ClientConfig> {
 /// The client of one signal.
 pub(super) struct OtlpClient {
     sender: OtlpSender,
-    signal: Signal,
+    signal: TelemetrySignal,
     timeout: Duration,
     /// Whether the last export failed: only a change is logged.
     is_failing: AtomicBool,
 }
 
 impl OtlpClient {
-    pub(super) fn new(sender: &OtlpSender, signal: Signal, timeout: Duration) -> Self {
+    pub(super) fn new(sender: &OtlpSender, signal: TelemetrySignal, timeout: Duration) -> Self {
         Self {
             sender: sender.clone(),
             signal,

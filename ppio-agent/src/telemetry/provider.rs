@@ -19,7 +19,7 @@ use super::metrics::Metrics;
 use super::otlp_client::OtlpSender;
 use super::propagation::Propagators;
 use super::sampler::{self, SheddingSampler};
-use super::signal::Signal;
+use super::signal::TelemetrySignal;
 use super::span_queue::{QueuedProcessor, SpanQueue};
 
 static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
@@ -56,7 +56,7 @@ pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), Te
         return Ok(());
     }
     let mut exported = Vec::new();
-    for signal in Signal::ALL {
+    for signal in TelemetrySignal::ALL {
         if signal.is_exported()? {
             exported.push(signal);
         }
@@ -67,10 +67,10 @@ pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), Te
     let sender = OtlpSender::start(exported.iter().any(|signal| signal.uses_tls()))?;
     let resource = resource(agent, version);
     let is_exported = |signal| exported.contains(&signal);
-    let traces = is_exported(Signal::Traces).then(|| Traces::new(&sender, &resource));
-    let metrics = is_exported(Signal::Metrics)
+    let traces = is_exported(TelemetrySignal::Traces).then(|| Traces::new(&sender, &resource));
+    let metrics = is_exported(TelemetrySignal::Metrics)
         .then(|| Ok(Metrics::new(exporters::metrics(&sender)?, &resource, agent)));
-    let logs = is_exported(Signal::Logs).then(|| {
+    let logs = is_exported(TelemetrySignal::Logs).then(|| {
         let logs = SdkLoggerProvider::builder().with_resource(resource.clone());
         // Reads `OTEL_BLRP_*`.
         let logs = logs.with_batch_exporter(exporters::logs(&sender)?);

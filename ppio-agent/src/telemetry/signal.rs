@@ -2,13 +2,13 @@
 
 /// What OTLP exports, each at a path of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
+pub(super) enum TelemetrySignal {
     Traces,
     Metrics,
     Logs,
 }
 
-impl Signal {
+impl TelemetrySignal {
     pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
     pub(super) fn as_str(self) -> &'static str {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::log_record::LogRecord;
 use super::position::{milliseconds, unix_milliseconds};
+use super::session_log_line::SessionLogLine;
 use crate::arguments::LineArguments;
 
 /// The members that hold the id of a run: `request_id` and `run` in the runtime's lines, `requestId`
@@ -12,15 +12,15 @@ const RUN_IDS: [&str; 3] = ["request_id", "requestId", "run"];
 
 /// Selects lines.
 #[derive(Debug, Default)]
-pub(super) struct LogFilter(LineArguments);
+pub(super) struct LineFilter(LineArguments);
 
-impl From<LineArguments> for LogFilter {
+impl From<LineArguments> for LineFilter {
     fn from(arguments: LineArguments) -> Self {
         Self(arguments)
     }
 }
 
-impl LogFilter {
+impl LineFilter {
     /// The first time of interest, in milliseconds since the Unix epoch.
     pub(super) fn start(&self) -> Option<i64> {
         self.0.since.map(unix_milliseconds)
@@ -45,13 +45,13 @@ impl LogFilter {
     }
 
     /// Whether this line, and so every later one, is after `--until`.
-    pub(super) fn is_past(&self, record: &LogRecord) -> bool {
+    pub(super) fn is_past(&self, record: &SessionLogLine) -> bool {
         let until = self.0.until.map(unix_milliseconds);
         until.is_some_and(|until| milliseconds(record.time()).is_some_and(|time| time > until))
     }
 
     /// Whether a line that is not past is printed.
-    pub(super) fn selects(&self, record: &LogRecord) -> bool {
+    pub(super) fn selects(&self, record: &SessionLogLine) -> bool {
         let LineArguments {
             since,
             until: _,
@@ -74,7 +74,7 @@ impl LogFilter {
     }
 }
 
-fn is_of_run(record: &LogRecord, run: &str) -> bool {
+fn is_of_run(record: &SessionLogLine, run: &str) -> bool {
     let Some(members) = record.members() else {
         return has_id(record.text(), run);
     };
@@ -106,14 +106,14 @@ mod tests {
 
     use super::*;
 
-    fn record(line: &str) -> LogRecord {
+    fn record(line: &str) -> SessionLogLine {
         let entry = serde_json::json!({"timestamp": "2026-01-01T00:00:00Z", "message": line});
         let entry: LogEntry = serde_json::from_value(entry).expect("an entry");
         entry.into()
     }
 
-    fn grep(pattern: &str) -> LogFilter {
-        LogFilter::from(LineArguments {
+    fn grep(pattern: &str) -> LineFilter {
+        LineFilter::from(LineArguments {
             grep: Some(Regex::new(pattern).expect("a pattern")),
             ..LineArguments::default()
         })
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_run_have_its_id() {
-        let filter = LogFilter::from(LineArguments {
+        let filter = LineFilter::from(LineArguments {
             run: Some("r-1".to_owned()),
             ..LineArguments::default()
         });
@@ -167,14 +167,14 @@ mod tests {
     #[test]
     fn only_a_text_that_every_match_contains_is_searched_for() {
         let run = |id: &str, pattern: Option<&str>| {
-            LogFilter::from(LineArguments {
+            LineFilter::from(LineArguments {
                 run: Some(id.to_owned()),
                 grep: pattern.map(|pattern| Regex::new(pattern).expect("a pattern")),
                 ..LineArguments::default()
             })
         };
         for (filter, search) in [
-            (LogFilter::default(), None),
+            (LineFilter::default(), None),
             (grep("timeout"), Some("timeout")),
             (grep("time.ut"), None),
             (grep("a b"), None),

@@ -1,8 +1,8 @@
 //! `agent logs`.
 
 mod filter;
-mod log_record;
 mod position;
+mod session_log_line;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use ppio_agent_client::Error;
 use ppio_agent_client::platform::LogQuery;
 use tokio::time::{Instant, sleep};
 
-use self::filter::LogFilter;
-use self::log_record::LogRecord;
+use self::filter::LineFilter;
 use self::position::{LogGap, LogPosition};
+use self::session_log_line::SessionLogLine;
 use crate::arguments::{LineArguments, LogsArguments};
 use crate::error::{CliError, ExitKind};
 use crate::platform::deployed_agent::{self, DeployedAgent, newest_session};
@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: LogsArguments, terminal: &Terminal) -> Result
 struct SessionLog<'a> {
     session: &'a str,
     platform: &'a Platform,
-    filter: LogFilter,
+    filter: LineFilter,
     terminal: &'a Terminal,
     /// Whether it was reported that the platform returns the same lines again.
     is_stuck: Cell<bool>,
@@ -148,7 +148,7 @@ impl SessionLog<'_> {
                 }
                 None => {}
             }
-            for record in new.entries.into_iter().map(LogRecord::from) {
+            for record in new.entries.into_iter().map(SessionLogLine::from) {
                 if self.filter.is_past(&record) {
                     return Ok(());
                 }
@@ -162,7 +162,7 @@ impl SessionLog<'_> {
         }
     }
 
-    fn print_record(&self, record: &LogRecord) -> Result<(), CliError> {
+    fn print_record(&self, record: &SessionLogLine) -> Result<(), CliError> {
         match self.terminal.format() {
             OutputFormat::Text => match record.formatted() {
                 Some(mut formatted) => {

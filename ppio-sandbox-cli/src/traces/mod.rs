@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::dev_server::DevServer;
-use self::tree::Trace;
+use self::tree::FetchedTrace;
 use crate::arguments::{TracesCommand, TracesGetArguments, TracesListArguments};
 use crate::error::{CliError, ExitKind};
 use crate::terminal::styled::Styled;
@@ -36,11 +36,11 @@ struct TraceRow {
     spans: usize,
     errors: usize,
     runs: Vec<String>,
-    tokens: Option<Tokens>,
+    tokens: Option<FetchedTokens>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Tokens {
+struct FetchedTokens {
     input: u64,
     output: u64,
 }
@@ -124,7 +124,7 @@ async fn get(arguments: TracesGetArguments, terminal: &Terminal) -> Result<(), C
     };
     let mut text = Styled::new();
     for trace in &traces {
-        let trace: Trace = server.read(trace)?;
+        let trace: FetchedTrace = server.read(trace)?;
         trace.write(&mut text);
     }
     let logs: Vec<Value> = server.read(&logs)?;

@@ -19,17 +19,17 @@ const MAX_INDENT: usize = 12;
 const DURATION_WIDTH: usize = 9;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Trace {
+pub(super) struct FetchedTrace {
     #[serde(rename = "trace_id")]
     id: String,
     started_at: String,
     duration_ms: f64,
     dropped_spans: usize,
-    spans: Vec<Span>,
+    spans: Vec<FetchedSpan>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Span {
+struct FetchedSpan {
     depth: usize,
     name: String,
     category: String,
@@ -41,7 +41,7 @@ struct Span {
     attributes: Map<String, Value>,
 }
 
-impl Trace {
+impl FetchedTrace {
     /// Writes a line for the trace, and one for each span.
     pub(super) fn write(&self, text: &mut Styled) {
         text.push_styled(TITLE, &format!("trace {}", self.id));
@@ -59,7 +59,7 @@ impl Trace {
     }
 }
 
-impl Span {
+impl FetchedSpan {
     fn write(&self, text: &mut Styled) {
         let duration = duration(self.duration_ms);
         let indent = "  ".repeat(self.depth.min(MAX_INDENT));
@@ -172,7 +172,7 @@ mod tests {
             "timestamp": "2026-11-26T10:00:00.5Z", "level": "warn", "message": "m", "run_id": "r", "fields": {"n": 3},
         })];
         let mut text = Styled::new();
-        Trace::deserialize(&trace).unwrap().write(&mut text);
+        FetchedTrace::deserialize(&trace).unwrap().write(&mut text);
         write_logs(&logs, &mut text);
         assert_eq!(
             text.plain(),

@@ -19,12 +19,12 @@ const MAX_PAGE: usize = 100;
 /// A place in the list, which a task keeps while others come and go: when its status changed, then
 /// its id.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Cursor {
+struct PageToken {
     nanoseconds: u128,
     task: String,
 }
 
-impl Cursor {
+impl PageToken {
     fn of(task: &Task) -> Self {
         let since = task.status.time.duration_since(UNIX_EPOCH);
         Self {
@@ -42,7 +42,7 @@ impl Cursor {
     }
 }
 
-impl fmt::Display for Cursor {
+impl fmt::Display for PageToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.nanoseconds, self.task)
     }
@@ -80,7 +80,7 @@ pub(super) async fn list(
     let start = match token {
         None | Some(Value::Null) => None,
         Some(token) => {
-            let cursor = token.as_str().and_then(Cursor::parse);
+            let cursor = token.as_str().and_then(PageToken::parse);
             Some(cursor.ok_or_else(|| invalid("pageToken", "that of a page before"))?)
         }
     };
@@ -123,12 +123,16 @@ pub(super) async fn list(
         tasks.push(task);
     }
     let total = tasks.len();
-    tasks.sort_by_cached_key(|task| std::cmp::Reverse(Cursor::of(task)));
-    let behind = |task: &&Task| start.as_ref().is_none_or(|start| Cursor::of(task) < *start);
+    tasks.sort_by_cached_key(|task| std::cmp::Reverse(PageToken::of(task)));
+    let behind = |task: &&Task| {
+        start
+            .as_ref()
+            .is_none_or(|start| PageToken::of(task) < *start)
+    };
     let mut rest = tasks.iter().filter(behind);
     let page: Vec<_> = rest.by_ref().take(size).collect();
     let token = match page.last() {
-        Some(last) if rest.next().is_some() => Cursor::of(last).to_string(),
+        Some(last) if rest.next().is_some() => PageToken::of(last).to_string(),
         _ => String::new(),
     };
     let page: Vec<_> = page.into_iter().map(|task| task.json(version)).collect();

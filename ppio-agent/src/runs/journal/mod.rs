@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use self::directory::JournalDirectory;
 use self::record::Record;
 pub(super) use self::recovery::RecoveredRun;
-use self::writer::{Job, Writer};
+use self::writer::{Writer, WriterJob};
 
 /// How a run is divided into files: one holds this part of what a run may keep.
 const SEGMENTS: usize = 16;
@@ -32,7 +32,7 @@ const SEGMENTS: usize = 16;
 /// The journal of an agent. The directory is locked until its last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Journal {
-    jobs: Sender<Job>,
+    jobs: Sender<WriterJob>,
 }
 
 /// A journal with what an earlier process left in it.
@@ -92,7 +92,7 @@ impl Journal {
         then: impl FnOnce(Record, io::Result<()>) + Send + 'static,
     ) {
         let then = Box::new(then);
-        self.send(Job::Write {
+        self.send(WriterJob::Write {
             number,
             record,
             then,
@@ -101,12 +101,12 @@ impl Journal {
 
     /// Deletes the files of a run that have only items before `first`.
     pub(super) fn trim(&self, number: u64, first: u64) {
-        self.send(Job::Trim { number, first });
+        self.send(WriterJob::Trim { number, first });
     }
 
     /// Deletes the files of a run.
     pub(super) fn remove(&self, number: u64) {
-        self.send(Job::Remove { number });
+        self.send(WriterJob::Remove { number });
     }
 
     /// Waits until everything up to now is written.
@@ -120,10 +120,10 @@ impl Journal {
 
     /// Calls `then` on the thread of the journal, once everything up to now is done.
     pub(super) fn then(&self, then: impl FnOnce() + Send + 'static) {
-        self.send(Job::Then(Box::new(then)));
+        self.send(WriterJob::Then(Box::new(then)));
     }
 
-    fn send(&self, job: Job) {
+    fn send(&self, job: WriterJob) {
         // The thread ends only after all senders are dropped.
         let _ = self.jobs.send(job);
     }

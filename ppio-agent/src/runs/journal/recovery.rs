@@ -51,7 +51,7 @@ struct PartialRun {
 }
 
 /// What the files of a run are.
-enum Found {
+enum FoundRun {
     Run(Box<PartialRun>),
     /// The process was killed before the first record was written.
     NotStarted,
@@ -75,7 +75,7 @@ pub(super) fn recover(
     let mut left = limits.total_size as u64;
     for (number, segments) in by_number.into_iter().rev() {
         let found = match read(directory, number, &segments, limits)? {
-            Found::Foreign => {
+            FoundRun::Foreign => {
                 let path = directory.path(FileName {
                     number,
                     segment: segments.first().copied().unwrap_or_default(),
@@ -86,8 +86,8 @@ pub(super) fn recover(
                 );
                 continue;
             }
-            Found::Run(run) if run.size <= left && runs.len() < limits.runs => Some(run),
-            Found::Run(_) | Found::NotStarted | Found::TooLarge => None,
+            FoundRun::Run(run) if run.size <= left && runs.len() < limits.runs => Some(run),
+            FoundRun::Run(_) | FoundRun::NotStarted | FoundRun::TooLarge => None,
         };
         let kept = |segment: &u32| {
             let files = found.as_ref().map(|run| &run.files);
@@ -111,7 +111,7 @@ fn read(
     number: u64,
     segments: &[u32],
     limits: JournalLimits,
-) -> io::Result<Found> {
+) -> io::Result<FoundRun> {
     let mut run: Option<Box<PartialRun>> = None;
     for &segment in segments {
         let name = FileName { number, segment };
@@ -123,9 +123,9 @@ fn read(
         let is_cut = match read {
             Ok(()) => false,
             Err(ReadError::Io(error)) => return Err(error),
-            Err(ReadError::TooLarge) if run.is_some() => return Ok(Found::TooLarge),
+            Err(ReadError::TooLarge) if run.is_some() => return Ok(FoundRun::TooLarge),
             Err(ReadError::Damaged | ReadError::TooLarge) if run.is_none() => {
-                return Ok(Found::Foreign);
+                return Ok(FoundRun::Foreign);
             }
             Err(ReadError::Torn) => true,
             Err(ReadError::Damaged | ReadError::TooLarge) => {
@@ -139,13 +139,13 @@ fn read(
         let size = run.as_ref().map_or(0, |run| run.size);
         // Twice, since a value or an item that has the whole size may follow others.
         if size > limits.run_size.saturating_mul(2) as u64 {
-            return Ok(Found::TooLarge);
+            return Ok(FoundRun::TooLarge);
         }
         if is_cut || run.as_ref().is_some_and(|run| run.end.is_some()) {
             break;
         }
     }
-    Ok(run.map_or(Found::NotStarted, Found::Run))
+    Ok(run.map_or(FoundRun::NotStarted, FoundRun::Run))
 }
 
 /// Adds the records of one file to the run.

@@ -14,7 +14,7 @@ use super::recovery::RecoveredRun;
 const MAX_OPEN: usize = 64;
 
 /// What the thread does next.
-pub(super) enum Job {
+pub(super) enum WriterJob {
     Write {
         number: u64,
         record: Record,
@@ -77,10 +77,10 @@ impl Writer {
     }
 
     /// Works until the journal is dropped.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+    pub(super) fn run(mut self, jobs: &Receiver<WriterJob>) {
         while let Ok(job) = jobs.recv() {
             match job {
-                Job::Write {
+                WriterJob::Write {
                     number,
                     record,
                     then,
@@ -89,9 +89,9 @@ impl Writer {
                     // A waker that panics must not end the journal.
                     let _ = catch_unwind(AssertUnwindSafe(|| then(record, written)));
                 }
-                Job::Trim { number, first } => self.trim(number, first),
-                Job::Remove { number } => self.remove(number),
-                Job::Then(then) => {
+                WriterJob::Trim { number, first } => self.trim(number, first),
+                WriterJob::Remove { number } => self.remove(number),
+                WriterJob::Then(then) => {
                     let _ = catch_unwind(AssertUnwindSafe(then));
                 }
             }

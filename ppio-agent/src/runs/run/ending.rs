@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use ppio_agent_protocol::RunStatus;
 
-use super::super::answer::{Answer, RunEnd};
+use super::super::answer::{Answer, RunOutcome};
 use super::super::journal::Journal;
 use super::super::journal::record::Record;
 use super::Run;
@@ -63,13 +63,13 @@ impl Run {
         &self,
         status: RunStatus,
         answer: Answer,
-    ) -> Option<(MutexGuard<'_, RunState>, RunEnd, &Journal)> {
+    ) -> Option<(MutexGuard<'_, RunState>, RunOutcome, &Journal)> {
         let state = self.state();
         if !state.is_open() {
             return None;
         }
         self.total_size.fetch_add(answer.size(), Ordering::Relaxed);
-        let end = RunEnd {
+        let end = RunOutcome {
             status,
             answer,
             ended_at: SystemTime::now(),
@@ -89,7 +89,7 @@ impl Run {
     }
 
     /// Makes an end visible to readers.
-    pub(super) fn finish(&self, mut state: MutexGuard<'_, RunState>, end: RunEnd) {
+    pub(super) fn finish(&self, mut state: MutexGuard<'_, RunState>, end: RunOutcome) {
         state.log.seal();
         state.end = Some(end);
         let continued = state.on_disconnect == OnDisconnect::Continue;
@@ -107,7 +107,7 @@ impl Run {
 
     /// Drops what is not kept of the answer once its readers have it.
     pub(super) fn shorten_answer(&self, state: &mut RunState) {
-        if let Some(RunEnd { answer, .. }) = &mut state.end {
+        if let Some(RunOutcome { answer, .. }) = &mut state.end {
             let size = answer.size();
             *answer = std::mem::replace(answer, Answer::Dropped).kept(self.max_size);
             let dropped = size - answer.size();

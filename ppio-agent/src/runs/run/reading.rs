@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::super::answer::{Answer, RunEnd};
+use super::super::answer::{Answer, RunOutcome};
 use super::super::log::Cursor;
 use super::Run;
 use super::state::Head;
@@ -33,7 +33,7 @@ pub(in crate::runs) enum Read {
     /// Whole items, or a part of a response.
     Data(Bytes),
     /// There is no more.
-    End(RunEnd),
+    End(RunOutcome),
 }
 
 impl Run {

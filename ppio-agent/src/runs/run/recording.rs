@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use ppio_agent_protocol::RunStatus;
 use tokio::sync::Notify;
 
-use super::super::answer::{Answer, RunEnd};
+use super::super::answer::{Answer, RunOutcome};
 use super::super::caller::RunCaller;
 use super::super::journal::RecoveredRun;
 use super::super::journal::record::{ITEMS_OVERHEAD, Record, time};
@@ -39,7 +39,7 @@ impl Run {
             log.append(bytes, count);
         }
         log.seal();
-        let end = RunEnd::restored(end)?;
+        let end = RunOutcome::restored(end)?;
         let tag = start.tag.map(|tag| *tag);
         let size = log.size() + end.answer.size() + tag.as_ref().map_or(0, RunTag::size);
         let mut state = RunState::new(on_disconnect, log);
@@ -165,7 +165,7 @@ impl Run {
         let duration = self.started_at.elapsed().unwrap_or_default();
         let answer = Answer::Failed(rejection.into(), duration);
         self.total_size.fetch_add(answer.size(), Ordering::Relaxed);
-        let end = RunEnd {
+        let end = RunOutcome {
             status: RunStatus::Error,
             answer,
             ended_at: SystemTime::now(),

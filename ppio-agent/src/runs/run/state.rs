@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, StatusCode};
 use ppio_agent_protocol::RunStatus;
 
-use super::super::answer::RunEnd;
+use super::super::answer::RunOutcome;
 use super::super::inspection::Inspection;
 use super::super::log::RunLog;
 use super::super::readers::Readers;
@@ -23,9 +23,9 @@ pub(super) struct RunState {
     pub(super) head: Option<Head>,
     pub(super) log: RunLog,
     pub(super) inspection: Option<Inspection>,
-    pub(super) end: Option<RunEnd>,
+    pub(super) end: Option<RunOutcome>,
     /// The end while the journal writes it. Nothing is appended after it.
-    pub(super) ending: Option<RunEnd>,
+    pub(super) ending: Option<RunOutcome>,
     /// Whether the answer has begun, for the producer.
     pub(super) begun: bool,
     /// Whether the journal has the run. Without a journal it need not.

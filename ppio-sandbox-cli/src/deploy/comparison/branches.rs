@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::branch::{Branch, Kind};
 use super::combination::product;
-use super::document::{Document, is_annotation};
+use super::document::{ComparedDocument, is_annotation};
 use super::work::{Share, Work, size};
 
 /// The deepest nesting of references and combinations in one schema.
@@ -12,12 +12,16 @@ const MAX_DEPTH: usize = 32;
 
 /// The branches of a schema; `None` if it is too deep or too much work, has too many, or a reference
 /// leads nowhere.
-pub(super) fn branches(document: Document<'_>, schema: &Value, work: &Work) -> Option<Vec<Branch>> {
+pub(super) fn branches(
+    document: ComparedDocument<'_>,
+    schema: &Value,
+    work: &Work,
+) -> Option<Vec<Branch>> {
     expand(document, schema, MAX_DEPTH, &work.of_schema())
 }
 
 fn expand(
-    document: Document<'_>,
+    document: ComparedDocument<'_>,
     schema: &Value,
     depth: usize,
     work: &Share<'_>,

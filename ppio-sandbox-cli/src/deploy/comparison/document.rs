@@ -43,9 +43,9 @@ pub(super) fn is_annotation(keyword: &str) -> bool {
 
 /// An `OpenAPI` document.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Document<'a>(&'a Value);
+pub(super) struct ComparedDocument<'a>(&'a Value);
 
-impl<'a> Document<'a> {
+impl<'a> ComparedDocument<'a> {
     pub(super) fn new(document: &'a Value) -> Self {
         Self(document)
     }
@@ -92,8 +92,8 @@ pub(super) fn plain_reference(schema: &Value) -> Option<&str> {
 /// Whether values are the same but for annotations and the names of what they refer to.
 #[derive(Debug)]
 pub(super) struct Sameness<'a, 'w> {
-    old: Document<'a>,
-    new: Document<'a>,
+    old: ComparedDocument<'a>,
+    new: ComparedDocument<'a>,
     work: Share<'w>,
     /// Pairs of references that were met. They differ only where something else does.
     seen: HashSet<(String, String)>,
@@ -103,7 +103,11 @@ pub(super) struct Sameness<'a, 'w> {
 }
 
 impl<'a, 'w> Sameness<'a, 'w> {
-    pub(super) fn new(old: Document<'a>, new: Document<'a>, work: &'w Work) -> Self {
+    pub(super) fn new(
+        old: ComparedDocument<'a>,
+        new: ComparedDocument<'a>,
+        work: &'w Work,
+    ) -> Self {
         Self {
             old,
             new,

@@ -42,7 +42,7 @@ use serde_json::Value;
 
 pub(super) use self::change::{Change, Severity};
 
-use self::document::Document;
+use self::document::ComparedDocument;
 use self::schemas::Comparison;
 
 /// The version of the documents that are compared.
@@ -62,7 +62,7 @@ pub(super) fn compare(old: &Value, new: &Value) -> Result<Vec<Change>, String> {
             ));
         }
     }
-    let mut comparison = Comparison::new(Document::new(old), Document::new(new));
+    let mut comparison = Comparison::new(ComparedDocument::new(old), ComparedDocument::new(new));
     comparison.documents();
     let mut changes = comparison.into_changes();
     changes.sort_by_key(|change| change.severity);

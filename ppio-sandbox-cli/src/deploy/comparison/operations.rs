@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::change::Place;
-use super::document::Document;
+use super::document::ComparedDocument;
 use super::schemas::{Comparison, Direction};
 
 /// The methods of a path.
@@ -15,14 +15,14 @@ const METHODS: [&str; 8] = [
 
 /// An operation, with what its path and its document say about it.
 #[derive(Clone, Copy)]
-struct Operation<'a> {
-    document: Document<'a>,
+struct ApiOperation<'a> {
+    document: ComparedDocument<'a>,
     path: &'a Value,
     value: &'a Value,
 }
 
-impl<'a> Operation<'a> {
-    fn new(document: Document<'a>, path: &'a Value, value: &'a Value) -> Self {
+impl<'a> ApiOperation<'a> {
+    fn new(document: ComparedDocument<'a>, path: &'a Value, value: &'a Value) -> Self {
         Self {
             document,
             path,
@@ -106,8 +106,8 @@ impl Comparison<'_> {
                     (None, _) => {}
                     (Some(_), None) => self.breaking(&place, "method is gone"),
                     (Some(old_value), Some(new_value)) => {
-                        let old = Operation::new(old, old_path, old_value);
-                        let new = Operation::new(new, new_path, new_value);
+                        let old = ApiOperation::new(old, old_path, old_value);
+                        let new = ApiOperation::new(new, new_path, new_value);
                         self.operations(old, new, &place);
                     }
                 }
@@ -119,7 +119,7 @@ impl Comparison<'_> {
         }
     }
 
-    fn operations(&mut self, old: Operation<'_>, new: Operation<'_>, place: &Place) {
+    fn operations(&mut self, old: ApiOperation<'_>, new: ApiOperation<'_>, place: &Place) {
         self.parameters(old, new, place);
         self.bodies(old.body(), new.body(), &place.part("request"));
         for (status, _) in old.map("responses") {
@@ -153,7 +153,7 @@ impl Comparison<'_> {
         self.same_members(&["callbacks", "servers"], old.value, new.value, place);
     }
 
-    fn parameters(&mut self, old: Operation<'_>, new: Operation<'_>, place: &Place) {
+    fn parameters(&mut self, old: ApiOperation<'_>, new: ApiOperation<'_>, place: &Place) {
         let (olds, news) = (old.parameters(), new.parameters());
         let old_parameters: HashMap<_, _> = olds.iter().map(|(key, old)| (key, *old)).collect();
         let new_keys: HashSet<_> = news.iter().map(|(key, _)| key).collect();

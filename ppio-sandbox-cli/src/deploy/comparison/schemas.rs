@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::branch::{Branch, Kind, types};
 use super::branches::branches;
 use super::change::{Change, Place, Severity};
-use super::document::{Document, Sameness, plain_reference};
+use super::document::{ComparedDocument, Sameness, plain_reference};
 use super::work::Work;
 
 /// The most pairs of schemas that are compared, of which untagged alternatives need many.
@@ -42,8 +42,8 @@ pub(super) type Pair = (String, String, Direction);
 /// Two documents, and the changes found so far.
 #[derive(Debug)]
 pub(super) struct Comparison<'a> {
-    pub(super) old: Document<'a>,
-    pub(super) new: Document<'a>,
+    pub(super) old: ComparedDocument<'a>,
+    pub(super) new: ComparedDocument<'a>,
     pub(super) changes: Vec<Change>,
     /// The pairs that were compared, and whether changes in them are blocking. Each is reported
     /// where it is found first. A pair that is being compared is not blocking by itself.
@@ -56,7 +56,7 @@ pub(super) struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(old: Document<'a>, new: Document<'a>) -> Self {
+    pub(super) fn new(old: ComparedDocument<'a>, new: ComparedDocument<'a>) -> Self {
         Self {
             old,
             new,

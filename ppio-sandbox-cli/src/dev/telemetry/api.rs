@@ -10,7 +10,7 @@ use serde_json::json;
 use super::log_record::LogRecord;
 use super::snapshot::{LogFilter, Snapshot, TraceFilter};
 use super::span::Nanos;
-use super::store::Trace;
+use super::trace::Trace;
 use super::trace_view::{self, SpanView, TraceSummary};
 use crate::dev::error_response::error_response;
 use crate::log_level::LogLevel;
@@ -21,7 +21,7 @@ const MAX_LOGS: usize = 10_000;
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum ApiRoute {
     Traces,
     /// One trace, by its id.
     Trace(String),
@@ -55,7 +55,7 @@ struct LogsQuery {
 #[serde(deny_unknown_fields)]
 struct NoQuery {}
 
-impl Route {
+impl ApiRoute {
     /// The route of a path without its beginning.
     pub(super) fn find(path: &str) -> Option<Self> {
         let (kind, id) = match path.split_once('/') {
@@ -89,12 +89,12 @@ struct TraceAnswer<'a> {
 }
 
 /// Answers a request for a route with a query.
-pub(super) fn answer(route: &Route, query: &str, kept: &Snapshot) -> Response {
+pub(super) fn answer(route: &ApiRoute, query: &str, kept: &Snapshot) -> Response {
     let answered = match route {
-        Route::Traces => parse(query).and_then(|query| traces(&query, kept)),
-        Route::Trace(id) => parse::<NoQuery>(query).map(|_| trace(id, kept)),
-        Route::Run(id) => parse::<NoQuery>(query).map(|_| run(id, kept)),
-        Route::Logs => parse(query).and_then(|query| logs(&query, kept)),
+        ApiRoute::Traces => parse(query).and_then(|query| traces(&query, kept)),
+        ApiRoute::Trace(id) => parse::<NoQuery>(query).map(|_| trace(id, kept)),
+        ApiRoute::Run(id) => parse::<NoQuery>(query).map(|_| run(id, kept)),
+        ApiRoute::Logs => parse(query).and_then(|query| logs(&query, kept)),
     };
     answered
         .unwrap_or_else(|message| error_response(StatusCode::BAD_REQUEST, "BadRequest", &message))

@@ -1,15 +1,18 @@
-//! The encodings of exports: protobuf and JSON, also compressed with gzip.
+//! The encodings of exports: protobuf and JSON, also compressed with gzip; and why an export is refused.
 
 use std::io::{self, Read as _};
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use flate2::read::MultiGzDecoder;
 use prost::Message;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::decoded_size::{self, MessageKind};
-use super::receiver::{MAX_BODY, Refusal};
 
+/// The largest body as it is sent, and after it is decompressed.
+pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
 /// How much memory an export may take when it is decoded, estimated.
 const MAX_DECODED: usize = 96 * 1024 * 1024;
 
@@ -24,14 +27,14 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, ExportRefusal> {
         let found = headers.get(header::CONTENT_TYPE);
         let found = found.map(|value| value.to_str().unwrap_or_default());
         let essence = found.map(|value| value.split(';').next().unwrap_or_default().trim());
         match essence {
             Some(essence) if essence.eq_ignore_ascii_case(PROTOBUF) => Ok(Self::Protobuf),
             Some(essence) if essence.eq_ignore_ascii_case(JSON) => Ok(Self::Json),
-            other => Err(Refusal::new(
+            other => Err(ExportRefusal::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 format!(
                     "the content type is {:?}; send {PROTOBUF} or {JSON}",
@@ -49,7 +52,7 @@ impl Encoding {
     }
 
     /// Refuses a body that takes too much memory when it is decoded.
-    pub(super) fn check_size(self, kind: MessageKind, body: &[u8]) -> Result<(), Refusal> {
+    pub(super) fn check_size(self, kind: MessageKind, body: &[u8]) -> Result<(), ExportRefusal> {
         let exceeds = match self {
             Self::Protobuf => decoded_size::protobuf_exceeds(kind, body, MAX_DECODED),
             Self::Json => decoded_size::json_exceeds(body, MAX_DECODED),
@@ -60,32 +63,74 @@ impl Encoding {
         let message = format!(
             "the body takes more than {MAX_DECODED} bytes when it is decoded; export less at once"
         );
-        Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+        Err(ExportRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, message))
     }
 
     pub(super) fn decode<T: Message + Default + DeserializeOwned>(
         self,
         body: &[u8],
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ExportRefusal> {
         let decoded = match self {
             Self::Protobuf => T::decode(body).map_err(|error| error.to_string()),
             Self::Json => serde_json::from_slice(body).map_err(|error| error.to_string()),
         };
         decoded.map_err(|error| {
             let message = format!("the body is no export of OTLP: {error}");
-            Refusal::new(StatusCode::BAD_REQUEST, message)
+            ExportRefusal::new(StatusCode::BAD_REQUEST, message)
         })
     }
 }
 
+/// Why an export is refused.
+#[derive(Debug)]
+pub(super) struct ExportRefusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl ExportRefusal {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+        }
+    }
+
+    /// A body of more than [`MAX_BODY`] bytes.
+    pub(super) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body has more than {MAX_BODY} bytes; export less at once"),
+        )
+    }
+
+    pub(super) fn into_response(self, encoding: Encoding) -> Response {
+        // `google.rpc.Code`: INTERNAL and INVALID_ARGUMENT.
+        let code = if self.status.is_server_error() { 13 } else { 3 };
+        let body = match encoding {
+            Encoding::Json => json!({"code": code, "message": self.message})
+                .to_string()
+                .into_bytes(),
+            Encoding::Protobuf => {
+                let mut body = Vec::new();
+                prost::encoding::int32::encode(1, &code, &mut body);
+                prost::encoding::string::encode(2, &self.message, &mut body);
+                body
+            }
+        };
+        let headers = [(header::CONTENT_TYPE, encoding.content_type())];
+        (self.status, headers, body).into_response()
+    }
+}
+
 /// Whether the body is compressed with gzip.
-pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
+pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, ExportRefusal> {
     let found = headers.get(header::CONTENT_ENCODING);
     let found = found.map_or("identity", |value| value.to_str().unwrap_or_default());
     match found.trim() {
         coding if coding.eq_ignore_ascii_case("gzip") => Ok(true),
         coding if coding.eq_ignore_ascii_case("identity") => Ok(false),
-        coding => Err(Refusal::new(
+        coding => Err(ExportRefusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             format!("the content encoding is {coding:?}; send gzip, or the body as it is"),
         )),
@@ -93,18 +138,18 @@ pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
 }
 
 /// The decompressed body, up to [`MAX_BODY`] bytes.
-pub(super) fn decompress(body: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn decompress(body: &[u8]) -> Result<Vec<u8>, ExportRefusal> {
     let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
     let mut decompressed = Vec::new();
     let read: io::Result<usize> = MultiGzDecoder::new(body)
         .take(limit + 1)
         .read_to_end(&mut decompressed);
     match read {
-        Ok(length) if length > MAX_BODY => Err(Refusal::too_large()),
+        Ok(length) if length > MAX_BODY => Err(ExportRefusal::too_large()),
         Ok(_) => Ok(decompressed),
         Err(error) => {
             let message = format!("the body is not gzip: {error}");
-            Err(Refusal::new(StatusCode::BAD_REQUEST, message))
+            Err(ExportRefusal::new(StatusCode::BAD_REQUEST, message))
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! `receiver` answers the exports of OpenTelemetry: `export_encoding` decodes them, unless
 //! `decoded_size` finds that they take too much memory, and `otlp` converts them to a `span` or a
-//! `log_record` each, with `shared_text`s. `store` keeps them in a bounded memory, until this program
+//! `log_record` each, with `shared_text`s. `store` keeps them, by `trace`, in a bounded memory, until this program
 //! ends, over restarts of the agent. `api` answers with a `snapshot` of them as JSON, and `trace_view`
 //! puts the spans of a trace in order. `environment` is what makes the agent export to here.
 //!
@@ -27,6 +27,7 @@ mod shared_text;
 mod snapshot;
 mod span;
 mod store;
+mod trace;
 mod trace_view;
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
 
 use self::environment::OTLP_PATH;
-use self::receiver::Signal;
+use self::receiver::ExportKind;
 use self::store::{Limits, SharedStore};
 use super::error_response::error_response;
 use super::output_line::OutputLine;
@@ -78,14 +79,14 @@ impl DevTelemetry {
     pub(super) fn takes(request: &Request) -> bool {
         let path = request.uri().path();
         path.starts_with(BASE_PATH)
-            || (request.method() == Method::POST && Signal::of_path(path).is_some())
+            || (request.method() == Method::POST && ExportKind::of_path(path).is_some())
     }
 
     /// Answers a request that it takes.
     pub(super) async fn respond(self: Arc<Self>, request: Request) -> Response {
         let path = request.uri().path();
-        let Some(signal) = Signal::of_path(path.strip_prefix(OTLP_PATH).unwrap_or(path)) else {
-            let Some(route) = path.strip_prefix(BASE_PATH).and_then(api::Route::find) else {
+        let Some(signal) = ExportKind::of_path(path.strip_prefix(OTLP_PATH).unwrap_or(path)) else {
+            let Some(route) = path.strip_prefix(BASE_PATH).and_then(api::ApiRoute::find) else {
                 let message = format!("`agent dev` has nothing at {path}");
                 return error_response(StatusCode::NOT_FOUND, "NotFound", &message);
             };
@@ -102,7 +103,7 @@ impl DevTelemetry {
         receiver::receive(request, signal, self.store.clone(), decoding).await
     }
 
-    async fn respond_api(&self, route: api::Route, query: String) -> Response {
+    async fn respond_api(&self, route: api::ApiRoute, query: String) -> Response {
         let store = self.store.clone();
         // Writing the JSON of a large trace takes a while.
         let writing = move || api::answer(&route, &query, &store.snapshot());

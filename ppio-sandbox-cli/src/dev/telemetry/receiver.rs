@@ -20,23 +20,21 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::decoded_size::MessageKind;
-use super::export_encoding::{Encoding, decompress, is_gzip};
+use super::export_encoding::{Encoding, ExportRefusal, MAX_BODY, decompress, is_gzip};
 use super::otlp;
 use super::store::SharedStore;
 
-/// The largest body as it is sent, and after it is decompressed.
-pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
 /// The spans or log records of one export that are kept.
 const MAX_RECORDS: usize = 50_000;
 
 /// What is exported.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Signal {
+pub(super) enum ExportKind {
     Traces,
     Logs,
 }
 
-impl Signal {
+impl ExportKind {
     /// What is exported to a path of the specification.
     pub(super) fn of_path(path: &str) -> Option<Self> {
         match path {
@@ -45,13 +43,6 @@ impl Signal {
             _ => None,
         }
     }
-}
-
-/// Why an export is refused.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    message: String,
 }
 
 /// What was not kept of an export, and why.
@@ -64,7 +55,7 @@ struct Rejected {
 /// Keeps what a request exports. `decoding` has a permit for each export that may be decoded now.
 pub(super) async fn receive(
     request: Request,
-    signal: Signal,
+    signal: ExportKind,
     store: SharedStore,
     decoding: Arc<Semaphore>,
 ) -> Response {
@@ -98,10 +89,10 @@ fn keep(
     store: &SharedStore,
     body: &[u8],
     encoding: Encoding,
-    signal: Signal,
-) -> Result<Rejected, Refusal> {
+    signal: ExportKind,
+) -> Result<Rejected, ExportRefusal> {
     match signal {
-        Signal::Traces => {
+        ExportKind::Traces => {
             encoding.check_size(MessageKind::TracesRequest, body)?;
             let request: ExportTraceServiceRequest = encoding.decode(body)?;
             let (mut invalid, mut too_large) = (0, 0);
@@ -118,7 +109,7 @@ fn keep(
                 (spans.count(), "spans are too many for one export"),
             ]))
         }
-        Signal::Logs => {
+        ExportKind::Logs => {
             encoding.check_size(MessageKind::LogsRequest, body)?;
             let request: ExportLogsServiceRequest = encoding.decode(body)?;
             let mut too_large = 0;
@@ -134,55 +125,20 @@ fn keep(
     }
 }
 
-async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
+async fn read(request: Request) -> Result<Vec<u8>, ExportRefusal> {
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
     match body {
         Ok(body) => Ok(body.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::too_large()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ExportRefusal::too_large()),
         Err(error) => {
             let message = format!("the body cannot be read: {error}");
-            Err(Refusal::new(StatusCode::BAD_REQUEST, message))
+            Err(ExportRefusal::new(StatusCode::BAD_REQUEST, message))
         }
     }
 }
 
-fn decoding_failed<E>(_: E) -> Refusal {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "decoding failed")
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-        }
-    }
-
-    /// A body of more than [`MAX_BODY`] bytes.
-    pub(super) fn too_large() -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body has more than {MAX_BODY} bytes; export less at once"),
-        )
-    }
-
-    fn into_response(self, encoding: Encoding) -> Response {
-        // `google.rpc.Code`: INTERNAL and INVALID_ARGUMENT.
-        let code = if self.status.is_server_error() { 13 } else { 3 };
-        let body = match encoding {
-            Encoding::Json => json!({"code": code, "message": self.message})
-                .to_string()
-                .into_bytes(),
-            Encoding::Protobuf => {
-                let mut body = Vec::new();
-                prost::encoding::int32::encode(1, &code, &mut body);
-                prost::encoding::string::encode(2, &self.message, &mut body);
-                body
-            }
-        };
-        let headers = [(header::CONTENT_TYPE, encoding.content_type())];
-        (self.status, headers, body).into_response()
-    }
+fn decoding_failed<E>(_: E) -> ExportRefusal {
+    ExportRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, "decoding failed")
 }
 
 impl Rejected {
@@ -198,7 +154,7 @@ impl Rejected {
         }
     }
 
-    fn into_response(self, encoding: Encoding, signal: Signal) -> Response {
+    fn into_response(self, encoding: Encoding, signal: ExportKind) -> Response {
         let body = match encoding {
             Encoding::Json => self.to_json(signal).into_bytes(),
             Encoding::Protobuf => self.into_protobuf(signal),
@@ -206,31 +162,31 @@ impl Rejected {
         ([(header::CONTENT_TYPE, encoding.content_type())], body).into_response()
     }
 
-    fn to_json(&self, signal: Signal) -> String {
+    fn to_json(&self, signal: ExportKind) -> String {
         if self.count == 0 {
             return "{}".to_owned();
         }
         let name = match signal {
-            Signal::Traces => "rejectedSpans",
-            Signal::Logs => "rejectedLogRecords",
+            ExportKind::Traces => "rejectedSpans",
+            ExportKind::Logs => "rejectedLogRecords",
         };
         // 64 bits are a text in the JSON of protobuf.
         json!({"partialSuccess": {name: self.count.to_string(), "errorMessage": self.reason}})
             .to_string()
     }
 
-    fn into_protobuf(self, signal: Signal) -> Vec<u8> {
+    fn into_protobuf(self, signal: ExportKind) -> Vec<u8> {
         let is_partial = self.count > 0;
         let count = i64::try_from(self.count).unwrap_or(i64::MAX);
         match signal {
-            Signal::Traces => ExportTraceServiceResponse {
+            ExportKind::Traces => ExportTraceServiceResponse {
                 partial_success: is_partial.then_some(ExportTracePartialSuccess {
                     rejected_spans: count,
                     error_message: self.reason,
                 }),
             }
             .encode_to_vec(),
-            Signal::Logs => ExportLogsServiceResponse {
+            ExportKind::Logs => ExportLogsServiceResponse {
                 partial_success: is_partial.then_some(ExportLogsPartialSuccess {
                     rejected_log_records: count,
                     error_message: self.reason,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::log_record::LogRecord;
 use super::span::Nanos;
-use super::store::Trace;
+use super::trace::Trace;
 use crate::log_level::LogLevel;
 
 /// The traces and records of a moment, which are shared with the store.

@@ -1,12 +1,12 @@
 //! Traces and log records in a bounded memory: the oldest are dropped first.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log_record::LogRecord;
 use super::snapshot::Snapshot;
-use super::span::{MAX_ID, Nanos, Span, SpansById};
-use crate::dev::clipped::clipped;
+use super::span::Span;
+use super::trace::Trace;
 
 /// How much memory is used at most, in bytes as [`Span::size`] and [`LogRecord::size`] estimate them.
 #[derive(Debug, Clone, Copy)]
@@ -60,21 +60,6 @@ pub(super) struct Store {
     /// In the order of their arrival.
     logs: VecDeque<Arc<LogRecord>>,
     log_bytes: usize,
-}
-
-/// The spans of one trace that have arrived.
-#[derive(Debug, Clone)]
-pub(super) struct Trace {
-    pub(super) spans: SpansById,
-    bytes: usize,
-    /// The spans for which the trace had no room.
-    pub(super) dropped_spans: usize,
-    pub(super) start: Nanos,
-    pub(super) end: Nanos,
-    /// The spans with an error.
-    pub(super) errors: usize,
-    pub(super) runs: BTreeSet<String>,
-    pub(super) sessions: BTreeSet<String>,
 }
 
 impl Store {
@@ -142,30 +127,5 @@ impl Store {
             self.log_bytes -= oldest.size();
         }
         true
-    }
-}
-
-impl Trace {
-    fn new(span: &Span) -> Self {
-        Self {
-            spans: SpansById::new(),
-            bytes: 0,
-            dropped_spans: 0,
-            start: span.start,
-            end: span.end,
-            errors: 0,
-            runs: BTreeSet::new(),
-            sessions: BTreeSet::new(),
-        }
-    }
-
-    fn add(&mut self, span: Span) {
-        self.start = self.start.min(span.start);
-        self.end = self.end.max(span.end);
-        self.errors += usize::from(span.is_error);
-        let id = |id: &str| clipped(id.to_owned(), MAX_ID);
-        self.runs.extend(span.run_id().map(id));
-        self.sessions.extend(span.session_id().map(id));
-        self.spans.insert(span.id.clone(), Arc::new(span));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::span::{Attributes, Nanos, Span, SpanCategory, SpansById, milliseconds};
-use super::store::Trace;
+use super::trace::Trace;
 
 /// How much later than its invocation a span may end without being marked: the function of an
 /// invocation is dropped after the span of the invocation has ended.

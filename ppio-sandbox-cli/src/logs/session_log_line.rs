@@ -9,14 +9,14 @@ use crate::terminal::styled::Styled;
 
 /// A line of a log.
 #[derive(Debug)]
-pub(super) struct LogRecord {
+pub(super) struct SessionLogLine {
     entry: LogEntry,
     /// The members of a line that is a JSON object.
     members: Option<Map<String, Value>>,
     level: LogLevel,
 }
 
-impl From<LogEntry> for LogRecord {
+impl From<LogEntry> for SessionLogLine {
     fn from(entry: LogEntry) -> Self {
         let members = match serde_json::from_str(&entry.message) {
             Ok(Value::Object(members)) => Some(members),
@@ -38,7 +38,7 @@ impl From<LogEntry> for LogRecord {
     }
 }
 
-impl LogRecord {
+impl SessionLogLine {
     /// The time at which the platform received it, RFC 3339.
     pub(super) fn time(&self) -> &str {
         &self.entry.timestamp
@@ -90,7 +90,7 @@ fn level_of_text(line: &str) -> Option<LogLevel> {
 mod tests {
     use super::*;
 
-    fn record(level: &str, line: &str) -> LogRecord {
+    fn record(level: &str, line: &str) -> SessionLogLine {
         let entry = json!({
             "timestamp": "2026-01-01T00:00:00.001Z", "level": level, "message": line,
             "fields": {"stream": "stderr"},
