@@ -121,7 +121,8 @@ fn workspace_tests(nextest: Option<&Path>) -> Result<(), Error> {
 /// other features of their dependencies.
 fn nextest_run(name: &str, nextest: &Path) -> Step {
     Step::new(name, nextest)
-        .args(["nextest", "run", "--workspace"])
+        // One run shows all failures.
+        .args(["nextest", "run", "--workspace", "--no-fail-fast"])
         .args(RIG.map(exclude))
         .env("CARGO", workspace::cargo())
 }
