@@ -1,15 +1,19 @@
 //! The output of cargo, kept for the waiting page and JSON output.
 
+/// The bytes that are kept, so that the output of a macro or a build script does not fill the memory.
+const MAX_TRANSCRIPT: usize = 4 * 1024 * 1024;
+
 /// The output of cargo as it was written to a terminal.
 #[derive(Debug, Default)]
 pub(super) struct CargoTranscript(Vec<u8>);
 
 impl CargoTranscript {
     pub(super) fn write(&mut self, output: &[u8]) {
-        self.0.extend_from_slice(output);
+        let room = MAX_TRANSCRIPT - self.0.len();
+        self.0.extend_from_slice(&output[..output.len().min(room)]);
     }
 
-    /// The unchanged output.
+    /// The unchanged output, or the beginning of a very long one.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -45,5 +49,16 @@ mod tests {
             transcript.write(output.as_bytes());
         }
         assert_eq!(transcript.text(), "Compiling a\nerror: no\n  --> src");
+    }
+
+    #[test]
+    fn the_beginning_of_an_output_without_end_is_kept() {
+        let mut transcript = CargoTranscript::default();
+        transcript.write(b"error: the first\n");
+        for _ in 0..100 {
+            transcript.write(&b"x".repeat(100_000));
+        }
+        assert!(transcript.text().starts_with("error: the first\nxxx"));
+        assert_eq!(transcript.bytes().len(), MAX_TRANSCRIPT);
     }
 }
