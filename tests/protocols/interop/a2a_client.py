@@ -125,11 +125,16 @@ async def check_push(client, receiver):
     await receiver.until(task, TaskState.TASK_STATE_COMPLETED)
     task = await whole(client, "hang", return_immediately=True)
     config.task_id = task.id
-    assert await client.create_task_push_notification_config(config) == config
+    # No answer has the secrets.
+    readable = TaskPushNotificationConfig()
+    readable.CopyFrom(config)
+    readable.ClearField("token")
+    readable.authentication.ClearField("credentials")
+    assert await client.create_task_push_notification_config(config) == readable
     named = {"task_id": task.id, "id": "c1"}
-    assert await client.get_task_push_notification_config(GetTaskPushNotificationConfigRequest(**named)) == config
+    assert await client.get_task_push_notification_config(GetTaskPushNotificationConfigRequest(**named)) == readable
     of_task = ListTaskPushNotificationConfigsRequest(task_id=task.id)
-    assert list((await client.list_task_push_notification_configs(of_task)).configs) == [config]
+    assert list((await client.list_task_push_notification_configs(of_task)).configs) == [readable]
     await client.cancel_task(CancelTaskRequest(id=task.id))
     await receiver.until(task, TaskState.TASK_STATE_CANCELED)
     await client.delete_task_push_notification_config(DeleteTaskPushNotificationConfigRequest(**named))
