@@ -35,7 +35,7 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Er
     payload::parse(body)
 }
 
-/// What the configuration and the headers of a request say about its run.
+/// The options of a run, from the configuration and the headers of its request.
 pub(crate) fn run_options(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,
@@ -59,7 +59,7 @@ pub(crate) async fn invoke(
     invoke_with_body(agent, exchange, parts, body.into(), false, options).await
 }
 
-/// The same with a body that is any JSON, which need not have a member that requests a stream.
+/// Like [`invoke`] with any JSON as the body, and with `wants_stream` in place of a member of it.
 pub(crate) async fn invoke_with_body(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -68,7 +68,7 @@ pub(crate) async fn invoke_with_body(
     wants_stream: bool,
     options: RunOptions,
 ) -> Result<AgentAnswer, Error> {
-    // They describe the body that the caller sent, and the answer in its protocol.
+    // These headers describe the caller's body and the answer in the caller's protocol.
     for name in [ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING] {
         parts.headers.remove(name);
     }
@@ -87,7 +87,7 @@ pub(crate) async fn invoke_with_body(
     AgentAnswer::of(answered.map_err(Error::without_body)?).await
 }
 
-/// Reads the answer of a run from its beginning, once it begins.
+/// Waits until the answer of a run begins, and reads it from its beginning.
 ///
 /// # Errors
 /// If the beginning is no longer kept, or what the agent failed with before its answer began.
@@ -122,7 +122,7 @@ impl AgentAnswer {
         if status.is_success() {
             return Ok(Self { response });
         }
-        // A response that the agent made, whose text is what it has to say about the error.
+        // The agent built this response itself; its text describes the error.
         let text = response.into_body().bytes().await?;
         let text = String::from_utf8_lossy(&text).trim().to_owned();
         Err(Error::new(status, text))
@@ -203,7 +203,7 @@ pub(crate) fn written_events(exchange: &Exchange, mut events: EventWriter) -> Re
     event_stream(exchange, Body::from(events.take()))
 }
 
-/// Answers with the events of a protocol, also if the agent failed before its answer began.
+/// Answers with the events of a protocol, even if the agent failed before its answer began.
 pub(crate) fn into_events(
     answer: Result<AgentAnswer, Error>,
     exchange: &Exchange,
@@ -218,7 +218,7 @@ pub(crate) fn into_events(
     }
 }
 
-/// The response to a message that is not answered.
+/// The response to a message that needs no answer.
 pub(crate) fn accepted() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = http::StatusCode::ACCEPTED;
@@ -257,7 +257,7 @@ impl AnswerParts {
     }
 }
 
-/// Removes what describes the answer of the agent, and not that of the protocol.
+/// Removes headers that describe the agent's answer and not the protocol's.
 fn own_headers(headers: &mut HeaderMap) {
     for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);

@@ -18,13 +18,13 @@ pub(crate) trait Translator: Send + 'static {
     /// Writes what precedes the first item.
     fn begin(&mut self, _events: &mut EventWriter) {}
 
-    /// Writes what an item is.
+    /// Writes the events of an item.
     fn item(&mut self, item: Item<'_>, events: &mut EventWriter);
 
     /// Writes the end of the answer: a success, or a failure.
     fn end(&mut self, failure: Option<Failure>, events: &mut EventWriter);
 
-    /// Whether it has written an end by itself. Then the answer is not read further.
+    /// Whether it has already written the end, so that the answer is not read further.
     fn has_ended(&self) -> bool {
         false
     }
@@ -37,13 +37,13 @@ pub(crate) struct EventWriter {
 }
 
 impl EventWriter {
-    /// An event whose data is JSON.
+    /// Writes an event whose data is JSON.
     pub(crate) fn json<T: Serialize + ?Sized>(&mut self, data: &T) {
-        // What protocols write has string keys, so it cannot fail.
+        // Serialization cannot fail: the maps that protocols write have string keys.
         let _ = sse::write_json(&mut self.buffer, data);
     }
 
-    /// An event with a name whose data is JSON that exists in parts.
+    /// Writes an event with a name, whose data is JSON in parts.
     pub(crate) fn named_parts(&mut self, name: &str, parts: &[&str]) {
         self.name(name);
         self.parts(parts);
@@ -55,7 +55,7 @@ impl EventWriter {
         self.buffer.extend_from_slice(b"\n");
     }
 
-    /// An event whose data is JSON that exists in parts, each without line breaks.
+    /// Writes an event whose data is JSON in parts, each without line breaks.
     pub(crate) fn parts(&mut self, parts: &[&str]) {
         self.buffer.extend_from_slice(b"data: ");
         for part in parts {
@@ -74,13 +74,13 @@ impl EventWriter {
     }
 }
 
-/// Takes the data of the next event that was written, for a transport that has messages of its own.
-/// Events have one line of data, and no name there.
+/// Takes the data of the next complete event, for a transport that has messages of its own. There,
+/// events have one line of data and no name.
 #[cfg(all(feature = "ag-ui", feature = "websocket"))]
 pub(crate) fn take_message(events: &mut BytesMut) -> Option<BytesMut> {
     while let Some(end) = memchr::memmem::find(events, b"\n\n") {
         let mut event = events.split_to(end + 2);
-        // Other lines keep connections open.
+        // Other events are comments that keep the connection open.
         if event.starts_with(b"data: ") {
             event.truncate(end);
             return Some(event.split_off(b"data: ".len()));

@@ -17,8 +17,8 @@ use crate::exchange::json::line;
 use crate::exchange::rejection::Rejection;
 use crate::invocation::WrittenEvents;
 
-/// How much of a frame is read at once. What a protocol writes for a short item can be twenty times as
-/// long, and is in memory until the caller takes it.
+/// How much of a frame is read at once, in bytes. A protocol's events for a short item can be
+/// twenty times as long, and stay in memory until the caller reads them.
 const BATCH: usize = 4 * 1024;
 
 /// Something that the agent answered with.
@@ -33,7 +33,7 @@ pub(crate) enum Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// The item that a line of the runtime is.
+    /// Reads an item from a line that the runtime wrote.
     fn of_written(json: &'a str) -> Self {
         // The most frequent event, whose text is copied as it is.
         let text = json.strip_prefix(r#" {"type":"text_delta","text":"#);
@@ -43,7 +43,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The item that JSON in one line is, with the mark of a chat event.
+    /// Reads an item from JSON in one line; a leading space marks a chat event.
     fn of(json: &'a str) -> Self {
         if let Some(marked) = json.strip_prefix(' ')
             && let Ok(event) = serde_json::from_str(marked)
@@ -64,8 +64,8 @@ pub(crate) fn text_of(json: &str) -> String {
     serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
 }
 
-/// The text of an answer for a protocol that has nothing but text: a value that is not text is its
-/// JSON, in a line of its own.
+/// The text of an answer for a protocol that has nothing but text: any other value is written as
+/// JSON on a line of its own.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerText {
     is_within_line: bool,
@@ -85,7 +85,7 @@ impl AnswerText {
         Some(added)
     }
 
-    /// What a line of its own adds to the text, as the JSON of a string.
+    /// What `text` adds on a line of its own, as the JSON of a string.
     pub(crate) fn line_of(&mut self, text: &str) -> String {
         let added = if self.is_within_line {
             line(&format!("\n{text}"))
@@ -103,7 +103,7 @@ impl AnswerText {
     }
 }
 
-/// What is read next.
+/// The next part of an answer.
 #[derive(Debug, PartialEq)]
 pub(crate) enum NextItem<'a> {
     /// An item.
@@ -128,7 +128,7 @@ pub(crate) struct Items {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AnswerKind {
     Events,
-    /// Events of a response that the agent made, whose data is anything.
+    /// Events of a response that the agent built, with any data.
     OtherEvents,
     Json,
     /// A response that the agent made, of another type.
@@ -196,7 +196,7 @@ impl Items {
         Poll::Ready(Some(()))
     }
 
-    /// The next batch of parts as values, for code that waits for them.
+    /// Waits for the next batch of parts, and calls `each` with them.
     pub(crate) async fn next(&mut self, each: impl FnMut(NextItem<'_>)) -> Option<()> {
         let mut each = each;
         std::future::poll_fn(|cx| self.poll_parts(cx, &mut each)).await
@@ -251,7 +251,7 @@ impl Items {
         }
     }
 
-    /// Reads the event of a failure.
+    /// Reads the event of a failure; `false` if it is not one.
     fn fails_with(&mut self, data: &str, each: &mut impl FnMut(NextItem<'_>)) -> bool {
         let Ok(failure) = serde_json::from_str(data) else {
             return false;

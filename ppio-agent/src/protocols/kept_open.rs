@@ -1,5 +1,5 @@
-//! Keeps a connection open while a slow response is prepared: proxies close silent connections, many
-//! of them after 60 s.
+//! Keeps a connection open while a slow response is prepared: proxies close silent connections,
+//! many of them after 60 s.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,10 +1,11 @@
 //! Protocols that call the agent, beside `POST /invocations`.
 //!
-//! Each protocol turns its request into an [`InvocationRequest`](ppio_agent_protocol::InvocationRequest),
-//! which [`call::invoke`] answers as `POST /invocations` would, and writes the [`items`] of the answer
-//! as its own events ([`events`]) or as one answer ([`whole`]). So limits, deadlines, cancellation,
-//! middleware, counters and runs are the same for all. A protocol writes JSON; statuses, headers and
-//! the lines of event streams are written here and in `exchange`.
+//! Each protocol turns its request into an
+//! [`InvocationRequest`](ppio_agent_protocol::InvocationRequest), which [`call::invoke`] answers as
+//! `POST /invocations` would, and writes the [`items`] of the answer as its own events ([`events`])
+//! or as one answer ([`whole`]). So limits, deadlines, cancellation, middleware, counters and runs
+//! are the same for all. A protocol writes JSON; statuses, headers and the lines of event streams
+//! are written here and in `exchange`.
 
 #[cfg(feature = "a2a")]
 mod a2a;
@@ -66,7 +67,7 @@ pub(crate) struct ProtocolRoute {
     methods: &'static Methods,
 }
 
-/// The methods of a path of the agent's own at which the platform calls a protocol.
+/// The methods of one of the agent's own paths at which the platform calls a protocol.
 const METHODS_OF_PLATFORM: &Methods =
     &Methods::Post("Calls the agent by the protocol of the platform");
 
@@ -77,7 +78,7 @@ pub(crate) struct ProtocolAgent<'a> {
     pub(crate) invoker: &'a Invoker,
 }
 
-/// The same for an answer that is not ready when its response begins.
+/// An owned [`ProtocolAgent`], for an answer that is not ready when its response begins.
 #[cfg(feature = "mcp")]
 pub(crate) struct SharedAgent {
     protocols: Arc<Protocols>,
@@ -128,7 +129,7 @@ impl Protocols {
         &self.agent
     }
 
-    /// What the agent takes and returns.
+    /// The schemas of the agent's request and reply.
     pub(crate) fn schema(&self) -> &LazySchema {
         &self.schema
     }
@@ -139,7 +140,7 @@ impl Protocols {
         &self.push
     }
 
-    /// The route of a path of the agent's own, if the platform calls a protocol there.
+    /// The route of one of the agent's own paths, if the platform calls a protocol there.
     pub(crate) fn route_of_platform(&self, path: &str) -> Option<ProtocolRoute> {
         if self.path_of_platform()? != path {
             return None;
@@ -151,7 +152,7 @@ impl Protocols {
         })
     }
 
-    /// The path of the agent's own at which the platform calls a protocol.
+    /// The one of the agent's own paths at which the platform calls a protocol.
     fn path_of_platform(&self) -> Option<&'static str> {
         match self.platform? {
             Platform::AgentCoreAgUi => Some("/invocations"),
@@ -216,12 +217,12 @@ impl ProtocolRoute {
         self.methods.allow()
     }
 
-    /// Whether the path has a method; `OPTIONS` is answered before.
+    /// Whether the path has a method; `OPTIONS` is answered earlier.
     pub(crate) fn has(self, method: &Method) -> bool {
         self.methods.has(method)
     }
 
-    /// How the protocol writes an error.
+    /// The function that writes the body of an error in the protocol.
     pub(crate) fn error_body(self) -> fn(&Failure) -> Bytes {
         match self.protocol {
             #[cfg(feature = "openai")]

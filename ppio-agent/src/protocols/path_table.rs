@@ -12,8 +12,8 @@ pub(super) struct PathTable<R: 'static>(pub(super) &'static [ProtocolPath<R>]);
 
 /// A row of the table.
 pub(super) struct ProtocolPath<R> {
-    /// The path, with parameter names in braces. A parameter matches a whole segment or its beginning,
-    /// and is never empty.
+    /// The path, with parameter names in braces. A parameter matches a whole segment or its
+    /// beginning, and is never empty.
     template: &'static str,
     methods: Methods,
     route: R,
@@ -125,7 +125,7 @@ impl Methods {
         }
     }
 
-    /// Whether a path has a method. `OPTIONS` is answered before.
+    /// Whether a path has a method. `OPTIONS` is answered earlier.
     pub(super) fn has(&self, method: &Method) -> bool {
         match self {
             Self::Get(_) => method == Method::GET,
@@ -161,7 +161,7 @@ impl Methods {
 
 #[cfg(test)]
 impl<R: Copy> PathTable<R> {
-    /// Checks that each row is the first that its own paths fit.
+    /// Checks that each row is the first one that matches its own paths.
     pub(super) fn check(&self) {
         for row in self.0 {
             let mut path = row.template.to_owned();

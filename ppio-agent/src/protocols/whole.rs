@@ -8,7 +8,7 @@ use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::token_usage::TokenUsage;
 
-/// The largest answer that is read whole.
+/// The largest answer that is read whole, in bytes.
 pub(super) const MAX_SIZE: usize = 64 << 20;
 
 /// Everything that an agent answered with.
@@ -16,7 +16,7 @@ pub(super) const MAX_SIZE: usize = 64 << 20;
 pub(crate) struct WholeAnswer {
     /// The text. Other values are a part of it as JSON, each in a line of its own.
     pub(crate) text: String,
-    /// The same without other values.
+    /// The text without other values.
     pub(crate) plain_text: String,
     /// The model's reasoning.
     pub(crate) reasoning: String,
@@ -57,7 +57,7 @@ impl WholeAnswer {
         }
     }
 
-    /// Adds the message of the interrupt to the text, for a protocol that has no other place for it.
+    /// Adds the message of the interrupt to the text, for a protocol without another place for it.
     #[cfg(feature = "openai")]
     pub(crate) fn add_interrupt_text(&mut self) {
         if let Some(ChatEvent::Interrupt {

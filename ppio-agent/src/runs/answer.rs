@@ -40,7 +40,7 @@ const MAX_TYPE: usize = 256;
 pub(super) struct KeptValue {
     /// The value in JSON.
     pub(super) json: Bytes,
-    /// The envelope, where the handler filled it.
+    /// The envelope, if the handler filled it.
     pub(super) envelope: Option<Bytes>,
     pub(super) duration: Duration,
 }
@@ -56,7 +56,7 @@ impl Answer {
         (status, Self::Failed(error, duration))
     }
 
-    /// How much memory it holds, beside the log.
+    /// The bytes that it holds in memory, beside the log.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Value(value) => value.json.len() + value.envelope.as_ref().map_or(0, Bytes::len),
@@ -68,8 +68,8 @@ impl Answer {
         }
     }
 
-    /// What is kept of it beyond its first readers, in memory and in the journal: no value over
-    /// `max_size`, and of the texts of an error as much as fits.
+    /// What is kept for later readers, in memory and in the journal: no value over `max_size`, and
+    /// as much of the texts of an error as fits.
     pub(super) fn kept(self, max_size: usize) -> Self {
         match self {
             Self::Value(_) if self.size() > max_size => Self::Dropped,
@@ -78,7 +78,7 @@ impl Answer {
         }
     }
 
-    /// The envelope that a caller without a format of its own gets.
+    /// The envelope for a caller that does not request a format.
     pub(super) fn envelope(&self, id: &str) -> Option<Bytes> {
         match self {
             Self::Value(value) => Some(value.body(RequestedFormat::Envelope, id)),
@@ -93,7 +93,7 @@ impl Answer {
     }
 }
 
-/// The error without its sources, which are in the log. Its size is that in the journal, as JSON.
+/// The error without its sources, which are in the log. `max_size` limits its JSON in the journal.
 fn kept_error(error: Error, max_size: usize) -> Error {
     let error = error.without_source();
     let error_type = escaped_size(error.error_type().as_bytes());

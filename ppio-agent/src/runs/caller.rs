@@ -55,10 +55,10 @@ impl RunCaller {
 
     /// Whether a request of this caller may read and cancel the run of `owner`.
     ///
-    /// A session's caller may renew its credentials. A caller without a session finds what was started
-    /// with the same credentials, or without any, in any session, and one with a session what its
-    /// credentials started outside of sessions. It is about a run whose id the caller has: lists are
-    /// refused to callers without session and credentials.
+    /// A session's caller may renew its credentials. A caller without a session sees the runs with
+    /// the same credentials (or, if it has none, without any) in any session; one with a session
+    /// also sees the runs that its credentials started outside of sessions. The run is one whose id
+    /// the caller has: lists are refused to callers without session and credentials.
     pub(super) fn sees(&self, owner: &Self) -> bool {
         match (&self.session, &owner.session) {
             (Some(session), Some(other)) => session == other,
@@ -67,7 +67,7 @@ impl RunCaller {
         }
     }
 
-    /// The same for a run that is found by a name, which may be guessed.
+    /// Like [`Self::sees`], for a run that is found by a name, which may be guessed.
     #[cfg(any(test, feature = "ui-stream"))]
     pub(super) fn sees_by_name(&self, owner: &Self) -> bool {
         self.sees(owner) && (owner.session.is_none() || !self.is_anonymous())
@@ -83,7 +83,7 @@ impl RunCaller {
 }
 
 /// Hashes of 128 bits with a secret key, so that no request can be made to collide with another. A
-/// journal has its key, so that hashes of earlier processes can be compared.
+/// journal stores its key, so that hashes of earlier processes can be compared.
 pub(super) struct Fingerprints([StableHasher; 2]);
 
 impl Default for Fingerprints {
@@ -120,7 +120,7 @@ impl Fingerprints {
         }
     }
 
-    /// Identifies this key, and with it the agent that remembers runs by these hashes.
+    /// An id of this key, and so of the agent that keeps runs by these hashes.
     pub(super) fn instance(&self) -> HeaderValue {
         let id = self.of(&HeaderMap::new(), &CONTENT_TYPE, b"instance");
         // Hexadecimal digits are valid.
@@ -128,7 +128,7 @@ impl Fingerprints {
             .unwrap_or_else(|_| HeaderValue::from_static(UNKNOWN_INSTANCE))
     }
 
-    /// Identifies what a key was used for.
+    /// The hash of a request, which identifies what a key was used for.
     pub(super) fn request(&self, headers: &HeaderMap, body: &[u8]) -> u128 {
         self.of(headers, &CONTENT_TYPE, body)
     }
@@ -163,7 +163,7 @@ mod tests {
             (caller(Some("s"), None), caller(Some("t"), None), false),
             (caller(None, None), caller(Some("t"), None), false),
             (caller(None, None), caller(Some("t"), Some("a")), false),
-            // From any session, without one.
+            // A run outside of sessions, from any session.
             (caller(None, Some("a")), caller(Some("t"), Some("a")), true),
             (caller(None, Some("a")), caller(Some("t"), Some("b")), false),
             (caller(None, Some("a")), caller(Some("t"), None), false),
@@ -178,7 +178,7 @@ mod tests {
                 caller(Some("s"), Some("b")),
                 true,
             ),
-            // From any session.
+            // A run of any session, from outside of sessions.
             (caller(Some("s"), Some("a")), caller(None, Some("a")), true),
             (caller(Some("s"), Some("a")), caller(None, Some("b")), false),
             (caller(Some("s"), Some("a")), caller(None, None), false),

@@ -1,16 +1,16 @@
-//! What is known of the tasks of the process, where runs are inspected.
+//! Counters of the tasks of the process, if runs are inspected.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
 use crate::exchange::counted::Counted;
 
-/// What is known of the tasks of the process.
+/// Counters of the tasks of the process.
 #[derive(Debug, Default)]
 pub(crate) struct InspectedTasks {
     /// The connections, each of which is a task.
     pub(super) connections: OnceLock<Arc<AtomicUsize>>,
-    /// The tasks of the runtime: they run a run, look what it has left, or send notifications.
+    /// The tasks of the runtime: they execute a run, look for what it left, or send notifications.
     pub(super) own: Arc<AtomicUsize>,
     /// The runs that have not ended.
     pub(super) active: Arc<AtomicUsize>,
@@ -19,12 +19,12 @@ pub(crate) struct InspectedTasks {
 }
 
 impl InspectedTasks {
-    /// Subtracts a task of the runtime until the returned value is dropped.
+    /// Counts a task as the runtime's own until the returned value is dropped.
     pub(crate) fn count_own(&self) -> Counted {
         Counted::new(&self.own)
     }
 
-    /// Subtracts these connections.
+    /// Sets the counter of the connections.
     pub(crate) fn set_connections(&self, connections: Arc<AtomicUsize>) {
         let _ = self.connections.set(connections);
     }

@@ -1,5 +1,5 @@
-//! What a run keeps for the developer of its agent: its request, when its items came, and the
-//! tokens that they count.
+//! What a run keeps for the developer of its agent: its request, the times of its items, and the
+//! tokens that they report.
 
 use std::collections::VecDeque;
 
@@ -23,12 +23,12 @@ pub(super) struct Inspection {
     request: Option<Bytes>,
     summary: String,
     usage: Option<TokenUsage>,
-    /// Items that were written together came at one time: the number of the first of them, and the
-    /// milliseconds since the start of the run.
+    /// For items that were written together, the number of the first of them, and the milliseconds
+    /// since the start of the run.
     times: VecDeque<(u64, u64)>,
 }
 
-/// The part that a list of runs has.
+/// The part that is in a list of runs.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct InspectionSummary {
     summary: String,
@@ -51,12 +51,12 @@ impl Inspection {
         }
     }
 
-    /// How much of a limited memory it holds.
+    /// The bytes that count toward a memory limit.
     pub(super) fn size(&self) -> usize {
         self.request.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Notes items that follow those up to `last`, of which the ones before `kept` are dropped.
+    /// Notes the items after number `last`, and drops the times of items before `kept`.
     pub(super) fn add(&mut self, kept: u64, last: u64, items: &[u8], milliseconds: u64) {
         if self.times.back().is_none_or(|&(_, at)| at != milliseconds) {
             self.times.push_back((last + 1, milliseconds));
@@ -86,7 +86,8 @@ impl Inspection {
         }
     }
 
-    /// What only the state of one run has: the times, and the request; `request_text` if it is not JSON.
+    /// What only the state of one run has: the times, and the request, as `request_text` if it is
+    /// not JSON.
     pub(super) fn to_json(&self) -> Bytes {
         #[derive(Serialize)]
         struct Times<'a> {

@@ -11,7 +11,7 @@ const NAME: &str = "a2a-version";
 /// The version that a request states; `None` if it states none, as callers of 0.3 do.
 ///
 /// # Errors
-/// A version that is not spoken here.
+/// If the request states a version that is not supported.
 pub(super) fn stated(parts: &Parts) -> Result<Option<Version>, A2aError> {
     let in_header = parts.headers.get(NAME);
     let in_header = in_header
@@ -33,7 +33,7 @@ pub(super) fn stated(parts: &Parts) -> Result<Option<Version>, A2aError> {
     }
 }
 
-/// Refuses a request of the other version.
+/// Refuses a request that states a version other than `spoken`.
 pub(super) fn check(stated: Option<Version>, spoken: Version, place: &str) -> Result<(), A2aError> {
     match stated {
         Some(stated) if stated != spoken => {

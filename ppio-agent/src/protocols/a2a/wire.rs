@@ -69,7 +69,7 @@ impl WirePart {
             (Self::Text(text), Version::V1) => json!({ "text": text }),
             (Self::Data(data), Version::V1) => json!({ "data": data }),
             (Self::Text(text), Version::V0_3) => json!({"kind": "text", "text": text}),
-            // An object is the only data of this version.
+            // In this version, data is always an object.
             (Self::Data(data @ Value::Object(_)), Version::V0_3) => {
                 json!({"kind": "data", "data": data})
             }
@@ -100,7 +100,7 @@ fn message(id: &str, role: &str, parts: &Value, ids: &TaskIds, version: Version)
     message
 }
 
-/// A message of a caller, also if it was sent in the other version.
+/// A message of a caller, even if it was sent in the other version.
 fn sent_message(sent: &ChatMessage, ids: &TaskIds, version: Version) -> Value {
     let parts = sent.content.iter().map(|part| sent_part(part, version));
     let id = sent.id.as_deref().unwrap_or_default();
@@ -142,7 +142,7 @@ fn sent_part(part: &ChatPart, version: Version) -> Value {
     }
 }
 
-/// An object of the members that exist.
+/// An object of the members that have a value.
 fn present<const N: usize>(members: [(&str, &Option<String>); N]) -> Value {
     let members = members.into_iter().filter_map(|(name, value)| {
         let value = value.as_deref()?;
@@ -151,7 +151,7 @@ fn present<const N: usize>(members: [(&str, &Option<String>); N]) -> Value {
     Value::Object(members.collect())
 }
 
-/// The names of a task that everything about it carries.
+/// The ids of a task, which its messages and events carry.
 #[derive(Debug, Clone)]
 pub(super) struct TaskIds {
     pub(super) task: String,
@@ -161,7 +161,7 @@ pub(super) struct TaskIds {
 /// The status of a task.
 pub(super) struct Status {
     pub(super) state: TaskState,
-    /// What the agent says about it.
+    /// The agent's message about the state.
     pub(super) message: Vec<WirePart>,
     pub(super) time: SystemTime,
 }
@@ -181,7 +181,7 @@ impl Status {
         Value::Object(status)
     }
 
-    /// The event that has the status.
+    /// The event that reports the status.
     pub(super) fn event(&self, ids: &TaskIds, version: Version) -> Value {
         let status = self.json(ids, version);
         match version {
@@ -212,7 +212,7 @@ impl Artifact {
         json!({"artifactId": self.id, "parts": parts_json(&self.parts, version)})
     }
 
-    /// The event that has a part of the artifact.
+    /// The event that carries these parts of the artifact.
     pub(super) fn event(&self, ids: &TaskIds, version: Version, append: bool) -> Value {
         let artifact = self.json(version);
         match version {
@@ -266,7 +266,7 @@ impl Task {
         Value::Object(task)
     }
 
-    /// The same where a caller may also expect something else, such as a message.
+    /// The JSON of the task for a response that may also be something else, such as a message.
     pub(super) fn event(&self, version: Version) -> Value {
         let task = self.json(version);
         match version {
@@ -275,7 +275,7 @@ impl Task {
         }
     }
 
-    /// Keeps the newest messages.
+    /// Keeps the newest `length` messages of the history.
     pub(super) fn shorten_history(&mut self, length: Option<u64>) {
         if let Some(length) = length.and_then(|length| usize::try_from(length).ok()) {
             let surplus = self.history.len().saturating_sub(length);

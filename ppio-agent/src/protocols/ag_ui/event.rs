@@ -103,7 +103,7 @@ pub(super) enum Event<'a> {
     },
 }
 
-/// How a run ended that did not fail.
+/// How a run that did not fail ended.
 #[derive(Serialize)]
 #[serde(
     tag = "type",
@@ -172,12 +172,12 @@ impl ReportedUsage {
     }
 }
 
-/// A JSON Schema as an object, which AG-UI needs: `true` and `false` are schemas as well.
+/// A JSON Schema as an object, since AG-UI has no boolean schemas; `None` if it allows everything.
 pub(super) fn schema_object(schema: Value) -> Option<Map<String, Value>> {
     match schema {
         Value::Object(schema) => Some(schema),
         Value::Bool(false) => Some(Map::from_iter([("not".to_owned(), Map::new().into())])),
-        // It allows everything, as no schema does.
+        // `true` allows everything, as a missing schema does.
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The first operation that is not one of RFC 6902.
+/// The first operation that is not valid by RFC 6902.
 pub(super) fn invalid_operation(patch: &[Value]) -> Option<&Value> {
     patch.iter().find(|operation| !is_operation(operation))
 }

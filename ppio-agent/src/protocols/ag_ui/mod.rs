@@ -26,7 +26,7 @@ use crate::exchange::header_names::IDEMPOTENCY_KEY;
 use crate::exchange::json::to_bytes;
 use crate::exchange::rejection::Rejection;
 
-/// The version that this agent speaks, whichever the caller declares.
+/// The version that this agent serves, whichever version the caller declares.
 const PROTOCOL_VERSION: &str = "1.0";
 
 /// The paths of the protocol.
@@ -36,12 +36,12 @@ pub(super) static PATHS: PathTable<()> = PathTable(&[ProtocolPath::new(
     (),
 )]);
 
-/// The body of an error: the event that a run fails with.
+/// The body of an error: the event of a failed run.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
     to_bytes(&Event::of_failure(failure, None))
 }
 
-/// Answers a request whose body is a `RunAgentInput`, on whichever path it was sent to.
+/// Answers a request whose body is a `RunAgentInput`, on any path.
 pub(crate) async fn answer(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -51,8 +51,8 @@ pub(crate) async fn answer(
     run(agent, exchange, parts, call::parse(&body)?).await
 }
 
-/// Runs the agent. Once its function was called, every end is an event, as AG-UI clients expect;
-/// a request that is refused before is an HTTP error.
+/// Runs the agent. Once its function was called, every outcome is an event, as AG-UI clients
+/// expect; a request that is refused before the call is an HTTP error.
 async fn run(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

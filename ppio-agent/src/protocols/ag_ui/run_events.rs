@@ -17,7 +17,7 @@ use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
 use crate::token_usage::TokenUsage;
 
-/// The events of one run. What an item leaves open is closed before what cannot follow it.
+/// The events of one run. Open messages and tool calls are closed before an event that ends them.
 pub(super) struct RunEvents {
     thread_id: String,
     run_id: String,
@@ -42,7 +42,7 @@ pub(super) struct RunEvents {
 /// The message whose text is being sent.
 enum OpenMessage {
     None,
-    /// With the JSON of its events up to their text.
+    /// `before_delta` is the JSON of each content event up to its text.
     Text {
         id: String,
         before_delta: String,

@@ -1,5 +1,5 @@
-//! AG-UI over a WebSocket, as AgentCore calls it: the input is the first message, and each event is a
-//! message.
+//! AG-UI over a WebSocket, as AgentCore calls it: the input is the first message, and each event is
+//! a message.
 
 use std::time::Instant;
 
@@ -23,8 +23,8 @@ use crate::protocols::events::take_message;
 /// The longest reason of a close frame, in bytes.
 const MAX_REASON: usize = 123;
 
-/// Runs the agent once. A run that has begun goes on within the grace of a shutdown, as that of a
-/// request does.
+/// Runs the agent once. On shutdown, a run that has begun continues for the grace period, like the
+/// run of a request.
 pub(crate) async fn serve_socket(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -37,7 +37,7 @@ pub(crate) async fn serve_socket(
         Err(NoInput::Gone) => return Ok(()),
         Err(NoInput::Refused { code, reason }) => return close(&mut socket, code, &reason).await,
     };
-    // They describe the connection, which the invocation does not have.
+    // These headers describe the connection, not the invocation.
     for name in [CONNECTION, UPGRADE] {
         parts.headers.remove(name);
     }
@@ -70,7 +70,7 @@ enum NoInput {
         code: u16,
         reason: String,
     },
-    /// The client has closed the connection, or the driver has.
+    /// The connection was closed, by the client or by the driver.
     Gone,
 }
 
@@ -113,7 +113,7 @@ async fn input(
     })
 }
 
-/// Sends each event as a message, as the client takes them.
+/// Sends each event as a message, no faster than the client reads them.
 async fn send_events(mut body: Body, socket: &mut WebSocket) -> Result<(), Error> {
     let mut unsent = BytesMut::new();
     loop {
@@ -139,7 +139,7 @@ async fn send(socket: &WebSocket, event: &[u8]) -> Result<(), WebSocketError> {
         .await
 }
 
-/// Waits until the client has closed the connection. What it sends after the input has no meaning.
+/// Waits until the client has closed the connection. Messages after the input are discarded.
 async fn closed(socket: &mut WebSocket) {
     while let Some(Ok(_)) = socket.recv().await {}
 }

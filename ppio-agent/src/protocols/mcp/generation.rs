@@ -1,4 +1,4 @@
-//! The generations of the protocol, and the headers by which each request says which it is of.
+//! The generations of the protocol, and the headers that state the generation of a request.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,10 +13,10 @@ pub(super) const VERSIONS: [&str; 4] = [STATELESS, "2025-11-25", "2025-06-18", B
 /// The version without `initialize`.
 const STATELESS: &str = "2026-07-28";
 
-/// The only version with batches, which is also that of requests without a version.
+/// The only version with batches, and the version of requests that do not state one.
 const BATCHES: &str = "2025-03-26";
 
-/// The most messages of a batch, whose answers are sent together.
+/// The most messages in a batch; their answers are sent together.
 const MAX_BATCH: usize = 100;
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -38,7 +38,7 @@ pub(super) enum Generation {
 }
 
 impl Generation {
-    /// The generation of a request, whose headers and `_meta` are checked.
+    /// Checks the headers and `_meta` of a request, and returns its generation.
     pub(super) fn of(headers: &HeaderMap, request: &RpcRequest) -> Result<Self, JsonRpcError> {
         let version = single(headers, &PROTOCOL_VERSION)?;
         if request.meta(META_VERSION).is_none() && version != Some(STATELESS) {
@@ -68,7 +68,7 @@ impl Generation {
         }
     }
 
-    /// Checks the headers of a notification. It is not answered in either generation.
+    /// Checks the headers of a notification, which is not answered in either generation.
     pub(super) fn check_notification(headers: &HeaderMap) -> Result<(), JsonRpcError> {
         match single(headers, &PROTOCOL_VERSION)? {
             None | Some(STATELESS) => Ok(()),
@@ -106,7 +106,7 @@ fn check_handshake(version: &str) -> Result<Generation, JsonRpcError> {
     }
 }
 
-/// The version in `_meta`, beside which the capabilities have to be.
+/// The version in `_meta`, which must also have the capabilities.
 fn request_version(request: &RpcRequest) -> Result<&str, JsonRpcError> {
     let version = request.meta(META_VERSION).and_then(Value::as_str);
     let Some(version) = version else {
@@ -126,7 +126,7 @@ fn request_version(request: &RpcRequest) -> Result<&str, JsonRpcError> {
     }
 }
 
-/// The value of a header. Several are refused, since proxies may read another one.
+/// The value of a header. More than one is refused, since proxies may read a different one.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, JsonRpcError> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(HeaderValue::to_str), values.next()) {

@@ -19,8 +19,8 @@ pub(super) fn can_ask(request: &RpcRequest) -> bool {
     }
 }
 
-/// The result that requests the response to an interrupt, if a form can. `earlier` are the responses
-/// that the call had.
+/// The result that requests the response to an interrupt; `None` if a form cannot request it.
+/// `earlier` are the responses that the call already has.
 pub(super) fn input_required(
     interrupt: &ChatEvent,
     earlier: &[Value],
@@ -50,7 +50,7 @@ pub(super) fn input_required(
     })))
 }
 
-/// The schema of a form, whose fields are not objects. Without a schema the user only accepts.
+/// The schema of a form, whose fields are scalars. Without a schema the user only accepts.
 fn form_schema(response: Option<&Value>) -> Option<Value> {
     let Some(schema) = response else {
         return Some(json!({"type": "object", "properties": {}}));
@@ -114,8 +114,8 @@ fn read_response(id: &str, response: &Value) -> Result<Value, JsonRpcError> {
     }
 }
 
-/// The state of a call for its next round. It needs no signature: its content is what the client
-/// may send as an argument as well.
+/// The state of a call for its next round. It needs no signature: the client may send the same
+/// content as an argument.
 fn write_state(responses: &[Value]) -> String {
     STANDARD.encode(json!(responses).to_string())
 }

@@ -160,7 +160,7 @@ impl JsonRpcError {
         }
     }
 
-    /// The response to the request of an id; null where the id is not known.
+    /// The response to the request with an id, which is null if it is not known.
     pub(super) fn to_json(&self, id: &Value) -> Value {
         let mut error = json!({"code": self.code, "message": self.message});
         if let Some(data) = &self.data {

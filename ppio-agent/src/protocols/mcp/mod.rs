@@ -1,9 +1,9 @@
 //! MCP over streamable HTTP: the agent's function as one tool.
 //!
-//! Two generations of the protocol are served, and each request says which it is of
-//! ([`generation`]): up to 2025-11-25 a client sends `initialize` first, since 2026-07-28 every
-//! request is complete in itself. Nothing is kept between requests in either of them. The session id
-//! that `initialize` returns names the calls that `notifications/cancelled` may be about.
+//! Two generations of the protocol are served, and each request states its own ([`generation`]): up
+//! to 2025-11-25 a client sends `initialize` first, since 2026-07-28 every request is complete in
+//! itself. Nothing is kept between requests in either of them. The session id that `initialize`
+//! returns names the calls that `notifications/cancelled` may be about.
 
 mod call_events;
 mod generation;
@@ -39,10 +39,10 @@ use crate::runs::tag::RunTag;
 /// The session of a client of the generation with `initialize`.
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// What pages may read of the response to `initialize`.
+/// The headers that pages may read of the response to `initialize`.
 const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, x-request-id");
 
-/// How long a client may keep the list of tools, in milliseconds. It changes with the program.
+/// How long a client may keep the list of tools, in milliseconds; only a new program changes it.
 const LIST_AGE: u32 = 60_000;
 
 /// The paths of the protocol.
@@ -200,7 +200,7 @@ impl Server<'_> {
         Ok(MethodResult::Members(members))
     }
 
-    /// Agrees on a version, the newest with `initialize` unless the client's is served.
+    /// Returns the client's version if it is served, otherwise the newest with `initialize`.
     fn initialize(&self, request: &RpcRequest) -> Map<String, Value> {
         let wanted = request.params.get("protocolVersion");
         let version = wanted.and_then(Value::as_str);
@@ -284,7 +284,7 @@ impl Server<'_> {
     }
 }
 
-/// What a call is found by when it is cancelled.
+/// The tag by which a call is found when it is cancelled.
 fn tag(session: &str, request_id: &Value) -> RunTag {
     RunTag {
         protocol: "mcp".to_owned(),

@@ -62,7 +62,7 @@ impl ResultWriter {
         self.to_json(result)
     }
 
-    /// The response to a call that failed, which the model is to read.
+    /// The response to a call that failed, with the error for the model to read.
     pub(super) fn failed(&self, failure: &Failure) -> Value {
         let content = [text(&failure.message)];
         self.to_json(object(json!({"content": content, "isError": true})))

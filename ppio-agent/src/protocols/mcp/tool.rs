@@ -1,4 +1,4 @@
-//! The tool that the agent's function is.
+//! The agent's function as a tool.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::protocols::Protocols;
 /// The longest name of a tool.
 const MAX_NAME: usize = 128;
 
-/// The tool that the agent's function is.
+/// The agent's function as a tool.
 pub(super) struct AgentTool {
     pub(super) name: String,
     description: &'static str,
@@ -45,7 +45,7 @@ impl AgentTool {
     }
 }
 
-/// The name of an agent with the characters of a tool's name.
+/// The agent's name as the name of a tool: other characters become `_`.
 fn tool_name(agent: &str) -> String {
     let usual = |char: char| char.is_ascii_alphanumeric() || "_-.".contains(char);
     let chars = agent.chars().take(MAX_NAME);

@@ -21,7 +21,7 @@ use crate::protocols::ProtocolAgent;
 use crate::protocols::call::{self, AgentAnswer};
 use crate::runs::options::RunOptions;
 
-/// The types of a response that the client accepts. One that names neither accepts JSON.
+/// The types of response that a client accepts. A client that names neither accepts JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AcceptedTypes {
     json: bool,
@@ -29,7 +29,7 @@ pub(super) struct AcceptedTypes {
 }
 
 impl AcceptedTypes {
-    /// What the answer to one of several requests is.
+    /// The types for an answer within a batch.
     pub(super) const JSON: Self = Self {
         json: true,
         events: false,
@@ -60,7 +60,7 @@ impl AcceptedTypes {
 pub(super) struct ToolCall {
     /// The request to the function.
     body: Bytes,
-    /// What notifications of progress refer to the call by, if the client requests and accepts them.
+    /// The token of the call in progress notifications, if the client requests and accepts them.
     progress_token: Option<Value>,
     accepted: AcceptedTypes,
 }
@@ -185,7 +185,7 @@ impl Called {
         }
     }
 
-    /// The response as one of several.
+    /// The response as part of a batch.
     pub(super) async fn into_json(self, exchange: &Exchange, writer: &ResultWriter) -> Value {
         let answer = match self.answer {
             Ok(answer) => answer,

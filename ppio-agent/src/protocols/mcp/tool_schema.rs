@@ -9,7 +9,7 @@ const MAX_DEPTH: usize = 16;
 /// The schema of the arguments.
 pub(super) struct InputSchema {
     pub(super) schema: Value,
-    /// The member of the arguments that is the request, where no request is an object.
+    /// The member of the arguments that holds the request, if no request can be an object.
     pub(super) member: Option<&'static str>,
 }
 
@@ -45,7 +45,7 @@ impl InputSchema {
     }
 }
 
-/// The schema of the structured content: that of a value which is always an object.
+/// The schema of the structured content, if the reply is always an object.
 pub(super) fn output_schema(reply: &ReplySchema) -> Option<Value> {
     let ReplySchema::Value(schema) = reply else {
         return None;
@@ -95,7 +95,7 @@ fn has_type(keywords: &Map<String, Value>, wanted: &str) -> bool {
         }
 }
 
-/// Removes the names of headers that clients would repeat arguments in: they are not compared.
+/// Removes the header names in which clients would repeat arguments: such headers are not checked.
 fn remove_header_names(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -107,7 +107,7 @@ fn remove_header_names(schema: &mut Value) {
     }
 }
 
-/// Makes references to the root lead to the member that the root becomes.
+/// Redirects references to the root to the member that the root becomes.
 fn move_root(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

@@ -22,7 +22,7 @@ pub(super) fn parts(content: Value, place: &str) -> Result<Vec<ChatPart>, Error>
     }
 }
 
-/// A part of a chat completion or of a response; one of another type stays as it is.
+/// Reads a part of a chat completion or of a response; a part of another type stays as it is.
 fn read(part: Value) -> Result<ChatPart, &'static str> {
     let Some(kind) = part["type"].as_str() else {
         return Err("expected an object with a `type`");
@@ -74,7 +74,7 @@ fn read(part: Value) -> Result<ChatPart, &'static str> {
     })
 }
 
-/// A file with an id is stored by an API that the agent does not have; its code may have it.
+/// Keeps a part whose file is stored by id: the agent's own code may have the API that stores it.
 fn stored(part: Value, missing: &'static str) -> Result<ChatPart, &'static str> {
     let has_id = part["file_id"].is_string() || part["file"]["file_id"].is_string();
     if has_id {
@@ -84,7 +84,7 @@ fn stored(part: Value, missing: &'static str) -> Result<ChatPart, &'static str> 
     }
 }
 
-/// A file with an address, which may be the file itself.
+/// A file at a URL, which may contain the file itself.
 fn file_at(url: String, name: Option<String>) -> ChatPart {
     let inline = url
         .strip_prefix("data:")

@@ -122,12 +122,12 @@ fn error_json(failure: &Failure) -> Value {
     })
 }
 
-/// The error of a request that this protocol allows and an agent cannot answer.
+/// The error of a request that the protocol allows but the agent cannot answer.
 fn unsupported(message: impl Into<String>) -> Error {
     Error::bad_request(message).with_type("UnsupportedParameter")
 }
 
-/// The error of a part of a request that has another type.
+/// The error of a part of a request that is not what is expected at `place`.
 fn does_not_fit(place: &str, reason: &str) -> Error {
     Rejection::DoesNotFit {
         reason: reason.to_owned(),
@@ -136,8 +136,8 @@ fn does_not_fit(place: &str, reason: &str) -> Error {
     .into()
 }
 
-/// Members of a request that `InvocationRequest` has under the same name, where the protocol has
-/// another one for it.
+/// Removes members that `InvocationRequest` would read, although the protocol has other members for
+/// their content.
 fn without_own_names(mut members: Map<String, Value>) -> Map<String, Value> {
     for name in ["prompt", "messages", "user_id", "max_tokens"] {
         members.remove(name);

@@ -37,7 +37,7 @@ pub(super) fn other_tool(kind: &str, place: usize) -> Error {
     ))
 }
 
-/// The names of the caller's tools. Calls of other tools are the agent's own, and stay inside.
+/// The names of the caller's tools. Calls of other tools are the agent's own, and are not sent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct CallerTools(Vec<String>);

@@ -1,10 +1,10 @@
-//! What a stream needs of its request, also when it is read again later.
+//! What a stream needs of its request, even when it is read again later.
 
 use ppio_agent_protocol::{InterruptResponse, InterruptStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The size of what is kept of a request with its run.
+/// The most bytes of a request that are kept with its run.
 const MAX_KEPT: usize = 256 << 10;
 
 /// What the stream of an answer needs of its request. It is kept with the run.
@@ -12,7 +12,7 @@ const MAX_KEPT: usize = 256 << 10;
 pub(super) struct Chat {
     /// The names of the tools that the page runs.
     pub(super) tools: Vec<String>,
-    /// The message of the assistant that the answer is a part of, if it is not a message of its own.
+    /// The assistant's message that the answer continues, if it is not a message of its own.
     pub(super) continued: Option<ContinuedMessage>,
 }
 
@@ -36,13 +36,13 @@ pub(super) struct ToolPart<'a> {
 pub(super) struct InterruptDecision<'a> {
     pub(super) tool: ToolPart<'a>,
     pub(super) response: InterruptResponse,
-    /// Whether the call was made for the interrupt alone, as the agent named none.
+    /// Whether the call was made for the interrupt alone, because the agent named no call.
     pub(super) is_own_call: bool,
 }
 
 impl Chat {
     /// The JSON that is kept with the run. Parts that are too large are left out, so a page that
-    /// reads the stream anew does not get them back.
+    /// reads the stream again does not get them back.
     pub(super) fn to_kept(&self) -> String {
         let kept = json!(self).to_string();
         match &self.continued {
@@ -78,7 +78,7 @@ impl<'a> ToolPart<'a> {
         interrupt.filter(|id| *id == self.id)
     }
 
-    /// The input of a call that is made for an interrupt. By it the call is found again.
+    /// The input of a call that is made for an interrupt, by which the call is recognized later.
     pub(super) fn input_of_interrupt(
         id: &str,
         reason: &str,
@@ -129,8 +129,7 @@ impl InterruptDecision<'_> {
 }
 
 impl ContinuedMessage {
-    /// What was decided about the interrupts of the answer before. An earlier decision is in a step
-    /// that another followed.
+    /// The decisions about the interrupts of the previous answer, which are in its last step.
     pub(super) fn decisions(&self) -> impl Iterator<Item = InterruptDecision<'_>> {
         let is_step = |part: &Value| part["type"] == "step-start";
         let last_step = self.parts.iter().rposition(is_step);

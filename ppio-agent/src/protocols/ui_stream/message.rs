@@ -23,8 +23,8 @@ pub(super) enum UiRole {
 }
 
 impl UiMessage {
-    /// The messages of a chat that it consists of: a message of the assistant has the results of
-    /// tools in it, and what followed them.
+    /// Splits the message into messages of a chat: an assistant's message also contains the results
+    /// of tools, and what followed them.
     pub(super) fn into_messages(self) -> Vec<ChatMessage> {
         let role = match self.role {
             UiRole::System => ChatRole::System,
@@ -48,7 +48,7 @@ impl UiMessage {
             turns.add(part);
         }
         turns.end();
-        // An empty message is one as well.
+        // An empty message is kept as well.
         if turns.messages.is_empty() {
             turns.push();
         }
@@ -56,7 +56,7 @@ impl UiMessage {
     }
 }
 
-/// The messages so far, and the one that is read.
+/// The messages so far, and the one that is being read.
 struct Turns {
     id: String,
     role: ChatRole,
@@ -82,7 +82,7 @@ impl Turns {
     }
 
     fn call(&mut self, tool: &ToolPart<'_>) {
-        // It is not complete.
+        // The call is not complete.
         if tool.state == "input-streaming" {
             return;
         }
@@ -112,7 +112,7 @@ impl Turns {
         self.results.push(message);
     }
 
-    /// Ends the message that is read, if it has something in it.
+    /// Ends the message that is being read, unless it is empty.
     fn end(&mut self) {
         if !self.content.is_empty() || !self.calls.is_empty() {
             self.push();
@@ -130,7 +130,7 @@ impl Turns {
     }
 }
 
-/// A part that is neither a step nor a call. Sources are for the page alone.
+/// Reads a part that is neither a step nor a call; `None` for sources, which only the page uses.
 fn content(part: Value) -> Option<ChatPart> {
     let text = |name: &str| part[name].as_str();
     Some(match text("type") {

@@ -13,11 +13,11 @@ use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
 use crate::token_usage::TokenUsage;
 
-/// The chunks of one answer. Without them in this order a page fails: a part is open while it
-/// grows, and a call exists before its result.
+/// The chunks of one answer, in the order that a page requires: a part is open while it grows, and
+/// a call exists before its result.
 pub(super) struct MessageStream {
     message_id: String,
-    /// Whether the page reads the stream anew, and has dropped the parts that came before.
+    /// Whether the page reads the stream again, after it dropped the earlier parts.
     is_replay: bool,
     /// How many parts there were.
     parts: u64,
@@ -32,7 +32,7 @@ pub(super) struct MessageStream {
 /// The part that grows.
 enum OpenPart {
     None,
-    /// With the JSON of its chunks up to their text.
+    /// `before_delta` is the JSON of each of its chunks up to the text.
     Text {
         id: String,
         before_delta: String,
@@ -163,7 +163,7 @@ impl MessageStream {
         self.calls.start(id, name, events);
     }
 
-    /// Adds a call that the agent did not send as one.
+    /// Adds a call for which the agent sent no start.
     fn add_call(&mut self, id: &str, name: &str, input: &Value, events: &mut EventWriter) {
         self.close_part(events);
         self.enter_step(events);
@@ -262,7 +262,7 @@ impl MessageStream {
         }
     }
 
-    /// Requests what the agent waits for from the page, as the approval of a call.
+    /// Requests the response to each interrupt from the page, as the approval of a call.
     fn request_approvals(&mut self, events: &mut EventWriter) {
         for interrupt in std::mem::take(&mut self.interrupts) {
             let message = interrupt.message.as_deref();
@@ -315,7 +315,7 @@ impl Translator for MessageStream {
             restore(&message.parts, events);
         }
         self.close_decided(events);
-        // A continued message has its decisions and results in the step before.
+        // The decisions and results of a continued message are in the step before this one.
         events.json(&Chunk::StartStep);
         self.step = StepState::Empty;
     }

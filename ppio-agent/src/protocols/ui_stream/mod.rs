@@ -32,15 +32,15 @@ use crate::runs::tag::RunTag;
 
 /// The name of the protocol in the tags of its runs.
 const PROTOCOL: &str = "ui-stream";
-/// The header by which a response says what it is.
+/// The header that marks a response as a UI message stream.
 const STREAM_VERSION: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-stream");
 
 /// What a path of the protocol is for.
 #[derive(Clone, Copy)]
 pub(super) enum ChatRoute {
-    /// The next message.
+    /// Reads the answer from its beginning, if it is being written or its end was not read.
     Message,
-    /// The answer that is being written, or whose end was not read, from its beginning.
+    /// Cancels the answer.
     Stream,
     /// Cancels it.
     Stop,
@@ -65,7 +65,7 @@ pub(super) static PATHS: PathTable<ChatRoute> = PathTable(&[
     ),
 ]);
 
-/// The body of an error: the chunk that a stream fails with.
+/// The body of an error: the chunk of a failed stream.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
     to_bytes(&Chunk::of_failure(failure))
 }
@@ -129,7 +129,7 @@ fn respond(
             let stream = MessageStream::new(chat, answer.request_id(exchange), is_replay);
             answer.into_events(exchange, stream)
         }
-        // It was stopped before its answer began.
+        // The run was stopped before its answer began.
         Err(error) if error.rejection().is_some_and(Rejection::is_cancellation) => {
             let request_id = exchange.request_id.as_str();
             let failure = Failure::of(&error, request_id);
@@ -143,8 +143,8 @@ fn respond(
     Ok(response)
 }
 
-/// The run that writes to a chat now, or that ended after its page had left, as pages do that are
-/// loaded again. One that was stopped has nothing more to show.
+/// The newest run of a chat, if it is running, or if it ended while its page was away, for example
+/// during a reload. A run that was stopped has nothing more to show.
 fn unread(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,

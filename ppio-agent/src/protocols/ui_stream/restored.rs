@@ -1,4 +1,4 @@
-//! Writes a message that exists as chunks, for a page that reads the rest of it anew: it drops the
+//! Writes an existing message as chunks, for a page that reads its stream again: the page drops the
 //! parts that it has.
 
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub(super) fn restore(parts: &[Value], events: &mut EventWriter) {
                 events.json(&Chunk::ReasoningDelta { id, delta: text() });
                 events.json(&Chunk::ReasoningEnd { id });
             }
-            // The chunks of other parts are as the parts are.
+            // The chunk of any other part is the part itself.
             Some(_) => match ToolPart::of(part) {
                 Some(tool) => restore_call(&tool, events),
                 None => events.json(part),

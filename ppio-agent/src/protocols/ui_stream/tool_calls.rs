@@ -42,7 +42,7 @@ impl ToolCalls {
         self.calls.iter().any(|call| !call.is_answered)
     }
 
-    /// Whether the tool is not one of the page.
+    /// Whether the tool is not a tool of the page.
     fn is_dynamic(&self, name: &str) -> bool {
         !self.chat.tools.iter().any(|tool| tool == name)
     }
@@ -123,7 +123,7 @@ impl ToolCalls {
         }
     }
 
-    /// Adds a call that the agent did not send as one.
+    /// Adds a call for which the agent sent no start.
     pub(super) fn add(&mut self, id: &str, name: &str, input: &Value, events: &mut EventWriter) {
         events.json(&Chunk::ToolInputAvailable {
             tool_call_id: id,

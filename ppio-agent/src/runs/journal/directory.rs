@@ -16,9 +16,9 @@ const SUFFIX: &str = ".run";
 /// A process that is just ending may hold the lock.
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
-/// As much as can be written at start to prove that the disk has room.
+/// How much is written at start to check that the disk has room, in bytes.
 const PROBE_SIZE: usize = 64 * 1024;
-/// Larger numbers are not those of runs; adding to one that is does not overflow.
+/// The limit of the numbers of runs, so that adding to a number does not overflow.
 const MAX_NUMBER: u64 = 1 << 48;
 
 /// A directory that no other process uses as a journal.
@@ -102,7 +102,7 @@ impl JournalDirectory {
         let mut key = [0; 16];
         key[..8].copy_from_slice(&random());
         key[8..].copy_from_slice(&random());
-        // Whole or not at all, also if the process is killed.
+        // The key is written whole or not at all, even if the process is killed.
         let new = self.path.join(PROBE);
         private(&new)?.write_all(&key)?;
         fs::rename(&new, &path)?;
@@ -119,7 +119,7 @@ impl JournalDirectory {
                 continue;
             }
             let file = name.to_str().and_then(FileName::parse);
-            // Not through a link, and no pipe, which would block.
+            // Links are not followed, and a pipe would block.
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
             if let Some(file) = file.filter(|_| is_file) {
                 files.push(file);

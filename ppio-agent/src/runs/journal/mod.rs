@@ -26,7 +26,7 @@ use self::record::Record;
 pub(super) use self::recovery::RecoveredRun;
 use self::writer::{Writer, WriterJob};
 
-/// How a run is divided into files: one holds this part of what a run may keep.
+/// A file holds one of this many parts of what a run may keep.
 const SEGMENTS: usize = 16;
 
 /// The journal of an agent. The directory is locked until its last clone is dropped.
@@ -65,7 +65,8 @@ pub(super) enum JournalError {
 }
 
 impl Journal {
-    /// Creates or locks the directory, reads what is in it, and starts the thread that writes to it.
+    /// Creates the directory, if necessary, locks it, reads its runs, and starts the writer's
+    /// thread.
     pub(super) fn open(path: &Path, limits: JournalLimits) -> Result<OpenedJournal, JournalError> {
         let directory = JournalDirectory::lock(path)?;
         let key = directory.key()?;

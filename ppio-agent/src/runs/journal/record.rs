@@ -1,8 +1,8 @@
 //! The records in the files of runs.
 //!
-//! A file begins with [`MAGIC`]. A record is the length of its content, a checksum of the content, both
-//! of four bytes with the lowest first, and the content: a byte for the kind, and the data. The data
-//! is JSON, except for items and values, which are kept as they are.
+//! A file begins with [`MAGIC`]. A record is the length and a checksum of its content, each of four
+//! bytes in little-endian order, and the content: a byte for the kind, and the data. The data is
+//! JSON, except for items and values, which are stored as they are.
 
 use std::hash::Hasher as _;
 use std::io::{self, Read};
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::runs::stable_hasher::StableHasher;
 use crate::runs::tag::RunTag;
 
-/// What a file of a run begins with. The last digit is the version of the format.
+/// The beginning of each file of a run. The last digit is the version of the format.
 pub(super) const MAGIC: &[u8] = b"ppio-run-1\n";
 
-/// What a record of items takes beside the items.
+/// The bytes of a record of items beside the items.
 pub(in crate::runs) const ITEMS_OVERHEAD: usize = HEADER + 1 + size_of::<u64>();
 
 /// The length and the checksum.
@@ -30,10 +30,10 @@ const MAX_OTHER: u64 = 1 << 20;
 /// How much is read at once of a record that is too large.
 const CHUNK: usize = 64 * 1024;
 
-/// What the end of a run has before its answer is in so many bytes.
+/// All of a run's end that precedes its answer is within this many bytes.
 const END_HEAD: usize = 256;
 
-/// The kind of the end of a run.
+/// The kind byte of the end of a run.
 const END: u8 = 5;
 
 /// One step of a run.
@@ -41,7 +41,7 @@ const END: u8 = 5;
 pub(in crate::runs) enum Record {
     /// The first record of each file of a run.
     Start(RunStart),
-    /// The number of the first item in a file, where it is not 1.
+    /// The number of the first item in a file, if it is not 1.
     First(u64),
     /// The answer begins, and is not a value.
     Head(StoredHead),
@@ -51,7 +51,7 @@ pub(in crate::runs) enum Record {
     End(StoredEnd),
 }
 
-/// What a request said about its run.
+/// What is known of a run at its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::runs) struct RunStart {
     pub(in crate::runs) id: String,
@@ -63,7 +63,7 @@ pub(in crate::runs) struct RunStart {
     pub(in crate::runs) continues: bool,
     /// Milliseconds since 1970.
     pub(in crate::runs) started_at: u64,
-    /// Where a protocol started the run.
+    /// Present if a protocol started the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::runs) tag: Option<Box<RunTag>>,
 }
@@ -72,7 +72,7 @@ pub(in crate::runs) struct RunStart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::runs) enum StoredHead {
     Events,
-    /// The status and the headers. A character of a value is one byte.
+    /// The status and the headers. Each character of a header's value is one byte.
     Response(u16, Vec<(String, String)>),
 }
 
@@ -80,7 +80,7 @@ pub(in crate::runs) enum StoredHead {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::runs) struct StoredEnd {
     pub(in crate::runs) status: RunStatus,
-    /// Whether it continued after its caller, which can change while it runs.
+    /// Whether the run continued without its caller, which can change while it runs.
     pub(in crate::runs) continues: bool,
     /// Milliseconds since 1970.
     pub(in crate::runs) ended_at: u64,
@@ -102,7 +102,7 @@ pub(in crate::runs) enum StoredAnswer {
         status: u16,
         error_type: String,
         message: String,
-        /// The body of the response, where the handler filled it.
+        /// The body of the response, if the handler filled it.
         body: Option<String>,
         duration: Duration,
     },
@@ -110,7 +110,7 @@ pub(in crate::runs) enum StoredAnswer {
 }
 
 impl StoredEnd {
-    /// The end with this beginning, without its answer.
+    /// Reads the end of a run from its beginning, without its answer.
     fn without_answer(beginning: &[u8]) -> Option<Self> {
         // The answer is the last member.
         let member = br#","answer":"#;
@@ -144,7 +144,7 @@ impl Record {
         }
     }
 
-    /// Appends the record to what is written.
+    /// Appends the record to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; HEADER]);
@@ -197,7 +197,7 @@ impl Record {
                     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
                     let (value, rest) = values.split_at_checked(length)?;
                     *json = Bytes::copy_from_slice(value);
-                    // No envelope is empty.
+                    // An envelope is never empty.
                     *envelope = (!rest.is_empty()).then(|| Bytes::copy_from_slice(rest));
                 }
                 Self::End(end)
@@ -207,7 +207,7 @@ impl Record {
     }
 }
 
-/// Serializes a struct of this file, all of which have string keys, so it cannot fail.
+/// Serializes a struct of this file. It cannot fail, since their keys are strings.
 fn write_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
     let _ = serde_json::to_writer(out, value);
 }
@@ -281,8 +281,8 @@ impl<R: Read> RecordReader<R> {
 }
 
 impl<R: Read> RecordReader<R> {
-    /// Reads a record that is larger than a run may be: the end of a run loses its answer, so that the
-    /// run stays known, and any other is an error. The record is not in memory as a whole.
+    /// Reads a record that is larger than a run may be, without holding all of it in memory. The
+    /// end of a run loses its answer, so that the run stays known; any other record is an error.
     fn read_large(&mut self, length: u32, sum: u32) -> Result<(Record, u64), ReadError> {
         let mut hasher = StableHasher::with_keys(0, 0);
         let mut beginning = Vec::new();
@@ -318,13 +318,13 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// A time in a record.
+/// A time as milliseconds since 1970.
 pub(in crate::runs) fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time of a record; the distant past for one that cannot be.
+/// The time of a record; 1970 if it is out of range.
 pub(in crate::runs) fn time(milliseconds: u64) -> SystemTime {
     UNIX_EPOCH
         .checked_add(Duration::from_millis(milliseconds))

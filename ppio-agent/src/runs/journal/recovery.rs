@@ -23,7 +23,7 @@ pub(in crate::runs) struct RecoveredRun {
     pub(in crate::runs) head: Option<StoredHead>,
     /// The number of the first item.
     pub(in crate::runs) first: u64,
-    /// Items as they were appended, with how many they are.
+    /// The items as they were appended, with the number of items in each part.
     pub(in crate::runs) items: Vec<(u64, Vec<u8>)>,
     pub(in crate::runs) end: StoredEnd,
     pub(super) files: VecDeque<SegmentFile>,
@@ -44,7 +44,7 @@ struct PartialRun {
     items: Vec<(u64, Vec<u8>)>,
     end: Option<StoredEnd>,
     files: VecDeque<SegmentFile>,
-    /// The length of the whole records of the last file.
+    /// The length of the complete records in the last file.
     length: u64,
     /// The size of what is kept.
     size: u64,
@@ -223,7 +223,7 @@ fn read_file(
 }
 
 impl PartialRun {
-    /// Whether items are as many as they claim.
+    /// Whether `bytes` has `count` items.
     fn fits(&self, count: u64, bytes: &[u8]) -> bool {
         match self.head {
             None => false,
@@ -235,7 +235,7 @@ impl PartialRun {
         }
     }
 
-    /// Ends a run that was interrupted, also in its file.
+    /// Returns the run; one that was interrupted is ended, also in its file.
     fn finish(self, directory: &JournalDirectory, number: u64) -> io::Result<RecoveredRun> {
         let end = if let Some(end) = self.end {
             end

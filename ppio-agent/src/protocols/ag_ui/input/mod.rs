@@ -7,7 +7,7 @@ use ppio_agent_protocol::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// What a run is started with. Members that it does not define mean nothing to an agent.
+/// The input of a run. Other members are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RunAgentInput {
@@ -45,7 +45,7 @@ enum InputRole {
     User,
     Tool,
     Reasoning,
-    /// What an application shows beside the chat. It is not a part of it.
+    /// Shown by an application beside the chat, and not a part of it.
     Activity,
 }
 
@@ -54,7 +54,7 @@ enum InputRole {
 enum InputContent {
     Text(String),
     Parts(Vec<Value>),
-    /// Of an activity.
+    /// The content of an activity.
     Object(#[expect(dead_code, reason = "only its type matters")] Map<String, Value>),
 }
 
@@ -84,12 +84,12 @@ struct ResumeEntry {
 }
 
 impl RunAgentInput {
-    /// What the run is found by when the same input is sent again.
+    /// The key by which the run is found when the same input is sent again.
     pub(super) fn key(&self) -> String {
         json!(["ag-ui", self.thread_id, self.run_id]).to_string()
     }
 
-    /// The request of the agent.
+    /// The request to the agent.
     pub(super) fn into_request(self) -> InvocationRequest {
         let mut request = InvocationRequest::of_messages(messages(self.messages))
             .with_stream(true)
@@ -197,22 +197,22 @@ impl InputToolCall {
     fn into_call(self) -> ToolCall {
         let mut call = ToolCall::new(self.id, self.function.name, self.function.arguments);
         call.extra = self.extra;
-        // There are only functions.
+        // `type` is always `function`.
         call.extra.remove("type");
         call
     }
 }
 
-/// A part of a message. One of a kind that is not known stays as it was sent.
+/// Reads a part of a message. A part of an unknown kind stays as it was sent.
 fn part(part: Value) -> ChatPart {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let source = &part["source"];
-    // A model needs the type of a file; where it is absent, the kind of the part stands for it.
+    // A model needs the media type of a file; if it is absent, the kind of the part replaces it.
     let any_type = match part["type"].as_str() {
         Some("text") if part["text"].is_string() => {
             return ChatPart::text(part["text"].as_str().unwrap_or_default());
         }
-        // Of the versions before 1.0.
+        // From versions before 1.0.
         Some("binary") => {
             return ChatPart::File {
                 media_type: text(&part["mimeType"]),
@@ -231,7 +231,7 @@ fn part(part: Value) -> ChatPart {
     let (url, data) = match source["type"].as_str() {
         Some("url") if value.is_some() => (value, None),
         Some("data") if value.is_some() => (None, value),
-        // A handle that only the provider which made it understands.
+        // A handle that only its provider can resolve.
         _ => return ChatPart::Other(part),
     };
     ChatPart::File {

@@ -22,7 +22,7 @@ pub(super) struct ChunkWriter {
     /// The JSON of a chunk after its delta, unless it is the last one.
     after_delta: &'static str,
     text: AnswerText,
-    /// The ids of the calls of the caller's tools, at their index.
+    /// The ids of the calls of the caller's tools, by index.
     calls: Vec<String>,
     usage: Option<TokenUsage>,
     finish: Option<FinishReason>,
@@ -47,7 +47,7 @@ impl ChunkWriter {
         Self {
             before_text: format!(r#"{head},"choices":[{{"index":0,"delta":{{"content":"#),
             head,
-            // Where the usage is in a chunk of its own, the others say that they have none.
+            // If the usage is in a chunk of its own, the other chunks have null as their usage.
             after_delta: if format.include_usage {
                 r#","finish_reason":null}],"usage":null}"#
             } else {
@@ -110,7 +110,7 @@ impl ChunkWriter {
                 let text = self.text.line_of(&message.unwrap_or(reason));
                 self.text(&text, events);
             }
-            // There is no place for what the agent does meanwhile.
+            // A chunk has no member for other events.
             _ => {}
         }
     }
@@ -131,7 +131,8 @@ impl Translator for ChunkWriter {
 
     fn end(&mut self, failure: Option<Failure>, events: &mut EventWriter) {
         if let Some(failure) = failure {
-            // Clients raise it. Without `[DONE]`, the stream is not complete for others either.
+            // Clients raise the error. Without `[DONE]`, the stream is incomplete for other readers
+            // too.
             return events.json(&json!({"error": error_json(&failure)}));
         }
         let reason = finish_reason(self.finish, &self.format, !self.calls.is_empty());

@@ -18,7 +18,7 @@ pub(super) struct CompletionMessage {
     refusal: Option<String>,
     tool_calls: Option<Vec<MessageToolCall>>,
     tool_call_id: Option<String>,
-    /// What `tool_calls` replaced.
+    /// Replaced by `tool_calls`.
     function_call: Option<FunctionCall>,
     #[serde(flatten)]
     extra: Map<String, Value>,
@@ -32,7 +32,7 @@ enum CompletionRole {
     User,
     Assistant,
     Tool,
-    /// What `tool` replaced: the result of the function that `name` says.
+    /// Replaced by `tool`: the result of the function in `name`.
     Function,
 }
 
@@ -52,7 +52,7 @@ struct FunctionCall {
 }
 
 impl CompletionMessage {
-    /// The message of a chat that this is, at a place of the request.
+    /// Turns the message at index `at` of the request into a chat message.
     pub(super) fn into_chat(self, at: usize) -> Result<ChatMessage, Error> {
         let role = match self.role {
             CompletionRole::System => ChatRole::System,
@@ -65,7 +65,7 @@ impl CompletionMessage {
         content.extend(self.refusal.map(ChatPart::text));
         let mut message = ChatMessage::of_parts(role, content);
         message.id = self.id;
-        // Calls of the older form have no id.
+        // Calls of the older form have no id; the function's name replaces it.
         let function_call = self.function_call;
         let function_call =
             function_call.map(|call| ToolCall::new(call.name.clone(), call.name, call.arguments));

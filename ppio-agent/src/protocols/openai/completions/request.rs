@@ -18,7 +18,7 @@ pub(super) struct CompletionRequest {
     stream: Option<bool>,
     stream_options: Option<Map<String, Value>>,
     tools: Option<Vec<Tool>>,
-    /// What `tools` replaced.
+    /// Replaced by `tools`.
     functions: Option<Vec<FunctionTool>>,
     n: Option<u64>,
     max_tokens: Option<u64>,
@@ -38,7 +38,7 @@ struct Tool {
 }
 
 impl CompletionRequest {
-    /// The invocation that the request is.
+    /// Turns the request into an invocation and the format of its answer.
     pub(super) fn into_invocation(
         self,
         agent: &str,
@@ -70,7 +70,7 @@ impl CompletionRequest {
             extra.insert("model".to_owned(), model.as_str().into());
         }
         let of_messages = InvocationRequest::of_messages(messages);
-        // A member that an invocation has by the same name, such as `state`, is that one.
+        // An extra member with the name of an invocation's own, such as `state`, sets that one.
         let mut request = InvocationRequest::from(Value::Object(extra));
         request.prompt = of_messages.prompt;
         request.messages = of_messages.messages;

@@ -1,4 +1,4 @@
-//! The answer as events, and as the response that they lead to.
+//! The answer as events, and as the response object that they build.
 
 use std::time::SystemTime;
 
@@ -20,17 +20,17 @@ use crate::token_usage::TokenUsage;
 
 /// Writes the events of a response. The same items always lead to the same numbers and ids.
 pub(super) struct ResponseEvents {
-    /// The id of the run, in the ids of the items.
+    /// The id of the run, which is part of the ids of the items.
     id: String,
     head: ResponseHead,
     tools: CallerTools,
     numbers: SequenceNumbers,
     text: AnswerText,
-    /// The text or the reasoning that goes on.
+    /// The text or reasoning item that is being written.
     open: Option<TextItem>,
     /// The calls that are not complete.
     calls: Vec<CallItem>,
-    /// The JSON of the items that are complete, and empty ones for the others.
+    /// The JSON of each item; empty if the item is not complete.
     output: Vec<String>,
     /// The size of the texts and arguments.
     size: usize,
@@ -51,7 +51,7 @@ struct End {
 /// A response that failed.
 pub(super) struct FailedResponse {
     pub(super) failure: Failure,
-    /// Its JSON.
+    /// The JSON of the response.
     pub(super) response: String,
 }
 
@@ -81,7 +81,7 @@ impl ResponseEvents {
         self
     }
 
-    /// Writes the end of a run that has ended.
+    /// Sets the status and the time with which the run ended.
     pub(super) fn ended(mut self, status: RunStatus, at: Option<SystemTime>) -> Self {
         self.was_cancelled = status == RunStatus::Cancelled;
         self.completed_at = at;
@@ -115,7 +115,7 @@ impl ResponseEvents {
         }
     }
 
-    /// Adds to the text or the reasoning, and begins an item for it if another one is open.
+    /// Adds text or reasoning, in a new item unless one of its kind is open.
     fn add(&mut self, kind: TextKind, json: &str, events: &mut EventWriter) {
         if json == r#""""# {
             return;
@@ -144,7 +144,7 @@ impl ResponseEvents {
         self.output[call.index()] = call.end(status, &mut self.numbers, events);
     }
 
-    /// The response repeats what was sent, so it is kept up to a limit.
+    /// Counts the bytes that are kept for the final response, and fails it at the limit.
     fn grow(&mut self, bytes: usize, events: &mut EventWriter) {
         self.size += bytes;
         if self.size > MAX_SIZE && self.end.is_none() {
@@ -190,7 +190,7 @@ impl ResponseEvents {
                 let text = self.text.line_of(&message.unwrap_or(reason));
                 self.add(TextKind::Text, &text, events);
             }
-            // There is no place for what the agent does meanwhile.
+            // The API has no form for other events.
             _ => {}
         }
     }
@@ -237,7 +237,7 @@ impl Translator for ResponseEvents {
         } else {
             "incomplete"
         };
-        // Items do not end before their time, but the response has what came of them.
+        // If the answer failed, open items are not ended by events, but are in the response so far.
         let mut unsent = EventWriter::default();
         let next = self.numbers.next;
         let end = if failure.is_some() {

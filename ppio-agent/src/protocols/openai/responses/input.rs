@@ -18,7 +18,7 @@ pub(super) fn items(input: Value) -> Result<Vec<Value>, Error> {
     }
 }
 
-/// Adds items to the messages before them.
+/// Converts items to messages, and appends them.
 pub(super) fn add(items: Vec<Value>, messages: &mut Vec<ChatMessage>) -> Result<(), Error> {
     let mut reader = InputReader {
         messages,
@@ -33,9 +33,9 @@ pub(super) fn add(items: Vec<Value>, messages: &mut Vec<ChatMessage>) -> Result<
 
 struct InputReader<'a> {
     messages: &'a mut Vec<ChatMessage>,
-    /// The model's reasoning before the message that comes next.
+    /// The model's reasoning that precedes the next message.
     reasoning: String,
-    /// Whether the last message is one of the assistant in this input, to which its calls belong.
+    /// Whether the last message is the assistant's and from this input, so that calls belong to it.
     is_assistants: bool,
 }
 
@@ -88,7 +88,7 @@ impl InputReader<'_> {
                      `previous_response_id`"
                 )));
             }
-            // Its meaning is between the caller and the agent.
+            // Other items are passed to the agent as they are.
             _ => self.push(ChatMessage::of_parts(
                 ChatRole::Assistant,
                 vec![ChatPart::Other(item)],

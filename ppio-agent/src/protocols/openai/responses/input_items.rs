@@ -12,11 +12,11 @@ use crate::exchange::json::{response, to_bytes};
 use crate::protocols::ProtocolAgent;
 use crate::runs;
 
-/// How many items a list has, unless the caller says how many.
+/// The number of items in a list, unless the caller states another.
 const DEFAULT_LIMIT: u64 = 20;
 const MAX_LIMIT: u64 = 100;
 
-/// Answers with the items that a response answers, the last one first unless the caller requests another
+/// Lists the input items of a response, the last one first unless the caller requests another
 /// order.
 pub(in crate::protocols::openai) fn list(
     agent: &ProtocolAgent<'_>,
@@ -68,7 +68,7 @@ pub(in crate::protocols::openai) fn list(
     Ok(runs::no_store(response(StatusCode::OK, to_bytes(&list))))
 }
 
-/// An item as the list has it: with an id and a status, and the content of a message in parts.
+/// An item as it is listed: with an id and a status, and the content of a message in parts.
 fn listed(mut item: Value, run_id: &str, at: usize) -> Value {
     let Value::Object(members) = &mut item else {
         return item;

@@ -18,7 +18,7 @@ use crate::runs::run::Run;
 use crate::runs::tag::RunTag;
 use crate::runs::{self};
 
-/// The id of a response is this and the id of its run.
+/// The id of a response is this prefix and the id of its run.
 pub(super) const PREFIX: &str = "resp_";
 
 const PROTOCOL: &str = "openai";
@@ -29,14 +29,14 @@ pub(super) struct Kept {
     /// The members that the response repeats.
     pub(super) echo: Map<String, Value>,
     pub(super) tools: CallerTools,
-    /// The items that the response answers, with those of the responses that it continues; `None` if
-    /// they are too large.
+    /// The input items, with those of the responses that are continued; `None` if they are too
+    /// large.
     pub(super) items: Option<Vec<Value>>,
 }
 
 impl Kept {
-    /// The tag of the run. Items that are larger than a run may be are left out; the journal has them as
-    /// the text of a JSON string.
+    /// The tag of the run. The items are left out if the tag is larger than a run may be; the
+    /// journal stores the tag as a JSON string.
     pub(super) fn tag(&self, request: &InvocationRequest, max_size: usize) -> RunTag {
         let mut data = line(self);
         if escaped_size(data.as_bytes()) > max_size {
@@ -78,7 +78,7 @@ pub(super) fn find(
     })
 }
 
-/// The items up to the end of a response, and the id of the chat that it belongs to.
+/// The items of a conversation up to the end of a response, and the id of its chat.
 pub(super) async fn conversation(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -147,7 +147,7 @@ fn events_of(run: &Run, kept: Kept) -> ResponseEvents {
     ResponseEvents::new(run.id(), head, kept.tools).ended(run.status(), ended_at)
 }
 
-/// The answer of a run from its beginning, also if it failed before that.
+/// The answer of a run from its beginning, even if the run failed before its answer began.
 ///
 /// # Errors
 /// If the beginning is no longer kept.

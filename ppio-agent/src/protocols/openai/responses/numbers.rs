@@ -6,12 +6,12 @@ use crate::protocols::events::EventWriter;
 #[derive(Debug, Default)]
 pub(super) struct SequenceNumbers {
     pub(super) next: u64,
-    /// The last event that the caller has.
+    /// The number of the last event that the caller has.
     pub(super) after: Option<u64>,
 }
 
 impl SequenceNumbers {
-    /// Writes an event, of members that are JSON, unless the caller has it.
+    /// Writes an event with `members`, which are JSON, unless the caller already has it.
     pub(super) fn event(&mut self, events: &mut EventWriter, name: &str, members: [&str; 2]) {
         let number = self.next;
         self.next += 1;

@@ -10,14 +10,14 @@ use crate::token_usage::TokenUsage;
 /// The members of a response that do not change, as JSON without its end.
 pub(super) struct ResponseHead(String);
 
-/// How far a response is.
+/// The current state of a response.
 pub(super) struct ResponseState<'a> {
     pub(super) status: &'static str,
     /// The JSON of the items.
     pub(super) output: &'a [String],
     pub(super) usage: Option<TokenUsage>,
     pub(super) error: Option<Value>,
-    /// Why it is not complete, although it did not fail.
+    /// Why the response is incomplete, if it did not fail.
     pub(super) incomplete: Option<&'static str>,
     pub(super) completed_at: Option<u64>,
 }

@@ -6,7 +6,7 @@ use super::numbers::SequenceNumbers;
 use crate::exchange::json::line;
 use crate::protocols::events::EventWriter;
 
-/// What an item of text is.
+/// The kind of an item of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextKind {
     /// The text of the answer.
@@ -62,7 +62,7 @@ pub(super) struct TextItem {
     index: usize,
     /// The JSON of its id.
     id: String,
-    /// The members that say where its part is.
+    /// The members of an event that locate the part.
     place: String,
     /// The members of a delta before the text.
     before_delta: String,

@@ -39,12 +39,12 @@ pub(super) enum Mode {
     NotStored,
     /// It can be read again.
     Stored,
-    /// The same, and its caller need not wait for it.
+    /// Stored, and its caller need not wait for it.
     Background,
 }
 
 impl ResponseRequest {
-    /// The invocation that the request is, after the items of the response that it continues.
+    /// Turns the request into an invocation that continues the items in `previous`.
     pub(super) fn into_invocation(
         mut self,
         agent: &str,
@@ -92,7 +92,7 @@ impl ResponseRequest {
         if let Some(model) = self.model {
             extra.insert("model".to_owned(), model.into());
         }
-        // A member that an invocation has by the same name, such as `state`, is that one.
+        // An extra member with the name of an invocation's own, such as `state`, sets that one.
         let mut request = InvocationRequest::from(Value::Object(extra));
         request.prompt = of_messages.prompt;
         let instructions = self.instructions.map(ChatMessage::system);
@@ -111,7 +111,7 @@ impl ResponseRequest {
         Ok((request, mode, kept))
     }
 
-    /// A conversation is kept by the agent, under its id.
+    /// The id of the conversation, which the agent keeps.
     fn conversation_id(&self) -> Result<Option<String>, Error> {
         let id = match &self.conversation {
             None => return Ok(None),

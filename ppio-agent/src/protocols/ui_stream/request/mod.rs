@@ -41,7 +41,7 @@ enum Tools {
 }
 
 impl UiRequest {
-    /// The request of the agent, and what its stream needs.
+    /// The request to the agent, and what the stream of its answer needs.
     pub(super) fn into_request(mut self) -> (InvocationRequest, Chat) {
         let continued = self.continued_message();
         let tools = self.tools.map(Tools::into_list).unwrap_or_default();
