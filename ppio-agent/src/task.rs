@@ -61,11 +61,11 @@ where
     }
 }
 
-/// Adds a task that no future of this program is: the agent is busy until [`complete`] is called
-/// with the id that this returns.
+/// Adds a task that is not a future of this program: the agent is busy until [`complete`] is called
+/// with the returned id.
 ///
-/// As with [`spawn`], `/ping` answers `HealthyBusy` meanwhile, and a shutdown waits for the task within
-/// the shutdown grace. `metadata` is for [`info`].
+/// As with [`spawn`], `/ping` answers `HealthyBusy` meanwhile, and a shutdown waits for the task
+/// within the shutdown grace. `metadata` is for [`info`].
 ///
 /// ```
 /// use ppio::{json, task};

@@ -8,9 +8,9 @@ use crate::telemetry::{TRACE_HEADERS, joined};
 /// Sets the headers by which a request that an agent sends becomes a part of the current trace:
 /// `traceparent`, `tracestate` and `baggage`.
 ///
-/// With the feature `otel` they name the current span: one of `tracing`, a span of a tool, or that of
-/// the invocation. Where there is none, the headers of the current request are passed on. Outside of
-/// a request nothing changes.
+/// With the feature `otel` they name the current span: one of `tracing`, a span of a tool, or that
+/// of the invocation. If there is none, the headers of the current request are passed on. Outside
+/// of a request nothing changes.
 ///
 /// ```
 /// use ppio::http::HeaderMap;
@@ -41,9 +41,10 @@ pub fn inject(headers: &mut HeaderMap) {
     }
 }
 
-/// A layer that exports the spans and the log of a subscriber of the program's own; the default log has
-/// it. It exports nothing before [`start_telemetry`](crate::AgentRuntimeApp::start_telemetry), or if
-/// that finds nothing to export to.
+/// A layer that exports the spans and the log of the program's own subscriber; the default log has
+/// this layer. It exports nothing before
+/// [`start_telemetry`](crate::AgentRuntimeApp::start_telemetry), or if that finds nothing to export
+/// to.
 ///
 /// Spans are exported from the level `info` on, events as `log` says: a level, or targets with
 /// levels as in [`RuntimeConfig::log`](crate::RuntimeConfig::log).

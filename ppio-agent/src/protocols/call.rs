@@ -59,7 +59,7 @@ pub(crate) async fn invoke(
     invoke_with_body(agent, exchange, parts, body.into(), false, options).await
 }
 
-/// Like [`invoke`] with any JSON as the body, and with `wants_stream` in place of a member of it.
+/// Like [`invoke`], with any JSON as the body; `wants_stream` replaces the body's `stream` member.
 pub(crate) async fn invoke_with_body(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -1,4 +1,4 @@
-//! How much room a text takes as JSON, which is how the journal has most texts.
+//! The size of a text as JSON, which is how the journal stores most texts.
 
 /// The size of a text as JSON, without its quotes.
 pub(crate) fn escaped_size(text: &[u8]) -> usize {
@@ -18,7 +18,7 @@ pub(super) fn beginning(text: &str, limit: usize) -> &str {
     text
 }
 
-/// As `serde_json` writes it.
+/// The size of a byte as `serde_json` writes it.
 fn of_byte(byte: u8) -> usize {
     match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,

@@ -1,9 +1,10 @@
-//! Finds what a run leaves behind: tasks that it spawned and spans that it opened, which go on after
-//! its answer. For the developer of an agent, where runs are inspected.
+//! Finds what a run leaves behind: tasks that it spawned and spans that it opened, which outlive
+//! its answer. It is for the developer of an agent, if runs are inspected.
 //!
-//! tokio counts the tasks of a process, not who spawned them. So those of a run are known only if no
-//! other run was there meanwhile, as when a developer sends one request after another; what else
-//! the count has is subtracted: connections, background tasks, and tasks of the runtime.
+//! tokio counts the tasks of a process, but not by what spawned them. So the tasks of a run are
+//! known only if no other run overlaps with it, as when a developer sends one request after
+//! another. Other tasks are subtracted from the count: connections, background tasks, and tasks of
+//! the runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,25 +22,26 @@ use crate::exchange::log_ids::log_about;
 use crate::exchange::open_spans;
 use crate::exchange::task_tracker::TaskTracker;
 
-/// The target of the line about what is left.
+/// The target of the log line about what is left.
 const LOG_TARGET: &str = "ppio::tasks";
-/// How long after the answer is looked, and again: what ends sooner is not left behind.
+/// How long after the answer, and again after that, the run is checked: tasks and spans that end
+/// sooner are not left behind.
 const SETTLE: Duration = Duration::from_secs(1);
-/// The least of so many counts is taken, since a task that ends at this moment may be counted.
+/// The lowest of this many counts is used, since a task that is just ending may be counted.
 const COUNTS: usize = 5;
 const COUNT_INTERVAL: Duration = Duration::from_millis(20);
 
-/// One run, from before its start.
+/// The check of one run, from before its start.
 pub(super) struct Leftovers {
     runs: Arc<RunRegistry>,
     background: TaskTracker,
     context: RequestContext,
     span: Span,
-    /// The tasks before its start; `None` if another run was there.
+    /// The number of tasks before its start; `None` if another run was active.
     before: Option<i64>,
     number: u64,
     _own: Counted,
-    /// Until the run ends.
+    /// Counts the run as active until it ends.
     active: Option<Counted>,
 }
 
@@ -64,7 +66,7 @@ impl Leftovers {
         }
     }
 
-    /// Runs a run to its end, and logs what it leaves behind.
+    /// Polls a run to its end, and logs what it leaves behind.
     pub(super) async fn watch(mut self, producer: Producer) {
         producer.await;
         self.active = None;
@@ -111,7 +113,8 @@ impl Leftovers {
     }
 }
 
-/// The tasks that are neither the runtime's nor background tasks; `None` if they cannot be told apart.
+/// The number of tasks beside connections, background tasks and the runtime's own; `None` if it is
+/// not known.
 fn count_tasks(runs: &RunRegistry, background: &TaskTracker) -> Option<i64> {
     let tasks = runs.inspected_tasks();
     let connections = tasks.connections.get()?.load(Relaxed);
@@ -121,7 +124,7 @@ fn count_tasks(runs: &RunRegistry, background: &TaskTracker) -> Option<i64> {
     Some(i64::try_from(alive).ok()? - i64::try_from(known).ok()?)
 }
 
-/// What goes on.
+/// What a run left behind.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Left {
     tasks: i64,

@@ -1,8 +1,8 @@
 //! The log of a run: the encoded items of its answer, in order.
 //!
-//! Items are stored as a stream without ids has them, `data: …` and an empty line, so that readers
-//! without ids are sent the stored bytes themselves. The ids are the numbers of the items from 1, so
-//! they are not stored; they are written between the items for readers that request them.
+//! Items are stored as in a stream without ids, `data: …` and an empty line, so that readers
+//! without ids are sent the stored bytes themselves. The ids are the numbers of the items from 1,
+//! so they are not stored; they are written between the items for readers that request them.
 
 use std::collections::VecDeque;
 
@@ -32,7 +32,7 @@ struct Segment<B = Bytes> {
     /// The id of its first item.
     first: u64,
     bytes: B,
-    /// What it counts.
+    /// The bytes that it counts for.
     size: usize,
 }
 
@@ -58,7 +58,8 @@ impl Cursor {
 }
 
 impl RunLog {
-    /// An empty log whose first item has the given number, and that will hold about `max_size` bytes.
+    /// An empty log whose first item has the number `first`, and that will hold about `max_size`
+    /// bytes.
     pub(super) fn new(first: u64, max_size: usize, overhead: usize) -> Self {
         Self {
             segments: VecDeque::new(),
@@ -75,8 +76,8 @@ impl RunLog {
         }
     }
 
-    /// Appends whole items. Everything that a reader is ever sent goes through here; with a
-    /// journal it is written before.
+    /// Appends whole items. Everything that readers are sent passes through here; with a journal,
+    /// it is written there before.
     pub(super) fn append(&mut self, events: Vec<u8>, items: u64) {
         let size = events.len() + self.overhead;
         self.size += size;
@@ -147,8 +148,8 @@ impl RunLog {
         }
     }
 
-    /// Reads items from the cursor on, which must not be before [`first`](Self::first), and moves it
-    /// behind them. Empty if there are no more.
+    /// Reads items from the cursor on, and moves the cursor behind them; empty if there are no
+    /// more. The cursor must not be before [`first`](Self::first).
     pub(super) fn read(&self, cursor: &mut Cursor, with_ids: bool) -> Bytes {
         if cursor.next >= self.next {
             return Bytes::new();
@@ -208,7 +209,7 @@ impl Cursor {
     }
 }
 
-/// The length of the first item of some: one line of data and an empty line.
+/// The length of the first of `items`: one line of data and an empty line.
 fn item_length(items: &[u8]) -> usize {
     memchr::memchr(b'\n', items).map_or(items.len(), |line| (line + 2).min(items.len()))
 }
@@ -231,7 +232,7 @@ fn write_id(out: &mut BytesMut, id: u64) {
     out.extend_from_slice(b"\n");
 }
 
-/// The bytes without spare capacity worth mentioning, which the bounds do not see.
+/// The bytes without much spare capacity, which the limits do not count.
 fn exact(mut bytes: Vec<u8>) -> Bytes {
     if bytes.capacity() > bytes.len() + bytes.len() / 8 {
         bytes.shrink_to_fit();

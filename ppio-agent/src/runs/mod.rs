@@ -1,8 +1,8 @@
 //! Runs: invocations whose answer is kept, so that it can be read again and by several readers.
 //!
 //! An invocation becomes a run if its caller may come back for the answer: with the policy
-//! `continue`, an idempotency key, `Prefer: respond-async`, or a stream with ids. Then a task of the
-//! registry (`producer`) polls the handler and appends its items to the log of the run (`run`,
+//! `continue`, an idempotency key, `Prefer: respond-async`, or a stream with ids. Then a task of
+//! the registry (`producer`) polls the handler and appends its items to the log of the run (`run`,
 //! `log`), and every connection, that of the first caller included, is a reader with a position of
 //! its own (`reader`). All other invocations have no run and go through `invocation` alone.
 
@@ -61,7 +61,7 @@ use crate::invocation::counters::InvocationProgress;
 use crate::invocation::guard::InvocationGuard;
 use crate::invocation::{Invoker, event_stream, payload};
 
-/// What the configuration says about runs.
+/// The configuration of runs.
 #[derive(Debug, Clone)]
 pub(crate) struct RunSettings {
     pub(crate) on_disconnect: OnDisconnect,
@@ -79,7 +79,7 @@ pub(crate) struct RunSettings {
     pub(crate) inspects: bool,
     /// How long a run is kept after its end.
     pub(crate) retention: Duration,
-    /// How long a run that is cancelled without readers waits for a caller with its key.
+    /// How long a run without readers waits for a caller with its key before it is cancelled.
     pub(crate) reconnect_grace: Duration,
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn invoke_with(
     let context = invoker.context(exchange, parts.headers, parts.extensions);
     let body = match payload::read(&headers, body).await {
         Ok(body) => body,
-        // Counted as an invocation, as without a run.
+        // Counted as an invocation, like a request without a run.
         Err(error) => {
             let mut guard = InvocationGuard::begin(invoker.admission(), exchange, context)?;
             return Err(guard.failed(error));
@@ -199,7 +199,7 @@ pub(crate) fn announce_keys(value: &'static str, runs: &RunRegistry, response: &
     headers.insert(PPIO_INSTANCE, runs.instance().clone());
 }
 
-/// Starts a run once the journal has it, also if its caller leaves meanwhile.
+/// Starts a run once the journal has it, even if its caller leaves meanwhile.
 async fn start_recorded(
     runs: &Arc<RunRegistry>,
     invoker: &Invoker,
@@ -318,7 +318,7 @@ fn accepted(run: &Run, exchange: &Exchange) -> Response {
     exchange.announce(ResponseFormat::Value, &mut response);
     let headers = response.headers_mut();
     let location = format!("/invocations/{}", run.id.path_segment());
-    // The characters of an id are those of a header.
+    // An id has only characters that a header may have.
     if let Ok(location) = HeaderValue::from_str(&location) {
         headers.insert(LOCATION, location);
     }
@@ -375,7 +375,7 @@ fn events(reader: RunReader, exchange: &Exchange, invoker: &Invoker, with_ids: b
     response
 }
 
-/// The run of an id that the sender of a request may see.
+/// The run with an id, if the sender of the request may see it.
 pub(crate) fn find(
     runs: &RunRegistry,
     headers: &HeaderMap,
@@ -405,7 +405,7 @@ pub(crate) async fn replay(
     Ok(no_store(response))
 }
 
-/// The items of a run behind the last one that the caller has, with ids.
+/// The items of a run after the last one that the caller has, with ids.
 pub(crate) fn resume(
     run: &Arc<Run>,
     exchange: &Exchange,

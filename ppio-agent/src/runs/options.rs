@@ -21,20 +21,20 @@ const MAX_KEY: usize = 255;
 #[derive(Debug, Default)]
 pub(crate) struct RunOptions {
     pub(super) on_disconnect: OnDisconnect,
-    /// Whether the request itself says `cancel`.
+    /// Whether the header of the request is `cancel`.
     pub(super) cancels_at_once: bool,
     pub(super) respond_async: bool,
     pub(super) stream_ids: bool,
     pub(super) key: Option<String>,
-    /// The instance that a request with a key, which is sent again, was first sent to.
+    /// The instance to which a repeated request with a key was first sent.
     pub(super) first_sent_to: Option<HeaderValue>,
-    /// What a protocol finds the run by.
+    /// The tag by which a protocol finds the run.
     pub(super) tag: Option<RunTag>,
     pub(super) on_start: OnStart,
 }
 
-/// What is called when the run has started, also if its caller leaves meanwhile. A run of an earlier
-/// request with the same key does not start again.
+/// The function that is called when the run has started, even if its caller has left. It is not
+/// called for a run that an earlier request with the same key started.
 #[derive(Default)]
 pub(super) struct OnStart(Option<StartFunction>);
 
@@ -66,8 +66,8 @@ impl RunOptions {
         Ok(options)
     }
 
-    /// Reads the headers that a request of a protocol may have as well. Its answer is in no format
-    /// that the others describe.
+    /// Reads the headers that also apply to the requests of a protocol. The others describe formats
+    /// that the answer of a protocol does not have.
     pub(crate) fn of_protocol(
         headers: &HeaderMap,
         configured: OnDisconnect,
@@ -89,7 +89,7 @@ impl RunOptions {
         self.tagged(tag)
     }
 
-    /// The same for a run that continues without its caller, unless the request says otherwise.
+    /// Keeps a run that continues without its caller, unless the request says otherwise.
     #[cfg(feature = "chat")]
     pub(crate) fn continuing(self, tag: RunTag) -> Self {
         let on_disconnect = if self.cancels_at_once {
@@ -100,8 +100,7 @@ impl RunOptions {
         self.keep(on_disconnect, tag)
     }
 
-    /// Answers without waiting for the answer of the agent, with what `Prefer: respond-async` is
-    /// answered with.
+    /// Answers without waiting for the answer of the agent, like `Prefer: respond-async`.
     #[cfg(feature = "chat")]
     pub(crate) fn without_waiting(mut self) -> Self {
         self.respond_async = true;
@@ -122,7 +121,7 @@ impl RunOptions {
         self
     }
 
-    /// Sets the idempotency key, where the protocol has an id that serves as one.
+    /// Sets the idempotency key to an id of the protocol, unless the request has a key.
     #[cfg(feature = "chat")]
     pub(crate) fn or_key(mut self, key: String) -> Self {
         self.key.get_or_insert(key);

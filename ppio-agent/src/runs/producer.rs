@@ -57,9 +57,9 @@ pub(super) enum Work {
     },
 }
 
-/// What one poll of the work led to.
+/// The result of one poll of the work.
 enum Step {
-    /// It wrote so many bytes.
+    /// The number of bytes that were written.
     Wrote(usize),
     /// The handler made a response, whose body is polled next.
     Responded,
@@ -199,7 +199,7 @@ impl Producer {
         Step::Ended
     }
 
-    /// Ends with an envelope that the handler filled. With the status `error` the invocation failed.
+    /// Ends with an envelope that the handler filled. Its status `error` fails the invocation.
     fn finish_envelope(&mut self, envelope: AgentEnvelope) {
         let id = self.run.id.as_str();
         let queue_time = match &self.work {
@@ -260,7 +260,7 @@ impl Producer {
         self.run.fail(error, duration);
     }
 
-    /// When the whole invocation has to end, where its caller set a timeout.
+    /// When the whole invocation has to end, if its caller set a timeout.
     fn caller_deadline(&self) -> Option<CallerDeadline> {
         Some(CallerDeadline {
             at: self.guard.context().requested_deadline()?,
@@ -306,7 +306,7 @@ impl Producer {
         }
     }
 
-    /// When the handler is too late, and the error then.
+    /// When the handler is too late, and the error for that.
     fn limit(&self) -> Option<(Instant, Rejection)> {
         match &self.work {
             Work::Handler(invocation) if invocation.buffer().is_streaming() => {

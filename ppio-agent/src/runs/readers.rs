@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-/// The readers of a run, by numbers that are used again.
+/// The readers of a run, by numbers that are reused.
 #[derive(Default)]
 pub(super) struct Readers {
     slots: Vec<Option<ReaderSlot>>,

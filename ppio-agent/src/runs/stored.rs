@@ -1,4 +1,4 @@
-//! What a run has in memory, as the journal stores it.
+//! Converts parts of a run to what the journal stores, and back.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Head {
         }
     }
 
-    /// `None` for what is not the head of a response.
+    /// The head as it was; `None` if it is not a valid head of a response.
     pub(super) fn restored(stored: StoredHead) -> Option<Self> {
         let StoredHead::Response(status, headers) = stored else {
             return Some(Self::Events);
@@ -47,7 +47,7 @@ impl Head {
 }
 
 impl RunOutcome {
-    /// An answer over `max_size` is stored as far as it is kept.
+    /// The end as it is stored, without what [`Answer::kept`] drops.
     pub(super) fn to_stored(
         &self,
         id: &RequestId,
@@ -69,7 +69,7 @@ impl RunOutcome {
                     status: error.status().as_u16(),
                     error_type: error.error_type().to_owned(),
                     message: error.response_text(id.as_str()).into_owned(),
-                    // JSON, as a handler filled it.
+                    // JSON that a handler filled, so it is UTF-8.
                     body: error
                         .body()
                         .and_then(|body| String::from_utf8(body.to_vec()).ok()),
@@ -80,7 +80,7 @@ impl RunOutcome {
         }
     }
 
-    /// `None` for what is not an end.
+    /// The end as it was; `None` if it is not a valid end.
     pub(super) fn restored(stored: StoredEnd) -> Option<Self> {
         if !stored.status.is_ended() {
             return None;

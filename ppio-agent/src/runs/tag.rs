@@ -1,20 +1,20 @@
-//! What a protocol finds its runs by.
+//! The tag by which a protocol finds its runs.
 
 use serde::{Deserialize, Serialize};
 
-/// What a protocol finds its runs by.
+/// The tag by which a protocol finds its runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunTag {
     /// The name of the protocol.
     pub(crate) protocol: String,
-    /// The id of the chat that the run belongs to, where the protocol has one.
+    /// The id of the chat that the run belongs to, if the protocol has one.
     pub(crate) thread: Option<String>,
     /// What the protocol needs to answer later requests about the run.
     pub(crate) data: String,
 }
 
 impl RunTag {
-    /// How much memory it holds.
+    /// The bytes that it holds in memory.
     pub(super) fn size(&self) -> usize {
         self.protocol.len() + self.thread.as_ref().map_or(0, String::len) + self.data.len()
     }

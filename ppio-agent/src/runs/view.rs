@@ -32,7 +32,7 @@ struct RunBody<'a> {
 }
 
 impl Run {
-    /// The state, with the envelope of the answer once there is one, and what is known for its developer.
+    /// The state, with the envelope of the answer once there is one, and the inspection of the run.
     pub(crate) fn to_json(&self) -> Bytes {
         let state = self.view().to_json();
         match self.inspection_details() {
@@ -81,7 +81,7 @@ pub(crate) fn list(views: &[RunView]) -> Bytes {
     })
 }
 
-/// RFC 3339, in UTC, with milliseconds.
+/// A time as RFC 3339, in UTC, with milliseconds.
 fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }

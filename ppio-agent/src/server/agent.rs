@@ -35,7 +35,7 @@ use crate::protocols::{ProtocolAgent, Protocols};
 use crate::runs::registry::RunRegistry;
 use crate::stalls::{AsyncFunctions, Watch};
 
-/// What the configuration says about connections and requests.
+/// The configuration of connections and requests.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerSettings {
     pub(crate) cors: Cors,
@@ -63,10 +63,10 @@ pub(crate) struct Agent {
     pub(crate) protocols: Arc<Protocols>,
     #[cfg(feature = "websocket")]
     pub(crate) websocket: WebSocketEndpoint,
-    /// Whether an invocation goes to the entrypoint directly: without middleware, debug actions, and
-    /// runs that its headers do not request.
+    /// Whether an invocation goes to the entrypoint directly: without middleware, debug actions,
+    /// and runs that its headers do not request.
     pub(crate) has_direct_invocations: bool,
-    /// What serves the paths that are not the agent's.
+    /// The service of the paths that are not the agent's.
     pub(crate) mounted: Option<MountedRoutes>,
     pub(crate) shutdown: ShutdownSignal,
     pub(crate) lifecycle: Lifecycle,
@@ -165,15 +165,15 @@ impl Agent {
         }
     }
 
-    /// Serves the paths that are not the agent's with a service, which a startup function may build.
+    /// Serves the paths that are not the agent's by a service, which a startup function may build.
     pub(crate) fn mount(&mut self, service: Slot<MountedService>, watch: Watch) {
         let shutdown = self.shutdown.subscribe();
         let routes = MountedRoutes::new(service, self.invoker.settings(), shutdown, watch);
         self.mounted = Some(routes);
     }
 
-    /// Whether a request is one for the function for WebSockets. The author's routes may serve its
-    /// path where there is no such function.
+    /// Whether a request is for the WebSocket function. Without that function, the author's routes
+    /// may serve its path.
     #[cfg(feature = "websocket")]
     pub(crate) fn takes_websocket(&self, request: &Request) -> bool {
         (self.mounted.is_none() || self.websocket.has_handler()) && self.websocket.takes(request)
@@ -201,16 +201,16 @@ impl Agent {
     }
 }
 
-/// What a shutdown function has at least, if running requests took the whole grace.
+/// The least time for shutdown functions, even if running requests took the whole grace.
 pub(crate) const MIN_SHUTDOWN: Duration = Duration::from_secs(1);
 
 impl Agent {
-    /// When shutdown functions have to end that begin to run now.
+    /// When shutdown functions that start now have to end.
     pub(crate) fn shutdown_deadline(&self) -> Instant {
         Instant::now() + self.settings.shutdown_grace.max(MIN_SHUTDOWN)
     }
 
-    /// Runs the shutdown functions, and logs which fail.
+    /// Runs the shutdown functions, and logs their failure.
     pub(crate) async fn shut_down_logged(&self) {
         let shutdown = self.lifecycle.shut_down(self.shutdown_deadline());
         if let Err(error) = shutdown.await {
@@ -237,7 +237,7 @@ impl ConnectionAgent {
         }))
     }
 
-    /// The agent with another handler, made of its own.
+    /// The agent with a handler that `map` makes from the agent's own.
     pub(crate) fn map_handler(&self, map: impl FnOnce(Handler) -> Handler) -> Self {
         Self(Arc::new(ConnectionState {
             invoker: self.0.agent.invoker.for_connection().map_handler(map),

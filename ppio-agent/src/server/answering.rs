@@ -48,7 +48,7 @@ impl<F: Future<Output = body::Response>> Future for Answering<F> {
 }
 
 pin_project! {
-    /// The same, with the large frames of the body split.
+    /// Waits for a response, and splits the large frames of its body.
     pub(crate) struct Chunked<F> {
         #[pin]
         answer: F,

@@ -34,7 +34,7 @@ pub(crate) fn serve(
     agent: Arc<Agent>,
     is_loopback: bool,
 ) -> impl Future<Output = ()> {
-    // Counted before its task is there, and until it is gone, also if it is aborted.
+    // Counted before its task starts and until it is dropped, even if it is aborted.
     let counted = agent.connections.get().map(Counted::new);
     serve_counted(stream, agent, is_loopback, counted)
 }

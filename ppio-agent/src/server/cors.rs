@@ -13,7 +13,7 @@ use super::host;
 /// How long a browser may cache a preflight, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// What pages may read of the response of a run.
+/// The headers that pages may read of a run's response.
 const EXPOSED_OF_RUNS: HeaderValue = HeaderValue::from_static(
     "x-request-id, ppio-response-format, location, ppio-idempotency, ppio-instance, ppio-stream-ids, preference-applied",
 );
@@ -120,7 +120,7 @@ impl Cors {
     }
 
     /// Adds the headers of the policy to a response, except those that user code has set.
-    /// `cacheable` is false where no cache keeps the response for other callers.
+    /// `cacheable` is false if no cache keeps the response for other callers.
     pub(crate) fn apply(&self, caller: &Caller, cacheable: bool, response: &mut HeaderMap) {
         let varies = match self.origins {
             Origins::Any => false,
@@ -128,8 +128,8 @@ impl Cors {
             Origins::Local => cacheable || !matches!(caller, Caller::Program),
         };
         if varies && !varies_already(response) {
-            // Caches need to see that the response depends on the origin, also if the request had
-            // none.
+            // Caches need the header even if the request had no origin: the response depends on the
+            // origin.
             response.append(VARY, HeaderValue::from_static("origin"));
         }
         let Caller::Page(allowed) = caller else {

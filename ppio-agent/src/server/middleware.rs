@@ -51,7 +51,7 @@ pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
     answer.into_response()
 }
 
-/// The first parameter of middleware. A macro sees no types, so this trait checks it.
+/// The first parameter of middleware. A macro has no types, so this trait checks it.
 #[diagnostic::on_unimplemented(
     message = "the first parameter of middleware must be `ppio::Request`, not `{Self}`",
     label = "expected `ppio::Request`",
@@ -74,7 +74,7 @@ pub fn pass_request<T: PassRequest>(request: Request) -> T {
     T::pass(request)
 }
 
-/// The second parameter of middleware. A macro sees no types, so this trait checks it.
+/// The second parameter of middleware. A macro has no types, so this trait checks it.
 #[diagnostic::on_unimplemented(
     message = "the second parameter of middleware must be `ppio::Next`, not `{Self}`",
     label = "expected `ppio::Next`",
@@ -100,7 +100,7 @@ pub fn pass_next<T: PassNext>(next: Next) -> T {
 /// The future of middleware or of an endpoint.
 pub(crate) type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 
-/// One middleware function and where it belongs.
+/// One middleware function, its order and its routes.
 #[derive(Clone)]
 pub struct Middleware {
     run: Arc<dyn Fn(Request, Next) -> ResponseFuture + Send + Sync>,
@@ -202,7 +202,7 @@ impl MiddlewareChains {
 /// The endpoint that a chain leads to.
 pub(crate) type Endpoint = Box<dyn FnOnce(Request) -> ResponseFuture + Send>;
 
-/// The middleware further in, and the endpoint behind it.
+/// The rest of the chain: the inner middleware and the endpoint.
 pub struct Next {
     exchange: Exchange,
     chain: Arc<[Middleware]>,
@@ -222,8 +222,8 @@ impl Next {
 
     /// Passes the request on and returns the response.
     ///
-    /// Errors further in are responses already, so middleware sees the status and the body that the
-    /// caller receives. The [`Error`] itself is in the response's extensions:
+    /// Errors of inner middleware and of the endpoint are responses already, with the status and
+    /// the body that the caller receives. The [`Error`] itself is in the response's extensions:
     /// `response.extensions().get::<ppio::Error>()`.
     pub async fn run(mut self, request: Request) -> Response {
         let exchange = self.exchange.clone();
@@ -231,7 +231,8 @@ impl Next {
             Some(middleware) => {
                 let (run, watch) = (Arc::clone(&middleware.run), middleware.watch);
                 self.position += 1;
-                // In the future, so that what a closure does before it returns one is watched as well.
+                // Called within the future, so that what a closure does before it returns its
+                // future is watched as well.
                 let run = async move { run(request, self).await };
                 let result = watch.run(exchange.request_id.as_bytes(), run).await;
                 if let Err(error) = &result {

@@ -159,15 +159,15 @@ impl Connections {
             .spawn(connection::serve(stream, agent, self.is_loopback));
     }
 
-    /// As [`shut_down`](Self::shut_down), for a program that ends at a signal.
+    /// Like [`shut_down`](Self::shut_down), for a program that ends at a signal.
     async fn shut_down_logged(self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
         tracing::info!("shutting down; a second signal aborts running requests");
         self.shut_down(abort).await
     }
 
-    /// Waits for all connections and background tasks within the grace, aborts the rest, and runs the
-    /// shutdown functions in what is left of the grace. `abort` ends all of it early. Telemetry of all
-    /// that is sent last, in what is left then.
+    /// Waits for all connections and background tasks within the grace, aborts the rest, and runs
+    /// the shutdown functions in the rest of the grace. `abort` ends all of this early. Telemetry
+    /// is sent last, in the time that is left then.
     async fn shut_down(self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
         let deadline = Instant::now() + self.agent.settings.shutdown_grace;
         let result = self.end(deadline, abort).await;

@@ -47,7 +47,7 @@ impl AgentService {
         }
     }
 
-    /// The same service with another handler, made of that of the agent.
+    /// The same service with a handler that `map` makes from the agent's own.
     pub(crate) fn map_handler(self, map: impl FnOnce(Handler) -> Handler) -> Self {
         Self {
             agent: self.agent.map_handler(map),
@@ -68,7 +68,7 @@ impl AgentService {
         let (limit, deadline) = (settings.max_request_size, settings.body_timeout);
         let request = request.map(|body| Body::limited(body, limit, deadline));
         let response = respond(self.agent.clone(), request, Ingress::Service).await;
-        // It ends with its connection, which the server that mounts the agent owns.
+        // The session ends with its connection, which the server that mounts the agent owns.
         #[cfg(feature = "websocket")]
         if let Some(session) = response.extensions().get::<PendingSession>()
             && let Some(session) = session.take()

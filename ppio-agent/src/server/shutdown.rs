@@ -6,7 +6,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct ShutdownSignal {
     sender: watch::Sender<()>,
-    /// Never reads the value, so that its clones see a shutdown that has begun before.
+    /// Its value is never read, so that its clones report a shutdown that has already begun.
     receiver: watch::Receiver<()>,
 }
 

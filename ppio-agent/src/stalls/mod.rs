@@ -1,8 +1,8 @@
 //! Finds functions that block an async worker.
 //!
-//! While a thread polls user code, its [`PollSlot`](slot::PollSlot) has the function and the request: a few
-//! plain writes a poll. A thread of its own (`sampler`) compares the slots from time to time, and so
-//! finds a poll that takes long while it goes on, also one that never returns.
+//! While a thread polls user code, its [`PollSlot`](slot::PollSlot) has the function and the
+//! request: a few plain writes per poll. A separate thread (`sampler`) compares the slots from time
+//! to time, and so finds a long poll while it runs, even one that never returns.
 
 mod sampler;
 mod slot;
@@ -32,7 +32,7 @@ pub(crate) struct AsyncFunctions {
 pub(crate) struct AsyncFunction {
     /// Its path, or what it is in the builder.
     pub(crate) name: String,
-    /// What the log calls it.
+    /// Its description in the log.
     described: String,
     limit: Duration,
     stalls: AtomicU64,
@@ -41,18 +41,18 @@ pub(crate) struct AsyncFunction {
     first_request: OnceLock<String>,
 }
 
-/// A function that has blocked its thread, for the page.
+/// A function that has blocked its thread, for the index page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct BlockingFunction {
     function: String,
-    /// How many polls have taken too long, and how long all of them together.
+    /// How many polls have taken too long; `seconds` is their total time.
     count: u64,
     seconds: f64,
     /// The request of the first one.
     request_id: String,
 }
 
-/// Names a function while it is polled.
+/// Records the polls of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Watch(u32);
 
@@ -63,7 +63,7 @@ impl AsyncFunctions {
         Self { limit, functions }
     }
 
-    /// Adds a function by its name and by what the log calls it.
+    /// Adds a function, and returns the watch that records its polls.
     pub(crate) fn add(&mut self, name: &FunctionName) -> Watch {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let Some(limit) = self.limit else {
@@ -86,7 +86,7 @@ impl AsyncFunctions {
         Watch(id)
     }
 
-    /// The same for a function that an agent may not have.
+    /// Like [`add`](Self::add), for a function that an agent may not have.
     pub(crate) fn add_some(&mut self, name: Option<&FunctionName>) -> Watch {
         name.map_or(Watch::OFF, |name| self.add(name))
     }
@@ -113,7 +113,7 @@ impl AsyncFunctions {
     }
 }
 
-/// What the functions of an agent are called; middleware has its own names.
+/// The names of an agent's functions; middleware has its own names.
 #[derive(Debug, Clone)]
 pub(crate) struct FunctionNames {
     pub(crate) entrypoint: FunctionName,
@@ -123,7 +123,7 @@ pub(crate) struct FunctionNames {
     pub(crate) routes: Option<FunctionName>,
 }
 
-/// What a function is called.
+/// The name of a function.
 #[derive(Debug, Clone)]
 pub(crate) struct FunctionName {
     /// Its path, which stays the same when the source changes.
@@ -186,7 +186,7 @@ impl AsyncFunction {
     }
 }
 
-/// The target of the line about a function that blocks.
+/// The target of the log line about a function that blocks.
 const LOG_TARGET: &str = "ppio::blocking";
 
 impl Watch {
@@ -214,8 +214,8 @@ impl Watch {
     }
 }
 
-/// Ends the watch over what the thread polls: it has panicked. A backtrace takes long, which is no
-/// fault of the function.
+/// Ends the watch over what the thread polls, after a panic: the time that a backtrace takes is not
+/// the function's.
 #[cfg(feature = "logging")]
 pub(crate) fn end_at_panic() {
     let _ = THREAD.try_with(thread_slot::ThreadSlot::leave);

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::slot::PollSlot;
 use super::{AsyncFunction, registered};
 
-/// How often it looks within the shortest limit: a poll that is this much longer than its limit is
-/// found for certain.
+/// How often the slots are read within the shortest limit: a poll that exceeds its limit by this
+/// fraction is always found.
 const LOOKS_PER_LIMIT: u32 = 8;
 /// The limits of the time between two looks.
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
-/// After so many looks at which no thread has polled anything, it sleeps.
+/// After this many looks at which no thread has polled anything, the sampler sleeps.
 const IDLE_LOOKS: u32 = 16;
 
 /// The time between two looks, in microseconds.
@@ -23,14 +23,14 @@ static INTERVAL: AtomicU64 = AtomicU64::new(u64::MAX);
 static ASLEEP: AtomicBool = AtomicBool::new(false);
 static THREAD: OnceLock<Option<Thread>> = OnceLock::new();
 
-/// Looks so often that a poll over `limit` is found.
+/// Looks often enough to find a poll over `limit`.
 pub(super) fn look_every(limit: Duration) {
     let interval = (limit / LOOKS_PER_LIMIT).clamp(MIN_INTERVAL, MAX_INTERVAL);
     let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
     INTERVAL.fetch_min(micros, Ordering::Relaxed);
 }
 
-/// Watches a further thread.
+/// Watches another thread.
 pub(super) fn add(slot: Arc<PollSlot>) {
     slots().push(slot);
     THREAD.get_or_init(|| {
@@ -75,12 +75,12 @@ fn run() {
             thread::sleep(interval);
         } else {
             ASLEEP.store(true, Ordering::Relaxed);
-            // A poll that began just before may not have seen that, so the sleep has an end.
+            // A poll that is just beginning may not wake the sampler, so the sleep has a limit.
             thread::park_timeout(MAX_INTERVAL);
             ASLEEP.store(false, Ordering::Relaxed);
         }
         let now = Instant::now();
-        // Where the whole process was suspended or had no processor, nothing has blocked.
+        // If the whole process was suspended or had no processor, no function has blocked.
         let passed = (now - last).min(interval * 2);
         last = now;
         let added = {
@@ -97,7 +97,7 @@ fn run() {
     }
 }
 
-/// What was seen of one thread.
+/// The poll of one thread that was read last.
 struct Poll {
     slot: Arc<PollSlot>,
     epoch: u64,
@@ -161,8 +161,8 @@ impl Poll {
     }
 }
 
-/// How long a thread has waited for a processor since its start. Zero where the system does not
-/// say it.
+/// How long a thread has waited for a processor since its start; zero if the system does not report
+/// it.
 fn time_without_processor(slot: &PollSlot) -> Duration {
     let read = |path: &String| {
         let text = std::fs::read_to_string(path).ok()?;

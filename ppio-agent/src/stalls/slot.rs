@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// How much of a request id is kept: random ones have 36 bytes.
+/// How much of a request id is kept, in words of 8 bytes; random ids have 36 bytes.
 const WORDS: usize = 16;
 
 /// What one thread polls. Only its own thread writes to it.
@@ -16,7 +16,7 @@ pub(super) struct PollSlot {
     request_length: AtomicUsize,
     request: [AtomicU64; WORDS],
     has_ended: AtomicBool,
-    /// Where the system says how long the thread waited for a processor.
+    /// The file in which the system reports how long the thread waited for a processor.
     pub(super) statistics: Option<String>,
 }
 
@@ -58,14 +58,14 @@ impl PollSlot {
         self.request_length.store(id.len(), Ordering::Relaxed);
     }
 
-    /// The poll that goes on, by a number that no other poll of the thread has, and its function.
+    /// The number of the current poll, which no other poll of the thread has, and its function.
     pub(super) fn current(&self) -> (u64, Option<u32>) {
         let epoch = self.epoch.load(Ordering::Acquire);
         let function = self.function.load(Ordering::Relaxed);
         (epoch, Some(function).filter(|&function| function != 0))
     }
 
-    /// The request id of the poll that goes on; any text if another poll begins meanwhile.
+    /// The request id of the current poll; any text if another poll begins meanwhile.
     pub(super) fn request_id(&self) -> String {
         let words = self.request.iter();
         let mut bytes: Vec<u8> = words
@@ -75,7 +75,7 @@ impl PollSlot {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Says that the thread has ended.
+    /// Records that the thread has ended.
     pub(super) fn end(&self) {
         self.has_ended.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The slot of the thread that runs, which says what it polls.
+//! The slot of the current thread, which records what the thread polls.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl ThreadSlot {
         Polled { outer }
     }
 
-    /// Ends all polls that go on; they still have to be left.
+    /// Ends all current polls, before their [`Polled`] values are dropped.
     #[cfg(feature = "logging")]
     pub(super) fn leave(&self) {
         self.0.set_function(0);
@@ -51,7 +51,7 @@ impl Drop for ThreadSlot {
     }
 }
 
-/// A poll that goes on. `outer` is the function within whose poll it is.
+/// A current poll. `outer` is the function whose poll contains it, 0 for none.
 pub(super) struct Polled {
     outer: u32,
 }

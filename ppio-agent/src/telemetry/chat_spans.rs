@@ -9,26 +9,27 @@ use ppio_agent_protocol::{ChatEvent, FinishReason};
 
 use crate::token_usage::TokenUsage;
 
-/// The calls that wait for their results at the same time, of which a span is made.
+/// The most calls that wait for their results at the same time and get a span.
 const MAX_OPEN_TOOLS: usize = 256;
-/// The steps within each other, of which a span is made.
+/// The most nested steps that get a span.
 const MAX_OPEN_STEPS: usize = 32;
-/// The text of one attribute.
+/// The longest text of an attribute, in bytes.
 const MAX_CONTENT: usize = 64 * 1024;
 
-/// What the events so far have begun.
+/// The spans that the events so far have begun.
 #[derive(Default)]
 pub(super) struct ChatSpans {
     steps: Vec<(String, Context)>,
     tools: Vec<OpenTool>,
-    /// When the model call began whose usage comes next: with what came before it.
+    /// When the model call whose usage comes next began: at the event before it.
     model_since: Option<SystemTime>,
     /// The tokens of all model calls.
     usage: Option<TokenUsage>,
     finish: Option<FinishReason>,
 }
 
-/// A call whose result is not known. Its span is made when it is, since the caller may run the tool.
+/// A call without a result yet. Its span is made with the result, since the caller may run the
+/// tool.
 struct OpenTool {
     id: String,
     name: String,
@@ -51,7 +52,7 @@ impl ChatSpans {
         match event {
             ChatEvent::StepStart { name } => self.start_step(name, recorder),
             ChatEvent::StepEnd { name } => {
-                // Steps that were not ended before end with the one around them.
+                // Inner steps that have not ended end with this one.
                 if let Some(index) = self.steps.iter().rposition(|(step, _)| *step == name) {
                     for (_, context) in self.steps.drain(index..).rev() {
                         context.span().end();
@@ -121,7 +122,7 @@ impl ChatSpans {
         self.steps.push((name, context));
     }
 
-    /// A model says last how many tokens a call took.
+    /// Makes the span of a model call, of which the usage is the last event.
     fn end_model_call(&mut self, usage: TokenUsage, recorder: &Recorder<'_>) {
         let since = self.model_since.unwrap_or(recorder.started);
         let attributes = [
@@ -145,8 +146,8 @@ impl ChatSpans {
         self.usage
     }
 
-    /// Ends what is open, and returns the attributes of the invocation. `error` is what it failed with:
-    /// without one, a call without a result is the caller's to run.
+    /// Ends what is open, and returns the attributes of the invocation. `error` is the type of its
+    /// error; without an error, a call without a result is left for the caller to run.
     pub(super) fn end(&mut self, recorder: &Recorder<'_>, error: Option<&str>) -> Vec<KeyValue> {
         for tool in self.tools.drain(..) {
             if let Some(error) = error {

@@ -23,7 +23,7 @@ pub enum TelemetryError {
     Exporter {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
-        /// What the exporter says.
+        /// The error of the exporter.
         reason: String,
     },
     /// The thread that sends cannot start.

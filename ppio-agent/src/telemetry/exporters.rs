@@ -24,7 +24,7 @@ impl TelemetrySignal {
             .find_map(|name| environment::text(&name).map(|value| (name, value)))
     }
 
-    /// Whether the signal is exported: where an endpoint is set, or `OTEL_*_EXPORTER` says `otlp`.
+    /// Whether the signal is exported: if an endpoint is set, or `OTEL_*_EXPORTER` is `otlp`.
     pub(super) fn is_exported(self) -> Result<bool, TelemetryError> {
         let name = match self {
             Self::Traces => "OTEL_TRACES_EXPORTER",
@@ -91,7 +91,7 @@ impl TelemetrySignal {
         }
     }
 
-    /// Whether the endpoint of the signal is one of `https`.
+    /// Whether the endpoint of the signal has the scheme `https`.
     pub(super) fn uses_tls(self) -> bool {
         let endpoint = self.variable("ENDPOINT");
         endpoint.is_some_and(|(_, url)| url.to_ascii_lowercase().starts_with("https:"))

@@ -9,7 +9,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::provider::telemetry;
 
-/// What exporting itself writes: exporting it would lead to more of it.
+/// The targets of what the exporters write: exporting it would produce more of it.
 const OF_EXPORTERS: [&str; 6] = [
     "ppio::telemetry",
     "opentelemetry",
@@ -23,7 +23,7 @@ const OF_REQUESTS: &str = "ppio::exchange::log_ids";
 
 type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
-/// The layers of a subscriber; `None` if nothing is exported. Events go out as `logs` says.
+/// The layers of a subscriber; `None` if nothing is exported. `logs` selects the exported events.
 pub(crate) fn layers<S>(logs: &Targets) -> Option<Vec<BoxedLayer<S>>>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -40,7 +40,7 @@ where
             .with_threads(false)
             .with_tracked_inactivity(false)
             .with_location(false);
-        // Events are logs.
+        // Events are exported as logs.
         let is_exported = move |metadata: &Metadata<'_>| {
             metadata.is_span() && spans.would_enable(metadata.target(), metadata.level())
         };
@@ -58,7 +58,8 @@ where
     (!layers.is_empty()).then_some(layers)
 }
 
-/// Makes the layers the subscriber of a program that has no log, unless it has one of its own.
+/// Makes the layers the subscriber of a program without the runtime's log, unless it has a
+/// subscriber.
 #[cfg(not(feature = "logging"))]
 pub(crate) fn install() {
     use tracing_subscriber::layer::SubscriberExt as _;
@@ -66,7 +67,7 @@ pub(crate) fn install() {
 
     let logs = Targets::new().with_default(LevelFilter::INFO);
     if let Some(layers) = layers(&logs) {
-        // An error means that there is one.
+        // An error means that there is a subscriber.
         let _ = tracing_subscriber::registry().with(layers).try_init();
     }
 }

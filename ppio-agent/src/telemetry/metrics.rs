@@ -11,7 +11,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::span_queue::SpanQueue;
 
-/// From a millisecond to the better part of an hour, in seconds.
+/// From a millisecond to an hour, in seconds.
 const DURATIONS: [f64; 12] = [
     0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 3600.0,
 ];

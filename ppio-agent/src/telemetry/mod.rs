@@ -1,8 +1,8 @@
 //! OpenTelemetry, by the feature `otel`: spans, metrics and logs over OTLP.
 //!
-//! The runtime makes its own spans with the SDK, since a span of `tracing` costs several times as much; spans
-//! of the author's `tracing` macros become their children (`layers`). [`RequestTrace`] is the span of one
-//! request, and does nothing without the feature or where nothing is exported.
+//! The runtime makes its own spans with the SDK, since a span of `tracing` costs several times as
+//! much; spans of the author's `tracing` macros become their children (`layers`). [`RequestTrace`]
+//! is the span of one request, and does nothing without the feature or if nothing is exported.
 
 #[cfg(feature = "otel")]
 mod chat_spans;
@@ -72,12 +72,12 @@ pub(crate) fn current_trace_id() -> Option<String> {
     None
 }
 
-/// What a request is.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
     /// It calls the agent: the span is that of the invocation.
     Invocation,
-    /// The same over a WebSocket.
+    /// It calls the agent over a WebSocket.
     #[cfg(feature = "websocket")]
     WebSocket,
     /// A request of a protocol, which may call the agent.

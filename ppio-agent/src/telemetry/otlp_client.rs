@@ -1,7 +1,7 @@
 //! The HTTP client of the exporters.
 //!
-//! It sends on a thread and a tokio runtime of its own: the exporters call it from threads without one, and
-//! user code can block every thread of the agent's.
+//! It sends on a thread and a tokio runtime of its own: the exporters call it from threads without
+//! a runtime, and user code can block every thread of the agent.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -24,14 +24,14 @@ use tokio::runtime::Handle;
 use super::error::TelemetryError;
 use super::signal::TelemetrySignal;
 
-/// The longest response of a receiver that is read.
+/// The longest response of a receiver that is read, in bytes.
 const MAX_RESPONSE: usize = 1024 * 1024;
 
 /// The name of the thread on which exports are sent.
 const SENDER_THREAD: &str = "ppio-otlp";
 
-/// Whether the current thread sends exports. What the HTTP client logs there is not the agent's, and
-/// repeats with every export.
+/// Whether the current thread sends exports. The log lines of the HTTP client there are not the
+/// agent's, and are repeated with every export.
 #[cfg(feature = "logging")]
 pub(super) fn is_sender_thread() -> bool {
     std::thread::current().name() == Some(SENDER_THREAD)
@@ -45,8 +45,8 @@ pub(super) struct OtlpSender {
 }
 
 impl OtlpSender {
-    /// Starts the thread, which runs until the process ends. Certificates are loaded only for `https`,
-    /// since that takes milliseconds.
+    /// Starts the thread, which runs until the process ends. Certificates are loaded only for
+    /// `https`, since loading them takes milliseconds.
     pub(super) fn start(uses_tls: bool) -> Result<Self, TelemetryError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

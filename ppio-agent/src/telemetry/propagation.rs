@@ -89,7 +89,7 @@ impl Propagators {
     }
 }
 
-/// The headers of a request, of which one may come in several parts.
+/// The headers of a request, of which `list` may be sent in several parts.
 struct ReceivedHeaders<'a> {
     headers: &'a HeaderMap,
     list: (&'static str, Option<Cow<'a, str>>),
@@ -111,7 +111,7 @@ impl Extractor for ReceivedHeaders<'_> {
         }
         let mut values = self.headers.get_all(key).iter();
         let value = values.next()?.to_str().ok();
-        // Two positions are none.
+        // A header with two values is not used.
         value.filter(|_| values.next().is_none())
     }
 

@@ -50,7 +50,7 @@ pub(super) fn telemetry() -> Option<&'static Telemetry> {
     TELEMETRY.get()
 }
 
-/// Exports what the `OTEL_*` variables say, from now on. Later calls change nothing.
+/// Starts to export what the `OTEL_*` variables select. Later calls change nothing.
 pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), TelemetryError> {
     if TELEMETRY.get().is_some() || flag("OTEL_SDK_DISABLED")? {
         return Ok(());
@@ -114,8 +114,8 @@ impl Traces {
     }
 }
 
-/// The resource of what is exported: the agent, with the attributes of `OTEL_RESOURCE_ATTRIBUTES` and the name of
-/// `OTEL_SERVICE_NAME`.
+/// The resource of what is exported: the agent, with the attributes of `OTEL_RESOURCE_ATTRIBUTES`
+/// and the name of `OTEL_SERVICE_NAME`.
 fn resource(agent: &'static str, version: &'static str) -> Resource {
     let mut own = vec![KeyValue::new("service.name", agent)];
     if !version.is_empty() {
@@ -195,7 +195,7 @@ pub(crate) async fn flush(limit: Duration) {
     let _ = tokio::time::timeout(limit, all).await;
 }
 
-/// As [`flush`], outside of a tokio runtime.
+/// Like [`flush`], outside of a tokio runtime.
 pub(crate) fn flush_blocking(limit: Duration) {
     if telemetry().is_none() {
         return;
@@ -208,11 +208,11 @@ pub(crate) fn flush_blocking(limit: Duration) {
     }
 }
 
-/// Runs a blocking flush on a thread of its own: those of the runtime may all be blocked.
+/// Runs a blocking flush on a thread of its own, since all threads of the runtime may be blocked.
 fn in_thread<R>(flush: impl FnOnce() -> R + Send + 'static) -> Option<oneshot::Receiver<()>> {
     let (sender, done) = oneshot::channel();
     let thread = std::thread::Builder::new().spawn(move || {
-        // What failed is logged by the client.
+        // The client logs failures.
         flush();
         let _ = sender.send(());
     });

@@ -20,7 +20,7 @@ use super::{EndedInvocation, RequestHead, RequestKind};
 /// The beginning of the most frequent event, which begins and ends nothing.
 const TEXT_DELTA: &[u8] = br#"{"type":"text_delta","#;
 
-/// The span of a request; of nothing where nothing is exported.
+/// The span of a request; empty if nothing is exported.
 #[derive(Clone, Default)]
 pub(crate) struct RequestTrace(Option<Arc<TracedRequest>>);
 
@@ -37,7 +37,7 @@ struct TracedRequest {
     answer: Mutex<AnswerContent>,
 }
 
-/// What the answer has begun and consists of.
+/// The spans that the answer has begun, and its text.
 #[derive(Default)]
 struct AnswerContent {
     spans: ChatSpans,
@@ -82,7 +82,7 @@ impl RequestTrace {
         self.recorded().is_some()
     }
 
-    /// Reads an item of the answer, or the value that it is, as JSON.
+    /// Reads the JSON of an item of the answer, or of its only value.
     pub(crate) fn item(&self, json: &[u8], is_event: bool) {
         let Some(request) = self.recorded() else {
             return;
@@ -142,7 +142,7 @@ impl RequestTrace {
         }
     }
 
-    /// Records that the request was answered by a run that another one has started.
+    /// Records that the request was answered by a run that another request has started.
     pub(crate) fn joined(&self, run: &str) {
         if let Some(request) = self.recorded() {
             request.set(|| {
@@ -162,13 +162,13 @@ impl RequestTrace {
         }
     }
 
-    /// Whether the span ends with the body of the response: that of a protocol.
+    /// Whether the span ends with the body of the response, as the span of a protocol does.
     #[inline]
     pub(crate) fn ends_with_body(&self) -> bool {
         self.recorded().is_some_and(TracedRequest::is_protocol)
     }
 
-    /// Ends the span of a request that has no invocation to end it. `error` is why the response is not
+    /// Ends the span of a request, unless an invocation ends it. `error` is why the response is not
     /// complete.
     #[inline]
     pub(crate) fn end_response(&self, status: StatusCode, error: Option<&'static str>) {
@@ -206,7 +206,7 @@ impl RequestTrace {
 
 impl Telemetry {
     fn invocation_attributes(&self) -> Vec<KeyValue> {
-        // Room for what is known later.
+        // Room for attributes that are added later.
         let mut attributes = Vec::with_capacity(16);
         attributes.push(KeyValue::new("gen_ai.operation.name", "invoke_agent"));
         attributes.push(KeyValue::new("gen_ai.agent.name", self.agent));

@@ -13,7 +13,8 @@ use super::span_queue::SpanQueue;
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-/// The sampler of the variables; without them every trace is recorded, unless its caller says not to.
+/// The sampler that the variables select; by default every trace is recorded, unless its caller
+/// does not record it.
 pub(super) fn configured() -> Result<Sampler, TelemetryError> {
     let Some(name) = environment::text(SAMPLER) else {
         return Ok(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
@@ -56,8 +57,8 @@ fn ratio() -> Result<f64, TelemetryError> {
     }
 }
 
-/// Records nothing that begins in this process while the queue is full: a span that is dropped at its
-/// end has cost as much as one that is exported, and leaves a gap in its trace.
+/// Records nothing that begins in this process while the queue is full: a span that is dropped at
+/// its end has cost as much as one that is exported, and leaves a gap in its trace.
 #[derive(Debug, Clone)]
 pub(super) struct SheddingSampler {
     pub(super) sampler: Sampler,

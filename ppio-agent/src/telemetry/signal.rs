@@ -1,6 +1,6 @@
 //! The signals of OpenTelemetry.
 
-/// What OTLP exports, each at a path of its own.
+/// A kind of data that OTLP exports, each at a path of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TelemetrySignal {
     Traces,

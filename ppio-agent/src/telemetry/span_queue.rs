@@ -1,7 +1,8 @@
 //! The bounded queue of ended spans, which counts what it drops.
 //!
 //! A span costs a third of what answering a small request costs, most of it on the thread that
-//! exports. So the rate is bounded as well: [`SpanQueue::is_full`] keeps traces from beginning beyond it.
+//! exports. So the rate is bounded as well: no trace begins while the queue is full
+//! ([`SpanQueue::is_full`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -19,19 +20,19 @@ use super::error::TelemetryError;
 
 const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 const DEFAULT_QUEUE_SIZE: usize = 2048;
-/// How many spans are exported in a second at most.
+/// The most spans that are exported per second.
 const MAX_RATE: f64 = 5000.0;
 /// How long the thread that exports sleeps at once.
 const PACE: Duration = Duration::from_millis(20);
 
-/// How full the queue of the SDK's processor is, which does not say so itself.
+/// The fill level of the queue of the SDK's processor, which does not report it.
 #[derive(Debug)]
 pub(super) struct SpanQueue {
     capacity: usize,
     queued: AtomicUsize,
     dropped: AtomicU64,
     has_dropped: AtomicBool,
-    /// Whether all spans are sent at once, since the agent ends.
+    /// Whether all spans are sent at once, because the agent is ending.
     is_flushing: AtomicBool,
 }
 

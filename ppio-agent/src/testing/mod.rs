@@ -16,7 +16,8 @@
 //!
 //! In the crate of an agent, [`TestAgent::annotated`] calls its annotated functions, middleware and
 //! ping included. The startup functions run before the first request;
-//! [`AgentRuntimeApp::with_state`](crate::AgentRuntimeApp::with_state) replaces what they build. An unexpected answer (not JSON, not a stream) is a panic that shows it.
+//! [`AgentRuntimeApp::with_state`](crate::AgentRuntimeApp::with_state) replaces what they build. An
+//! unexpected answer (not JSON, not a stream) causes a panic that shows it.
 //!
 //! [`cancel_at_every_await`] drops an invocation at every await point, and finds what it leaves
 //! behind.

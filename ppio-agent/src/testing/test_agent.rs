@@ -54,7 +54,7 @@ impl TestAgent {
         self.request(Method::GET, "/ping").send().await
     }
 
-    /// Runs the startup functions of the agent, which the first request does otherwise.
+    /// Runs the startup functions of the agent, which otherwise run before the first request.
     ///
     /// # Errors
     /// If a startup function fails.
@@ -143,8 +143,8 @@ impl TestRequest {
 
     /// Sends the request and waits for the head of the response.
     ///
-    /// Without a `PPIO-Response-Format` header it requests the format that the request has
-    /// anyway, so that the response names it.
+    /// Without a `PPIO-Response-Format` header, it requests the format that applies anyway, so that
+    /// the response names the format.
     ///
     /// # Panics
     /// If a startup function of the agent fails.

@@ -17,7 +17,8 @@ use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
 use crate::token_usage::TokenUsage;
 
-/// The events of one run. Open messages and tool calls are closed before an event that ends them.
+/// The events of one run. An open message or tool call is closed before an event that cannot be
+/// within it.
 pub(super) struct RunEvents {
     thread_id: String,
     run_id: String,

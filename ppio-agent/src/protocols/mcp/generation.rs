@@ -42,7 +42,7 @@ impl Generation {
     pub(super) fn of(headers: &HeaderMap, request: &RpcRequest) -> Result<Self, JsonRpcError> {
         let version = single(headers, &PROTOCOL_VERSION)?;
         if request.meta(META_VERSION).is_none() && version != Some(STATELESS) {
-            // The body of `initialize` says which versions the client has.
+            // The body of `initialize` has the version of the client.
             return match version {
                 Some(version) if request.method != "initialize" => check_handshake(version),
                 _ => Ok(Self::Handshake),

@@ -136,8 +136,8 @@ impl ToolCall {
     }
 }
 
-/// Whether a call was refused before the function was called. Arguments that do not fit are
-/// not a refusal: the model that wrote them has to correct them, and models only see results.
+/// Whether a call was refused before the function was called. Arguments that do not fit are not a
+/// refusal: the model that wrote them has to correct them, and a model only reads results.
 fn is_refusal(rejection: &Rejection) -> bool {
     !matches!(
         rejection,

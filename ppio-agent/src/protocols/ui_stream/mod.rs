@@ -38,11 +38,11 @@ const STREAM_VERSION: HeaderName = HeaderName::from_static("x-vercel-ai-ui-messa
 /// What a path of the protocol is for.
 #[derive(Clone, Copy)]
 pub(super) enum ChatRoute {
-    /// Reads the answer from its beginning, if it is being written or its end was not read.
+    /// Sends the next message.
     Message,
-    /// Cancels the answer.
+    /// Reads the answer from its beginning, if it is being written or its end was not read.
     Stream,
-    /// Cancels it.
+    /// Cancels the answer.
     Stop,
 }
 
@@ -98,7 +98,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Runs the agent. The run goes on when the page is left, which comes back for its stream.
+/// Runs the agent. The run continues if the page is left, and the page can resume its stream.
 async fn send(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -10,7 +10,7 @@ use super::directory::{FileName, JournalDirectory, SegmentFile, options};
 use super::record::{MAGIC, Record};
 use super::recovery::RecoveredRun;
 
-/// How many files are open; each running run writes to one.
+/// The most files that are open; each running run writes to one.
 const MAX_OPEN: usize = 64;
 
 /// What the thread does next.
@@ -35,7 +35,7 @@ pub(super) struct Writer {
     segment_size: u64,
     runs: HashMap<u64, RunFiles>,
     open: usize,
-    /// What is written at once, kept for its memory.
+    /// The buffer for a record, reused for the next one.
     buffer: Vec<u8>,
 }
 
@@ -126,7 +126,7 @@ impl Writer {
                 self.open -= 1;
             }
         }
-        // A long value or item is not kept in memory.
+        // The buffer of a long value or item is not kept.
         if buffer.capacity() <= 1 << 20 {
             self.buffer = buffer;
         }
@@ -153,7 +153,7 @@ impl Writer {
             return Ok(());
         };
         if let Err(error) = file.write_all(encoded) {
-            // What was written in part would hide what follows.
+            // A partly written record would hide the records after it.
             let _ = file.set_len(files.length);
             return Err(error);
         }

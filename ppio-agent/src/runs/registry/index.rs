@@ -1,4 +1,4 @@
-//! The runs that are kept, by what they are found by.
+//! The runs that are kept, by number, id and key.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) struct KeyUse {
 }
 
 impl Index {
-    /// The runs that a caller may see and that have a tag like this, the newest first.
+    /// The runs that a caller may see and whose tag is wanted, the newest first.
     #[cfg(feature = "chat")]
     pub(super) fn tagged(
         &self,

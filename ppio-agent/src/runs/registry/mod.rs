@@ -33,9 +33,9 @@ pub(crate) struct RunRegistry {
     settings: RunSettings,
     fingerprints: OnceLock<Fingerprints>,
     instance: OnceLock<HeaderValue>,
-    /// Why it cannot be used, if it cannot.
+    /// The journal, or why it cannot be used.
     journal: OnceLock<Result<Journal, String>>,
-    /// Where the task that drops runs is started; the thread of the journal has no runtime.
+    /// Starts the task that drops runs, since the thread of the journal has no runtime.
     runtime: OnceLock<Handle>,
     /// Counts the tasks of running runs.
     tasks: TaskTracker,
@@ -49,7 +49,7 @@ pub(crate) struct RunRegistry {
 /// A run for a request.
 pub(super) enum Claim {
     New(Arc<Run>),
-    /// An earlier request with the same key started it.
+    /// The run of an earlier request with the same key.
     Joined(Arc<Run>),
 }
 
@@ -73,7 +73,7 @@ impl RunRegistry {
         &self.settings
     }
 
-    /// This registry as its runs see it.
+    /// This registry as the owner of its runs.
     fn owner(self: &Arc<Self>) -> Arc<dyn RunOwner> {
         Arc::<Self>::clone(self)
     }
@@ -82,8 +82,8 @@ impl RunRegistry {
         self.fingerprints.get_or_init(Fingerprints::default)
     }
 
-    /// The id of what this agent remembers, as `PPIO-Instance`. With a journal, it is as old as the
-    /// directory of the journal, otherwise as the process.
+    /// The id of the keys that this agent keeps, as `PPIO-Instance`. With a journal, it is as old
+    /// as the directory of the journal, otherwise as the process.
     pub(crate) fn instance(&self) -> &HeaderValue {
         self.instance.get_or_init(|| self.fingerprints().instance())
     }
@@ -114,7 +114,7 @@ impl RunRegistry {
         &self.tasks
     }
 
-    /// What is known of the tasks of the process, where runs are inspected.
+    /// The counters of the tasks of the process, if runs are inspected.
     pub(crate) fn inspected_tasks(&self) -> &InspectedTasks {
         &self.inspected_tasks
     }
@@ -210,7 +210,7 @@ impl RunRegistry {
         Ok(Claim::New(run))
     }
 
-    /// Refuses a request that an earlier instance may have run, whose keys are lost.
+    /// Refuses a request that may have run on an earlier instance, whose keys are lost.
     fn check_first_sent_to(&self, instance: Option<&HeaderValue>) -> Result<(), Rejection> {
         match instance {
             Some(other) if other != self.instance() => Err(Rejection::AgentRestarted {
@@ -224,7 +224,7 @@ impl RunRegistry {
         }
     }
 
-    /// The run of an id, if the caller may see it.
+    /// The run with an id, if the caller may see it.
     pub(crate) fn find(&self, id: &str, caller: &RunCaller) -> Result<Arc<Run>, Rejection> {
         let mut index = self.index();
         index.expire(self.settings.retention);
@@ -247,7 +247,7 @@ impl RunRegistry {
         Ok(())
     }
 
-    /// The runs that the caller may list and that have a tag like this, the newest first.
+    /// The runs that the caller may list and whose tag is wanted, the newest first.
     #[cfg(feature = "chat")]
     pub(crate) fn list_tagged(
         &self,
@@ -260,8 +260,8 @@ impl RunRegistry {
         Ok(index.tagged(caller, is_wanted).cloned().collect())
     }
 
-    /// The newest run that the caller may see and that has a tag like this. The tag has an id that cannot
-    /// be guessed, since callers without session and credentials see each other's runs.
+    /// The newest run that the caller may see and whose tag is wanted. The tag must have an id that
+    /// cannot be guessed, since callers without session and credentials see each other's runs.
     #[cfg(feature = "chat")]
     pub(crate) fn find_tagged(
         &self,
@@ -273,8 +273,8 @@ impl RunRegistry {
         index.tagged(caller, is_wanted).next().cloned()
     }
 
-    /// The same for a tag without a secret id, such as a name that a caller chose and another may guess.
-    /// It gives no access to the runs of a session.
+    /// Like [`Self::find_tagged`], for a tag without a secret id, such as a name that a caller
+    /// chose and another may guess. It gives anonymous callers no access to the runs of a session.
     #[cfg(feature = "ui-stream")]
     pub(crate) fn find_named(
         &self,
@@ -371,7 +371,7 @@ impl RunOwner for RunRegistry {
             if !is_full() {
                 break;
             }
-            // Its memory is not free before its readers have left.
+            // The memory of a run is not freed before its readers have left.
             if index
                 .runs
                 .get(&number)
@@ -388,7 +388,7 @@ impl RunOwner for RunRegistry {
             self.continuing.fetch_sub(1, Ordering::Relaxed);
         }
         let mut index = self.index();
-        // One that was not started is forgotten already.
+        // A run that was not started has already been forgotten.
         if index.runs.contains_key(&number) {
             index.ended.push_back((Instant::now(), number));
         }
@@ -402,7 +402,7 @@ impl RunOwner for RunRegistry {
     }
 }
 
-/// Drops runs when their time is over, until no ended one is left.
+/// Drops runs when their time is over, until no ended run is left.
 async fn expire(registry: std::sync::Weak<RunRegistry>) {
     loop {
         let due = {

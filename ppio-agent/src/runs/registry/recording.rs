@@ -1,4 +1,5 @@
-//! The side of the journal: where new runs are written, and the runs of an earlier process.
+//! The registry's side of the journal: it opens the journal, and restores the runs of an earlier
+//! process.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::runs::journal::{Journal, JournalLimits, OpenedJournal, RecoveredRun};
 use crate::runs::run::Run;
 
 impl RunRegistry {
-    /// Opens the journal, if one is configured, and restores the runs in it. Called before the first
-    /// request.
+    /// Opens the journal, if one is configured, and restores the runs in it. It is called before
+    /// the first request.
     pub(crate) fn open_journal(self: &Arc<Self>) -> Result<(), String> {
         let Some(directory) = &self.settings.journal else {
             return Ok(());
@@ -59,7 +60,7 @@ impl RunRegistry {
         for recovered in opened.runs {
             self.restore_run(&mut index, recovered);
         }
-        // The clock of the process begins anew, and the ends are in the order of the starts.
+        // The runs are in the order of their starts, so their ends are sorted.
         index.ended.make_contiguous().sort_unstable();
         index.expire(self.settings.retention);
         self.start_expiring(&mut index);
@@ -83,7 +84,7 @@ impl RunRegistry {
         }
         let age = run.ended_at().and_then(|ended| ended.elapsed().ok());
         let now = Instant::now();
-        // An end before the start of this machine's clock is as old as it can be.
+        // An end before the start of this machine's clock counts as one whose retention is over.
         let ended = now.checked_sub(age.unwrap_or_default());
         let ended = ended.or_else(|| now.checked_sub(self.settings.retention));
         index.ended.push_back((ended.unwrap_or(now), number));

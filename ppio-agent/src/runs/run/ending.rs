@@ -28,8 +28,8 @@ impl Run {
         self.end(status, answer);
     }
 
-    /// Ends a run whose function was not called, and which is forgotten: its callers get the error once
-    /// the journal has deleted the run. So it is not restored, and does not use its key.
+    /// Ends a run whose function was not called, and which is forgotten. Its callers get the error
+    /// once the journal has deleted the run, so that it is not restored, and does not use its key.
     pub(in crate::runs) fn refuse(self: &Arc<Self>, error: Error, duration: Duration) {
         let (status, answer) = Answer::of_error(error, duration);
         let Some((mut state, end, journal)) = self.decide_end(status, answer) else {
@@ -40,7 +40,7 @@ impl Run {
         journal.then(move || run.finish_ending(run.state()));
     }
 
-    /// Ends the run. An ended one does not change any more.
+    /// Ends the run. A run that has ended does not change any more.
     pub(in crate::runs) fn end(self: &Arc<Self>, status: RunStatus, answer: Answer) {
         let Some((mut state, end, journal)) = self.decide_end(status, answer) else {
             return;
@@ -58,7 +58,8 @@ impl Run {
         });
     }
 
-    /// The end of a run that has a journal and no end yet. Without a journal, the run ends at once.
+    /// Decides the end of a run, for the journal to write. `None` if the run already has an end, or
+    /// has no journal: then it ends at once.
     fn decide_end(
         &self,
         status: RunStatus,
@@ -81,7 +82,7 @@ impl Run {
         Some((state, end, journal))
     }
 
-    /// Makes the end visible that the journal has.
+    /// Makes the end that the journal has visible.
     fn finish_ending(&self, mut state: MutexGuard<'_, RunState>) {
         if let Some(end) = state.ending.take() {
             self.finish(state, end);
@@ -105,7 +106,7 @@ impl Run {
         }
     }
 
-    /// Drops what is not kept of the answer once its readers have it.
+    /// Drops the part of the answer that is not kept after its readers have it.
     pub(super) fn shorten_answer(&self, state: &mut RunState) {
         if let Some(RunOutcome { answer, .. }) = &mut state.end {
             let size = answer.size();

@@ -35,7 +35,7 @@ pub(crate) struct Run {
     /// The place in the order of all runs.
     pub(super) number: u64,
     pub(super) started_at: SystemTime,
-    /// Where a protocol started it.
+    /// Present if a protocol started the run.
     #[cfg_attr(not(feature = "chat"), allow(dead_code, reason = "protocols read it"))]
     pub(super) tag: Option<RunTag>,
     owner: Weak<dyn RunOwner>,
@@ -43,30 +43,30 @@ pub(crate) struct Run {
     /// The size of the logs, answers and tags of all runs.
     total_size: Arc<AtomicUsize>,
     max_size: usize,
-    /// Notifies those that wait for the journal to have the run, or its end.
+    /// Notifies tasks when the journal has the run, or its end.
     recording: Notify,
-    /// When its caller said that it will not give the input that the run ended with waiting for. It is
+    /// When the caller stated that it will not give the input that the ended run waits for. It is
     /// not written to the journal.
     #[cfg(feature = "a2a")]
     withdrawn_at: std::sync::OnceLock<SystemTime>,
     state: Mutex<RunState>,
 }
 
-/// What keeps the runs, which a run reports to.
+/// The registry of a run, to which the run reports.
 pub(super) trait RunOwner: Send + Sync {
     fn settings(&self) -> &RunSettings;
 
     /// The size of the logs, answers and tags of all runs.
     fn total_size(&self) -> &Arc<AtomicUsize>;
 
-    /// A run continues from now on without a reader.
+    /// Counts a run that continues without a reader from now on.
     fn count_continuing(&self);
 
-    /// Drops ended runs while all together are over the limit, the oldest first. Returns whether
-    /// they are below it.
+    /// Drops ended runs, the oldest first, while all runs together are over the limit. Returns
+    /// whether they are below it.
     fn make_room(&self) -> bool;
 
-    /// Keeps a run that has ended for some time.
+    /// Keeps a run that has just ended for the time of the retention.
     fn ended(self: Arc<Self>, number: u64, continued: bool);
 
     /// Forgets a run whose function was not called.
@@ -135,13 +135,13 @@ impl Run {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The id, which the `x-request-id` of the first answer is.
+    /// The id, which is the `x-request-id` of the first answer.
     #[cfg(feature = "chat")]
     pub(crate) fn id(&self) -> &str {
         self.id.as_str()
     }
 
-    /// What the protocol that started the run finds it by.
+    /// The tag by which the protocol that started the run finds it.
     #[cfg(feature = "chat")]
     pub(crate) fn tag(&self) -> Option<&RunTag> {
         self.tag.as_ref()
@@ -152,8 +152,8 @@ impl Run {
         self.started_at
     }
 
-    /// Notes that the input that the run ended with waiting for will not be given. Returns whether that
-    /// is new.
+    /// Notes that the input that the ended run waits for will not be given. Returns whether that is
+    /// new.
     #[cfg(feature = "a2a")]
     pub(crate) fn withdraw(&self) -> bool {
         self.withdrawn_at.set(SystemTime::now()).is_ok()
@@ -181,7 +181,7 @@ impl Run {
         self.state().end.as_ref().map(|end| end.ended_at)
     }
 
-    /// Whether a reader left before the end that may come back for it.
+    /// Whether a reader that left before the end may come back for it.
     #[cfg(feature = "ui-stream")]
     pub(crate) fn is_awaited(&self) -> bool {
         self.state().left_early > 0
@@ -212,14 +212,14 @@ impl Run {
         }
     }
 
-    /// What is known beside the summary in the view, as a JSON object.
+    /// The inspection beside the summary in the view, as a JSON object.
     pub(super) fn inspection_details(&self) -> Option<Bytes> {
         let state = self.state();
         let inspection = state.inspection.as_ref()?;
         Some(inspection.to_json())
     }
 
-    /// Keeps the request, and from now on what the items say.
+    /// Keeps the request, and from now on the times and the tokens of the items.
     pub(super) fn inspect_request(&self, request: Bytes) {
         let inspection = Inspection::of(request);
         // `Drop` subtracts it.

@@ -1,4 +1,4 @@
-//! The side of the producer: when it may go on, and what it appends.
+//! The producer's side of a run: when it may go on, and what it appends.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,10 +13,10 @@ use super::state::{Head, RunState};
 use crate::exchange::error::Error;
 use crate::invocation::event_buffer::HIGH_WATER;
 
-/// While other runs take all the memory, a run may still hold this much, so that it goes on.
+/// The bytes that a run may hold even if other runs take all the memory, so that it continues.
 const MIN_ROOM: usize = 32 * 1024;
 
-/// While the journal writes this much, the producer waits.
+/// The producer waits while this many bytes are not yet in the journal.
 const MAX_UNWRITTEN: usize = 2 * HIGH_WATER;
 
 /// What the producer may do.

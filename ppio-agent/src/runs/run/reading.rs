@@ -1,4 +1,4 @@
-//! The side of the readers: who reads a run, and what each of them gets.
+//! The readers' side of a run: which readers it has, and what each of them gets.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -58,7 +58,7 @@ impl Run {
     pub(in crate::runs) fn leave(self: &Arc<Self>, reader: usize) {
         let mut state = self.state();
         let has_end = state.readers.remove(reader);
-        // Of a run that leaving cancels, a reader expects no more.
+        // A reader that leaves a run with the policy `cancel` does not come back for its end.
         if !has_end && state.on_disconnect == OnDisconnect::Continue {
             state.left_early += 1;
         }

@@ -1,4 +1,4 @@
-//! The side of the journal: what is written of a run, and a run that was written.
+//! The journal's side of a run: what is written of it, and how it is restored.
 
 use std::io;
 use std::pin::pin;
@@ -22,7 +22,7 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::RequestId;
 
 impl Run {
-    /// A run of an earlier process, which has ended. `None` if what was written cannot be one.
+    /// A run of an earlier process, which has ended. `None` if the records are not those of a run.
     pub(in crate::runs) fn restored(
         recovered: RecoveredRun,
         owner: &Arc<dyn RunOwner>,

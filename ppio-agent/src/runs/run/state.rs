@@ -16,9 +16,9 @@ use crate::exchange::policies::OnDisconnect;
 /// The log, the readers and the end.
 pub(super) struct RunState {
     pub(super) on_disconnect: OnDisconnect,
-    /// How long a run that is cancelled without readers waits for one.
+    /// How long a run without readers waits for one before it is cancelled.
     pub(super) grace: Duration,
-    /// Since when it waits.
+    /// Since when the run waits for a reader.
     pub(super) unattended_since: Option<Instant>,
     pub(super) head: Option<Head>,
     pub(super) log: RunLog,
@@ -28,7 +28,7 @@ pub(super) struct RunState {
     pub(super) ending: Option<RunOutcome>,
     /// Whether the answer has begun, for the producer.
     pub(super) begun: bool,
-    /// Whether the journal has the run. Without a journal it need not.
+    /// Whether the journal has the run; true without a journal.
     pub(super) is_recorded: bool,
     /// The size of the items that the journal writes now.
     pub(super) unwritten: usize,
@@ -40,7 +40,7 @@ pub(super) struct RunState {
     pub(super) waits_for_room: bool,
 }
 
-/// How the answer begins, where it is not a value or an error.
+/// How the answer begins, if it is not a value or an error.
 #[derive(Clone)]
 pub(in crate::runs) enum Head {
     /// An event stream.
@@ -81,7 +81,7 @@ impl RunState {
             .map_or(RunStatus::Running, |end| end.status)
     }
 
-    /// The number of items; the parts of a response are none.
+    /// The number of items; the parts of a response do not count.
     pub(super) fn items(&self) -> u64 {
         match self.head {
             Some(Head::Response(_)) => 0,

@@ -52,7 +52,7 @@ pub(super) async fn call(
         Route::Ping => {
             let forced = agent.invoker().tasks().forced_status();
             let mut response = agent.ping.answer(agent.is_busy(), forced).await;
-            // Callers learn here, before their first invocation, whether they can send it again.
+            // The headers state, before a caller's first invocation, whether it can be sent again.
             runs::announce_keys("supported", &agent.runs, &mut response);
             Ok(response)
         }
@@ -97,8 +97,8 @@ pub(super) async fn call(
     }
 }
 
-/// Answers a request for a path that is not the agent's: one of the author's routes, or one of
-/// middleware, which passed it on.
+/// Answers a request for a path that is not the agent's: one of the author's routes, or a path that
+/// middleware could have answered and passed on.
 async fn author_route(
     agent: &ConnectionAgent,
     exchange: &Exchange,
@@ -116,8 +116,8 @@ async fn author_route(
     }
 }
 
-/// Answers a preflight for the author, who seldom does. Only those of allowed origins get here; see
-/// `RoutedRequest::check_origin`.
+/// Answers a preflight in place of the author's routes, which seldom do. Only preflights of allowed
+/// origins get here; see `RoutedRequest::check_origin`.
 fn preflight(request: &Request) -> Option<Response> {
     let headers = request.headers();
     let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD);

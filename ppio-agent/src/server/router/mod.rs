@@ -18,7 +18,7 @@ use crate::invocation::AdmittedInvocation;
 /// Answers any request. Errors are responses as well.
 ///
 /// hyper copies the future that this returns. So the head is read here and not in the future, which
-/// has nothing of the request but what is used later.
+/// holds only what is used later.
 pub(crate) fn respond(
     agent: ConnectionAgent,
     mut request: Request,

@@ -1,4 +1,4 @@
-//! The routes of an agent: which path has which, and the methods of each.
+//! The routes of an agent: the route of each path, and the methods of each route.
 
 #[cfg(feature = "chat")]
 use bytes::Bytes;
@@ -49,7 +49,7 @@ impl Route {
         }
     }
 
-    /// The route of a path of the agent's own, if the platform calls a protocol there.
+    /// The route of one of the agent's own paths, if the platform calls a protocol there.
     #[cfg(feature = "chat")]
     fn of_platform(path: &str, agent: &Agent) -> Option<Self> {
         agent.protocols.route_of_platform(path).map(Self::Protocol)
@@ -71,7 +71,7 @@ impl Route {
         Self::Unknown
     }
 
-    /// The protocol of the route, where it is not that of `POST /invocations`.
+    /// The protocol of the route, unless it is that of `POST /invocations`.
     #[inline]
     pub(super) fn protocol(self) -> Option<Protocol> {
         match self {
@@ -83,7 +83,7 @@ impl Route {
         }
     }
 
-    /// How the protocol of the route writes errors.
+    /// The function that writes the body of an error in the protocol of the route.
     #[cfg(feature = "chat")]
     pub(super) fn error_body(self) -> Option<fn(&Failure) -> Bytes> {
         match self {
@@ -116,7 +116,7 @@ impl Route {
         }
     }
 
-    /// What a request of the route is; `None` if the runtime itself answers it.
+    /// The kind of a request of the route; `None` if the runtime itself answers it.
     #[inline]
     pub(super) fn request_kind(self, method: &Method, agent: &Agent) -> Option<RequestKind> {
         match self {
@@ -137,7 +137,7 @@ impl Route {
             Self::Run(route) => route.has(method),
             #[cfg(feature = "chat")]
             Self::Protocol(route) => route.has(method),
-            // Its path is rejected instead.
+            // The path is rejected instead.
             Self::Unknown => true,
             Self::Invocations if method == Method::POST => true,
             #[cfg(feature = "websocket")]

@@ -1,7 +1,7 @@
 //! A request whose route is known: its checks, its middleware, and the headers of its response.
 //!
-//! What an invocation without middleware passes through is `#[inline]`, so that it becomes a part of
-//! the router's one function, whichever unit of the compiler this file is in.
+//! The functions for an invocation without middleware are `#[inline]`, so that they become a part
+//! of the router's one function, whichever codegen unit this file is in.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -118,7 +118,7 @@ impl RoutedRequest {
         })
     }
 
-    /// Rejects an invocation with a header that cannot be understood.
+    /// Rejects an invocation with an invalid header.
     #[inline]
     pub(super) fn check_headers(
         &self,
@@ -130,8 +130,8 @@ impl RoutedRequest {
         }
     }
 
-    /// Whether the runtime itself answers the request: reads and preflights. Middleware and the
-    /// author's routes may do anything.
+    /// Whether the request has no side effect: the runtime itself answers reads and preflights.
+    /// Middleware and the author's routes may do anything.
     fn has_no_side_effect(&self, method: &Method) -> bool {
         match *method {
             // A page may open a WebSocket to any host, and the function may do anything.
@@ -218,7 +218,7 @@ impl RoutedRequest {
         self.end_trace(response)
     }
 
-    /// Ends the span of a request that no invocation ends.
+    /// Ends the span of a request, unless an invocation ends it.
     #[inline]
     fn end_trace(&self, response: Response) -> Response {
         let (trace, status) = (&self.exchange.trace, response.status());
@@ -251,7 +251,7 @@ impl RoutedRequest {
         }
     }
 
-    /// Answers with the methods of the route, and to a preflight with the CORS policy.
+    /// Answers with the methods of the route, and a preflight also with the CORS policy.
     fn options(&self, request: &HeaderMap, caller: &Caller) -> Response {
         let allow = HeaderValue::from_static(self.route.allow());
         let mut response = Response::new(Body::empty());

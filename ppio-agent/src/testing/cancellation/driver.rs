@@ -23,31 +23,31 @@ const SETTLE_TURNS: usize = 64;
 /// The pause between two looks at the tasks that are left.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Runs futures on the thread that calls it.
+/// Runs futures on the calling thread.
 ///
 /// The futures are polled outside of `block_on`, which only runs timers, sockets and spawned tasks
 /// between two polls. So nothing but the future runs in a poll.
 pub(super) struct Driver {
     runtime: Runtime,
     stuck_after: Duration,
-    /// Notified now and then, also if the clock of the runtime is paused.
+    /// Notified now and then, even if the clock of the runtime is paused.
     ticks: Arc<Notify>,
     /// Ends the thread of `ticks` when it is dropped.
     _ticking: mpsc::Sender<()>,
 }
 
-/// How far a future came.
+/// How far a future got.
 pub(super) struct Drive {
     /// How often it returned `Pending`.
     pub(super) await_points: usize,
-    /// The await points on the way to which tasks were spawned that still ran then.
+    /// The await points whose poll spawned tasks that still ran after it.
     pub(super) spawned_before: Vec<usize>,
     pub(super) end: DriveEnd,
 }
 
 pub(super) enum DriveEnd {
     Finished,
-    /// Dropped at the last of the await points. The text is that of a panic meanwhile.
+    /// Dropped at the last await point, with its line, and with the panic of the drop, if any.
     Dropped(Option<SourceLine>, Result<(), Panic>),
     Panicked(Panic),
     /// Not woken in time, and dropped.
@@ -169,8 +169,8 @@ impl Driver {
         })
     }
 
-    /// Lets the tasks end that were aborted, and waits up to `grace`, by the clock of the runtime,
-    /// until no more than `expected` run. Returns how many more there are then.
+    /// Lets aborted tasks end, and waits up to `grace`, by the clock of the runtime, until at most
+    /// `expected` tasks run. Returns how many more there are then.
     pub(super) fn settle(&self, expected: usize, grace: Duration) -> usize {
         let left = || self.tasks().saturating_sub(expected);
         self.runtime.block_on(async {

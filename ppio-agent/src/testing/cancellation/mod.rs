@@ -1,7 +1,8 @@
 //! Drops an invocation at every await point, and finds what it leaves behind.
 //!
-//! `search` runs the invocations. `driver` polls each up to one of its await points, which `poll_trace`
-//! and `source_line` find in the code. `step` has the author's closures, `report` what was found.
+//! `search` runs the invocations. `driver` polls each up to one of its await points, which
+//! `poll_trace` and `source_line` find in the code. `step` has the author's closures, `report` what
+//! was found.
 
 mod driver;
 mod poll_trace;
@@ -41,7 +42,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// - [`unchanged`](CancelAtEveryAwait::unchanged), a state before and after;
 ///   [`check`](CancelAtEveryAwait::check), any assertions;
 ///   [`leaves_idle`](CancelAtEveryAwait::leaves_idle), an agent that must not be busy;
-/// - an invocation after it that waits forever, as for a lock, and a panic of a `Drop`.
+/// - a later invocation that waits forever, such as for a lock, and a panic of a `Drop`.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -63,8 +64,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// assert_eq!(report.left_behind()[0].what(), ["the state was 5 and is 4"]);
 /// ```
 ///
-/// In a test, [`assert_clean`](CancelAtEveryAwait::assert_clean) runs it and panics with the report,
-/// which has the line of each await point. A stream is read with [`drain`], or has an
+/// In a test, [`assert_clean`](CancelAtEveryAwait::assert_clean) runs it and panics with the
+/// report, which has the line of each await point. A stream is read with [`drain`], or has an
 /// [`await_point`] after each item:
 ///
 /// ```
@@ -96,8 +97,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// # Ok(()) }
 /// ```
 ///
-/// The same closures always lead to the same report as long as nothing else decides: an invocation
-/// that takes another way in the second run is an error. A plain `fn` or an iterator runs on other
+/// The same closures always lead to the same report if nothing else affects it: an invocation that
+/// takes another path in the second run is an error. A plain `fn` or an iterator runs on other
 /// threads, where no future is dropped.
 pub fn cancel_at_every_await<'a, F, T>(invocation: F) -> CancelAtEveryAwait<'a>
 where
@@ -124,14 +125,14 @@ pub struct CancelAtEveryAwait<'a> {
     checks: Vec<Box<dyn StateCheck + 'a>>,
     max_await_points: usize,
     stuck_after: Duration,
-    /// How long tasks may still run; `None` for as long as they want.
+    /// How long tasks may still run; `None` for any time.
     task_grace: Option<Duration>,
     runtime: Option<Runtime>,
 }
 
 impl<'a> CancelAtEveryAwait<'a> {
-    /// Runs before each invocation and is not cancelled: it fills a cache, starts an agent or resets
-    /// a state.
+    /// Runs a step before each invocation. The step is not cancelled: it fills a cache, starts an
+    /// agent or resets a state.
     pub fn before(mut self, step: impl AsyncFn() + 'a) -> Self {
         self.before.push(Box::new(step));
         self
@@ -159,7 +160,7 @@ impl<'a> CancelAtEveryAwait<'a> {
         self
     }
 
-    /// Allows that tasks still run which the invocation spawned, such as those that finish its work.
+    /// Allows tasks that the invocation spawned to run on, such as those that finish its work.
     pub fn tasks_may_outlive(mut self) -> Self {
         self.task_grace = None;
         self
@@ -172,8 +173,8 @@ impl<'a> CancelAtEveryAwait<'a> {
         self
     }
 
-    /// The number of await points beyond which it is an error; by default 1,000. All invocations
-    /// together are polled half as often as its square.
+    /// The most await points that an invocation may have; by default 1,000. All invocations
+    /// together are polled half as often as the square of the number of await points.
     pub fn max_await_points(mut self, limit: usize) -> Self {
         self.max_await_points = limit;
         self
@@ -187,9 +188,9 @@ impl<'a> CancelAtEveryAwait<'a> {
 
     /// The runtime to use instead of one with the real clock.
     ///
-    /// An invocation that waits for time is tested with a paused clock, which goes forward at once
-    /// when everything waits: `Builder::new_current_thread().enable_all().start_paused(true)`, with
-    /// the feature `test-util` of tokio in the `[dev-dependencies]`.
+    /// An invocation that waits for time is tested with a paused clock, which advances at once when
+    /// everything waits: `Builder::new_current_thread().enable_all().start_paused(true)`, with the
+    /// feature `test-util` of tokio in the `[dev-dependencies]`.
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
         self
@@ -198,7 +199,7 @@ impl<'a> CancelAtEveryAwait<'a> {
     /// Runs the test, and panics with the report if an invocation left something behind.
     ///
     /// # Panics
-    /// If it did, and with the errors of [`run`](Self::run).
+    /// If an invocation did, and with the errors of [`run`](Self::run).
     #[track_caller]
     pub fn assert_clean(self) {
         match self.run() {
@@ -210,11 +211,12 @@ impl<'a> CancelAtEveryAwait<'a> {
     /// Runs the test.
     ///
     /// # Errors
-    /// If the invocation has too many await points, is not deterministic, or waits forever; inside a
-    /// tokio runtime, and with a runtime that has several threads.
+    /// If the invocation has too many await points, is not deterministic, or waits forever; inside
+    /// a tokio runtime, and with a runtime that has several threads.
     ///
     /// # Panics
-    /// If the invocation panics that is run to its end, or a closure of [`before`](Self::before) does.
+    /// If the invocation panics when it is run to its end, or if a closure of
+    /// [`before`](Self::before) panics.
     pub fn run(mut self) -> Result<CancellationReport, CancellationError> {
         if Handle::try_current().is_ok() {
             return Err(CancellationError::InsideRuntime);

@@ -1,10 +1,10 @@
 //! Finds the line at which a future waits, without its help.
 //!
-//! A leaf future that is polled with another waker than before drops the one it has stored. So the
-//! last poll before a cancellation is repeated with a new waker, and the `Drop` of the old one, which
-//! runs below the leaf's `poll`, captures a backtrace. A future that wakes itself does so below its
-//! `poll` as well. Where a future polls several leaves, the last one to drop the waker is found; its
-//! line is that of the `.await` which polls all of them.
+//! A leaf future that is polled with another waker than before drops the waker that it has stored.
+//! So the last poll before a cancellation is repeated with a new waker, and the `Drop` of the old
+//! one, which runs below the leaf's `poll`, captures a backtrace. A future that wakes itself does
+//! so below its `poll` as well. If a future polls several leaves, the last one to drop the waker is
+//! found; its line is that of the `.await` that polls all of them.
 
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
@@ -45,7 +45,7 @@ struct TraceState {
     found: Option<(Depth, Backtrace)>,
 }
 
-/// Whose backtraces are captured.
+/// The uses of a waker whose backtraces are captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Capturing {
     /// Wakes by the waker of this poll.
@@ -90,8 +90,8 @@ impl PollTrace {
         polled
     }
 
-    /// Where the future waits since [`poll_last`](Self::poll_last). Polls it once more, unless it was
-    /// woken meanwhile and might go on.
+    /// Where the future has waited since [`poll_last`](Self::poll_last). Polls it once more, unless
+    /// it was woken meanwhile and might go on.
     pub(super) fn locate(
         self: &Arc<Self>,
         poll: impl FnOnce(&mut Context<'_>),
@@ -169,7 +169,7 @@ struct TracedWaker {
     trace: Arc<PollTrace>,
     poll: u64,
     depth: Depth,
-    /// What this waker stands for; without it, the whole future.
+    /// The waker that this one replaces; without it, the whole future is woken.
     forward: Option<Waker>,
 }
 
@@ -193,7 +193,7 @@ impl Drop for TracedWaker {
     }
 }
 
-/// The handler of an agent whose await points can be located.
+/// Wraps the handler of an agent, so that its await points can be located.
 pub(in crate::testing) fn traced_handler(handler: Handler) -> Handler {
     Arc::new(move |call: Call| -> Result<Job, Error> {
         let job = handler(call)?;

@@ -41,7 +41,7 @@ impl CancellationReport {
         assert!(self.left_behind.is_empty(), "{self}");
     }
 
-    /// Adds a text about an await point. Those of the last point come last.
+    /// Adds texts about an await point, to those of the last point if it is the same.
     pub(super) fn add(&mut self, await_point: usize, line: Option<SourceLine>, what: Vec<String>) {
         if what.is_empty() {
             return;
@@ -84,7 +84,7 @@ impl fmt::Display for CancellationReport {
     }
 }
 
-/// What an invocation left behind that was dropped at one await point.
+/// What an invocation that was dropped at one await point left behind.
 #[derive(Debug, Clone)]
 pub struct LeftBehind {
     await_point: usize,
@@ -105,7 +105,7 @@ impl LeftBehind {
         self.line.as_ref()
     }
 
-    /// What was found, a text each.
+    /// What was found, one text each.
     pub fn what(&self) -> &[String] {
         &self.what
     }
@@ -157,7 +157,8 @@ pub enum CancellationError {
         /// The number of await points of another run.
         found: usize,
     },
-    /// The invocation waits for something that does not happen, although none was dropped before.
+    /// The invocation waits for something that does not happen, although none was dropped before
+    /// it.
     #[error(
         "the invocation waits for more than {after:?} at {}; pause the clock of the runtime if it waits for \
          time, or allow more with `stuck_after`",

@@ -13,7 +13,7 @@ use crate::exchange::error::panic_message;
 /// as the first. A thread that is slow once makes one of them different.
 const WHOLE_RUNS: usize = 4;
 const SAME_RUNS: usize = 3;
-/// How often an await point is tried that a run does not reach.
+/// How often an await point that a run does not reach is tried.
 const ATTEMPTS: usize = 3;
 
 impl CancelAtEveryAwait<'_> {
@@ -151,7 +151,7 @@ impl CancelAtEveryAwait<'_> {
         })
     }
 
-    /// Adds what does not hold. `false` if a check waits forever.
+    /// Runs the checks, and adds what does not hold. `false` if a check waits forever.
     fn run_checks(&self, driver: &Driver, what: &mut Vec<String>) -> bool {
         for check in &self.checks {
             let drive = driver.drive(|| check.after(what), usize::MAX);
@@ -224,7 +224,7 @@ impl Unfinished {
         }
     }
 
-    /// The error of a failure that no dropped invocation is the reason of.
+    /// The error of a failure that no dropped invocation caused.
     fn into_error(self, after: Duration) -> CancellationError {
         match self {
             Self::Stuck {
@@ -238,7 +238,7 @@ impl Unfinished {
         }
     }
 
-    /// Adds the failure to what the invocation left behind that was dropped last.
+    /// Adds the failure to what the invocation that was dropped last left behind.
     fn add_to(
         self,
         report: &mut CancellationReport,

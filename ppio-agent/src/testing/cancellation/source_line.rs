@@ -12,22 +12,22 @@ pub struct SourceLine {
     line: u32,
 }
 
-/// What the paths of sources contain that are not the author's: those of the standard library and
-/// of packages that cargo downloaded.
+/// What the paths of foreign sources contain: those of the standard library and of packages that
+/// cargo downloaded.
 const FOREIGN_PATHS: &[&str] = &["/rustc/", "/rustlib/", "/registry/src/", "/git/checkouts/"];
-/// The sources of this crate, where it is not downloaded.
+/// The sources of this crate, if it is not downloaded.
 const OWN_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 
 impl SourceLine {
-    /// The innermost line in the package under test, or else in any code that cargo did not download.
-    /// `None` in a build without line tables.
+    /// The innermost line in the package under test, or else in any code that cargo did not
+    /// download. `None` in a build without line tables.
     pub(super) fn of(backtrace: &Backtrace) -> Option<Self> {
         let folder = env::current_dir().unwrap_or_default();
         Self::in_text(&backtrace.to_string(), &folder)
     }
 
-    /// Reads frames as the standard library writes them, innermost first, with paths below the current
-    /// folder as relative ones. cargo runs tests in the folder of their package.
+    /// Reads frames as the standard library writes them, innermost first, with paths below the
+    /// current folder as relative ones. cargo runs tests in the folder of their package.
     ///
     /// ```text
     ///    7: agent::reserve::{{closure}}

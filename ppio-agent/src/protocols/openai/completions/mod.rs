@@ -21,7 +21,7 @@ use crate::exchange::error::Error;
 use crate::exchange::json::to_bytes;
 use crate::token_usage::TokenUsage;
 
-/// What a request says about its answer.
+/// The options of a request for its answer.
 struct CompletionFormat {
     model: String,
     tools: CallerTools,
