@@ -14,7 +14,7 @@ pub(super) const MAX_SIZE: usize = 64 << 20;
 /// Everything that an agent answered with.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct WholeAnswer {
-    /// The text. Other values are a part of it as JSON, each in a line of its own.
+    /// The text. Other values are a part of it as JSON, each on a line of its own.
     pub(crate) text: String,
     /// The text without other values.
     pub(crate) plain_text: String,

@@ -32,7 +32,7 @@ struct Segment<B = Bytes> {
     /// The id of its first item.
     first: u64,
     bytes: B,
-    /// The bytes that it counts for.
+    /// The size of the segment, as the log counts it.
     size: usize,
 }
 
@@ -76,8 +76,8 @@ impl RunLog {
         }
     }
 
-    /// Appends whole items. Everything that readers are sent passes through here; with a journal,
-    /// it is written there before.
+    /// Appends whole items. Everything that readers are sent passes through here, after it was
+    /// written to the journal, if there is one.
     pub(super) fn append(&mut self, events: Vec<u8>, items: u64) {
         let size = events.len() + self.overhead;
         self.size += size;

@@ -22,8 +22,7 @@ use crate::invocation::handler::Handler;
 /// The agent as a service for hyper, tower, axum and everything that mounts one.
 ///
 /// The server that mounts it chooses the address and checks the `Host`. Pages of other origins are
-/// treated as [`RuntimeConfig::cors_origins`](crate::RuntimeConfig::cors_origins)
-/// says.
+/// handled according to [`RuntimeConfig::cors_origins`](crate::RuntimeConfig::cors_origins).
 ///
 /// ```
 /// # fn main() -> Result<(), ppio::StartError> {

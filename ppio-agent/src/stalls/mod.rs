@@ -30,7 +30,7 @@ pub(crate) struct AsyncFunctions {
 /// One function.
 #[derive(Debug)]
 pub(crate) struct AsyncFunction {
-    /// Its path, or what it is in the builder.
+    /// Its path, or its role in the builder.
     pub(crate) name: String,
     /// Its description in the log.
     described: String,

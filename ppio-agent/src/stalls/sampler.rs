@@ -166,7 +166,7 @@ impl Poll {
 fn time_without_processor(slot: &PollSlot) -> Duration {
     let read = |path: &String| {
         let text = std::fs::read_to_string(path).ok()?;
-        // The time on a processor, that without one, and the number of turns.
+        // The time on a processor, the time without one, and the number of time slices.
         text.split(' ').nth(1)?.parse().ok()
     };
     let nanos = slot.statistics.as_ref().and_then(read);

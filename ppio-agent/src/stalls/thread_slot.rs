@@ -14,7 +14,7 @@ thread_local! {
 
 impl ThreadSlot {
     fn register() -> Self {
-        // The target has the ids of the process and of the thread.
+        // The target of the link has the ids of the process and of the thread.
         let thread = std::fs::read_link("/proc/thread-self");
         let statistics = thread.map(|thread| format!("/proc/{}/schedstat", thread.display()));
         let slot = Arc::new(PollSlot::new(statistics.ok()));

@@ -33,7 +33,7 @@ const TOKENS: [f64; 12] = [
 pub(super) struct Metrics {
     pub(super) provider: SdkMeterProvider,
     duration: Histogram<f64>,
-    /// That of a success, whose attributes are always the same.
+    /// The duration of a success, whose attributes are always the same.
     success_duration: BoundHistogram<f64>,
     tokens: Histogram<u64>,
     success: [KeyValue; 2],

@@ -133,7 +133,7 @@ fn resource(agent: &'static str, version: &'static str) -> Resource {
     }
 }
 
-/// A variable that is true or false.
+/// The value of a variable that is true or false.
 fn flag(name: &str) -> Result<bool, TelemetryError> {
     match environment::text(name) {
         None => Ok(false),

@@ -277,7 +277,7 @@ impl TestReply {
     /// All items of a stream.
     ///
     /// # Panics
-    /// If the response is not a stream, or as [`next_item`](Self::next_item) does.
+    /// If the response is not a stream, and whenever [`next_item`](Self::next_item) panics.
     pub async fn items<T: DeserializeOwned>(mut self) -> Vec<T> {
         let kind = self.head.headers.get(header::CONTENT_TYPE).cloned();
         let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());

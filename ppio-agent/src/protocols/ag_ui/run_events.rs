@@ -25,7 +25,7 @@ pub(super) struct RunEvents {
     parent_run_id: Option<String>,
     /// Whether the agent answers with a stream; otherwise its only value is the result.
     pub(super) is_stream: bool,
-    /// How many messages there were.
+    /// The number of messages so far.
     messages: u64,
     open: OpenMessage,
     /// The message of the assistant that tool calls belong to, until its first result.
@@ -79,7 +79,7 @@ impl RunEvents {
         }
     }
 
-    /// The id of a further message, the same each time that the run is read.
+    /// The id of the next message, which is the same each time that the run is read.
     fn next_message_id(&mut self) -> String {
         self.messages += 1;
         format!("{}-{}", self.run_id, self.messages)

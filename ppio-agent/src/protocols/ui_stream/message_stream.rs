@@ -19,7 +19,7 @@ pub(super) struct MessageStream {
     message_id: String,
     /// Whether the page reads the stream again, after it dropped the earlier parts.
     is_replay: bool,
-    /// How many parts there were.
+    /// The number of parts so far.
     parts: u64,
     open: OpenPart,
     step: StepState,

@@ -330,7 +330,7 @@ impl RunRegistry {
         )
     }
 
-    /// Waits at most `timeout` until no run runs.
+    /// Waits at most `timeout` until no run is running.
     pub(crate) async fn wait_idle(&self, timeout: Duration) {
         self.tasks.wait_idle(timeout).await;
     }

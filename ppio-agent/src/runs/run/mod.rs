@@ -40,7 +40,7 @@ pub(crate) struct Run {
     pub(super) tag: Option<RunTag>,
     owner: Weak<dyn RunOwner>,
     journal: Option<Journal>,
-    /// The size of the logs, answers and tags of all runs.
+    /// The size of the logs, answers, tags and inspections of all runs.
     total_size: Arc<AtomicUsize>,
     max_size: usize,
     /// Notifies tasks when the journal has the run, or its end.
@@ -56,7 +56,7 @@ pub(crate) struct Run {
 pub(super) trait RunOwner: Send + Sync {
     fn settings(&self) -> &RunSettings;
 
-    /// The size of the logs, answers and tags of all runs.
+    /// The size of the logs, answers, tags and inspections of all runs.
     fn total_size(&self) -> &Arc<AtomicUsize>;
 
     /// Counts a run that continues without a reader from now on.

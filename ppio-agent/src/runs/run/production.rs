@@ -23,9 +23,9 @@ const MAX_UNWRITTEN: usize = 2 * HIGH_WATER;
 pub(in crate::runs) enum Permission {
     /// Produce. Without readers the run is cancelled at the given time.
     Produce(Option<Instant>),
-    /// Wait until the slowest reader has read more.
+    /// Wait until the slowest reader has read more, or the journal has written more.
     Wait,
-    /// End: the run was cancelled.
+    /// End: the run already has an end, with its error if it has one.
     End(Option<Error>),
 }
 

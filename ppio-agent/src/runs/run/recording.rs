@@ -70,7 +70,7 @@ impl Run {
         })
     }
 
-    /// Writes that the run starts. It is not started before the journal has that.
+    /// Writes the start of the run to the journal. The run starts only when the journal has it.
     pub(in crate::runs) fn record_start(self: &Arc<Self>, record: impl FnOnce(&Self) -> Record) {
         let Some(journal) = &self.journal else {
             return;

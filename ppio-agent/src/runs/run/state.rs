@@ -36,7 +36,7 @@ pub(super) struct RunState {
     /// How many readers left before the end, and have not come back.
     pub(super) left_early: usize,
     pub(super) producer: Option<Waker>,
-    /// Whether the producer waits for the slowest reader.
+    /// Whether the producer waits for the slowest reader or the journal.
     pub(super) waits_for_room: bool,
 }
 
