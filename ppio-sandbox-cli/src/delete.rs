@@ -12,7 +12,7 @@ use crate::project::edit::{self, EditError};
 use crate::stop;
 use crate::terminal::Terminal;
 
-/// The template that an author, or an earlier deployment, has configured.
+/// The path in agent.yaml of the template that an author or an earlier deployment configured.
 const TEMPLATE_ID: [&str; 3] = ["spec", "sandbox", "template_id"];
 
 pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Result<(), CliError> {
@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
     let id = &template.template_id;
     let deleted = platform.client().platform().delete_template(id).await;
     deleted.map_err(|error| platform.error(format!("cannot delete template {id}"), &error))?;
-    // The agent is deleted, also if the file cannot be changed.
+    // The agent is deleted even if the file cannot be changed.
     if let DeployedAgent::Project(mut project, _) = target
         && let Err(error) = remove_deployment(&mut project, &template)
     {

@@ -12,7 +12,7 @@ use crate::error::{CliError, ExitKind};
 
 /// How long such a program may run.
 const RUN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How many lines of its standard error are quoted.
+/// How many lines of a program's standard error are quoted.
 const MAX_LINES: usize = 10;
 
 /// Why a program has no output.

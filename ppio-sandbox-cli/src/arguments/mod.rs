@@ -128,7 +128,8 @@ impl Arguments {
         with_json_flag(Self::command())
     }
 
-    /// Parses the command line. Exits after printing help or an error, which `--json` makes JSON.
+    /// Parses the command line. Exits after printing help or an error, the latter as JSON with
+    /// `--json`.
     pub(crate) fn from_command_line() -> Self {
         let words: Vec<_> = std::env::args_os().collect();
         Self::parse_words(&words).unwrap_or_else(|error| {
@@ -246,7 +247,7 @@ mod tests {
         {
             let name = format!("{path} {argument}");
             check(name.clone(), argument.get_help().map(ToString::to_string));
-            // Names of shells explain themselves.
+            // The names of shells need no help.
             let values = argument.get_possible_values();
             let helped = values.iter().filter(|value| value.get_help().is_some());
             if helped.count() % values.len().max(1) != 0 {

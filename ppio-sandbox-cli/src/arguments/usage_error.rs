@@ -14,7 +14,7 @@ pub(super) fn format_of(arguments: &[OsString]) -> OutputFormat {
         .map(|argument| argument.to_str().unwrap_or_default())
         .take_while(|argument| *argument != "--")
         .collect();
-    // Here `--json` is the request if it has a value.
+    // In `agent invoke`, a value of `--json` is the request.
     let is_invoke = arguments.contains(&"invoke");
     let mut format = OutputFormat::Text;
     for (index, argument) in arguments.iter().enumerate() {
@@ -39,8 +39,8 @@ pub(super) fn format_of(arguments: &[OsString]) -> OutputFormat {
     format
 }
 
-/// The value of `--output=VALUE` or of `-o`, which may follow `-q` and be followed by its value;
-/// empty for `-o VALUE`.
+/// The value of `--output=VALUE`, `-oVALUE` or `-o=VALUE`, also behind `-q` as in `-qoVALUE`; empty
+/// for `-o VALUE`.
 fn output_value(argument: &str) -> Option<&str> {
     if let Some(value) = argument.strip_prefix("--output=") {
         return Some(value);
@@ -56,7 +56,7 @@ pub(super) fn usage_error(error: &clap::Error) -> CliError {
         return CliError::new(ExitKind::Usage, "no command is given")
             .help("list the commands with `--help`");
     }
-    // The message, and after a blank line each: tips, the usage, where the help is.
+    // The message, tips, the usage and a hint at `--help`, separated by blank lines.
     let text = error.render().to_string();
     let mut paragraphs = text.trim().split("\n\n").map(|paragraph| {
         let lines = paragraph.lines().map(str::trim);

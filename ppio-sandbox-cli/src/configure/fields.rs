@@ -13,7 +13,7 @@ pub(crate) struct ConfigField {
     /// The name of its flag, without dashes.
     pub(crate) flag: &'static str,
     pub(crate) question: &'static str,
-    /// agent.yaml is not valid without it.
+    /// Whether agent.yaml is not valid without the value.
     pub(crate) required: bool,
     pub(crate) check: fn(&str) -> Result<(), String>,
     kind: FieldKind,
@@ -106,7 +106,7 @@ pub(crate) const CONFIG_FIELDS: [ConfigField; 8] = [
 ];
 
 impl ConfigField {
-    /// The change to a value that passed the check.
+    /// The edit that sets the field to a value that passed the check.
     pub(crate) fn change(&self, value: &str) -> Edit {
         let number = match self.kind {
             FieldKind::Number => value.parse().ok(),

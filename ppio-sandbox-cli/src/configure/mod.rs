@@ -69,7 +69,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// The changes by flags, and by answers for values that are missing or not valid.
+/// The changes from flags, and from prompts for values that are missing or not valid.
 async fn changes(
     file: &AgentFile,
     arguments: &ConfigureArguments,

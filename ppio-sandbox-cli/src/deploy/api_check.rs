@@ -1,9 +1,9 @@
-//! Compares the API of the agent to deploy with that of the deployed agent, before anything is built.
+//! Compares the API of the new agent with that of the deployed one, before anything is built.
 //!
 //! The deployed agent's document comes from the deployed agent itself, in a session of its own, so
 //! that the comparison needs no record of earlier deployments and gives the same result on every
-//! machine. The new program prints its document in the same sandbox (`--openapi`), where it runs
-//! whatever this machine is, has the variables of the deployment, and runs no startup function.
+//! machine. The new program prints its document (`--openapi`) in the same sandbox, so that it need
+//! not run on this machine, and with the variables of the deployment. It runs no startup function.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const SESSION_LIFETIME: Duration = Duration::from_secs(180);
 /// How long closing the session after an interruption may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 const DOCUMENT_PATH: &str = "/openapi.json";
-/// The status of an agent without a document.
+/// The HTTP status from an agent that has no document.
 const NOT_FOUND: u16 = 404;
 
 /// What is known about the API's changes.
@@ -49,7 +49,7 @@ impl ApiCheck {
         let template = match platform.client().get_template(&deployment.name).await {
             Ok(template) => template.template_id,
             Err(Error::TemplateNotFound { .. }) => return Self::FirstDeployment,
-            // If the platform cannot be used at all, the deployment says so.
+            // If the platform cannot be used at all, the deployment reports that.
             Err(error) => {
                 let reason = format!("cannot look up what is deployed: {}", error.report());
                 return Self::NotCompared(reason);
@@ -148,7 +148,7 @@ async fn changes(old: Value, new: Value) -> Result<Vec<Change>, String> {
 
 /// Waits until the session of an interrupted comparison is closed.
 pub(super) async fn close_sessions(platform: &Platform) {
-    // One that stays open has a short lifetime.
+    // A session that stays open has a short lifetime.
     let _ = timeout(CLOSE_TIMEOUT, platform.client().close()).await;
 }
 

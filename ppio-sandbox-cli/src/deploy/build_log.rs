@@ -25,7 +25,7 @@ pub(super) struct BuildLogPrinter {
 }
 
 impl BuildLogPrinter {
-    /// Prints the lines of `status`, which are new. Returns whether there were any.
+    /// Prints the log lines of `status`, all of which are new. Returns whether there were any.
     pub(super) fn print(
         &mut self,
         status: &BuildStatus,

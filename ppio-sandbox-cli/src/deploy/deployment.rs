@@ -1,4 +1,4 @@
-//! A packed project, and its way to a template of the platform.
+//! A packed project, and how it becomes a template of the platform.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const BASE_TEMPLATE: &str = "base";
 const DEFAULT_TAG: &str = "default";
 /// The longest tag that the platform accepts, in characters.
 const MAX_TAG_CHARS: usize = 128;
-/// The status of a platform that refuses files for their size.
+/// The HTTP status with which a platform refuses files that are too large.
 const TOO_LARGE: u16 = 413;
 const BUILD_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// The pause between two requests for the state of a build grows from the first to the second.
@@ -58,7 +58,7 @@ impl Deployment {
             tags: vec![DEFAULT_TAG.to_owned()],
             cpu_count: self.cpu_count,
             memory_mb: self.memory_mb,
-            // Platforms differ in which of the two calls they read it from, so both carry it.
+            // Some platforms read the metadata from this call, others from the start of the build.
             metadata: self.metadata.clone(),
         };
         let ticket = platform.client().platform().create_template(&template);

@@ -22,9 +22,10 @@ pub(super) enum DeployEvent<'a> {
     Compiled { duration: f64 },
     /// The files and folders of the project that are not sent, if there are any.
     LeftOut { files: &'a [LeftOutFile] },
-    /// The deployment goes on.
+    /// A warning; the deployment goes on.
     Warning { message: &'a str },
-    /// The API was compared with that of the deployed agent, if there is one, or why it was not.
+    /// The API was compared with that of the deployed agent, or could not be. Not sent if none is
+    /// deployed.
     Api(ApiReport<'a>),
     /// The platform has created the template and the build.
     Deploying {
@@ -48,7 +49,7 @@ pub(super) enum DeployEvent<'a> {
     Step { step: usize, command: &'a str },
     /// A line of the build's log.
     Log(LogLine),
-    /// The deployment failed. Standard error gets the same document.
+    /// The deployment failed. The same document is printed to standard error.
     Failed {
         #[serde(flatten)]
         failure: Value,

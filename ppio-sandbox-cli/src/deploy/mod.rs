@@ -1,9 +1,10 @@
 //! `agent deploy`.
 //!
 //! `prepare` compiles and packs the project (`compile_target`, `bundle`) into a `deployment`.
-//! `api_check` compares its API, which `printed_document` reads, with the deployed one (`comparison`). Then the deployment is
-//! uploaded and built on the platform; `python_packages` decides what a build installs; `record`
-//! writes the state into agent.yaml, and `event` is what JSON output reports meanwhile.
+//! `api_check` compares its API (read by `printed_document`) with the deployed one (`comparison`).
+//! Then the deployment is uploaded and built on the platform; `python_packages` decides what a
+//! build installs; `record` writes the state into agent.yaml, and `event` defines what JSON output
+//! reports meanwhile.
 
 mod api_check;
 mod build_log;

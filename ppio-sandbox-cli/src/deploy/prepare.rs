@@ -1,4 +1,5 @@
-//! What needs no platform: the program, the files, the metadata and variables of the template.
+//! Prepares what needs no platform: the program, the files, the metadata and variables of the
+//! template.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -98,8 +99,8 @@ async fn rust(
     Ok((program, archive.await?))
 }
 
-/// Adds a way out where the static target was this command's choice: C code needs a compiler for
-/// it, which may be missing.
+/// Adds `--target host` to the help if this command chose the static target: C code needs a C
+/// compiler for that target, which may be missing.
 fn with_host_target_help(mut error: CliError, target: &CompileTarget) -> CliError {
     if let (ExitKind::Agent, Some(triple), Some(help)) =
         (error.kind, target.triple(), &mut error.help)

@@ -1,4 +1,4 @@
-//! The document that the program to deploy prints, in a sandbox.
+//! Runs the program to deploy in a sandbox, where it prints its API document.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -14,17 +14,18 @@ use super::deployment::Deployment;
 
 /// How long the program may take to print its document.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The files of the deployment, below the home of the sandbox's user.
+/// The path of the deployment's files, below the home of the sandbox's user.
 const ARCHIVE: &str = "ppio-next.tar.gz";
-/// Its variables, as lines of a shell script. They may be secrets, and arguments and the environment of
-/// a call are what daemons log and other processes read.
+/// The path of a shell script that sets the deployment's variables. They may be secrets, so they
+/// are not in the arguments or the environment of a call, which daemons log and other processes
+/// read.
 const VARIABLES: &str = "ppio-next.env";
-/// Unpacks the files and runs a shell with the script that is the second argument and the name of the
-/// program, which is the first. Variables of the deployed template do not count.
+/// Unpacks the files, and runs the script `$2` with the name of the program, `$1`, as its argument.
+/// The variables of the deployed template are not passed on.
 const UNPACK: &str = r#"cd "$HOME" && mkdir -p ppio-next && tar -xzf ppio-next.tar.gz -C ppio-next && cd "ppio-next/$ROOT" ||
 { rm -f "$HOME/ppio-next.env"; exit 1; }
 exec env -i PATH="$PATH" HOME="$HOME" PPIO_AGENT_PORT="${PPIO_AGENT_PORT:-8080}" /bin/sh -c "$2" sh "$1""#;
-/// Sets the variables, whose file is gone before the program starts, and runs the program.
+/// Sets the variables, removes their file, and runs the program.
 const PRINT: &str = r#"variables=$(cat "$HOME/ppio-next.env" && rm -f "$HOME/ppio-next.env") || exit
 eval "$variables"
 exec "./$1" --openapi"#;
@@ -70,7 +71,7 @@ fn print_command(program: &str) -> Command {
     }
 }
 
-/// A shell script that sets the variables, whose names a shell accepts.
+/// A shell script that sets the variables. A shell has to accept their names.
 fn exports<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut script = String::new();
     for (name, value) in variables {

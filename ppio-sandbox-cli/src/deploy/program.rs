@@ -25,7 +25,7 @@ pub(super) enum AgentProgram {
 }
 
 impl AgentProgram {
-    /// The variables that are set where `--env` does not.
+    /// The variables that are set unless `--env` sets them.
     pub(super) fn default_variables(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Binary(_) => &[DEFAULT_LOG, CORS_ORIGINS],
@@ -55,8 +55,8 @@ impl AgentProgram {
         }
     }
 
-    /// A command that succeeds once `/ping` answers 200. `--healthcheck` is the second choice: only
-    /// agents with the attribute macros have it.
+    /// A command that succeeds once `/ping` answers 200. Without bash it uses `--healthcheck`,
+    /// which only agents with the attribute macros have.
     pub(super) fn ready_command(&self) -> Option<String> {
         let Self::Binary(name) = self else {
             return None;

@@ -21,8 +21,8 @@ const LOCK_FILES: [(&str, &str); 3] = [
 const UV_EXPORT: &str = "uv export --no-dev --no-emit-project -o requirements.txt";
 const POETRY_EXPORT: &str = "poetry export -o requirements.txt";
 
-/// Installs the packages beside the agent, where Python looks first for every user. Needs no network
-/// when everything is installed already, which is when pip would install nothing.
+/// Installs the packages beside the agent, where Python looks first for every user. Needs no
+/// network if all packages are installed already: then a dry run of pip installs nothing.
 const INSTALL_REQUIREMENTS: &str = "\
     lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
     case $lacks in *'Would install'*) false;; esac || \
@@ -118,7 +118,7 @@ impl PythonPackages {
         }
     }
 
-    /// The command of the build step that installs them.
+    /// The command of the build step that installs the packages.
     pub(super) fn install_command(&self) -> Option<&'static str> {
         match self {
             Self::None => None,

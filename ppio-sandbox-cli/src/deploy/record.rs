@@ -59,8 +59,8 @@ impl DeploymentRecord {
         }
     }
 
-    /// Writes the text from before the deployment, unless the file was changed by another writer
-    /// meanwhile.
+    /// Writes the text from before the deployment. If another writer changed the file meanwhile,
+    /// only records the failure.
     pub(super) fn restore(&mut self) -> Result<(), CliError> {
         let Some(written) = self.written.take() else {
             return Ok(());

@@ -33,7 +33,7 @@ use crate::error::CliError;
 
 /// The number of output lines that are kept to explain an exit.
 const MAX_TAIL_LINES: usize = 60;
-/// The bytes of one of them.
+/// The bytes that are kept of each of these lines.
 const MAX_TAIL_LINE: usize = 4096;
 /// How long one `GET /ping` may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ const LISTEN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the output may stay open after the exit.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Keeps what the page of debug mode shows of runs.
+/// The variable that makes the agent keep what the page of debug mode shows of runs.
 const INSPECT_RUNS: &str = "PPIO_AGENT_INSPECT_RUNS";
 
 /// The log target of the runtime's server, which logs its shutdown.
@@ -151,7 +151,7 @@ impl AgentProcess {
         let console = Arc::clone(&self.console);
         let tail = Arc::clone(&self.tail);
         let telemetry = Arc::clone(&self.telemetry);
-        // Not for the user, whose requests go to the proxy.
+        // Lines with this URL are not printed: the user's requests go to the proxy.
         let private_url = format!("http://127.0.0.1:{}", self.ports[0]);
         self.readers.spawn(async move {
             let mut lines = OutputReader::new(BufReader::new(pipe));
@@ -222,7 +222,7 @@ impl AgentProcess {
         }
     }
 
-    /// Stops the agent with its processes until [`resume`](Self::resume), or until it is to exit.
+    /// Pauses the agent and its processes until [`resume`](Self::resume) or [`stop`](Self::stop).
     pub(super) fn pause(&self) {
         self.group.pause();
     }

@@ -22,7 +22,7 @@ const DEFAULT_COLUMNS: u16 = 80;
 #[derive(Debug)]
 pub(super) struct DevConsole {
     terminal: Terminal,
-    /// Whether cargo's last output did not end its line, as progress does not.
+    /// Whether cargo's last output did not end with a newline, as progress does not.
     in_line: Mutex<bool>,
 }
 

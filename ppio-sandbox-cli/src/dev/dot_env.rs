@@ -1,8 +1,8 @@
 //! The variables in the project's `.env`.
 //!
-//! A line is `NAME=VALUE`, also behind `export`. A value without quotes ends at ` #`; one in single
-//! quotes is taken as it is, and one in double quotes has the escapes `\n`, `\r`, `\t`, `\"`, `\\` and
-//! `\$`. Other variables are not inserted.
+//! A line is `NAME=VALUE`, optionally behind `export`. A value without quotes ends at ` #`; one in
+//! single quotes is taken as it is, and one in double quotes has the escapes `\n`, `\r`, `\t`,
+//! `\"`, `\\` and `\$`. References to other variables are not expanded.
 
 use std::collections::BTreeMap;
 use std::path::Path;

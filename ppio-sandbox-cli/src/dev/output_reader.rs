@@ -1,7 +1,8 @@
 //! Reads the output of an agent line by line.
 //!
-//! A line ends with `\n`, `\r\n`, or `\r` alone, which programs print to write over a line that shows
-//! their progress. One that does not end is returned in pieces, so that it does not fill the memory.
+//! A line ends with `\n`, `\r\n`, or a lone `\r`, with which programs overwrite a line that shows
+//! their progress. A line that does not end is returned in pieces, so that it does not fill the
+//! memory.
 
 use std::io;
 
@@ -19,14 +20,14 @@ pub(super) struct OutputReader<R> {
     last_end: LineEnd,
 }
 
-/// How the line before ended.
+/// How the previous line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineEnd {
     /// With `\n`, or not at all.
     Newline,
-    /// With `\r`, or as a piece: a `\n` behind it is a part of the same end.
+    /// With `\r`, or as a piece: a `\n` that follows is a part of the same end.
     Return,
-    /// With `\r` at its beginning: it is a line if `\n` follows.
+    /// With `\r` and without text: it is a line only if `\n` follows.
     EmptyReturn,
 }
 
@@ -75,7 +76,7 @@ impl<R: AsyncBufRead + Unpin> OutputReader<R> {
         }
     }
 
-    /// Whether an end of a line is that of a line which was not returned yet.
+    /// Whether an end of a line completes a line that was not returned yet.
     fn ends_line(&mut self, is_newline: bool) -> bool {
         let before = self.last_end;
         let is_empty = self.line.is_empty();
@@ -88,7 +89,7 @@ impl<R: AsyncBufRead + Unpin> OutputReader<R> {
         !is_empty || is_newline && before != LineEnd::Return
     }
 
-    /// Removes the first bytes of the line.
+    /// Removes and returns the first `length` bytes of the line.
     fn take(&mut self, length: usize) -> String {
         let rest = self.line.split_off(length);
         let line = std::mem::replace(&mut self.line, rest);
@@ -96,7 +97,7 @@ impl<R: AsyncBufRead + Unpin> OutputReader<R> {
     }
 }
 
-/// The length of the text without a character at its end of which bytes are missing.
+/// The length of the text without an incomplete character at its end.
 fn whole_characters(text: &[u8]) -> usize {
     match std::str::from_utf8(text) {
         Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => error.valid_up_to(),
@@ -144,7 +145,7 @@ mod tests {
                 assert_eq!(found, expected, "{output:?} {capacity}");
             }
         }
-        // What is not UTF-8 is returned as well.
+        // Output that is not UTF-8 is returned as well.
         let found = lines(b"\xff\n12345\xf0\x9f\xf0\x9f6789", 4).await;
         assert_eq!(found.concat().matches(char::is_numeric).count(), 9);
         assert_eq!(found[0], "\u{fffd}");

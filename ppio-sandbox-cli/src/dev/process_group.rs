@@ -72,8 +72,8 @@ impl AgentProcessGroup {
         }
     }
 
-    /// Stops all processes of the group until [`resume`](Self::resume). A paused sandbox is the same to
-    /// them: they notice only that time has passed.
+    /// Stops all processes of the group until [`resume`](Self::resume). A paused sandbox has the
+    /// same effect: afterwards, only the clock has moved on.
     pub(super) fn pause(&self) {
         self.send(Signal::STOP);
     }

@@ -29,7 +29,8 @@ const AGENT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER_SECONDS: &str = "2";
 /// The `error_type` while there is no agent.
 const UNAVAILABLE: &str = "AgentUnavailable";
-/// The list of runs, from whose answer the page knows that there are traces as well.
+/// The path of the list of runs. A header of its response shows the page that there are traces as
+/// well.
 const RUN_LIST_PATH: &str = "/invocations";
 
 /// What the proxy answers requests with.
@@ -83,7 +84,7 @@ impl RouteDrained {
     }
 }
 
-/// The phase with a number, by which a waiting page finds out that it has changed.
+/// The phase with a number, by which a waiting page detects a change.
 #[derive(Debug, Clone)]
 struct CurrentPhase {
     number: u64,
@@ -199,7 +200,7 @@ async fn respond(
     response
 }
 
-/// Answers a waiting page when the phase is another than the one it shows, which the query names, or
+/// Answers a waiting page when the phase differs from the one that it shows (in the query), or
 /// after [`waiting_page::STATUS_TIMEOUT`].
 async fn status_changed(
     shown: Option<&str>,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
-/// Answers the page when it has to reload.
+/// The path that is answered when the page has to reload.
 pub(super) const STATUS_CHANGED_PATH: &str = "/_ppio/dev/status-changed";
-/// After this time it is answered in any case, so that a lost connection is noticed.
+/// After this time the path is answered in any case, so that a lost connection is detected.
 pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(20);
 
 const PAGE: &str = include_str!("waiting_page.html");

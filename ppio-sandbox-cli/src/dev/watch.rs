@@ -4,8 +4,8 @@
 //! files. So a file that an editor creates and removes again is not a change, a lost notification is
 //! made up for by the next one, and without notifications the snapshots are compared every second.
 //!
-//! `notify-debouncer-full` is of no use here: it delays the events of each file, and what has to
-//! become quiet before a build is the whole project.
+//! `notify-debouncer-full` is of no use here: it delays the events of each file, but a build has to
+//! wait until the whole project is quiet.
 
 use std::collections::HashSet;
 use std::io;
@@ -19,11 +19,12 @@ use tokio::time::Instant;
 
 use super::snapshot::SourceSnapshot;
 
-/// Editors and `git checkout` write several files: the pause without notifications before a look.
+/// The pause without notifications before a comparison: `git checkout` and editors write many
+/// files.
 const DEBOUNCE: Duration = Duration::from_millis(80);
-/// The longest time from the first notification to a look.
+/// The longest time from the first notification to a comparison.
 const MAX_DEBOUNCE: Duration = Duration::from_secs(1);
-/// The pause between two looks without notifications.
+/// The pause between two comparisons if there are no notifications.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(super) struct FileWatcher {
     roots: Vec<PathBuf>,
     seen: SourceSnapshot,
     notifications: mpsc::Receiver<()>,
-    /// A notification was received, and no snapshot was taken since.
+    /// Whether a notification was received, and no snapshot was taken since.
     is_notified: bool,
     /// Changes that the next call of `changed` returns again.
     put_back: Vec<PathBuf>,
@@ -135,7 +136,8 @@ impl FileWatcher {
             if !self.watch(snapshot.directories()) {
                 return Ok(snapshot);
             }
-            // Files may have been written before their directory was watched: take another one.
+            // Files may have been written before their directory was watched: take another
+            // snapshot.
         }
     }
 
@@ -146,7 +148,7 @@ impl FileWatcher {
         };
         let before = std::mem::take(&mut self.watched);
         for path in directories {
-            // Watched ones again: a directory that was created again needs a new watch.
+            // Also those that are watched: a directory that was created again needs a new watch.
             match watcher.watch(path, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     self.watched.insert(path.clone());

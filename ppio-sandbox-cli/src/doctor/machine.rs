@@ -17,7 +17,7 @@ use crate::project::cargo::toolchain;
 
 /// The oldest compiler that builds an agent.
 const MIN_RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
-/// A name such as that of a port of a sandbox.
+/// A host name such as that of a port of a sandbox.
 const SANDBOX_HOST: &str = "8080-doctor.localhost";
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -83,8 +83,8 @@ async fn static_target(rustc: &str) -> Check {
     .help(format!("`rustup target add {target}`"))
 }
 
-/// Starts a local platform with bubblewrap, which may be installed but not permitted, and another
-/// one without if that fails.
+/// Starts a local platform with bubblewrap, which may be installed but not permitted. If that
+/// fails, starts one without it.
 pub(super) async fn isolation() -> Vec<Check> {
     let (trial, isolated) = match trial_of(IsolationKind::Bubblewrap, false).await {
         Ok(trial) => (Ok(trial), Ok(())),
@@ -198,7 +198,8 @@ fn limits_check(limits: &[UnenforcedLimit]) -> Check {
     Check::new(NAME, CheckStatus::Warn, message).help(reasons.join("; "))
 }
 
-/// Whether programs find a name below `localhost` on this machine, as the hosts of sandboxes are.
+/// Checks whether a name below `localhost`, such as the host of a sandbox, resolves to this
+/// machine.
 pub(super) async fn localhost() -> Check {
     let found = timeout(LOOKUP_TIMEOUT, lookup_host((SANDBOX_HOST, 0))).await;
     let addresses = match found {

@@ -23,14 +23,14 @@ pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {
         (None, Some(name)) => Some(format!(
             "PPIO_API_KEY is not set: the local platform is used, and {name} only with `--remote`"
         )),
-        // With a flag the check of the platform reports it.
+        // With a flag, the check of the platform reports that no key is set.
         (None, None) if arguments.local || arguments.remote => None,
         (None, None) => Some("PPIO_API_KEY is not set: the local platform is used".to_owned()),
     };
     let key = key.map(|message| Check::ok("key", message));
     let platform = match Platform::choose(arguments) {
         Ok(platform) => reach(&platform).await,
-        // It is started when it is needed.
+        // The local platform is started when it is needed.
         Err(error) if error.kind == ExitKind::Platform && !arguments.local => {
             Check::from_error("platform", CheckStatus::Warn, error)
         }
@@ -39,7 +39,7 @@ pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {
     key.into_iter().chain([platform]).collect()
 }
 
-/// Whether it answers and accepts the API key.
+/// Checks whether the platform answers and accepts the API key.
 async fn reach(platform: &Platform) -> Check {
     let templates = platform.client().platform().list_templates(None);
     match timeout(REACH_TIMEOUT, templates).await {

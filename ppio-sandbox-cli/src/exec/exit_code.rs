@@ -5,7 +5,8 @@ use ppio_agent_client::platform::ExitStatus;
 
 use crate::error::ExitKind;
 
-/// The names of signals in statuses of Go, in which the daemons of other platforms are written.
+/// The names of the signals from 1 on, as in statuses of Go: other platforms have daemons written
+/// in Go.
 const SIGNALS: [&str; 15] = [
     "hangup",
     "interrupt",
@@ -26,10 +27,10 @@ const SIGNALS: [&str; 15] = [
 /// The exit code of a program that was ended by a signal which has no known name.
 const UNKNOWN_SIGNAL: u8 = 255;
 
-/// The exit code of a program: its own, or 128 and the number of the signal that ended it.
+/// The exit code of a program: its own, or 128 plus the number of the signal that ended it.
 pub(super) fn exit_code(status: &ExitStatus) -> u8 {
     let Some(signal) = status.status.strip_prefix("signal: ") else {
-        // As the kernel does.
+        // The lowest byte, as the kernel does.
         return status.exit_code.to_le_bytes()[0];
     };
     let name = signal.split(" (").next().unwrap_or_default();
@@ -38,8 +39,8 @@ pub(super) fn exit_code(status: &ExitStatus) -> u8 {
     number.map_or(UNKNOWN_SIGNAL, |number| number.saturating_add(128))
 }
 
-/// The kind of a failed start whose reason is the program. A daemon that starts programs by another
-/// one reports it by the exit code instead.
+/// The kind of a failed start if the program is the cause. A daemon that starts programs through
+/// another program reports this by the exit code instead.
 pub(super) fn start_failure(error: &Error) -> Option<ExitKind> {
     let Error::Runtime {
         status: Some(400 | 403 | 404 | 500),
@@ -49,7 +50,7 @@ pub(super) fn start_failure(error: &Error) -> Option<ExitKind> {
     else {
         return None;
     };
-    // Errors of the working directory are no errors of the program.
+    // Errors of the working directory are not errors of the program.
     let is_of_exec = message.contains("exec") && !message.contains("cwd");
     let contains = |text: &str| is_of_exec && message.to_ascii_lowercase().contains(text);
     if contains("no such file") || contains("not found in $path") {

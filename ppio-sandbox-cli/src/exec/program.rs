@@ -20,11 +20,11 @@ use crate::terminal::output_error;
 
 /// The character that ends the input of a terminal.
 const END_OF_INPUT: &[u8] = b"\x04";
-/// How long the signal to a program that is given up may take.
+/// How long sending the signal to an abandoned program may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the reset of the screen may take.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a session is looked up whose connection was lost.
+/// How long the lookup of a session may take after the connection to it was lost.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running program.
@@ -123,15 +123,15 @@ impl Program {
 
     /// Stops the program, whose streams are not connected any more.
     pub(super) async fn stop(&self) {
-        // As when a terminal is closed: the kernel hangs up on the other programs of the session. An
-        // interactive shell ignores SIGTERM.
+        // As when a terminal is closed: the kernel sends SIGHUP to the other programs of the
+        // session. An interactive shell ignores SIGTERM.
         let signal = if self.has_terminal {
             Signal::Kill
         } else {
             Signal::Term
         };
         let sent = self.envd.send_signal(&self.process, signal);
-        // It may have ended.
+        // The program may have ended.
         let _ = tokio::time::timeout(STOP_TIMEOUT, sent).await;
     }
 }
@@ -149,7 +149,7 @@ async fn started(envd: &Envd, command: &Command) -> Result<(ProcessEvents, u32),
     }
 }
 
-/// The error of a stream of events without the one that is expected.
+/// The error of a stream of events that ends without the expected one.
 fn cut_short(operation: &str) -> Error {
     Error::Protocol {
         operation: operation.to_owned(),
@@ -162,7 +162,7 @@ fn cut_short(operation: &str) -> Error {
 enum StreamError {
     /// This process cannot read, write or use its terminal.
     Local(CliError),
-    /// The platform, or the connection to it.
+    /// The platform failed, or the connection to it was lost.
     Lost(Error),
 }
 
@@ -216,10 +216,10 @@ impl Connected<'_> {
         let continued = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
         let mut continued = open(continued)?;
         let mut quit = open(SignalKind::quit())?;
-        // It may have been resized since the program was started.
+        // The terminal may have been resized since the program was started.
         loop {
             let size = raw_terminal::size(io::stdout());
-            // A program that has ended has no size.
+            // Fails if the program has ended.
             let _ = self.envd.resize_terminal(self.process, size).await;
             tokio::select! {
                 _ = resized.recv() => {}
@@ -235,7 +235,7 @@ impl Connected<'_> {
         }
     }
 
-    /// Extends the session's lifetime again and again.
+    /// Extends the session's lifetime repeatedly.
     async fn keep_session_open(&self) -> Infallible {
         let interval = self.session.timeout() / 3;
         loop {

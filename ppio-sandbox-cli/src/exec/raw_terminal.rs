@@ -1,17 +1,17 @@
-//! The terminal of this process, which passes keys on as they are while a program in a sandbox reads them.
+//! The terminal of this process in raw mode, in which keys reach a program in a sandbox unchanged.
 
 use std::os::fd::AsFd;
 
 use ppio_agent_client::platform::TerminalSize;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-/// The size where the terminal has none.
+/// The size if the terminal reports none.
 const DEFAULT_SIZE: TerminalSize = TerminalSize {
     columns: 80,
     rows: 24,
 };
 
-/// A terminal in raw mode, until this is dropped.
+/// A terminal in raw mode, until the value is dropped.
 #[derive(Debug)]
 pub(super) struct RawTerminal<F: AsFd> {
     terminal: F,
@@ -26,7 +26,7 @@ impl<F: AsFd> RawTerminal<F> {
         Ok(raw)
     }
 
-    /// Sets raw mode again, which a shell has reset while this process was stopped.
+    /// Sets raw mode again after a shell has reset it while this process was stopped.
     pub(super) fn enter_again(&self) -> std::io::Result<()> {
         let mut raw = self.modes.clone();
         raw.make_raw();

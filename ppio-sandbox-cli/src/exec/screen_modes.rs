@@ -10,7 +10,7 @@ const ON_BY_DEFAULT: [u16; 2] = [7, 25];
 #[derive(Debug, Default)]
 pub(super) struct ScreenModes {
     state: Sequence,
-    /// The modes that are not as by default, and whether they are on.
+    /// The modes that differ from the default, and whether they are on.
     changed: BTreeMap<u16, bool>,
 }
 
@@ -41,7 +41,7 @@ impl ScreenModes {
                     Sequence::Private(numbers)
                 }
                 (Sequence::Private(mut numbers), b';') => {
-                    // No sequence has as many.
+                    // No known sequence has more numbers.
                     if numbers.len() < 32 {
                         numbers.push(0);
                     }

@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result
     if let (WorkspaceMembership::Member(root), false) =
         (&scaffold.workspace, scaffold.entrypoint.is_python())
         && let Err(error) = cargo::check_manifest(&folder).await
-        // Without cargo this cannot be found out.
+        // Without cargo the manifest cannot be checked.
         && error.kind != ExitKind::System
     {
         written.remove();
@@ -181,11 +181,11 @@ fn check_empty(folder: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The files and folders of a new project that were created, without those inside them.
+/// The outermost files and folders that were created for a new project.
 struct WrittenFiles(Vec<PathBuf>);
 
 impl WrittenFiles {
-    /// Removes them again.
+    /// Removes the files and folders again.
     fn remove(self) {
         for path in self.0 {
             // The error that led here is reported; a failure to remove is not.

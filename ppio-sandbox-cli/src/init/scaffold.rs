@@ -250,7 +250,8 @@ impl Scaffold {
         } else {
             ""
         };
-        // Plain in agent.yaml only if every reader takes it as a string: an agent may be named `no`.
+        // In agent.yaml, unquoted only if every reader takes it as a string: an agent may be named
+        // `no`.
         let in_yaml = |value: &str| match path {
             "agent.yaml" => yaml::scalar(value),
             _ => value.to_owned(),

@@ -35,7 +35,7 @@ impl WorkspaceMembership {
                 continue;
             };
             let listed = paths(&workspace, "members");
-            // As cargo: a member that is listed by its whole path is not excluded.
+            // As in cargo, a member that is listed by its whole path is not excluded.
             if listed.iter().any(|member| Path::new(member) == path) {
                 return Self::Member(above.to_owned());
             }

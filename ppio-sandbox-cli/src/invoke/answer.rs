@@ -36,8 +36,8 @@ struct ValueOutput<'a> {
     summary: &'a InvocationSummary,
 }
 
-/// Prints the answer, the items of a stream when they arrive. `reader` reads what another protocol
-/// than that of `/invocations` sends.
+/// Prints the answer; the items of a stream as they arrive. `reader` reads the answer of a protocol
+/// other than that of `/invocations`.
 pub(crate) async fn print(
     answer: InvocationOutput,
     sent: Instant,
@@ -96,7 +96,7 @@ struct ItemPrinter<'a> {
     terminal: &'a Terminal,
     count: u64,
     first: Option<Duration>,
-    /// Whether the last text did not end its line.
+    /// Whether the last text did not end with a newline.
     in_line: bool,
 }
 
@@ -183,7 +183,7 @@ impl<'a> ItemPrinter<'a> {
         self.terminal.write_text(text)
     }
 
-    /// Prints a string as a part of one text, another item on its own line.
+    /// Prints a string as a part of one text, any other item on its own line.
     fn print_item(&mut self, id: Option<u64>, item: &Value) -> Result<(), CliError> {
         match (self.terminal.format(), item) {
             (OutputFormat::Json, item) => self.terminal.write_json(&match id {

@@ -81,7 +81,7 @@ fn creation_message(agent: &DeployedAgent, error: &Error) -> String {
     }
 }
 
-/// Keeps the last output lines in `tail`, until it is dropped.
+/// Keeps the last output lines in `tail`, until the future is dropped.
 async fn keep_last_lines(
     platform: &Platform,
     start_id: &str,

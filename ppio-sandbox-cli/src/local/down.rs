@@ -10,9 +10,9 @@ use crate::arguments::DownArguments;
 use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
-/// How long it may take to stop its sandboxes and itself after SIGTERM.
+/// How long the platform may take to stop its sandboxes and itself after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it may take to end after SIGKILL.
+/// How long the platform may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -62,7 +62,7 @@ async fn wait_until_ended(running: &RunningPlatform) {
 
 fn send(running: &RunningPlatform, signal: Signal) -> Result<(), CliError> {
     let pid = i32::try_from(running.pid()).ok().and_then(Pid::from_raw);
-    // It may have ended meanwhile.
+    // The process may have ended meanwhile.
     let sent = pid.map_or(Ok(()), |pid| kill_process(pid, signal));
     match sent {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),

@@ -1,4 +1,4 @@
-//! `local`: the platform on this machine, one file a command.
+//! `local`: the platform on this machine, one file per command.
 
 pub(crate) mod down;
 pub(crate) mod env;

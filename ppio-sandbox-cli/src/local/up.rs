@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(
     }
     match kind {
         ExitKind::Interrupted => Err(CliError::new(kind, "the local platform was stopped")),
-        // SIGTERM is its regular end.
+        // SIGTERM is the regular end of the platform.
         _ => Ok(()),
     }
 }
@@ -71,7 +71,7 @@ async fn builder(home: &Path, arguments: &UpArguments) -> LocalPlatformBuilder {
     builder
 }
 
-/// A success only with `--detach` and the same settings.
+/// Reports the running platform. Returns an error without `--detach`, or if the settings differ.
 fn already_running(
     running: &RunningPlatform,
     arguments: &UpArguments,

@@ -28,11 +28,12 @@ impl LineFilter {
 
     /// Text that the raw form of every selected line contains, for the platform to search for.
     ///
-    /// The level is not sent: the platform's is that of the stream, so it would leave out the errors
-    /// that an agent writes to standard output.
+    /// The level is not sent: the platform's level is that of the stream, so the platform would
+    /// leave out errors that an agent writes to standard output.
     pub(super) fn search(&self) -> Option<&str> {
         let pattern = self.0.grep.as_ref().map(regex::Regex::as_str);
-        // The runtime's JSON does not escape these characters, and in a pattern they have no other meaning.
+        // The runtime's JSON does not escape these characters, and patterns give them no other
+        // meaning.
         let is_plain = |text: &&str| !text.is_empty() && text.chars().all(is_id_character);
         // The time is printed with fewer digits than it has.
         let is_end_of_time = |text: &str| {
@@ -82,7 +83,7 @@ fn is_of_run(record: &SessionLogLine, run: &str) -> bool {
     ids.any(|id| id == run)
 }
 
-/// Whether a text has an id, anywhere, that is not a part of a longer one.
+/// Whether a text contains an id that is not a part of a longer one.
 fn has_id(text: &str, id: &str) -> bool {
     text.match_indices(id).any(|(start, _)| {
         let before = text[..start].chars().next_back();

@@ -21,7 +21,7 @@ pub(super) struct NewEntries {
     pub(super) gap: Option<LogGap>,
 }
 
-/// Why lines behind an answer may be missing, although it may have further ones.
+/// Why lines behind an answer may be missing, although the platform may have them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LogGap {
     /// A millisecond has more lines than an answer holds, and those beyond cannot be requested.
@@ -44,12 +44,13 @@ impl LogPosition {
         self.milliseconds
     }
 
-    /// Moves behind an answer, and never back. `is_full`: there may be lines behind it.
+    /// Moves behind the lines of an answer, and never back. If `is_full`, there may be further
+    /// lines.
     pub(super) fn advance(&mut self, entries: Vec<LogEntry>, is_full: bool) -> NewEntries {
         let start = self.milliseconds;
         let mut new = Vec::new();
         let mut has_older = false;
-        // A line that the answer has as often as it was read is not new.
+        // A line is new only if the answer has it more often than it was read.
         let mut read_before = self.read.clone();
         for entry in entries {
             let milliseconds = milliseconds(&entry.timestamp).or(self.milliseconds);
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(position.milliseconds(), start.map(|start| start + 1));
         let rest = vec![at("002", "c")];
         assert_eq!(messages(position.advance(rest, false)), ["c"]);
-        // It returns them again.
+        // The platform returns the full millisecond again.
         let gap = position.advance(full, true).gap;
         assert_eq!(gap, Some(LogGap::NotAdvancing));
         assert_eq!(position.milliseconds(), start.map(|start| start + 1));

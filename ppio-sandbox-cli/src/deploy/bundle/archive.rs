@@ -59,7 +59,7 @@ pub(super) enum FileContent {
     Program(PathBuf),
 }
 
-/// A file or folder that is not sent, for another reason than `.dockerignore`.
+/// A file or folder that is not sent for a reason other than `.dockerignore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(in crate::deploy) struct LeftOutFile {
     pub(in crate::deploy) path: String,

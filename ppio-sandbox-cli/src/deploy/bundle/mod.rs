@@ -100,7 +100,7 @@ impl Bundle {
             Err(error) => return Err(unreadable(&clean, error)),
         };
         if self.is_folder(&source)? {
-            // The archive has it under its listed path. A link to a folder is refused.
+            // The archive has the folder under its listed path. A link to a folder is refused.
             if self
                 .project
                 .first_link(&clean)
@@ -182,7 +182,7 @@ impl Bundle {
                 return Ok(());
             }
         };
-        // A link does not hide that its target is a secret. `--include` may match the link's name.
+        // A link to a secret is left out as well, unless `--include` matches the link's name.
         if self.rules.secrets.contains(&target) && !self.rules.include.matches(path) {
             self.leave_out(path, LeftOutReason::Secret, false);
             return Ok(());

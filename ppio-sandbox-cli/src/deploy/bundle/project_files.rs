@@ -165,7 +165,7 @@ impl ProjectFileInfo {
     }
 }
 
-/// Links were resolved before, so this one was created since.
+/// Converts an error of `openat`. Links were resolved before, so a link here was created since.
 fn changed(error: Errno) -> io::Error {
     match error {
         Errno::LOOP => io::Error::other("it was replaced by a link"),
@@ -215,7 +215,7 @@ mod tests {
         let (mut read, mut refused) = (0, 0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                // A failure below ends this by the deadline.
+                // If an assertion below fails, the loop ends by the deadline.
                 while !done.load(Ordering::Relaxed) && Instant::now() < deadline {
                     symlink(&secret, &other).unwrap();
                     fs::rename(&other, &path).unwrap();

@@ -21,7 +21,7 @@ fn paths(bundle: &Bundle) -> Vec<&str> {
         .collect()
 }
 
-/// The whole project.
+/// A bundle of the whole project.
 fn everything(project: &tempfile::TempDir, include: &[&str]) -> Result<Bundle, CliError> {
     let include: Vec<_> = include.iter().map(|&pattern| pattern.into()).collect();
     let mut bundle = Bundle::new(project.path(), &include)?;
@@ -30,7 +30,7 @@ fn everything(project: &tempfile::TempDir, include: &[&str]) -> Result<Bundle, C
     Ok(bundle)
 }
 
-/// One entry of `spec.files`.
+/// A bundle of one entry of `spec.files`.
 fn listed(project: &tempfile::TempDir, path: &str) -> Result<Bundle, CliError> {
     let mut bundle = Bundle::new(project.path(), &[])?;
     bundle.add_listed(path)?;
@@ -168,7 +168,7 @@ fn links_that_point_outside_the_project_are_refused_with_their_target() {
         }
         fs::remove_file(&link).unwrap();
     }
-    // Through another link, and as a folder of a path.
+    // A link to another link, as a folder of the listed path.
     symlink("b", &link).unwrap();
     symlink(outside.path(), project.path().join("b")).unwrap();
     let failure = listed(&project, "link/secret").unwrap_err();

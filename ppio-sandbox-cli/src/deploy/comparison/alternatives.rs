@@ -8,7 +8,7 @@ use super::branch::Branch;
 use super::change::{Change, Place, list};
 use super::schemas::{Comparison, Direction, Pair};
 
-/// What a comparison has found that is not only notes.
+/// The findings of a comparison that found more than notes.
 #[derive(Debug)]
 struct Found {
     changes: Vec<Change>,
@@ -99,7 +99,7 @@ impl Comparison<'_> {
         let change = match (names(&unmatched), names(&rest)) {
             (Some(names), _) if rest.is_empty() => Some((names, String::new())),
             (None, _) if rest.is_empty() => Some(("without a name".to_owned(), String::new())),
-            // One without a name may be meant to be the same as another.
+            // An alternative without a name may be meant to be the same as another.
             (Some(unmatched), Some(rest)) => Some((unmatched, rest)),
             _ => None,
         };
@@ -117,8 +117,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Compares a branch with the first that fits, otherwise with its counterpart, and returns it.
-    /// Reports nothing if there is neither.
+    /// Compares `branch` with the first branch of `superset` that fits, otherwise with its
+    /// counterpart. Returns that other branch; `None`, without a report, if there is neither.
     fn first_that_fits<'b>(
         &mut self,
         branch: &Branch,
@@ -147,7 +147,7 @@ impl Comparison<'_> {
             let compare = |comparison: &mut Self| comparison.pair(branch, other, direction, place);
             match self.attempt(compare) {
                 Ok(()) => return Some(other),
-                // The first is the counterpart.
+                // The first candidate is the counterpart.
                 Err(changes) => found = found.or(Some(changes)),
             }
         }
@@ -160,10 +160,10 @@ impl Comparison<'_> {
         Some(counterpart)
     }
 
-    /// Keeps the notes of a comparison that finds nothing else. Returns what any other has found.
+    /// Runs a comparison, and keeps its findings if they are only notes; otherwise returns them.
     fn attempt(&mut self, compare: impl FnOnce(&mut Self)) -> Result<(), Found> {
         let (blocking, count, seen) = (self.blocking, self.changes.len(), self.seen.clone());
-        // Without enough of it, the caller makes no further attempt.
+        // If too little work is left, the caller makes no further attempt.
         let _ = self.work.take(1 + seen.len());
         compare(self);
         if self.blocking == blocking {
@@ -179,7 +179,7 @@ impl Comparison<'_> {
     }
 }
 
-/// The branch that is meant to be the same as this one, of others with these tags.
+/// The branch of `others` that is meant to be the same as `branch`, by a tag or a component name.
 fn counterpart<'a>(
     branch: &Branch,
     others: &[&'a Branch],
@@ -200,8 +200,8 @@ fn counterpart<'a>(
 /// A member and its value.
 type Tag = (String, Value);
 
-/// What tells an alternative from others: members that always have the same value, and the only
-/// member of an object that has no other.
+/// What distinguishes an alternative: members that always have the same value, and the only member
+/// of an object that has no other.
 fn tags(branch: &Branch) -> Vec<Tag> {
     let get = |keyword: &str| branch.keywords.get(keyword);
     let required = get("required").and_then(Value::as_array);

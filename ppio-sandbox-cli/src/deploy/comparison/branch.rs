@@ -17,7 +17,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Those of a schema without a type; integers are numbers.
+    /// The types of a schema without `type`; integers are numbers.
     pub(super) const ALL: [Self; 6] = [
         Self::Null,
         Self::Boolean,
@@ -63,7 +63,7 @@ impl Kind {
         }
     }
 
-    /// Whether a keyword says something about values of this type. What is not known may.
+    /// Whether a keyword may limit values of this type; `true` for unknown keywords.
     pub(super) fn is_limited_by(self, keyword: &str) -> bool {
         match keyword {
             "minLength" | "maxLength" | "pattern" | "contentEncoding" | "contentMediaType"
@@ -97,9 +97,9 @@ pub(super) struct Branch {
     pub(super) keywords: Map<String, Value>,
     /// The name of the component that the branch comes from, by which branches are paired.
     pub(super) component: Option<String>,
-    /// The reference that is all of this branch.
+    /// The reference, if the branch consists of nothing else.
     pub(super) reference: Option<String>,
-    /// Keywords that two parts of an `allOf` have, and that cannot be merged.
+    /// Keywords of two parts of an `allOf` that cannot be merged.
     pub(super) unmerged: Vec<Value>,
 }
 

@@ -10,8 +10,8 @@ use super::work::{Share, Work, size};
 /// The deepest nesting of references and combinations in one schema.
 const MAX_DEPTH: usize = 32;
 
-/// The branches of a schema; `None` if it is too deep or too much work, has too many, or a reference
-/// leads nowhere.
+/// The branches of a schema; `None` if it is too deep or too much work, or has too many branches or
+/// a reference that leads nowhere.
 pub(super) fn branches(
     document: ComparedDocument<'_>,
     schema: &Value,

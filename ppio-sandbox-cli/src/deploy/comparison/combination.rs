@@ -1,4 +1,4 @@
-//! What is valid by two schemas at once.
+//! Combines the branches of schemas that have to be valid at once.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::work::Share;
 /// The most branches of a schema.
 const MAX_BRANCHES: usize = 256;
 
-/// What is valid by a branch of both; `None` if there are too many or it is too much work.
+/// The branches of what is valid by both; `None` if they are too many or too much work.
 pub(super) fn product(left: &[Branch], right: &[Branch], work: &Share<'_>) -> Option<Vec<Branch>> {
     let mut merged = Vec::new();
     for left in left {
@@ -37,7 +37,7 @@ fn common_kind(left: Kind, right: Kind) -> Option<Kind> {
     }
 }
 
-/// What is valid by both branches and of this type; `None` if that is nothing.
+/// The branch of the values of this type that are valid by both; `None` if there are none.
 fn merge(left: &Branch, right: &Branch, kind: Kind) -> Option<Branch> {
     let mut merged = left.clone();
     merged.kind = kind;
@@ -93,7 +93,7 @@ fn closes_to(branch: &Branch, other: &Branch) -> bool {
         && properties(other).is_some_and(|others| others.keys().any(is_new))
 }
 
-/// The value of a keyword that says what two of its values say.
+/// The value of a keyword that combines two of its values; `None` if they cannot be combined.
 fn both(keyword: &str, left: &Value, right: &Value) -> Option<Value> {
     match keyword {
         "enum" => {
@@ -133,7 +133,7 @@ fn both(keyword: &str, left: &Value, right: &Value) -> Option<Value> {
     }
 }
 
-/// The schema of what is valid by both. Does not nest more deeply with each schema that is added.
+/// The schema of what is valid by both. Adding further schemas does not nest it more deeply.
 fn all_of(left: &Value, right: &Value) -> Value {
     fn members(schema: &Value) -> &[Value] {
         let keywords = schema.as_object().filter(|keywords| keywords.len() == 1);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::change::Place;
 use super::schemas::{Comparison, Direction};
 
-/// The content type that is not written in a place.
+/// The content type that the text of a place leaves out.
 const JSON: &str = "application/json";
 
 impl Comparison<'_> {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::branch::Branch;
 use super::work::{Share, Work};
 
-/// Keywords that say nothing about which values are valid. `discriminator` only names the keyword that
-/// tells alternatives apart.
+/// Keywords that say nothing about which values are valid. `discriminator` only names the member
+/// that tells alternatives apart.
 const ANNOTATIONS: [&str; 20] = [
     "title",
     "description",
@@ -63,7 +63,8 @@ impl<'a> ComparedDocument<'a> {
         self.0.pointer(reference.strip_prefix('#')?)
     }
 
-    /// The value behind its references. One whose references lead nowhere is returned itself.
+    /// The value that a chain of references leads to. A reference that leads nowhere is returned
+    /// itself.
     pub(super) fn resolve(self, value: &'a Value) -> &'a Value {
         let mut resolved = value;
         for _ in 0..MAX_REFERENCES {
@@ -79,7 +80,7 @@ impl<'a> ComparedDocument<'a> {
     }
 }
 
-/// The name in a schema that is nothing but a reference.
+/// The reference of a schema that is nothing but a reference.
 pub(super) fn plain_reference(schema: &Value) -> Option<&str> {
     let keywords = schema.as_object()?;
     let reference = keywords.get("$ref")?.as_str()?;
@@ -95,10 +96,11 @@ pub(super) struct Sameness<'a, 'w> {
     old: ComparedDocument<'a>,
     new: ComparedDocument<'a>,
     work: Share<'w>,
-    /// Pairs of references that were met. They differ only where something else does.
+    /// Pairs of references found so far. They count as the same, and their targets are compared
+    /// once.
     seen: HashSet<(String, String)>,
-    /// What those refer to, and is compared afterwards: a chain of references may be longer than the
-    /// stack is deep.
+    /// The targets still to be compared. Recursion could overflow the stack on a long chain of
+    /// references.
     targets: Vec<(&'a Value, &'a Value)>,
 }
 
@@ -174,7 +176,7 @@ impl<'a, 'w> Sameness<'a, 'w> {
     fn keyword(&mut self, keyword: &str, old: &Value, new: &Value) -> bool {
         match (keyword, old, new) {
             ("$ref", Value::String(old), Value::String(new)) => self.references(old, new),
-            // What is a name elsewhere is an annotation in a schema, and neither in a value.
+            // `title` is an annotation in a schema, but not in a value or as the name of a member.
             ("const" | "enum", old, new) => old == new,
             (keyword, Value::Object(old), Value::Object(new))
                 if NAMED_SCHEMAS.contains(&keyword) =>

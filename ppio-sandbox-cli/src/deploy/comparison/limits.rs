@@ -1,4 +1,5 @@
-//! Compares the limits of values: bounds, formats, patterns, and keywords that are only told apart.
+//! Compares the limits of values: bounds, formats, patterns, and keywords of which only a
+//! difference is reported.
 
 use serde_json::{Map, Value};
 
@@ -27,7 +28,7 @@ const INTEGERS: [(&str, f64, f64); 10] = [
     ("uint64", 0.0, 18_446_744_073_709_551_615.0),
     ("uint", 0.0, 18_446_744_073_709_551_615.0),
 ];
-/// The keywords of a lower and an upper bound of each thing that is counted.
+/// The keywords for the lower and the upper bound of each count.
 const COUNTS: [(&str, &str); 3] = [
     ("minLength", "maxLength"),
     ("minItems", "maxItems"),
@@ -62,7 +63,7 @@ impl Side {
 }
 
 impl Comparison<'_> {
-    /// Compares the keywords that limit values of one type, and whatever is not known.
+    /// Compares the keywords that limit values of one type, and all unknown keywords.
     pub(super) fn limits(
         &mut self,
         old: &Branch,
@@ -151,7 +152,7 @@ impl Comparison<'_> {
             "format" | "pattern" | "multipleOf" | "uniqueItems" => match (subset, superset) {
                 (_, None) => {}
                 (Some(subset), Some(superset)) if subset == superset => {}
-                // Values of one format have no other, and neither is known of patterns.
+                // A format never implies another; of patterns and `multipleOf` that is not known.
                 (Some(_), Some(_)) if keyword != "format" => {
                     self.not_compared(place, &format!("`{keyword}`"));
                 }
@@ -176,7 +177,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether a format says which numbers are valid, as a bound, or nothing.
+/// Whether a format bounds numbers, such as `int32`, or does not limit them, such as `float`.
 fn is_number_format(format: &Value) -> bool {
     let format = format.as_str().unwrap_or_default();
     matches!(format, "float" | "double") || INTEGERS.iter().any(|(name, _, _)| *name == format)
@@ -227,7 +228,7 @@ fn number_bound(branch: &Branch, side: Side) -> Option<Bound> {
     })
 }
 
-/// The bound of a count. None is below zero.
+/// The bound of a count; `None` for a minimum of 0, which excludes nothing.
 fn count(keywords: &Map<String, Value>, keyword: &str) -> Option<Bound> {
     let value = keywords.get(keyword)?;
     let is_limit = keyword.starts_with("max") || value != 0;

@@ -14,7 +14,7 @@ struct Members<'a> {
     properties: Option<&'a Keywords>,
     required: Vec<&'a str>,
     required_names: HashSet<&'a str>,
-    /// The schema of all others.
+    /// The schema of all other members.
     others: &'a Value,
 }
 
@@ -56,7 +56,7 @@ impl Comparison<'_> {
         place: &Place,
     ) {
         let (old, new) = (Members::of(old), Members::of(new));
-        // Without enough of it, the schemas of the members are not compared.
+        // If too little work is left, the schemas of the members are not compared.
         let _ = self.work.take(old.iter().chain(new.iter()).count());
         match direction {
             Direction::Request => self.accepted_members(&old, &new, place),
@@ -80,7 +80,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether the new object accepts what callers send in the old one.
+    /// Reports what callers send in the old object and the new one does not accept.
     fn accepted_members(&mut self, old: &Members<'_>, new: &Members<'_>, place: &Place) {
         for name in new.required.iter().filter(|name| !old.requires(name)) {
             let change = match old.get(name) {
@@ -102,7 +102,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether the new object has what callers expect of the old one.
+    /// Reports what callers expect of the old object and the new one does not have.
     fn promised_members(&mut self, old: &Members<'_>, new: &Members<'_>, place: &Place) {
         for name in old.required.iter().filter(|name| !new.requires(name)) {
             let change = match new.get(name) {

@@ -1,27 +1,27 @@
-//! What the callers of a service notice of a change: compares two `OpenAPI` 3.1 documents.
+//! Compares two `OpenAPI` 3.1 documents, and finds the changes that affect callers of the service.
 //!
 //! A request that callers send today has to be accepted by the new service, and what the new service
 //! answers has to be what callers expect today. So the old schema of a request has to be a subset of
 //! the new one, and the new schema of an answer a subset of the old one. A place where that does not
 //! hold is a breaking change.
 //!
-//! - A new value of an enumeration in an answer, and a new alternative of the same JSON type, is a note
-//!   if all others are still there; otherwise it may replace one of them. Programs that read an answer are expected to ignore what they do not know:
-//!   otherwise a service could never add an event to its stream, and a flag that every such
-//!   deployment needs would be passed without reading what it allows.
+//! - A new value of an enumeration in an answer, or a new alternative of the same JSON type, is a
+//!   note if all earlier ones are still there; otherwise it may replace one of them. Programs that
+//!   read an answer are expected to ignore unknown values. If every new event in a stream needed
+//!   the flag for breaking changes, authors would pass it without reading what it allows.
 //! - What a program cannot decide (`not`, `if`, two patterns, alternatives that nothing tells apart)
 //!   is reported as not compared if it has changed, and never counts as compatible.
 //! - Descriptions, examples, defaults and other annotations are ignored, and compatible changes are
 //!   not listed.
 //!
-//! `operations` compares paths, parameters and statuses, `contents` bodies and headers. A schema is
-//! taken apart (`schemas`) into `branches` of one JSON type each, with references and `combination`s
-//! resolved, which `alternatives` pairs, and `members` and `limits` compare. `work` bounds all of that,
-//! since a document may come from anywhere.
+//! `operations` compares paths, parameters and statuses, `contents` bodies and headers. `schemas`
+//! splits a schema into `branches` of one JSON type each, with references and `combination`s
+//! resolved. `alternatives` pairs the branches, and `members` and `limits` compare them. `work`
+//! bounds the work, because a document may come from anywhere.
 //!
 //! No crate does this. `oasdiff` and `openapi-diff` are programs in Go and Java. `json-schema-diff`
-//! compares JSON Schemas of drafts before 2020-12, reads no `OpenAPI`, and reports what differs, not
-//! whether it breaks the sender or the receiver, which is the question here.
+//! compares JSON Schemas of drafts before 2020-12, does not read `OpenAPI`, and reports what
+//! differs, not whether it breaks the sender or the receiver, which is the question here.
 
 mod alternatives;
 mod branch;

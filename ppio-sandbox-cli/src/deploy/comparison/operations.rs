@@ -13,7 +13,7 @@ const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
 ];
 
-/// An operation, with what its path and its document say about it.
+/// An operation with its path and its document.
 #[derive(Clone, Copy)]
 struct ApiOperation<'a> {
     document: ComparedDocument<'a>,
@@ -30,13 +30,13 @@ impl<'a> ApiOperation<'a> {
         }
     }
 
-    /// The members of a member of the operation.
+    /// The members of the operation's member `name`.
     fn map(&self, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
         self.value[name].as_object().into_iter().flatten()
     }
 
-    /// The parameters by the place where they are sent and their name. Those of the operation replace
-    /// those of its path.
+    /// The parameters by location (`in`) and name. Those of the operation replace those of its
+    /// path.
     fn parameters(&self) -> Vec<((String, String), &'a Value)> {
         let (mut parameters, mut keys) = (Vec::new(), HashSet::new());
         let of_path = self.path["parameters"].as_array();
@@ -68,8 +68,8 @@ impl<'a> ApiOperation<'a> {
         Some(self.document.resolve(response))
     }
 
-    /// The response that describes a status: its own, that of its class, or the default. Where other
-    /// responses are successes, the default is that of errors.
+    /// The response that describes a status: its own, that of its class (`2XX`), or the default. If
+    /// another response is a success, the default describes only errors.
     fn response_to(&self, status: &str) -> Option<&'a Value> {
         let class = status.get(..1).map(|digit| format!("{digit}XX"));
         let by_default =
@@ -79,7 +79,7 @@ impl<'a> ApiOperation<'a> {
             .or_else(|| self.response("default").filter(|_| by_default))
     }
 
-    /// Who may call the operation.
+    /// The security requirements of the operation, otherwise those of the document.
     fn security(&self) -> Option<&'a Value> {
         let root = self.document.root().get("security");
         self.value.get("security").or(root)
@@ -140,7 +140,7 @@ impl Comparison<'_> {
             }
             let place = place.part("response").part(status);
             match (old.response_to(status), new.response(status)) {
-                // The old document describes it in general.
+                // The old document describes the status by its class or by the default.
                 (Some(old), Some(new)) => self.responses(old, new, &place),
                 _ => self.note(&place, "new status"),
             }
@@ -159,7 +159,7 @@ impl Comparison<'_> {
         let new_keys: HashSet<_> = news.iter().map(|(key, _)| key).collect();
         let is_required = |parameter: &Value| parameter["required"] == true;
         for (key, new) in &news {
-            // The path has them, whatever their names are.
+            // Compared below by position: callers do not see the names.
             if key.0 == "path" {
                 continue;
             }

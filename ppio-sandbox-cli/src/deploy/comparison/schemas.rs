@@ -1,4 +1,4 @@
-//! Compares two schemas, whatever they consist of.
+//! Compares two schemas.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,11 +10,11 @@ use super::change::{Change, Place, Severity};
 use super::document::{ComparedDocument, Sameness, plain_reference};
 use super::work::Work;
 
-/// The most pairs of schemas that are compared, of which untagged alternatives need many.
+/// The most pairs of schemas that are compared. Untagged alternatives need many.
 const MAX_PAIRS: usize = 50_000;
-/// The deepest nesting, beyond which only references to themselves lead.
+/// The deepest nesting that is compared. Only recursive schemas are expected to be deeper.
 const MAX_DEPTH: usize = 64;
-/// The most changes that are listed, more or less: with more of them the rest is not compared.
+/// The approximate number of changes after which the rest is not compared.
 const MAX_CHANGES: usize = 20_000;
 
 /// Who writes a value.
@@ -27,7 +27,7 @@ pub(super) enum Direction {
 }
 
 impl Direction {
-    /// The one whose values have to be valid by the other, and the other.
+    /// Returns first the one whose values have to be valid by the other, then that other.
     pub(super) fn ordered<T>(self, old: T, new: T) -> (T, T) {
         match self {
             Self::Request => (old, new),
@@ -225,8 +225,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether the branches are one that is nothing but a reference, which is
-/// compared as a pair of branches.
+/// Whether there is one branch, which is nothing but a reference: [`Comparison::pair`] compares it.
 fn is_single(branches: &[Branch]) -> bool {
     matches!(branches, [branch] if branch.reference.is_some())
 }

@@ -4,15 +4,15 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
-/// The most that one schema may take, or whether two are the same.
+/// The most work for one schema, or for the check whether two are the same.
 const MAX_OF_SCHEMA: usize = 500_000;
-/// The most that a comparison may take.
+/// The most work for a whole comparison.
 const MAX_IN_ALL: usize = 5_000_000;
 
 /// The work that is left, counted in JSON values that are looked at or copied.
 ///
-/// A short document can describe a long one: each of fourteen schemas that has the next one ten times
-/// is a line, and all of them are 10¹⁴ schemas.
+/// A short document can describe a long one: fourteen schemas of a line, each of which has the next
+/// one ten times, are 10¹⁴ schemas.
 #[derive(Debug)]
 pub(super) struct Work(Cell<usize>);
 
@@ -21,7 +21,7 @@ impl Work {
         Self(Cell::new(MAX_IN_ALL))
     }
 
-    /// Takes some of what is left; `None` if that is less, and then nothing is left.
+    /// Takes some of the work that is left. If there is less, takes all of it and returns `None`.
     pub(super) fn take(&self, values: usize) -> Option<()> {
         let left = self.0.get().checked_sub(values);
         self.0.set(left.unwrap_or_default());
@@ -32,12 +32,12 @@ impl Work {
         self.0.get() == 0
     }
 
-    /// Leaves nothing.
+    /// Takes all work that is left.
     pub(super) fn end(&self) {
         self.0.set(0);
     }
 
-    /// The part of it that one schema may take.
+    /// The part of the work that one schema may take.
     pub(super) fn of_schema(&self) -> Share<'_> {
         Share {
             all: self,
@@ -54,7 +54,7 @@ pub(super) struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// Takes some of it; `None` if less is left.
+    /// Takes some of the share and of the whole; `None` if less is left of either.
     pub(super) fn take(&self, values: usize) -> Option<()> {
         self.own.take(values)?;
         self.all.take(values)
@@ -63,7 +63,7 @@ impl Share<'_> {
 
 /// How much work it is to copy a value.
 pub(super) fn size(value: &Value) -> usize {
-    /// The length of a text that counts as another value, in bytes.
+    /// The bytes of a text that count as another value.
     const TEXT: usize = 64;
     1 + match value {
         Value::String(text) => text.len() / TEXT,

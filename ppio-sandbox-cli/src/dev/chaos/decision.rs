@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use super::AgentAction;
 
-/// One call of so many has each weight of 1 in the table of [`Decisions::next`].
+/// The sum of the weights in the table of [`Decisions::next`].
 const CALLS: u8 = 32;
-/// The last part of an answer in which it may be cut.
+/// The number of the last part in which an answer may be cut.
 const MAX_PART: usize = 3;
-/// How long after its start a call makes something happen to the agent, at most.
+/// The longest time from the start of a call to its effect on the agent.
 const MAX_DELAY_MS: u64 = 300;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disturbance {
-    /// The caller and the agent are disconnected in the middle of this part of the answer, from 1;
-    /// of an answer in one piece, in the middle.
+    /// The caller and the agent are disconnected in the middle of this part of the answer, counted
+    /// from 1; an answer in one piece is cut in its middle.
     Cut { part: usize },
     /// The answer is read slowly.
     ReadSlowly,
-    /// Something happens to the agent after a while.
+    /// An action is applied to the agent after a delay.
     Agent {
         action: AgentAction,
         after: Duration,
@@ -44,7 +44,7 @@ impl Decisions {
     /// The number of the next call, and what happens to it. One of four is disturbed.
     pub(super) fn next(&mut self) -> (u64, Option<Disturbance>) {
         self.calls += 1;
-        // Each call takes as many random numbers.
+        // Each call takes the same number of random values.
         let kind = self.random.u8(..CALLS);
         let part = self.random.usize(1..=MAX_PART);
         let after = Duration::from_millis(self.random.u64(..=MAX_DELAY_MS));

@@ -23,12 +23,12 @@ pub(super) struct DisturbedBody {
 }
 
 enum BodyState {
-    /// This part from here is cut in the middle.
+    /// The part with this number is cut in the middle; 1 is the next part.
     CutIn(usize),
     /// The last half part has to be sent before the end of the connection.
     Sending,
     Cut,
-    /// So many parts are still read slowly.
+    /// The number of parts that are still read slowly, and the pause before the next one.
     Slow(usize, Pin<Box<Sleep>>),
     Undisturbed,
 }
@@ -52,7 +52,7 @@ impl DisturbedBody {
         Body::new(Self { body, call, state })
     }
 
-    /// Half of a part, the last one that is sent.
+    /// The first half of a part, which is the last data that is sent.
     fn cut_in_half(&mut self, mut data: Bytes) -> Frame<Bytes> {
         self.state = BodyState::Sending;
         // Disconnects the agent.

@@ -1,7 +1,8 @@
-//! `--chaos`: disturbs the callers and the agent, as real life does.
+//! `--chaos`: disturbs callers and the agent, as happens in production.
 //!
-//! `decision` decides about each call, from a seed; `disturbed_body` is the answer of a call that is cut
-//! or read slowly. What happens to the agent itself is done by the `rebuilder`, which owns its process.
+//! `decision` decides what happens to each call, from a seed; `disturbed_body` is the body of an
+//! answer that is cut or read slowly. The `rebuilder`, which owns the agent's process, disturbs the
+//! agent itself.
 
 mod decision;
 mod disturbed_body;
@@ -25,15 +26,15 @@ use super::console::DevConsole;
 
 /// How long the agent is paused.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
-/// How long the agent may take to exit after SIGTERM. With the start of the next one, it is shorter than
-/// a call waits for an agent.
+/// How long the agent may take to exit after SIGTERM. Together with the start of the next agent,
+/// this is shorter than a call waits for an agent.
 pub(super) const TERMINATION_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths to which calls are sent, with those below them: `POST /invocations` and the protocols.
 /// A2A can be at `/`.
 const CALLS: &[&str] = &["/invocations", "/v1", "/a2a", "/ag-ui", "/mcp", "/api/chat"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What the kernel keeps of an answer that is read slowly, so that the agent notices it.
+/// The bytes that the kernel buffers of an answer that is read slowly: few, to slow the agent down.
 const SLOW_BUFFER: u32 = 4096;
 
 /// Disturbs calls.
@@ -58,13 +59,13 @@ pub(super) enum AgentAction {
 #[derive(Debug)]
 pub(super) struct AgentDisturbance {
     pub(super) action: AgentAction,
-    /// The process of the agent that was called, which alone is disturbed.
+    /// The agent process that was called; no other one is disturbed.
     pub(super) process: Pid,
     id: CallId,
     chaos: Arc<Chaos>,
 }
 
-/// The call that is the reason of a disturbance.
+/// The call that is the reason for a disturbance.
 #[derive(Debug, Clone)]
 struct CallId {
     /// The number of the call.
@@ -82,7 +83,7 @@ pub(super) struct DisturbedCall {
 }
 
 impl Chaos {
-    /// Also returns what has to happen to the agent.
+    /// Also returns the receiver of what has to happen to the agent.
     pub(super) fn new(
         seed: u32,
         console: &Arc<DevConsole>,
@@ -130,7 +131,7 @@ impl Chaos {
 }
 
 impl DisturbedCall {
-    /// Opens the connection to the agent, and begins what happens to its process while it answers.
+    /// Opens the connection to the agent, and schedules what happens to its process meanwhile.
     pub(super) async fn connect(&self, address: SocketAddr, process: Pid) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         if matches!(self.disturbance, Disturbance::ReadSlowly) {
@@ -147,7 +148,8 @@ impl DisturbedCall {
             tokio::spawn(async move {
                 sleep(after).await;
                 let actions = disturbance.chaos.actions.clone();
-                // Fails if the command is ending, and if the agent is about to be disturbed already.
+                // Fails if the command is ending, or if another disturbance of the agent is
+                // pending.
                 let _ = actions.try_send(disturbance);
             });
         }
@@ -156,7 +158,7 @@ impl DisturbedCall {
 
     /// Disturbs the answer.
     pub(super) fn answer(mut self, response: Response) -> Response {
-        // Another run's, if the request joined it.
+        // The id of another run, if the request joined that run.
         if let Some(id) = id_of(response.headers()) {
             self.id.id = id;
         }
@@ -173,7 +175,7 @@ impl DisturbedCall {
 }
 
 impl AgentDisturbance {
-    /// Reports that it has happened.
+    /// Reports that the disturbance has happened.
     pub(super) fn report(&self) {
         let (kind, text) = match self.action {
             AgentAction::Terminate => {
@@ -189,7 +191,8 @@ impl AgentDisturbance {
     }
 }
 
-/// Whether a request calls the agent, or reads the answer of a run. Those of the page are neither.
+/// Whether a request calls the agent, or reads the answer of a run. Requests of the page do
+/// neither.
 fn is_call(method: &Method, path: &str) -> bool {
     let is_below = |base: &str| {
         path.strip_prefix(base)

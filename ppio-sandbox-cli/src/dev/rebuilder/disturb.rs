@@ -10,8 +10,8 @@ use crate::dev::proxy::ProxyPhase;
 use crate::project::Project;
 
 impl Rebuilder {
-    /// Disturbs the agent, unless another one was called, which has been replaced since or has ended.
-    /// Returns the changes that interrupted it.
+    /// Disturbs the agent, unless the one that was called has been replaced or has ended. Returns
+    /// the file changes that interrupted this.
     pub(super) async fn disturb(
         &mut self,
         disturbance: &AgentDisturbance,
@@ -32,7 +32,7 @@ impl Rebuilder {
                 let RunningAgent { process, source } = current;
                 self.paused_until = None;
                 self.proxy.set_phase(ProxyPhase::Preparing);
-                // Before it has ended, which takes as long as its requests.
+                // Reported before the agent has ended, which takes as long as its requests.
                 disturbance.report();
                 process.stop(chaos::TERMINATION_GRACE).await;
                 self.start_again(source).await
@@ -49,7 +49,7 @@ impl Rebuilder {
         }
     }
 
-    /// Starts an agent that has exited.
+    /// Starts the agent again after it has exited.
     async fn start_again(&mut self, source: AgentSource) -> io::Result<Option<ChangedFiles>> {
         let project = match Project::open(&self.folder) {
             Ok(project) => project,

@@ -1,4 +1,5 @@
-//! The loop of `agent dev`: build, start, replace, wait for a change; `disturb` does what `--chaos` decides.
+//! The loop of `agent dev`: build, start, replace, wait for a change. `disturb` does what `--chaos`
+//! decides.
 
 mod disturb;
 
@@ -34,12 +35,12 @@ use crate::project::cargo::{self, BuildOutput, BuiltProgram, CargoBuild};
 
 /// How long a replaced agent may go on with running requests.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long it may go on if it has to exit before the next agent can start.
+/// How long a replaced agent may go on if it has to exit before the next one can start.
 const RESTART_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an agent may take to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Most scripts for the Python SDK listen on its fixed port.
+/// The fixed port of the Python SDK, on which most scripts for it listen.
 const PYTHON_PORTS: &[u16] = &[AGENT_PORT];
 
 #[derive(Debug)]
@@ -55,7 +56,7 @@ pub(super) struct Rebuilder {
     console: Arc<DevConsole>,
     watchdog: Arc<GroupWatchdog>,
     telemetry: Arc<DevTelemetry>,
-    /// The variable of the author's by which the agent exports to elsewhere.
+    /// The author's variable that makes the agent export its traces elsewhere.
     exports_by: Option<&'static str>,
     /// What `--chaos` does to the agent.
     disturbances: Option<Receiver<AgentDisturbance>>,
@@ -67,10 +68,10 @@ pub(super) struct Rebuilder {
     draining: JoinSet<()>,
     /// Set to cut the running requests of replaced agents.
     force_stop: Sender<bool>,
-    /// The last build may be newer than the current agent.
+    /// Whether the last build may be newer than the current agent.
     is_behind: bool,
     has_served: bool,
-    /// The source folders of the project's path dependencies are watched.
+    /// Whether the source folders of the project's path dependencies are watched.
     sources_known: bool,
     /// Cargo's output of the last build if it failed.
     last_error: String,
@@ -123,7 +124,7 @@ impl Rebuilder {
         }
     }
 
-    /// Disturbs the agent as these say.
+    /// Sets the disturbances of the agent.
     pub(super) fn disturbed_by(mut self, disturbances: Option<Receiver<AgentDisturbance>>) -> Self {
         self.disturbances = disturbances;
         self
@@ -341,7 +342,7 @@ impl Rebuilder {
         }
     }
 
-    /// Makes the agent export its traces to here, unless the author has another receiver.
+    /// Makes the agent export its traces to this command, unless the author has another receiver.
     fn set_export_target(&mut self, command: &mut Command, variables: &Variables) {
         match ExportTarget::choose(self.proxy.port(), variables) {
             ExportTarget::Dev(variables) => {
@@ -437,7 +438,7 @@ impl Rebuilder {
         current.is_some_and(|current| current.source == *source)
     }
 
-    /// Stops the current agent and waits, for one that needs the same port.
+    /// Stops the current agent and waits for its exit, because the next one needs the same port.
     async fn stop_current(&mut self) {
         if let Some(current) = self.current.take() {
             self.proxy.set_phase(ProxyPhase::Preparing);

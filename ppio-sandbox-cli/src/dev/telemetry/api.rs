@@ -16,10 +16,10 @@ use crate::dev::error_response::error_response;
 use crate::log_level::LogLevel;
 
 const DEFAULT_LIMIT: usize = 100;
-/// The newest log records of an answer.
+/// The largest number of log records in an answer; the newest are returned.
 const MAX_LOGS: usize = 10_000;
 
-/// What is asked for.
+/// What a request reads.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ApiRoute {
     Traces,
@@ -56,13 +56,13 @@ struct LogsQuery {
 struct NoQuery {}
 
 impl ApiRoute {
-    /// The route of a path without its beginning.
+    /// The route of a path below `BASE_PATH`.
     pub(super) fn find(path: &str) -> Option<Self> {
         let (kind, id) = match path.split_once('/') {
             Some((kind, id)) => (kind, Some(id)),
             None => (path, None),
         };
-        // An id may have any character, its slashes are encoded.
+        // An id may have any character; its slashes are encoded.
         let id = match id {
             Some(id) if id.is_empty() || id.contains('/') => return None,
             Some(id) => Some(percent_decode_str(id).decode_utf8().ok()?.into_owned()),
@@ -78,7 +78,7 @@ impl ApiRoute {
     }
 }
 
-/// A trace as it is answered.
+/// A trace as the API returns it.
 #[derive(Debug, Serialize)]
 struct TraceAnswer<'a> {
     #[serde(flatten)]
@@ -137,7 +137,7 @@ fn trace(id: &str, kept: &Snapshot) -> Response {
     json(&found)
 }
 
-/// What is known of a run, which may be nothing yet.
+/// Answers with the traces and the log of a run; both may still be empty.
 fn run(id: &str, kept: &Snapshot) -> Response {
     #[derive(Serialize)]
     struct RunAnswer<'a> {

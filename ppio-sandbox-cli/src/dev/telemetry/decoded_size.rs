@@ -9,12 +9,12 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// An object of JSON: what most messages take.
+/// The estimate for a JSON object: what most messages take.
 const OBJECT_SIZE: usize = 128;
-/// Another value of JSON.
+/// The estimate for any other JSON value.
 const VALUE_SIZE: usize = 64;
 
-/// The messages of OTLP that have messages or lists.
+/// The messages of OTLP that contain messages or lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MessageKind {
     TracesRequest,
@@ -66,7 +66,7 @@ impl MessageKind {
         })
     }
 
-    /// What it takes beside its texts and lists; 0 for what is a part of another message.
+    /// The bytes of the message without its texts and lists; 0 if it is a part of another message.
     fn size(self) -> usize {
         match self {
             Self::ResourceSpans => size_of::<ResourceSpans>(),
@@ -97,7 +97,7 @@ pub(super) fn protobuf_exceeds(kind: MessageKind, body: &[u8], limit: usize) -> 
     // Not recursive: messages may be nested deeper than the decoder allows.
     let mut open = vec![(kind, body)];
     while let Some((kind, mut rest)) = open.pop() {
-        // What is malformed ends it, as it ends the decoder.
+        // A malformed field ends the message, as it ends the decoder.
         while let Some((number, content)) = next_field(&mut rest) {
             let (Some(content), Some(kind)) = (content, kind.field(number)) else {
                 continue;

@@ -7,7 +7,7 @@ use crate::dev::dot_env::Variables;
 /// The path of the OTLP endpoint, to which `/v1/traces` and `/v1/logs` are added.
 pub(super) const OTLP_PATH: &str = "/_ppio/dev/otlp";
 
-/// Where traces go that the author has set; each of them leaves all as it is.
+/// The variables with which an author sets another receiver. If one is set, no variable is changed.
 const ENDPOINTS: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -20,12 +20,13 @@ const ENDPOINTS: [&str; 4] = [
 pub(in crate::dev) enum ExportTarget {
     /// The receiver of this program, with these variables.
     Dev(Vec<(&'static str, String)>),
-    /// The endpoint in this variable of the author's.
+    /// The endpoint that the author has set in this variable.
     Author(&'static str),
 }
 
 impl ExportTarget {
-    /// `port` is that of this program, `of_project` are the variables of `.env`.
+    /// Chooses the target. `port` is that of this program, `of_project` are the variables of
+    /// `.env`.
     pub(in crate::dev) fn choose(port: u16, of_project: &Variables) -> Self {
         Self::of(port, |name| {
             environment::text(name).is_some()
@@ -41,14 +42,14 @@ impl ExportTarget {
         }
         let mut variables = vec![
             (ENDPOINTS[0], format!("http://127.0.0.1:{port}{OTLP_PATH}")),
-            // What every SDK and the receiver have: settings for another receiver do not apply.
+            // Every SDK and the receiver support these; settings for another receiver do not apply.
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "none".to_owned()),
         ];
         let defaults = [
-            // The log is in the output, which is there sooner.
+            // The log is in the output as well, which arrives sooner.
             ("OTEL_LOGS_EXPORTER", "none"),
-            // Not received.
+            // The receiver does not accept metrics.
             ("OTEL_METRICS_EXPORTER", "none"),
             // Milliseconds: the page shows a span soon after its end.
             ("OTEL_BSP_SCHEDULE_DELAY", "200"),

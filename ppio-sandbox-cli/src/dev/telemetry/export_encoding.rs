@@ -1,4 +1,4 @@
-//! The encodings of exports: protobuf and JSON, also compressed with gzip; and why an export is refused.
+//! The encodings of exports (protobuf or JSON, also with gzip), and why an export is refused.
 
 use std::io::{self, Read as _};
 
@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::decoded_size::{self, MessageKind};
 
-/// The largest body as it is sent, and after it is decompressed.
+/// The largest body, both as it is sent and after decompression, in bytes.
 pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
-/// How much memory an export may take when it is decoded, estimated.
+/// The estimated memory that an export may take when it is decoded, in bytes.
 const MAX_DECODED: usize = 96 * 1024 * 1024;
 
 const PROTOBUF: &str = "application/x-protobuf";

@@ -29,7 +29,7 @@ pub(super) fn parse(line: OutputLine<'_>) -> Option<LogRecord> {
     let span_id = take(&["span_id"], MAX_ID);
     let timestamp = fields.get("timestamp").and_then(Value::as_str);
     let timestamp = timestamp.and_then(|text| humantime::parse_rfc3339_weak(text).ok());
-    // Another form of a time stays a field.
+    // A time in another format stays a field.
     if timestamp.is_some() {
         fields.remove("timestamp");
     }

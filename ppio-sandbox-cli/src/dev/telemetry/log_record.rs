@@ -7,7 +7,7 @@ use super::shared_text::SharedText;
 use super::span::{self, Attributes, Nanos};
 use crate::log_level::LogLevel;
 
-/// What a record is without its strings, estimated.
+/// The estimated size of a record without its strings, in bytes.
 const RECORD_SIZE: usize = 350;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,7 +34,7 @@ pub(super) struct LogRecord {
 }
 
 impl LogRecord {
-    /// How much memory it takes, about.
+    /// The approximate memory of the record, in bytes.
     pub(super) fn size(&self) -> usize {
         let ids = [
             &self.run_id,
@@ -51,7 +51,7 @@ impl LogRecord {
     }
 }
 
-/// Removes the first of these members that is a text.
+/// Removes and returns the first of these members that is a text.
 pub(super) fn take_text(fields: &mut Attributes, names: &[&str]) -> Option<String> {
     let name = names
         .iter()

@@ -7,13 +7,14 @@
 //!
 //! `receiver` answers the exports of OpenTelemetry: `export_encoding` decodes them, unless
 //! `decoded_size` finds that they take too much memory, and `otlp` converts them to a `span` or a
-//! `log_record` each, with `shared_text`s. `store` keeps them, by `trace`, in a bounded memory, until this program
-//! ends, over restarts of the agent. `api` answers with a `snapshot` of them as JSON, and `trace_view`
-//! puts the spans of a trace in order. `environment` is what makes the agent export to here.
+//! `log_record` each, with `shared_text`s. `store` keeps them, by `trace`, in bounded memory, until
+//! this program ends, over restarts of the agent. `api` answers with a `snapshot` of them as JSON,
+//! and `trace_view` puts the spans of a trace in order. `environment` makes the agent export to
+//! this program.
 //!
 //! The paths begin with one that is reserved for this program, so that they hide no path of an agent.
-//! Programs that are told only this program's address export to the paths of the specification,
-//! which the receiver answers as well.
+//! Programs that are configured with only this program's address export to the paths of the
+//! specification, which the receiver answers as well.
 
 mod api;
 mod decoded_size;
@@ -45,7 +46,7 @@ use super::output_line::OutputLine;
 
 /// Where the paths of this program begin.
 pub(crate) const BASE_PATH: &str = "/_ppio/dev/";
-/// The header by which the page finds out that it is served by this program.
+/// The header that marks responses of this program for the page.
 pub(super) const DEV_HEADER: &str = "ppio-dev";
 
 /// What the agent exported and logged.
@@ -82,7 +83,7 @@ impl DevTelemetry {
             || (request.method() == Method::POST && ExportKind::of_path(path).is_some())
     }
 
-    /// Answers a request that it takes.
+    /// Answers a request for which [`takes`](Self::takes) returns `true`.
     pub(super) async fn respond(self: Arc<Self>, request: Request) -> Response {
         let path = request.uri().path();
         let Some(signal) = ExportKind::of_path(path.strip_prefix(OTLP_PATH).unwrap_or(path)) else {

@@ -1,4 +1,4 @@
-//! What OTLP transports, as spans and log records.
+//! Converts the messages of OTLP to spans and log records.
 
 use std::fmt::Write as _;
 
@@ -101,7 +101,7 @@ fn log_record(record: OtlpLogRecord, service: &SharedText, target: &SharedText) 
     }
 }
 
-/// A level by the number of a severity, four of which each level has.
+/// The level of a severity number; each level has four of them.
 fn level_of_severity(number: i32) -> LogLevel {
     match number {
         1..=4 => LogLevel::Trace,

@@ -24,7 +24,7 @@ use super::export_encoding::{Encoding, ExportRefusal, MAX_BODY, decompress, is_g
 use super::otlp;
 use super::store::SharedStore;
 
-/// The spans or log records of one export that are kept.
+/// The largest number of spans or log records that are kept of one export.
 const MAX_RECORDS: usize = 50_000;
 
 /// What is exported.
@@ -142,7 +142,7 @@ fn decoding_failed<E>(_: E) -> ExportRefusal {
 }
 
 impl Rejected {
-    /// Numbers of records, and why they are not kept.
+    /// Adds up the numbers of records that are not kept, with the reasons.
     fn of<const N: usize>(counts: [(usize, &str); N]) -> Self {
         let found = counts.iter().filter(|(count, _)| *count > 0);
         let reasons: Vec<_> = found
@@ -170,7 +170,7 @@ impl Rejected {
             ExportKind::Traces => "rejectedSpans",
             ExportKind::Logs => "rejectedLogRecords",
         };
-        // 64 bits are a text in the JSON of protobuf.
+        // The JSON encoding of protobuf writes 64-bit integers as strings.
         json!({"partialSuccess": {name: self.count.to_string(), "errorMessage": self.reason}})
             .to_string()
     }

@@ -1,4 +1,4 @@
-//! What the store had at a moment, and what is listed of it.
+//! The contents of the store at one moment, and the filters of lists.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ pub(super) struct Snapshot {
     pub(super) logs: Vec<Arc<LogRecord>>,
 }
 
-/// Which traces are listed: those that have all that is set.
+/// Which traces are listed: those that match all fields that are set.
 #[derive(Debug, Default)]
 pub(super) struct TraceFilter<'a> {
     pub(super) run: Option<&'a str>,
     pub(super) session: Option<&'a str>,
     /// Whether a span has an error.
     pub(super) error: Option<bool>,
-    /// Those that began then or later.
+    /// Only traces that began then or later.
     pub(super) since: Option<Nanos>,
 }
 
-/// Which log records are listed: those that have all that is set.
+/// Which log records are listed: those that match all fields that are set.
 #[derive(Debug, Default)]
 pub(super) struct LogFilter<'a> {
     pub(super) run: Option<&'a str>,
@@ -52,7 +52,7 @@ impl Snapshot {
         traces
     }
 
-    /// The log records, oldest first. Those of a run without its id are found by its traces.
+    /// The log records, oldest first. Records of a run that lack its id are found by its traces.
     pub(super) fn logs(&self, filter: &LogFilter<'_>) -> Vec<&LogRecord> {
         let is_of_run = |record: &LogRecord| {
             let Some(run) = filter.run else {
@@ -69,7 +69,7 @@ impl Snapshot {
         let records = self.logs.iter().map(Arc::as_ref);
         let records = records.filter(|record| is_of_run(record) && filter.has(record));
         let mut records: Vec<_> = records.collect();
-        // Records arrive in two ways, of which one is slower.
+        // Exported records arrive later than lines of the output.
         records.sort_by_key(|record| record.timestamp);
         records
     }
@@ -87,7 +87,7 @@ impl TraceFilter<'_> {
 }
 
 impl LogFilter<'_> {
-    /// Whether a record has all but the run, which its trace may have.
+    /// Whether a record matches all fields except the run, which its trace may have instead.
     fn has(&self, record: &LogRecord) -> bool {
         let is = |wanted: Option<&str>, found: Option<&str>| {
             wanted.is_none_or(|wanted| Some(wanted) == found)

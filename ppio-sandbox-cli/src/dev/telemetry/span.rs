@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 
 use super::shared_text::SharedText;
 
-/// The bytes that are kept of an id, of a name, and of another text.
+/// The bytes that are kept of an id, of a name, and of any other text.
 pub(super) const MAX_ID: usize = 256;
 pub(super) const MAX_NAME: usize = 1024;
 pub(super) const MAX_TEXT: usize = 256 * 1024;
 
-/// What a span is without its strings, estimated.
+/// The estimated size of a span without its strings, in bytes.
 const SPAN_SIZE: usize = 400;
-/// An entry of a map, a value of JSON included.
+/// The estimated size of an entry of a map with its JSON value, in bytes.
 const ENTRY_SIZE: usize = 96;
 
 pub(super) type Attributes = Map<String, Value>;
@@ -45,7 +45,7 @@ pub(super) struct Span {
     pub(super) events: Vec<SpanEvent>,
 }
 
-/// Something at a moment of a span.
+/// An event at one moment of a span.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SpanEvent {
     pub(super) name: String,
@@ -53,7 +53,7 @@ pub(super) struct SpanEvent {
     pub(super) attributes: Attributes,
 }
 
-/// What the conventions for generative AI say that a span is around.
+/// What a span covers, by OpenTelemetry's conventions for generative AI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SpanCategory {
@@ -82,7 +82,7 @@ impl Span {
         }
     }
 
-    /// The id of the run that it is the span of.
+    /// The id of the run that the span belongs to.
     pub(super) fn run_id(&self) -> Option<&str> {
         self.text("ppio.request.id")
     }
@@ -96,7 +96,7 @@ impl Span {
         self.end.since(self.start)
     }
 
-    /// Tokens by the name of their attribute.
+    /// The number of tokens of a kind, `input` or `output`.
     pub(super) fn tokens(&self, kind: &str) -> Option<u64> {
         let name = format!("gen_ai.usage.{kind}_tokens");
         self.attributes.get(&name)?.as_u64()
@@ -106,7 +106,7 @@ impl Span {
         self.attributes.get(name)?.as_str()
     }
 
-    /// How much memory it takes, about.
+    /// The approximate memory of the span, in bytes.
     pub(super) fn size(&self) -> usize {
         let events = self.events.iter();
         let events = events.map(|event| ENTRY_SIZE + event.name.len() + size(&event.attributes));
@@ -119,7 +119,7 @@ impl Span {
     }
 }
 
-/// How much memory attributes take, about.
+/// The approximate memory of attributes, in bytes.
 pub(super) fn size(attributes: &Attributes) -> usize {
     let entries = attributes.iter();
     entries

@@ -8,11 +8,11 @@ use super::snapshot::Snapshot;
 use super::span::Span;
 use super::trace::Trace;
 
-/// How much memory is used at most, in bytes as [`Span::size`] and [`LogRecord::size`] estimate them.
+/// The most memory that is used, in bytes as [`Span::size`] and [`LogRecord::size`] estimate it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) traces: usize,
-    /// Of one trace, so that one that never ends does not replace all others.
+    /// For one trace, so that an endless trace does not displace all others.
     pub(super) trace: usize,
     pub(super) logs: usize,
 }
@@ -40,7 +40,7 @@ impl SharedStore {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is kept now. The store can be changed while it is read.
+    /// The current contents. The store can be changed while the snapshot is read.
     pub(super) fn snapshot(&self) -> Snapshot {
         let store = self.lock();
         Snapshot {

@@ -93,7 +93,7 @@ impl<'a> TraceSummary<'a> {
 }
 
 impl Tokens {
-    /// The tokens of the model calls; where none has any, those of the invocations.
+    /// The tokens of the model calls; if none has any, those of the invocations.
     fn of(spans: &SpansById) -> Option<Self> {
         let counted = |category| {
             let mut found = None;
@@ -111,7 +111,7 @@ impl Tokens {
     }
 }
 
-/// All spans of a trace: each before its children, these by their start.
+/// All spans of a trace: each before its children, siblings by their start.
 pub(super) fn spans(trace: &Trace) -> Vec<SpanView<'_>> {
     // The ends of the invocations around the span, by depth.
     let mut answers: Vec<Option<Nanos>> = Vec::new();
@@ -148,7 +148,7 @@ pub(super) fn spans(trace: &Trace) -> Vec<SpanView<'_>> {
     .collect()
 }
 
-/// The span that has no parent in the trace, the earliest of several.
+/// The earliest span that has no parent in the trace.
 fn first(spans: &SpansById) -> Option<&Span> {
     let earlier = |a: &&Span, b: &&Span| (a.start, &a.id).cmp(&(b.start, &b.id));
     let all = || spans.values().map(Arc::as_ref);

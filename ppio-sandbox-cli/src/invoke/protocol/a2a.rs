@@ -6,8 +6,9 @@ use super::{AgentFailure, AnswerPart, AnswerReader, usage_error};
 use crate::error::CliError;
 use crate::invoke::new_session::unique;
 
-/// The request that sends a message and streams what becomes of it. `params` are its parameters; a
-/// prompt is the message, and `taskId` and `contextId` beside it are the message's.
+/// The request that sends a message and streams its task. `params` are its parameters. A prompt
+/// becomes the message, and `taskId` and `contextId` beside the prompt become members of the
+/// message.
 pub(super) fn request(
     mut params: Map<String, Value>,
     prompt: Option<String>,

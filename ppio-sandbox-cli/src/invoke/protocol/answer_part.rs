@@ -1,4 +1,4 @@
-//! What an answer has for a person.
+//! The parts of an answer that are printed for the user.
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ impl AnswerPart {
         Self::note(&format!("tool {what}: {text}"))
     }
 
-    /// The agent waits for an answer. `subject` is what the answer has to name.
+    /// The note that the agent waits for an answer, which has to name `subject`.
     pub(super) fn interrupt(subject: &str, reason: &str, message: Option<&str>) -> Self {
         let message = message.map(|message| format!(": {message}"));
         let message = message.unwrap_or_default();

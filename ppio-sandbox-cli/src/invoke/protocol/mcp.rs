@@ -1,4 +1,4 @@
-//! MCP: calls the agent's tool. Of version 2026-07-28, which needs no `initialize`.
+//! MCP, version 2026-07-28, which needs no `initialize`: calls the agent's tool.
 
 use ppio_agent_client::InvocationOutput;
 use ppio_agent_protocol::ChatEvent;
@@ -45,7 +45,8 @@ pub(super) async fn call(
     send(sender, "tools/call", params, Some(name)).await
 }
 
-/// The arguments. A prompt for a tool that has no `prompt` and an `input` is that one.
+/// The arguments for the tool. If it has an `input` and no `prompt`, the prompt becomes the
+/// `input`.
 fn fitting(arguments: &Map<String, Value>, tool: &Value) -> Map<String, Value> {
     let known = &tool["inputSchema"]["properties"];
     let mut arguments = arguments.clone();
@@ -97,7 +98,7 @@ fn unusable(message: impl Into<String>) -> CliError {
 #[derive(Debug, Default)]
 pub(super) struct CallReader {
     calls: OpenToolCalls,
-    /// Whether there was progress, which has all that the result has.
+    /// Whether there was progress. It has everything that the result has.
     has_progress: bool,
     is_complete: bool,
 }

@@ -29,7 +29,7 @@ pub(super) struct ProtocolCall {
 
 /// Reads the answer of an agent by one protocol.
 pub(crate) trait AnswerReader {
-    /// Reads an event of a stream, or a whole answer, and adds what it has for a person.
+    /// Reads an event of a stream, or a whole answer, and adds the parts to print.
     fn read(&mut self, event: &Value, parts: &mut Vec<AnswerPart>) -> Result<(), AgentFailure>;
 
     /// Whether the answer is complete, so that a stream may end.
@@ -99,7 +99,7 @@ impl ProtocolCall {
         sent.await.map_err(PrintError::Client)
     }
 
-    /// What reads the answer.
+    /// The reader of the answer.
     pub(super) fn reader(&self) -> Box<dyn AnswerReader> {
         match self.protocol {
             AgentProtocol::Openai => Box::new(openai::CompletionReader::default()),
@@ -110,7 +110,7 @@ impl ProtocolCall {
     }
 }
 
-/// The error of a call to an agent that does not serve the protocol, if `error` is that.
+/// The error for an agent that does not serve the protocol, if `error` shows that.
 pub(super) fn not_served(protocol: AgentProtocol, error: &Error) -> Option<CliError> {
     let Error::Invocation {
         status: Some(404),
@@ -121,8 +121,8 @@ pub(super) fn not_served(protocol: AgentProtocol, error: &Error) -> Option<CliEr
     else {
         return None;
     };
-    // A 404 of the protocol itself has the type of its error. Other servers send none for a route
-    // that they do not have, and the runtime one with this text.
+    // A 404 of the protocol itself has an error type. For an unknown route, other servers send
+    // none, and the runtime sends one with this text.
     if error_type.is_some() && !message.starts_with("no route for ") {
         return None;
     }
@@ -161,7 +161,7 @@ impl Sender<'_> {
         body: &Map<String, Value>,
         own: &[(&str, &str)],
     ) -> Result<InvocationOutput, Error> {
-        // Without it, some protocols let the agent go on after Ctrl-C.
+        // Without this header, the agent goes on after Ctrl-C in some protocols.
         let default = (PPIO_ON_DISCONNECT, "cancel");
         let own = own.iter().copied().chain([default]);
         let own = own.filter(|(name, _)| self.headers.iter().all(|(given, _)| given != name));
@@ -195,7 +195,7 @@ impl AgentFailure {
         }
     }
 
-    /// The error of the client for it.
+    /// Converts the failure to an error of the client.
     pub(super) fn into_error(self, session_id: &str, request_id: &str) -> Error {
         Error::Invocation {
             sandbox_id: session_id.to_owned(),

@@ -31,13 +31,13 @@ impl OpenToolCalls {
         }
     }
 
-    /// The call that ends.
+    /// Removes and returns the call that ends.
     pub(super) fn end(&mut self, id: &str) -> Option<AnswerPart> {
         let index = self.open.iter().position(|call| call.id == id)?;
         Some(self.open.remove(index).into_part())
     }
 
-    /// Ends all calls.
+    /// Removes and returns all calls.
     pub(super) fn end_all(&mut self) -> impl Iterator<Item = AnswerPart> {
         self.open.drain(..).map(OpenToolCall::into_part)
     }

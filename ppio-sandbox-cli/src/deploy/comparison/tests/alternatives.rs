@@ -37,7 +37,7 @@ fn tagged_alternatives() {
         &["breaking: request /x: type string → integer"],
         &["breaking: reply /x: type string → integer"],
     );
-    // Another alternative in the place of one, and alternatives in the place of an object.
+    // An alternative that replaces another.
     check_both(
         &one_of(&[a.clone(), b.clone()]),
         &one_of(&[a.clone(), tagged("c", "y", "string")]),
@@ -107,7 +107,7 @@ fn references_and_combinations() {
         &document(&any, &reference("E"), &expression("integer")),
         &["breaking: reply: type string or object → integer or object"],
     );
-    // A component is named by its alternatives, and reported where it is found first.
+    // An alternative is named by its component. A change is reported where it is found first.
     let described = |kind: &str| {
         json!({
             "Envelope": object(&["result"], json!({"result": reference("Reply")})),

@@ -113,7 +113,7 @@ fn long_chains_and_lists_are_compared() {
     };
     assert_eq!(changes(&nested(50), &nested(50)), [""; 0], "a deep schema");
 
-    // Each merges with what the ones before were merged to.
+    // Each is merged with the result of merging the ones before.
     let lists = (0..2_000).map(|at| json!({"type": "array", "items": {"maxLength": at}}));
     let lists = requesting(&json!({"allOf": lists.collect::<Vec<_>>()}));
     let _ = changes(&lists, &lists);

@@ -109,7 +109,7 @@ fn what_cannot_be_decided_is_not_compared() {
             );
         }
     }
-    // A member is no annotation, whatever its name.
+    // A member is not an annotation, whatever its name.
     let named =
         |kind: &str| json!({"type": "object", "dependentSchemas": {"title": {"type": kind}}});
     check_both(

@@ -27,7 +27,7 @@ fn document(request: &Value, reply: &Value, components: &Value) -> Value {
     })
 }
 
-/// What is found: the first letters of a severity, the pointer and the change.
+/// The changes that are found, each as its severity, its place and its text.
 fn changes(old: &Value, new: &Value) -> Vec<String> {
     let changes = compare(old, new).expect("documents");
     let changes = changes.into_iter().map(|change| {

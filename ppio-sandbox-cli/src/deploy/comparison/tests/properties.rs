@@ -1,4 +1,4 @@
-//! What holds for all documents.
+//! Properties that hold for all documents.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ proptest! {
         prop_assert_eq!(changes(&document, &document), [""; 0]);
     }
 
-    /// Whatever they are, the comparison ends.
+    /// The comparison of any two documents ends.
     #[test]
     fn any_two_documents_are_compared(old in schema(), new in schema(), a in schema(), b in schema()) {
         let old = document(&old, &old, &json!({"A": a.clone(), "B": b.clone()}));

@@ -20,7 +20,7 @@ fn field(number: u32, content: &[u8]) -> Vec<u8> {
     field
 }
 
-/// A field in a field of each of these numbers, the first one outermost.
+/// Nested fields with these numbers, the first one outermost.
 fn nested(numbers: &[u32], content: &[u8]) -> Vec<u8> {
     let mut content = content.to_vec();
     for number in numbers.iter().rev() {
@@ -107,7 +107,7 @@ async fn an_export_that_takes_much_memory_when_it_is_decoded_is_refused() {
         assert_eq!(status, 413, "{what}: {answer}");
         assert!(answer.contains("when it is decoded"), "{what}: {answer}");
     }
-    // Nested as deep as the body is long: the decoder has a limit.
+    // Fields in fields, up to the end of the body: the decoder has a limit.
     let mut deep = Vec::new();
     for _ in 0..20_000 {
         deep = field(1, &field(6, &field(2, &deep)));

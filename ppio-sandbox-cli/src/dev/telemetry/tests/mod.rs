@@ -1,4 +1,4 @@
-//! What is exported, and what the API answers of it.
+//! Exports, and what the API returns of them.
 
 mod api;
 mod exports;
