@@ -1,7 +1,7 @@
 //! `ppio-sandbox-cli`: from an empty folder to a deployed agent.
 //!
-//! Each command has a module of its name: a folder where it takes more than a file. Beneath the
-//! commands lie the parts that several of them use: `arguments`, `platform`, `project`, `terminal`,
+//! Each command has a module of its name, which is a folder if it has more than one file. The other
+//! modules are shared by several commands: `arguments`, `platform`, `project`, `terminal`,
 //! `external_program`, `log_level`, `signals`, `error`.
 
 mod arguments;
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command and returns its exit code, 0 unless it is that of a program. Those that need no cleanup are dropped here on a signal; the others handle
-/// signals themselves.
+/// Runs a command and returns its exit code, which is 0 unless the command runs a program. Commands
+/// that need no cleanup are dropped here on a signal; the others handle signals themselves.
 async fn run(command: Command, terminal: &Terminal) -> Result<ExitCode, CliError> {
     match command {
         // Boxed: the future of its largest command is large.

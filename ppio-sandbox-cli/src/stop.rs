@@ -39,7 +39,7 @@ pub(crate) async fn close(ids: Vec<String>, platform: &Platform) -> Result<Vec<S
     for id in ids {
         match platform.client().close_session(&id).await {
             Ok(()) => closed.push(id),
-            // It has ended meanwhile.
+            // The session has ended meanwhile.
             Err(Error::SessionNotFound { .. }) => {}
             Err(error) => {
                 return Err(platform.error(format!("cannot close session {id}"), &error));

@@ -25,8 +25,8 @@ pub(crate) enum AgentCommand {
     /// Call a deployed agent and print its answer as it arrives
     ///
     /// Strings in a streamed answer are printed as one text, other items as a line of JSON each.
-    /// Without `--input`, `--file` and `--json FILE` the prompt is read from standard input, unless that
-    /// is a terminal.
+    /// Without `--input`, `--file` and `--json FILE` the prompt is read from standard input, unless
+    /// that is a terminal.
     Invoke(InvokeArguments),
     /// List the runs that the sessions of an agent keep
     Runs(RunsArguments),
@@ -149,10 +149,11 @@ pub(crate) struct DevArguments {
     /// Build with optimizations
     #[arg(long)]
     pub(crate) release: bool,
-    /// Disturb one call of four: drop its caller, read its answer slowly, restart or pause the agent
+    /// Disturb one call of four: drop its caller, read its answer slowly, restart or pause the
+    /// agent
     ///
-    /// The seed is printed at the start; the same seed makes the same decisions about calls in the same
-    /// order.
+    /// The seed is printed at the start; the same seed makes the same decisions about calls in the
+    /// same order.
     #[arg(
         long,
         value_name = "SEED",
@@ -296,8 +297,8 @@ pub(crate) struct InvokeArguments {
     /// Keep the new session open and print its id
     #[arg(long, conflicts_with = "session")]
     pub(crate) keep: bool,
-    /// Start the invocation and print the id of its run, without waiting for the answer. The session
-    /// stays open, and the run ends with it
+    /// Start the invocation and print the id of its run, without waiting for the answer. The
+    /// session stays open, and the run ends with it
     #[arg(long)]
     pub(crate) detach: bool,
     /// The longest time for the call in seconds, including the agent's start

@@ -1,8 +1,9 @@
 //! Refuses requests of foreign web pages.
 //!
 //! A browser lets every page send requests to loopback ports. `Origin` names such a page. A page
-//! whose host name resolves to 127.0.0.1 (DNS rebinding) has the agent's origin, but another `Host`.
-//! The runtime has the same checks; these cover agents in Python, and the time without an agent.
+//! whose host name resolves to 127.0.0.1 (DNS rebinding) has the agent's origin, but another
+//! `Host`. The runtime has the same checks; these cover agents in Python, and the time without an
+//! agent.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;

@@ -6,12 +6,13 @@
 //! ```
 //!
 //! `watch` compares snapshots (`snapshot`) of the source files (`sources`). `rebuilder` is the loop
-//! that builds and replaces the agent, and gives it the variables of `dot_env`. `agent_process` is one
-//! process of the agent, in a `process_group` that the `watchdog` kills if this program is killed;
-//! `output_reader` splits its output into `output_line`s. `proxy` keeps the port open for `allowed_callers`,
-//! with the connections of `server`, and serves the `waiting_page`. `console` prints, and `transcript` keeps cargo's output.
-//! `telemetry` receives the traces of the agent, and keeps them with its log for the page.
-//! With `--chaos`, `chaos` disturbs what passes the proxy, and has the rebuilder disturb the agent.
+//! that builds and replaces the agent, and gives it the variables of `dot_env`. `agent_process` is
+//! one process of the agent, in a `process_group` that the `watchdog` kills if this program is
+//! killed; `output_reader` splits its output into `output_line`s. `proxy` keeps the port open for
+//! `allowed_callers`, with the connections of `server`, and serves the `waiting_page`. `console`
+//! prints, and `transcript` keeps cargo's output. `telemetry` receives the traces of the agent, and
+//! keeps them with its log for the page. With `--chaos`, `chaos` disturbs what passes the proxy,
+//! and has the rebuilder disturb the agent.
 
 mod agent_process;
 mod allowed_callers;

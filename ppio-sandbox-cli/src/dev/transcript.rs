@@ -1,6 +1,7 @@
 //! The output of cargo, kept for the waiting page and JSON output.
 
-/// The bytes that are kept, so that the output of a macro or a build script does not fill the memory.
+/// The bytes that are kept, so that the output of a macro or a build script does not fill the
+/// memory.
 const MAX_TRANSCRIPT: usize = 4 * 1024 * 1024;
 
 /// The output of cargo as it was written to a terminal.

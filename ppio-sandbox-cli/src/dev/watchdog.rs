@@ -10,9 +10,9 @@ use rustix::process::Pid;
 /// The variable that marks the agent's processes, also those that leave its process group.
 pub(super) const RUN_VARIABLE: &str = "PPIO_DEV_RUN";
 
-/// Reads a list of process groups from a pipe. The kernel closes the pipe when the writer ends, also
-/// by SIGKILL. Then the script kills those groups and, with `/proc`, the processes that have the
-/// variable.
+/// Reads a list of process groups from a pipe. The kernel closes the pipe when the writer ends,
+/// also by SIGKILL. Then the script kills those groups and, with `/proc`, the processes that have
+/// the variable.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 variable=$1 groups=

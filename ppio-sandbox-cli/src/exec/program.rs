@@ -73,8 +73,8 @@ impl Program {
         }
     }
 
-    /// Passes input, output and the size of the terminal on until the program ends. Returns its exit
-    /// code.
+    /// Passes input, output and the size of the terminal on until the program ends. Returns its
+    /// exit code.
     pub(super) async fn connect_streams(&mut self) -> Result<u8, CliError> {
         let local = (self.has_terminal && io::IsTerminal::is_terminal(&io::stdin()))
             .then(|| RawTerminal::enter(io::stdin()))

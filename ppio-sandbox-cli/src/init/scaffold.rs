@@ -29,8 +29,8 @@ pub(crate) struct Scaffold {
 pub(crate) enum RuntimeSource {
     /// The registry, with the version of this program.
     Registry,
-    /// The checkout that this program was built from, if it exists, so that unreleased changes can be
-    /// tried. A program from the registry has none.
+    /// The checkout that this program was built from, if it exists, so that unreleased changes can
+    /// be tried. A program from the registry has none.
     Checkout(PathBuf),
 }
 

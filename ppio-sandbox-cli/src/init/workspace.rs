@@ -13,7 +13,8 @@ pub(super) enum WorkspaceMembership {
     None,
     /// The workspace in this folder lists the package: one of its globs covers it.
     Member(PathBuf),
-    /// The workspace above does not list the package, so the package needs a `[workspace]` of its own.
+    /// The workspace above does not list the package, so the package needs a `[workspace]` of its
+    /// own.
     Unlisted,
 }
 

@@ -1,7 +1,8 @@
 //! `agent invoke`.
 //!
 //! `request` reads the request, `new_session` opens a session unless one is named, `protocol` calls
-//! the agent by another protocol than `POST /invocations`, and `answer` prints what the agent sends.
+//! the agent by another protocol than `POST /invocations`, and `answer` prints what the agent
+//! sends.
 
 pub(crate) mod answer;
 mod new_session;
@@ -188,8 +189,8 @@ impl InvokeCommand<'_> {
             .fold(call, |call, (name, value)| call.header(name, value.clone()))
     }
 
-    /// The error of a call, with the help for it. A session with `--keep` stays open, so that its log
-    /// can be read.
+    /// The error of a call, with the help for it. A session with `--keep` stays open, so that its
+    /// log can be read.
     async fn failed(&self, error: &Error, session: SandboxSession) -> CliError {
         let error = self.error(error).await;
         let error = error.field("session_id", session.sandbox_id());

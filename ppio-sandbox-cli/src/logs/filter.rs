@@ -6,8 +6,8 @@ use super::position::{milliseconds, unix_milliseconds};
 use super::session_log_line::SessionLogLine;
 use crate::arguments::LineArguments;
 
-/// The members that hold the id of a run: `request_id` and `run` in the runtime's lines, `requestId`
-/// in those of AgentCore's format.
+/// The members that hold the id of a run: `request_id` and `run` in the runtime's lines,
+/// `requestId` in those of AgentCore's format.
 const RUN_IDS: [&str; 3] = ["request_id", "requestId", "run"];
 
 /// Selects lines.

@@ -183,7 +183,7 @@ mod tests {
                 assert_eq!(again.gap, Some(LogGap::NotAdvancing));
                 assert_eq!(position.milliseconds(), end);
             }
-            // Lines behind the others are read, and once.
+            // Lines behind the others are read once.
             let mut more = lines.clone();
             more.push(at("004", "new"));
             assert_eq!(messages(position.advance(more.clone(), true)), ["new"]);

@@ -39,7 +39,7 @@ impl From<LogEntry> for SessionLogLine {
 }
 
 impl SessionLogLine {
-    /// The time at which the platform received it, RFC 3339.
+    /// The time at which the platform received the line, RFC 3339.
     pub(super) fn time(&self) -> &str {
         &self.entry.timestamp
     }

@@ -86,10 +86,10 @@ pub(crate) async fn sandboxes_of(
     Ok(own)
 }
 
-/// The newest session of an agent, of which `doing` says what it is used for.
+/// The id of the newest session of an agent. `doing` names the use of the session in a note.
 ///
 /// # Errors
-/// If it has no open session; `help` says how to open one.
+/// If the agent has no open session; `help` says how to open one.
 pub(crate) async fn newest_session(
     agent: &DeployedAgent,
     platform: &Platform,

@@ -17,9 +17,10 @@ use crate::arguments::PlatformArguments;
 use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
-/// The variable with the API key of PPIO's cloud. Where it is set, the cloud is the default.
+/// The variable with the API key of PPIO's cloud. If it is set, the cloud is the default.
 const PPIO_KEY: &str = "PPIO_API_KEY";
-/// The variable with the API key of an E2B platform, used with `--remote` if [`PPIO_KEY`] is not set.
+/// The variable with the API key of an E2B platform, used with `--remote` if [`PPIO_KEY`] is not
+/// set.
 const E2B_KEY: &str = "E2B_API_KEY";
 /// The variable with the API key of Novita's cloud, whose key no other platform accepts.
 const NOVITA_KEY: &str = "NOVITA_API_KEY";
@@ -31,7 +32,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Platform {
     client: AgentRuntimeClient,
     kind: PlatformKind,
-    /// It was chosen because no API key is set.
+    /// Whether the platform was chosen because no API key is set.
     by_default: bool,
 }
 
@@ -48,8 +49,8 @@ enum PlatformKind {
 }
 
 impl Platform {
-    /// The platform of `--local` or `--remote`. Without a flag PPIO's if its API key is set, otherwise
-    /// the local one; an API key of another vendor is used only with `--remote`.
+    /// The platform of `--local` or `--remote`; without a flag, PPIO's cloud if its API key is set,
+    /// otherwise the local platform. An API key of another vendor is used only with `--remote`.
     pub(crate) fn choose(arguments: &PlatformArguments) -> Result<Self, CliError> {
         if !Self::selects_local(arguments) {
             return Self::remote();

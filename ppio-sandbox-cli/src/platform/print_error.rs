@@ -1,4 +1,4 @@
-//! Why printing what a platform sends stopped.
+//! Why the output of an answer or a log stopped.
 
 use ppio_agent_client::Error;
 

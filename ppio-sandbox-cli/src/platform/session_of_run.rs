@@ -13,7 +13,7 @@ use crate::terminal::Terminal;
 /// newest first.
 ///
 /// # Errors
-/// If no session has it.
+/// If no session has the run.
 pub(crate) async fn find(
     arguments: &RunArguments,
     platform: &Platform,
@@ -41,7 +41,7 @@ pub(crate) async fn find(
         match run.info().await {
             Ok(_) => return Ok(run),
             Err(error) if error.status() == Some(404) => {}
-            // Another session may have it.
+            // Another session may have the run.
             Err(error) => {
                 let session_id = run.session().sandbox_id();
                 let message = format!("cannot look for run {run_id} in {session_id}");
@@ -61,9 +61,9 @@ pub(crate) async fn find(
     }))
 }
 
-/// What a command line that is suggested for the same run has to end with.
+/// The end of a suggested command line, which has to send the same headers.
 pub(crate) fn same_headers(headers: &HeaderArguments) -> &'static str {
-    // They may be secrets.
+    // The headers may be secrets.
     if headers.is_empty() { "" } else { " -H …" }
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn running_sessions(
             let message = format!("cannot use session {}", sandbox.sandbox_id);
             platform.error(message, &error)
         })?;
-        // `None`: it has ended meanwhile.
+        // `None`: the session has ended meanwhile.
         sessions.extend(found);
     }
     Ok(sessions)

@@ -22,7 +22,8 @@ pub(crate) struct AgentFile {
 }
 
 impl AgentFile {
-    /// Finds agent.yaml in `folder` or in the nearest folder above it, as cargo does with its manifest.
+    /// Finds agent.yaml in `folder` or in the nearest folder above it, as cargo does with its
+    /// manifest.
     pub(crate) fn find(folder: &Path) -> Result<Self, CliError> {
         let start = canonical(folder)?;
         let path = at_or_above(&start).ok_or_else(|| {
@@ -42,7 +43,8 @@ impl AgentFile {
         })
     }
 
-    /// As [`find`](Self::find); if there is none, a file of this text that is not written yet.
+    /// As [`find`](Self::find), but if there is none, a new file with this text, which is not
+    /// written.
     pub(crate) fn find_or_new(folder: &Path, text: &str) -> Result<Self, CliError> {
         let start = canonical(folder)?;
         if at_or_above(&start).is_some() {

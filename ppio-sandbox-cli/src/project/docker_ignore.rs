@@ -13,7 +13,7 @@ pub(crate) struct DockerIgnore {
 #[derive(Debug)]
 struct Pattern {
     matcher: GlobMatcher,
-    /// A line that starts with `!`.
+    /// Whether the line starts with `!`.
     keeps: bool,
 }
 
@@ -47,7 +47,8 @@ impl DockerIgnore {
                 Some(rest) => (true, rest.trim()),
                 None => (false, line),
             };
-            // Patterns are relative to the project: leading `./` and `/` and a trailing `/` have no effect.
+            // Patterns are relative to the project: leading `./` and `/` and a trailing `/` have no
+            // effect.
             let glob = glob.trim_start_matches("./").trim_matches('/');
             if glob.is_empty() || glob == "." {
                 continue;

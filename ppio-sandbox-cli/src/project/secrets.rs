@@ -66,7 +66,7 @@ pub(crate) const NAMES: &[&str] = &[
     "secrets.yml",
 ];
 
-/// Names that [`NAMES`] matches but that hold examples instead of secrets.
+/// Names that [`NAMES`] matches although the files hold examples, not secrets.
 pub(crate) const EXAMPLES: &[&str] = &[
     ".env.example",
     ".env.sample",

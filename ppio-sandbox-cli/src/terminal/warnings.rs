@@ -1,4 +1,4 @@
-//! Prints the warnings of the libraries, such as that of a sandbox that cannot be stopped.
+//! Prints the warnings of the libraries, such as one about a sandbox that cannot be stopped.
 
 use std::io::{self, Write};
 

@@ -19,7 +19,7 @@ use crate::error::{CliError, ExitKind};
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The MiB of an answer. Those of `agent dev` are smaller: it keeps less.
+/// The largest answer, in MiB. Answers of `agent dev` are smaller, because it keeps less.
 const MAX_ANSWER: usize = 128;
 
 /// The server of `agent dev` on a port of this machine.
@@ -111,7 +111,7 @@ impl DevServer {
         answered.await.map_err(|error| self.is_other_program(error))
     }
 
-    /// What listens on the port is not `agent dev`, or an older one.
+    /// The error if another program, or an older `agent dev`, listens on the port.
     fn is_other_program(&self, cause: impl Into<String>) -> CliError {
         let message = format!("port {} does not answer as `agent dev`", self.port);
         CliError::new(ExitKind::Platform, message)

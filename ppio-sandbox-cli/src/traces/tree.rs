@@ -13,7 +13,7 @@ const FAILED: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default();
 /// The members of a log record that are printed in columns of their own.
 const OWN_MEMBERS: [&str; 4] = ["timestamp", "level", "message", "target"];
-/// The deepest level that is indented as such, as on the page.
+/// The deepest level that has an indentation of its own, as on the page.
 const MAX_INDENT: usize = 12;
 /// The width of a duration.
 const DURATION_WIDTH: usize = 9;
@@ -129,7 +129,7 @@ pub(super) fn write_logs(records: &[Value], text: &mut Styled) {
     }
 }
 
-/// A duration of so many milliseconds, with three digits.
+/// Formats a duration in milliseconds with three digits.
 pub(super) fn duration(milliseconds: f64) -> String {
     match milliseconds {
         ..1.0 => format!("{:.0} µs", milliseconds * 1000.0),

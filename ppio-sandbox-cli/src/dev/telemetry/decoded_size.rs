@@ -1,7 +1,7 @@
 //! How much memory an export takes when it is decoded, estimated before that.
 //!
-//! An empty message has two bytes in protobuf and hundreds in memory, so that a small body could use up
-//! the memory of the machine.
+//! An empty message has two bytes in protobuf and hundreds in memory, so that a small body could
+//! use up the memory of the machine.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, EntityRef, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};

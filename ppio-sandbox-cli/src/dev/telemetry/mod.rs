@@ -12,8 +12,8 @@
 //! and `trace_view` puts the spans of a trace in order. `environment` makes the agent export to
 //! this program.
 //!
-//! The paths begin with one that is reserved for this program, so that they hide no path of an agent.
-//! Programs that are configured with only this program's address export to the paths of the
+//! The paths begin with one that is reserved for this program, so that they hide no path of an
+//! agent. Programs that are configured with only this program's address export to the paths of the
 //! specification, which the receiver answers as well.
 
 mod api;

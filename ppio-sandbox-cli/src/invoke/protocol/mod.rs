@@ -51,7 +51,8 @@ struct Sender<'a> {
 }
 
 impl ProtocolCall {
-    /// The call with a request in the form of the protocol, or with a `prompt` as the user's message.
+    /// The call with a request in the form of the protocol, or with a `prompt` as the user's
+    /// message.
     pub(super) fn new(protocol: AgentProtocol, request: Value) -> Result<Self, CliError> {
         let Value::Object(mut request) = request else {
             return Err(usage_error("the request is not a JSON object"));

@@ -81,7 +81,7 @@ fn spawn(home: &Path, arguments: &UpArguments, log: File) -> io::Result<Child> {
         .args(["local", "up", "--in-background", "--port"])
         .arg(arguments.port.to_string())
         .env("PPIO_LOCAL_HOME", &home)
-        // So that the folder in which it was started can be removed.
+        // So that the folder in which this command was started can be removed.
         .current_dir(&home);
     if arguments.tls {
         command.arg("--tls");
@@ -144,7 +144,7 @@ async fn stop(child: &mut Child) {
         .id()
         .and_then(|pid| i32::try_from(pid).ok())
         .and_then(Pid::from_raw);
-    // Without an id it has exited and was waited for.
+    // A child without an id has exited and was waited for.
     if let Some(pid) = pid
         && kill_process(pid, Signal::TERM).is_ok()
         && timeout(STOP_TIMEOUT, child.wait()).await.is_err()

@@ -18,7 +18,7 @@ pub(crate) struct PythonInterpreter {
 }
 
 impl PythonInterpreter {
-    /// Runs it.
+    /// Finds the interpreter by running it.
     pub(crate) async fn find() -> Result<Self, ProgramError> {
         let mut command = Command::new("python3");
         command.args(["-c", PROBE_SCRIPT]);

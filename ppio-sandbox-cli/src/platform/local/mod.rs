@@ -34,12 +34,12 @@ pub(crate) fn isolates_network(arguments: &UpArguments) -> Result<bool, CliError
     Ok(arguments.isolate_network || by_default)
 }
 
-/// The platform that runs in that home, if any does.
+/// The platform that runs in the home folder, if any does.
 pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
     Ok(LocalPlatform::running_at(home()?))
 }
 
-/// The platform that runs in that home.
+/// The platform that runs in the home folder.
 ///
 /// # Errors
 /// If none is running.
@@ -51,13 +51,15 @@ pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
     })
 }
 
-/// The platform that runs in that home. If none does, starts one in the background and prints a note.
+/// The platform that runs in the home folder. If none does, starts one in the background and prints
+/// a note.
 ///
-/// A start that is interrupted is stopped again. After the note the platform runs until
-/// `local down`, also if the command that started it fails.
+/// A start that is interrupted is stopped again. After the note the platform runs until `local
+/// down`, even if the command that started it fails.
 ///
 /// # Errors
-/// Also if the platform shares the network although `PPIO_LOCAL_ISOLATE_NETWORK` is set.
+/// If the platform cannot be started, or if it shares the network although
+/// `PPIO_LOCAL_ISOLATE_NETWORK` is set.
 pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, CliError> {
     let home = home()?;
     let arguments = UpArguments::default();

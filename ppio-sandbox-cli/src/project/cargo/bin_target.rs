@@ -1,4 +1,4 @@
-//! What `cargo metadata` says about the project.
+//! The project's targets and packages, from `cargo metadata`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -76,7 +76,7 @@ impl BinTarget {
 
 /// The folders of the project's packages: its own and its path dependencies.
 ///
-/// Runs offline: an error for a project whose dependencies were never fetched.
+/// Runs offline, so it fails for a project whose dependencies were never fetched.
 pub(crate) async fn source_folders(project: &Project) -> Result<Vec<PathBuf>, CliError> {
     let metadata = metadata(project.folder(), &["--offline"]).await?;
     let local = metadata

@@ -27,7 +27,7 @@ pub(crate) struct CargoBuild {
     pub(crate) release: bool,
     /// A target triple; `None` for the host.
     pub(crate) target: Option<String>,
-    /// Leaves out cargo's progress. Errors are shown in any case.
+    /// Whether cargo's progress is left out. Errors are shown in any case.
     pub(crate) quiet: bool,
 }
 
@@ -64,7 +64,7 @@ impl BuildOutput<'_> {
 #[derive(Debug)]
 pub(crate) struct BuiltProgram {
     pub(crate) executable: PathBuf,
-    /// Cargo did not have to rebuild it.
+    /// Whether cargo did not have to rebuild the program.
     pub(crate) is_fresh: bool,
 }
 
@@ -114,7 +114,7 @@ impl CargoBuild {
             if !reports_diagnostics {
                 return Err(error.help("cargo's errors are above; correct them and try again"));
             }
-            // Without an error of the compiler it is cargo itself that failed.
+            // Without an error of the compiler, cargo itself failed.
             if errors.is_empty() {
                 let stderr = String::from_utf8_lossy(&stderr);
                 errors.extend(stderr.lines().map(str::to_owned));
@@ -149,7 +149,7 @@ impl CargoBuild {
     }
 }
 
-/// Sets what cargo otherwise finds out from the terminal that its standard error is.
+/// Sets what cargo would detect itself if its standard error were a terminal.
 fn format_for_terminal(command: &mut Command, columns: Option<u16>) {
     let Some(columns) = columns else { return };
     let columns = columns.to_string();
@@ -176,7 +176,8 @@ async fn copy(mut pipe: impl AsyncRead + Unpin, write: WriteOutput<'_>) -> io::R
     }
 }
 
-/// Reads cargo's messages to their end. Returns the program; `errors` gets the compiler's errors.
+/// Reads cargo's messages to their end. Returns the program, and adds the compiler's errors to
+/// `errors`.
 async fn read_messages(
     stdout: Option<ChildStdout>,
     target: &BinTarget,

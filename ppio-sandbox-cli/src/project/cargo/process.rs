@@ -28,7 +28,7 @@ pub(super) fn command(folder: &Path) -> Command {
 impl CargoProcess {
     pub(super) fn spawn(mut command: Command) -> Result<Self, CliError> {
         let program = command.as_std().get_program().to_owned();
-        // rustc and build scripts must end as well, also where no terminal signals the group.
+        // rustc and build scripts must end as well, even if no terminal signals the group.
         let child = command.process_group(0).spawn().map_err(|source| {
             let program = program.display().to_string();
             toolchain::broken(&match source.kind() {

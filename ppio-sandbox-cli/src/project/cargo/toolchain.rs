@@ -1,4 +1,4 @@
-//! Whether cargo and rustc run at all.
+//! Checks whether cargo and rustc run at all.
 
 use std::ffi::OsString;
 use std::path::Path;

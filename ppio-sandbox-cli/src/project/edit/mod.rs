@@ -47,7 +47,8 @@ impl Edit {
     }
 }
 
-/// Applies the changes in order. The result is parsed again and must have exactly the changed values.
+/// Applies the changes in order. The result is parsed again and must have exactly the changed
+/// values.
 pub(crate) fn apply(text: &str, changes: &[Edit]) -> Result<String, EditError> {
     changes
         .iter()
@@ -261,7 +262,7 @@ fn written(value: &NewValue) -> YamlValue {
     }
 }
 
-/// Plain if every YAML version reads it as a string, otherwise in double quotes.
+/// The text as a scalar: plain if every YAML version reads it as a string, else in double quotes.
 fn written_text(text: &str) -> ScalarValue {
     let style = if is_plain(text) {
         ScalarStyle::Plain
