@@ -56,7 +56,7 @@ pub(super) fn usage_error(error: &clap::Error) -> CliError {
         return CliError::new(ExitKind::Usage, "no command is given")
             .help("list the commands with `--help`");
     }
-    // The message, tips, the usage and a hint at `--help`, separated by blank lines.
+    // The message, tips, the usage and a pointer to `--help`, separated by blank lines.
     let text = error.render().to_string();
     let mut paragraphs = text.trim().split("\n\n").map(|paragraph| {
         let lines = paragraph.lines().map(str::trim);

@@ -13,7 +13,7 @@ pub(crate) struct ConfigField {
     /// The name of its flag, without dashes.
     pub(crate) flag: &'static str,
     pub(crate) question: &'static str,
-    /// Whether agent.yaml is not valid without the value.
+    /// Whether agent.yaml is invalid without the value.
     pub(crate) required: bool,
     pub(crate) check: fn(&str) -> Result<(), String>,
     kind: FieldKind,

@@ -2,8 +2,9 @@
 //!
 //! The deployed agent's document comes from the deployed agent itself, in a session of its own, so
 //! that the comparison needs no record of earlier deployments and gives the same result on every
-//! machine. The new program prints its document (`--openapi`) in the same sandbox, so that it need
-//! not run on this machine, and with the variables of the deployment. It runs no startup function.
+//! machine. The new program prints its document (`--openapi`) in the same sandbox, with the
+//! variables of the deployment: this machine may not be able to run it. It runs no startup
+//! function.
 
 use std::time::Duration;
 

@@ -240,7 +240,7 @@ fn listed_files(config: &AgentConfig) -> Result<Vec<String>, CliError> {
 }
 
 /// The configuration that the template's metadata holds: agent.yaml without its status and, for a
-/// Rust agent, without its entrypoint, since clients start a template that names one with Python.
+/// Rust agent, without its entrypoint: clients start a template that has an entrypoint with Python.
 fn template_config(config: &AgentConfig) -> Result<String, CliError> {
     let mut config = config.clone();
     config.status = None;

@@ -22,7 +22,7 @@ const UV_EXPORT: &str = "uv export --no-dev --no-emit-project -o requirements.tx
 const POETRY_EXPORT: &str = "poetry export -o requirements.txt";
 
 /// Installs the packages beside the agent, where Python looks first for every user. Needs no
-/// network if all packages are installed already: then a dry run of pip installs nothing.
+/// network if all packages are installed already, which a dry run of pip checks.
 const INSTALL_REQUIREMENTS: &str = "\
     lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
     case $lacks in *'Would install'*) false;; esac || \

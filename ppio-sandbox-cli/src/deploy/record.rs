@@ -1,4 +1,4 @@
-//! What agent.yaml says about the deployment.
+//! The state of the deployment in agent.yaml.
 
 use std::time::SystemTime;
 

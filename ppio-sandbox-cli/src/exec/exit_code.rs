@@ -30,7 +30,7 @@ const UNKNOWN_SIGNAL: u8 = 255;
 /// The exit code of a program: its own, or 128 plus the number of the signal that ended it.
 pub(super) fn exit_code(status: &ExitStatus) -> u8 {
     let Some(signal) = status.status.strip_prefix("signal: ") else {
-        // The lowest byte, as the kernel does.
+        // Only the lowest byte, as in the kernel.
         return status.exit_code.to_le_bytes()[0];
     };
     let name = signal.split(" (").next().unwrap_or_default();

@@ -170,7 +170,7 @@ impl Terminal {
         self.format == OutputFormat::Text && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
-    /// Asks a yes-or-no question; the default is no.
+    /// Prompts for yes or no; the default is no.
     pub(crate) async fn confirm(&self, question: &str) -> Result<bool, CliError> {
         let _ = write!(anstream::stderr(), "{} [y/N] ", escaped(question));
         let answer = tokio::task::spawn_blocking(|| {

@@ -38,7 +38,7 @@ fn expand(
     if let Some(reference) = keywords.get("$ref") {
         let reference = reference.as_str()?;
         let mut target = expand(document, document.target(reference)?, depth, work)?;
-        // A name shared by several branches would not tell them apart.
+        // A name that several branches share would not distinguish them.
         if let [branch] = &mut *target {
             let name = reference.rsplit('/').next();
             branch.component = name.map(str::to_owned);

@@ -11,9 +11,9 @@ use serde_json::Value;
 pub(in crate::deploy) enum Severity {
     /// A caller that works today may fail.
     Breaking,
-    /// It changed, and whether that breaks callers is not known.
+    /// It is not known whether the change breaks callers.
     NotCompared,
-    /// No caller should fail, but some may want to know.
+    /// No caller should fail, but the change may matter to some.
     Note,
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::branch::Branch;
 use super::work::{Share, Work};
 
-/// Keywords that say nothing about which values are valid. `discriminator` only names the member
-/// that tells alternatives apart.
+/// Keywords that do not affect which values are valid. `discriminator` only names the member that
+/// tells alternatives apart.
 const ANNOTATIONS: [&str; 20] = [
     "title",
     "description",
@@ -36,7 +36,7 @@ const NAMED_SCHEMAS: [&str; 3] = ["properties", "patternProperties", "dependentS
 /// The longest chain of references.
 const MAX_REFERENCES: usize = 32;
 
-/// Whether a keyword says nothing about which values are valid.
+/// Whether a keyword does not affect which values are valid.
 pub(super) fn is_annotation(keyword: &str) -> bool {
     ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-")
 }

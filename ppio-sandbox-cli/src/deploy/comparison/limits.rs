@@ -152,7 +152,8 @@ impl Comparison<'_> {
             "format" | "pattern" | "multipleOf" | "uniqueItems" => match (subset, superset) {
                 (_, None) => {}
                 (Some(subset), Some(superset)) if subset == superset => {}
-                // A format never implies another; of patterns and `multipleOf` that is not known.
+                // A format never implies another; for patterns and `multipleOf` that is not
+                // decided.
                 (Some(_), Some(_)) if keyword != "format" => {
                     self.not_compared(place, &format!("`{keyword}`"));
                 }

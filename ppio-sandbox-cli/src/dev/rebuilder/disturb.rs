@@ -11,7 +11,7 @@ use crate::project::Project;
 
 impl Rebuilder {
     /// Disturbs the agent, unless the one that was called has been replaced or has ended. Returns
-    /// the file changes that interrupted this.
+    /// the file changes that interrupted the restart.
     pub(super) async fn disturb(
         &mut self,
         disturbance: &AgentDisturbance,

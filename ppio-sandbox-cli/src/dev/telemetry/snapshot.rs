@@ -1,4 +1,4 @@
-//! The contents of the store at one moment, and the filters of lists.
+//! The contents of the store at one moment, and the filters for listing them.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use super::{AgentFailure, AnswerPart, AnswerReader, usage_error};
 use crate::error::CliError;
 use crate::invoke::new_session::unique;
 
-/// The request that sends a message and streams its task. `params` are its parameters. A prompt
+/// The request that sends a message and streams the result. `params` are its parameters. A prompt
 /// becomes the message, and `taskId` and `contextId` beside the prompt become members of the
 /// message.
 pub(super) fn request(

@@ -54,8 +54,8 @@ pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
 /// The platform that runs in the home folder. If none does, starts one in the background and prints
 /// a note.
 ///
-/// A start that is interrupted is stopped again. After the note the platform runs until `local
-/// down`, even if the command that started it fails.
+/// A start that is interrupted is stopped again. After the note, the platform keeps running until
+/// `local down`, even if the command that started it fails.
 ///
 /// # Errors
 /// If the platform cannot be started, or if it shares the network although
