@@ -1,4 +1,4 @@
-//! The events of `agent deploy`: with JSON output, a line each when it happens.
+//! The events of `agent deploy`: with JSON output, one line per event.
 
 use cargo_metadata::diagnostic::DiagnosticLevel;
 use serde::Serialize;

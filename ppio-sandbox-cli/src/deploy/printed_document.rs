@@ -148,7 +148,7 @@ mod tests {
             assert!(printed.contains(&&*variable), "{variable:?} in {printed:?}");
         }
         assert!(!printed.contains(&"OF_THE_TEMPLATE=1"), "{printed:?}");
-        // Without the file, the program would run with other variables.
+        // Without the file, the program would run without the deployment's variables.
         assert!(!run().status.success());
 
         fs::remove_file(home.path().join(ARCHIVE)).unwrap();

@@ -57,7 +57,7 @@ impl SourceSnapshot {
         &self.directories
     }
 
-    /// Replaces the state of the files below `roots` by that in `other`.
+    /// Replaces the state of the files below `roots` with that in `other`.
     pub(super) fn update_below(&mut self, other: Self, roots: &[PathBuf]) {
         let below = |path: &Path| roots.iter().any(|root| path.starts_with(root));
         self.files

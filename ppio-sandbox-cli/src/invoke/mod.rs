@@ -1,7 +1,7 @@
 //! `agent invoke`.
 //!
 //! `request` reads the request, `new_session` opens a session unless one is named, `protocol` calls
-//! the agent by another protocol than `POST /invocations`, and `answer` prints what the agent
+//! the agent by a protocol other than `POST /invocations`, and `answer` prints what the agent
 //! sends.
 
 pub(crate) mod answer;

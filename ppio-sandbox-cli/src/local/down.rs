@@ -39,7 +39,7 @@ pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Resul
             CliError::new(ExitKind::System, message)
         })?;
     }
-    // Before other output.
+    // Erases the spinner before other output.
     drop(progress);
     if !stopped {
         terminal.warn(&format!(

@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(
         return Ok(());
     }
 
-    // Before the start, so that no signal is lost.
+    // Installed before the start, so that no signal is lost.
     let mut signals = ExitSignals::listen()?;
     let builder = tokio::select! {
         biased;

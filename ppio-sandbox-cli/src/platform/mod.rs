@@ -193,7 +193,7 @@ impl Platform {
     pub(crate) fn error(&self, message: impl Into<String>, error: &Error) -> CliError {
         let mut converted = CliError::new(exit_kind_of(error), message).caused_by(error);
         converted.code = match error.root() {
-            // What has to be done about these is the same wherever they occur.
+            // The remedy for these errors is the same wherever they occur.
             root @ (Error::Authentication { .. }
             | Error::TemplateNotFound { .. }
             | Error::RateLimit { .. }
@@ -292,7 +292,7 @@ fn unusable(error: &Error) -> CliError {
 fn exit_kind_of(error: &Error) -> ExitKind {
     match error {
         Error::Validation { .. } => ExitKind::Usage,
-        // A limit without a setting is that of the platform's own answers.
+        // A limit without a setting applies to the platform's own answers.
         Error::Invocation { .. }
         | Error::StreamIdle { .. }
         | Error::ResponseTooLarge {

@@ -1,4 +1,4 @@
-//! A document, whose references are resolved.
+//! An `OpenAPI` document, and the resolution of its references.
 
 use std::collections::HashSet;
 

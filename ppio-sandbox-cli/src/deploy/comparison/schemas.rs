@@ -27,7 +27,8 @@ pub(super) enum Direction {
 }
 
 impl Direction {
-    /// Returns first the one whose values have to be valid by the other, then that other.
+    /// Orders the two as (subset, superset): the values of the first have to be valid by the
+    /// second.
     pub(super) fn ordered<T>(self, old: T, new: T) -> (T, T) {
         match self {
             Self::Request => (old, new),

@@ -40,7 +40,7 @@ impl Rebuilder {
         }
     }
 
-    /// Lets a paused agent go on.
+    /// Resumes a paused agent.
     pub(super) fn resume(&mut self) {
         if self.paused_until.take().is_some()
             && let Some(current) = &self.current

@@ -1,4 +1,4 @@
-//! How much memory an export takes when it is decoded, estimated before that.
+//! Estimates how much memory an export takes when it is decoded.
 //!
 //! An empty message has two bytes in protobuf and hundreds in memory, so that a small body could
 //! use up the memory of the machine.

@@ -1,4 +1,4 @@
-//! The log lines in the output of an agent: one JSON object a line, with the ids of its run.
+//! The log lines in the output of an agent: one JSON object per line, with the ids of its run.
 
 use serde_json::Value;
 

@@ -8,9 +8,9 @@
 //! `receiver` answers the exports of OpenTelemetry: `export_encoding` decodes them, unless
 //! `decoded_size` finds that they take too much memory, and `otlp` converts them to a `span` or a
 //! `log_record` each, with `shared_text`s. `store` keeps them, by `trace`, in bounded memory, until
-//! this program ends, over restarts of the agent. `api` answers with a `snapshot` of them as JSON,
-//! and `trace_view` puts the spans of a trace in order. `environment` makes the agent export to
-//! this program.
+//! this program ends, across restarts of the agent. `api` answers with a `snapshot` of them as
+//! JSON, and `trace_view` puts the spans of a trace in order. `environment` makes the agent export
+//! to this program.
 //!
 //! The paths begin with one that is reserved for this program, so that they hide no path of an
 //! agent. Programs that are configured with only this program's address export to the paths of the

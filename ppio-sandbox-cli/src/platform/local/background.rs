@@ -23,7 +23,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The output of the last start.
+/// The path of the file with the output of the last start.
 fn log_path(home: &Path) -> PathBuf {
     home.join("platform.log")
 }
