@@ -1,7 +1,7 @@
 //! Everything that the program prints: results to standard output, the rest to standard error.
 //!
 //! Text goes through [`Styled`], which escapes control characters, except the output of agents when
-//! standard output is not a terminal: that is written unchanged.
+//! standard output is not a terminal: that is not escaped.
 
 pub(crate) mod log_line;
 mod progress;
@@ -165,7 +165,8 @@ impl Terminal {
         ProgressLine::new(bar)
     }
 
-    /// Whether the user can be prompted: standard input and standard error are terminals.
+    /// Whether the user can be prompted: with text output, and if standard input and standard error
+    /// are terminals.
     pub(crate) fn is_interactive(&self) -> bool {
         self.format == OutputFormat::Text && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
