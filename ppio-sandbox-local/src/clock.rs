@@ -10,7 +10,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 /// Reads RFC 3339 with any offset. `None` if `text` is not a valid time, or before 1970.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let day = text.find(['T', 't', ' '])?;
-    // In a query, `+` of an offset arrives as a space unless it is encoded.
+    // In a query, the `+` of an offset arrives as a space unless it is encoded.
     let offset = text.rfind(['+', '-', ' ']).filter(|place| *place > day);
     let utc = |time: &str| {
         let (date, time) = time.split_at_checked(day)?;

@@ -15,13 +15,13 @@ use super::ApiError;
 
 /// In bytes.
 const MAX_KEY: usize = 255;
-/// The oldest answer is removed for another one.
+/// At this number, the oldest finished answer is removed to make room for another.
 const MAX_ANSWERS: usize = 1000;
 /// How long an answer is kept. Clients send a request again within seconds.
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// The answers of the last requests with a key. Errors are not kept: the request had no effect, and
-/// may be sent again.
+/// The answers to the last requests with an idempotency key. Errors are not kept: the request had
+/// no effect, and may be sent again.
 #[derive(Debug, Default)]
 pub(crate) struct IdempotentAnswers(Arc<Mutex<HashMap<String, Entry>>>);
 
@@ -62,8 +62,8 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
 }
 
 impl IdempotentAnswers {
-    /// Returns the answer of the first request with this key. Does `work` if this is the first, in a
-    /// task of its own, which a caller that disconnects does not cancel.
+    /// Returns the answer to the first request with this key. The first request runs `work` in a
+    /// task of its own, which goes on if the caller disconnects.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl Attempt {
 }
 
 impl Drop for Attempt {
-    /// Forgets the key unless the work has succeeded.
+    /// Removes the key unless the work has succeeded.
     fn drop(&mut self) {
         if !matches!(&*self.sender.borrow(), Some(Ok(_))) {
             lock(&self.entries).remove(&self.key);

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::api::ApiError;
 
-/// The parsed body. An empty body is read as `{}`, so that a body with optional fields only may be
-/// left out.
+/// The parsed body. An empty body is read as `{}`, so that a body whose fields are all optional may
+/// be left out.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 

@@ -1,4 +1,4 @@
-//! Requests read and errors answered, for the control plane and the daemon alike.
+//! Reads requests and writes error responses, for the control plane and the daemon.
 
 mod api_error;
 mod idempotent_answers;

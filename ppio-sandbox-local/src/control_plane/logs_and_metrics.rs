@@ -20,7 +20,7 @@ const MAX_LINES: usize = 1000;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct SandboxLogQuery {
-    /// Unix time in milliseconds, in either spelling.
+    /// Unix time in milliseconds; the query may call it `cursor`.
     #[serde(alias = "cursor")]
     start: Option<u64>,
     limit: Option<usize>,
@@ -114,7 +114,7 @@ pub(super) async fn metrics(
     let sandbox = find(&shared, &id)?;
     sandbox.sample().await;
     let start = query.start.map_or(UNIX_EPOCH, from_unix_seconds);
-    // The end is a whole second and means all of it.
+    // `end` is in whole seconds; the range includes all of that second.
     let end = query.end.map_or_else(SystemTime::now, |end| {
         from_unix_seconds(end) + Duration::from_secs(1)
     });
@@ -127,7 +127,7 @@ pub(super) async fn metrics(
     ))
 }
 
-/// The latest sample of each sandbox named.
+/// Returns the latest sample of each sandbox that the query names.
 pub(super) async fn many_metrics(
     State(shared): State<Arc<Shared>>,
     Parameters(query): Parameters<ManyQuery>,

@@ -83,7 +83,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         ));
     Router::new()
         .merge(authenticated)
-        // Authorised by the link itself: some clients upload without the key.
+        // Authorised by the link itself: some clients upload without the API key.
         .route(
             "/uploads/{token}",
             put(uploads::store).layer(DefaultBodyLimit::disable()),
@@ -96,7 +96,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Says in every answer that idempotency keys are honoured.
+/// Adds the header that announces support for idempotency keys to every response.
 async fn announce_keys(mut response: Response) -> Response {
     response
         .headers_mut()

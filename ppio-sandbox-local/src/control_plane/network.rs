@@ -52,7 +52,7 @@ impl NetworkRequest {
     }
 
     /// Whether the sandbox reaches other machines. Refuses all other rules for outgoing traffic.
-    /// `access` is `allowInternetAccess` beside these settings.
+    /// `access` is the `allowInternetAccess` outside these settings, in the request itself.
     pub(super) fn allows_internet(&self, access: Option<bool>) -> Result<bool, ApiError> {
         let denied = self.deny_out.as_deref().unwrap_or_default();
         let allows = access != Some(false)

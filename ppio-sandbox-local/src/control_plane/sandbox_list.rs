@@ -207,8 +207,8 @@ fn start_time(value: &str) -> Result<u64, ApiError> {
     Ok(unix_millis(parsed))
 }
 
-/// Reads `k=v&k=v`. The Python SDK quotes keys and values a second time, others do not, so
-/// each is accepted as it is and unquoted.
+/// Reads `k=v&k=v`. The Python SDK quotes keys and values twice, other clients once: every key is
+/// unquoted again, and every value is accepted both as it is and unquoted again.
 fn metadata(text: &str) -> Result<BTreeMap<String, Vec<String>>, ApiError> {
     let malformed =
         || ApiError::bad_request(format!("metadata is {text:?}: send k=v&k=v, URL-encoded"));

@@ -33,7 +33,7 @@ const MAX_TIMEOUT: u64 = 86_400;
 const MCP_GATEWAY: &str = "mcp-gateway";
 /// In bytes, over all keys and values.
 const MAX_METADATA: usize = 64 * 1024;
-/// In bytes, over all names and values. Linux gives one string 128 KiB.
+/// In bytes, over all names and values. Linux allows 128 KiB per string.
 const MAX_ENVIRONMENT: usize = 96 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -86,10 +86,10 @@ pub(super) struct ResumeRequest {
     auto_pause_memory: Option<bool>,
 }
 
-/// `secure` in the request changes nothing: every sandbox's daemon requires its token. Nor does
-/// `mcp`: clients start the gateway themselves, with these settings as its arguments.
+/// Creates a sandbox, or returns that of an earlier request with the same idempotency key.
 ///
-/// A request with the idempotency key of an earlier one is answered with the sandbox of that.
+/// `secure` in the request has no effect: every sandbox's daemon requires its token. Nor has `mcp`:
+/// clients start the MCP gateway themselves, with these settings as its arguments.
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     request: Request,
@@ -314,7 +314,7 @@ pub(super) async fn resume(
     ))
 }
 
-/// Replaces the rules for outgoing traffic. Only those that hold already are accepted.
+/// Replaces the rules for outgoing traffic. Only rules that already apply are accepted.
 pub(super) async fn set_network(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
@@ -330,7 +330,8 @@ pub(super) async fn set_network(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Running: 200 and never less time than before. Paused: resumed, 201.
+/// Connects to a sandbox. A running one keeps at least its remaining time (status 200), a paused
+/// one is resumed (201).
 pub(super) async fn connect(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,

@@ -1,7 +1,7 @@
 //! Snapshots and forks of sandboxes: of their files, not of their memory.
 //!
-//! A snapshot is a template; a fork is a sandbox made from a snapshot that is not kept. In a sandbox
-//! made from one the start command of the template runs again.
+//! A snapshot is a template; a fork is a sandbox made from a snapshot that is not kept. In both
+//! cases the new sandbox runs the start command of the template again.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -130,7 +130,7 @@ fn store(
     Ok(record)
 }
 
-/// Newest first.
+/// Lists the snapshots, newest first.
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Parameters(query): Parameters<SnapshotQuery>,

@@ -1,4 +1,4 @@
-//! Templates: list, look, delete.
+//! Calls for templates: list, detail, update, delete.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(super) async fn list(
     )
 }
 
-/// As [`list`], in pages.
+/// Returns the templates of [`list`] in pages.
 pub(super) async fn pages(
     State(shared): State<Arc<Shared>>,
     Parameters(query): Parameters<BuildsQuery>,

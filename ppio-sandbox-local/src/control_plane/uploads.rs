@@ -85,8 +85,8 @@ pub(super) async fn store(
         })
 }
 
-/// An answer whose status line has the message too: SDKs show that, and not the body, when an
-/// upload fails.
+/// Returns a response whose status line has the message too: when an upload fails, SDKs show the
+/// status line, not the body.
 fn with_reason(error: ApiError) -> Response {
     let line = error
         .message

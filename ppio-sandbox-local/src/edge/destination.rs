@@ -16,12 +16,14 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    /// The host name decides, then the headers, then, for calls of the daemon, the access token,
-    /// since after a `connect` the Python SDK sends only the token, or the signature of a link.
+    /// Returns the destination by the host name, else by the headers, else, for calls of the daemon,
+    /// by the access token or the signature of a link. After a `connect` the Python SDK sends only
+    /// the token.
     ///
     /// # Errors
     ///
-    /// If a header that names a sandbox or a port is malformed, or a signed link belongs to no sandbox.
+    /// If a header that names a sandbox or a port is malformed, or a signed link belongs to no
+    /// sandbox.
     pub(super) fn of(
         request: &Request<Body>,
         sandboxes: &SandboxRegistry,
@@ -78,7 +80,7 @@ impl Destination {
                 port: envd::PORT,
             });
         }
-        // A link that was signed for a URL of the daemon without a host of its own.
+        // A signed link whose host does not name the sandbox.
         if let Some(link) = signed_link(request)? {
             let sandbox = sandboxes
                 .list()
@@ -107,7 +109,7 @@ impl Destination {
     }
 }
 
-/// The signed link that a request for a file without an access token follows.
+/// Reads the signed link of a request to the daemon without an access token.
 fn signed_link(request: &Request<Body>) -> Result<Option<SignedLink>, ApiError> {
     if !envd::serves(request.uri().path()) || request.headers().contains_key("x-access-token") {
         return Ok(None);

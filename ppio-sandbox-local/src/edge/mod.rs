@@ -48,9 +48,9 @@ impl Edge {
         }
     }
 
-    /// Whether a connection to `host` is one to this platform: `host` is a name of its own, or that
-    /// of a sandbox of a local platform in any domain, even if it no longer exists. `port` is the
-    /// port of the platform.
+    /// Whether a connection to `host` and `port` reaches this platform, which listens on `own_port`:
+    /// `host` is a name of the platform, or that of a sandbox of a local platform in any domain,
+    /// even if the sandbox no longer exists.
     pub(crate) fn is_reached_at(&self, host: &str, port: u16, own_port: u16) -> bool {
         match from_host(host) {
             Some((_, id)) if !self.hosts.is_own(host) => is_short_id('i', id),

@@ -65,7 +65,7 @@ struct LinkQuery {
 /// A link to one file, whose signature replaces the access token.
 #[derive(Debug)]
 pub(crate) struct SignedLink {
-    /// What is signed, before the access token and after it.
+    /// The signed text before and after the access token.
     text: [String; 2],
     signature: String,
 }
@@ -108,7 +108,7 @@ impl SignedLink {
         }))
     }
 
-    /// Whether it was signed with this access token.
+    /// Whether the link was signed with this access token.
     pub(crate) fn is_of(&self, token: &str) -> bool {
         let digest = Sha256::digest(self.text.join(token).as_bytes());
         let expected = format!("v1_{}", STANDARD_NO_PAD.encode(digest));

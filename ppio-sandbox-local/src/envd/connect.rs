@@ -33,7 +33,7 @@ pub(super) enum ConnectCode {
     DeadlineExceeded,
     Unavailable,
     Unauthenticated,
-    /// Not a code of the protocol, which has none for what it answers with a bare status 415.
+    /// Not a code of the protocol, which answers an unknown content type with a bare status 415.
     UnsupportedMediaType,
 }
 
@@ -84,7 +84,7 @@ impl IntoResponse for ConnectError {
     }
 }
 
-/// A request of either kind, its message not yet parsed.
+/// A unary or streaming request whose message is not yet parsed.
 pub(super) struct ConnectCall {
     headers: HeaderMap,
     message: Bytes,
@@ -207,7 +207,7 @@ fn envelope(flags: u8, message: &Value) -> Bytes {
     Bytes::from(bytes)
 }
 
-/// One message of an answer, or its end.
+/// The envelope of one message of a stream.
 pub(super) fn message(value: &Value) -> Bytes {
     envelope(0, value)
 }
@@ -219,7 +219,8 @@ pub(super) fn end_of_stream(error: Option<&ConnectError>) -> Bytes {
     )
 }
 
-/// A streamed response. An error cuts the connection, as when the machine of a sandbox ends.
+/// A streamed response. An error of `pieces` cuts the connection, as the end of a sandbox's machine
+/// does in the cloud.
 pub(super) fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Response {
     let body = Body::from_stream(pieces);
     ([(header::CONTENT_TYPE, "application/connect+json")], body).into_response()

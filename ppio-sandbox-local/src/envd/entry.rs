@@ -54,7 +54,7 @@ pub(super) fn describe(files: &SandboxFiles, path: &ConfinedPath) -> io::Result<
 
 /// The target of a symbolic link.
 struct LinkTarget {
-    /// As the sandbox sees it; of a link that leads nowhere its own.
+    /// As the sandbox sees it; for a dangling link, the path of the link itself.
     path: PathBuf,
     metadata: Option<Metadata>,
     attributes: FileMetadata,
@@ -85,7 +85,7 @@ fn file_type(metadata: &Metadata) -> &'static str {
     }
 }
 
-/// As Go's `FileMode.String` shows them, which envd sends.
+/// The permissions in the format of Go's `FileMode.String`, which envd sends.
 fn permissions(metadata: &Metadata) -> String {
     let mode = metadata.mode();
     let kind = metadata.file_type();
@@ -114,7 +114,7 @@ fn permissions(metadata: &Metadata) -> String {
     text
 }
 
-/// Maps a path that a call names, relative to the home of its user.
+/// Maps a path that a call names; a relative path starts at the home directory of its user.
 pub(super) fn locate(
     sandbox: &LocalSandbox,
     call: &ConnectCall,

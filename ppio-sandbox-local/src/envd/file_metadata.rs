@@ -59,7 +59,7 @@ impl FileMetadata {
         Ok(Self(metadata))
     }
 
-    /// Reads the metadata of what is at `path`, a link not followed. Empty where the file system
+    /// Reads the metadata of the file at `path`, without following a link. Empty if the file system
     /// has none.
     pub(super) fn of(path: &Path) -> Self {
         let mut names = vec![0; MAX_LIST];

@@ -26,7 +26,7 @@ use crate::sandbox::{LocalSandbox, user_environment};
 use crate::template::unpacked_limit;
 
 const READ_CHUNK: usize = 64 * 1024;
-/// Compressed bytes that are unpacked at once, which become up to a thousand times as many.
+/// How many compressed bytes are unpacked at once; they become up to a thousand times as many.
 const PACKED_PIECE: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -318,7 +318,7 @@ fn io_error(doing: &str, path: &ConfinedPath, error: &io::Error) -> ApiError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             StatusCode::FORBIDDEN
         }
-        // It is being run.
+        // The file is being executed.
         io::ErrorKind::ExecutableFileBusy => StatusCode::CONFLICT,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             StatusCode::INSUFFICIENT_STORAGE

@@ -59,8 +59,8 @@ impl FileWriter {
         }
     }
 
-    /// Closes the file and returns its metadata, which is `metadata` where the file system keeps
-    /// any.
+    /// Closes the file and returns the metadata that was stored: `metadata`, or none if the file
+    /// cannot have any.
     pub(super) async fn close(self, metadata: FileMetadata) -> io::Result<FileMetadata> {
         let Self::File(mut file) = self else {
             return Ok(FileMetadata::default());

@@ -18,9 +18,9 @@ use crate::api::PathParameters;
 use crate::files::{ConfinedPath, LastLink, OpenDirectory, SandboxFiles};
 use crate::sandbox::LocalSandbox;
 
-/// The entries of one listing.
+/// The most entries of one listing.
 const MAX_ENTRIES: usize = 100_000;
-/// The levels of one listing: each costs a descriptor while it is read.
+/// The most levels of one listing: each costs a descriptor while it is read.
 const MAX_LEVELS: u32 = 256;
 
 #[derive(Debug, Deserialize)]
@@ -142,7 +142,7 @@ fn collect(
             Err(error) => return Err(error),
         }
         if level < depth && path.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            // It may have been replaced or removed since.
+            // The directory may have been replaced or removed since.
             if let Ok(below) = OpenDirectory::open(&path) {
                 collect(files, &below, level + 1, depth, entries)?;
             }
@@ -191,7 +191,7 @@ fn rename(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Value, ConnectEr
         .map_err(|error| io_error("move", &source, &error))
 }
 
-/// Removes what is there, if anything is.
+/// Removes the file or directory at `path`, if there is one.
 fn remove(path: &ConfinedPath) -> io::Result<()> {
     if path.inside == FilePath::new("/") {
         return Err(io::Error::new(

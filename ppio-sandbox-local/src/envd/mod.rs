@@ -24,7 +24,7 @@ pub(crate) use access::SignedLink;
 
 /// The port of the daemon in each sandbox.
 pub(crate) const PORT: u16 = 49983;
-/// A message of the process or filesystem service.
+/// The largest message of the process or filesystem service, in bytes.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// Expects the sandbox as an extension of each request.
