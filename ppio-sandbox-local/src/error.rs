@@ -1,4 +1,4 @@
-//! Errors of a platform that starts, runs and builds.
+//! Errors of starting and running a platform and of building its templates.
 
 use std::io;
 use std::path::PathBuf;

@@ -170,7 +170,7 @@ impl ProcessStream {
             Some(OutputEvent::Data(channel, bytes)) => {
                 json!({"data": {channel.as_str(): STANDARD.encode(&bytes)}})
             }
-            // The timeout of the call that started it has killed it.
+            // The timeout of the call that started the process has killed it.
             Some(OutputEvent::End(status))
                 if status.code().is_none()
                     && deadline.is_some_and(|deadline| Instant::now() >= deadline) =>

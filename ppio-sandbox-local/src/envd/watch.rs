@@ -25,7 +25,7 @@ struct WatchRequest {
     path: String,
     #[serde(default)]
     recursive: bool,
-    /// Whether changes describe the file as it is then.
+    /// Whether each change describes the file as it is at that moment.
     #[serde(default)]
     include_entry: bool,
 }

@@ -2,7 +2,7 @@
 //!
 //! A platform that runs as root can open every file. A call for a client must open no more than a
 //! command of the sandbox could, so the thread that makes it takes the user's identity meanwhile.
-//! The kernel then also gives the user what the call creates.
+//! Files that the call creates then also belong to the user.
 
 use std::io;
 use std::process::abort;
@@ -15,7 +15,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 /// Runs file system calls as the user and group `id` on this thread. Blocks as they do.
 ///
-/// Only the effective ids change: a sandbox can send no signal to a thread whose real and saved
+/// Only the effective ids change: a sandbox cannot send a signal to a thread whose real and saved
 /// user are root.
 pub(super) fn as_user<T, E: From<io::Error>>(
     id: u32,
@@ -31,19 +31,19 @@ struct Identity {
     _dumpable: DumpableGuard,
 }
 
-/// How many threads have another identity, and how the process was dumped before the first.
+/// How many threads have another identity, and whether the process was dumpable before the first.
 static TAKEN: Mutex<(usize, DumpableBehavior)> = Mutex::new((0, DumpableBehavior::NotDumpable));
 
-/// Restores what the kernel changes with the identity of a thread: the process is no longer
-/// dumpable. Then a root without `CAP_SYS_PTRACE` could not open the descriptors of the platform, by
+/// Makes the process dumpable again, which it is not after a thread has changed its identity.
+/// Otherwise a root without `CAP_SYS_PTRACE` could not open the platform's descriptors, through
 /// which the programs that start a command enter the namespaces of its sandbox.
 ///
-/// Restored by the last one: as long as a thread has the identity of a sandbox's user, that user
+/// Only the last guard does so: while a thread has the identity of a sandbox's user, that user
 /// would own the thread's files in `/proc`.
 struct DumpableGuard;
 
 impl DumpableGuard {
-    /// To be called before the identity changes.
+    /// Records whether the process is dumpable. Must be called before the identity changes.
     fn take() -> rustix::io::Result<Self> {
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.0 == 0 {
@@ -58,7 +58,7 @@ impl Drop for DumpableGuard {
     fn drop(&mut self) {
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         taken.0 -= 1;
-        // The kernel lets no process choose `DumpableReadableOnlyByRoot`.
+        // A process cannot set `DumpableReadableOnlyByRoot`.
         if taken.0 == 0
             && taken.1 == DumpableBehavior::Dumpable
             && let Err(error) = set_dumpable_behavior(DumpableBehavior::Dumpable)

@@ -49,7 +49,7 @@ pub(crate) enum PathError {
 }
 
 impl PathError {
-    /// Whether the user may not pass a directory on the way.
+    /// Whether the user has no permission to pass a directory of the path.
     pub(crate) fn is_denied(&self) -> bool {
         matches!(self, Self::Lookup { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
@@ -62,7 +62,8 @@ pub(crate) enum LastLink {
     Keep,
 }
 
-/// Maps `path` into `root`. Relative paths start at `base`, an absolute path inside the sandbox.
+/// Maps `path` into `root`. Relative paths start at `base`, which is an absolute path inside the
+/// sandbox.
 pub(crate) fn confine(
     root: &Path,
     base: &str,
@@ -125,7 +126,7 @@ pub(super) struct PathWalk {
     names: Vec<OsString>,
     parent: Arc<OwnedFd>,
     here: Arc<OwnedFd>,
-    /// Names after one that does not exist.
+    /// The first name that does not exist, and those after it.
     missing: Vec<OsString>,
 }
 
@@ -180,7 +181,7 @@ impl PathWalk {
         Ok(walk)
     }
 
-    /// Where it led, as the sandbox sees it.
+    /// The path that the walk led to, as the sandbox sees it.
     pub(super) fn resolved(&self) -> PathBuf {
         let names = self.names.iter().chain(&self.missing);
         std::iter::once("/".as_ref())
@@ -243,8 +244,8 @@ impl PathWalk {
         if follow && kind == FileType::Symlink {
             match readlinkat(&next, "", Vec::new()) {
                 Ok(target) => return Ok(Some(OsString::from_vec(target.into_bytes()))),
-                // A link of /proc to the process that reads it, such as `/proc/self`. The platform is
-                // not a process of the sandbox.
+                // A link of /proc to the process that reads it, such as `/proc/self`. The platform
+                // is not a process of the sandbox.
                 Err(Errno::NOENT) => {
                     self.missing.push(name);
                     return Ok(None);
@@ -272,7 +273,7 @@ impl PathWalk {
     }
 }
 
-/// Where an absolute path of the sandbox lies on this machine, when it holds no links.
+/// Maps an absolute path of the sandbox, which holds no links, to a path of this machine.
 pub(crate) fn join(root: &Path, inside: &Path) -> PathBuf {
     root.join(inside.strip_prefix("/").unwrap_or(inside))
 }

@@ -1,4 +1,4 @@
-//! Copies files into the directory of a build. Both sides are walked by open directories.
+//! Copies files into the directory of a build. Both sides are walked through open directories.
 //!
 //! A program that a step left running may swap directories and links meanwhile. Links in the target
 //! are replaced or refused, and not followed.
@@ -10,13 +10,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::confined_path::ConfinedPath;
 use super::open_directory::OpenDirectory;
 
-/// The levels of one tree: each costs two descriptors.
+/// The most levels of one tree: each costs two descriptors.
 const MAX_LEVELS: u32 = 256;
 /// Bits of a mode that are copied, without setuid and setgid.
 const PERMISSIONS: u32 = 0o1777;
 
-/// Copies a file or a link to exactly `target`, and what is in a directory into the directory
-/// `target`, over what is there. Blocks.
+/// Copies a file or a link to exactly `target`, or the contents of a directory into the directory
+/// `target`, over existing files. Blocks.
 pub(crate) fn copy(source: &ConfinedPath, target: &mut ConfinedPath) -> io::Result<()> {
     copy_level(source, target, 1)
 }

@@ -47,7 +47,7 @@ impl ConfinedPath {
         }
     }
 
-    /// The metadata, of a link those of the link itself.
+    /// The metadata; for a link, that of the link itself.
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
         fs::symlink_metadata(self.host_path()?)
     }
@@ -93,7 +93,7 @@ impl ConfinedPath {
         match &*self.rest {
             [] => Ok(OsStr::new(".")),
             [name] => Ok(name),
-            // It does not exist.
+            // A directory above it does not exist.
             _ => Err(self
                 .host_path()
                 .err()
@@ -117,7 +117,7 @@ impl ConfinedPath {
         while self.rest.len() > 1 {
             let name = &self.rest[0];
             let next = match make_one(&self.directory, name) {
-                // It was created meanwhile; a link is refused.
+                // Another program created it first; a link is refused.
                 Err(Errno::EXIST) => openat(
                     &*self.directory,
                     name,
@@ -149,8 +149,8 @@ impl ConfinedPath {
     }
 }
 
-/// Opens what a descriptor without rights refers to, if it is one of `kinds`. Opening a device may
-/// change its state, and make a terminal that of the platform.
+/// Opens the file of an `O_PATH` descriptor, if the file is of one of `kinds`. Opening a device
+/// could change its state, and a terminal could become that of the platform.
 fn reopen(found: &OwnedFd, flags: OFlags, kinds: &[FileType]) -> io::Result<File> {
     let kind = FileType::from_raw_mode(fstat(found)?.st_mode);
     if !kinds.contains(&kind) {
@@ -169,9 +169,8 @@ fn reopen(found: &OwnedFd, flags: OFlags, kinds: &[FileType]) -> io::Result<File
     Ok(file.into())
 }
 
-/// Makes one directory, opens it and gives it to the owner of `parent`. By its descriptor: a
-/// sandbox may put something else in its place at any time, but no directory that is not the
-/// sandbox's.
+/// Makes one directory, opens it and gives it to the owner of `parent`, by its descriptor: a
+/// sandbox may replace the directory at any time, but only by one of its own.
 fn make_one(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     mkdirat(parent, name, Mode::from_raw_mode(0o777))?;
     let made = openat(parent, name, PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;
@@ -180,7 +179,8 @@ fn make_one(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     Ok(made)
 }
 
-/// The directory behind a descriptor. The dot keeps it from being taken for a link.
+/// The path of an open directory. The final dot makes it name the directory, not the link in
+/// `/proc`.
 pub(super) fn in_proc(directory: &impl AsRawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/.", directory.as_raw_fd()))
 }

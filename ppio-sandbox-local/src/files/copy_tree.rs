@@ -12,7 +12,7 @@ use super::ownership::Owner;
 /// The bits of a mode that a copy keeps: without setuid and setgid.
 const KEPT_MODE: u32 = 0o777;
 
-/// Copies what is in `source` into `target`, over what is there. Blocks.
+/// Copies the contents of `source` into `target`, over existing files. Blocks.
 pub(crate) fn copy_tree(source: &Path, target: &Path) -> io::Result<()> {
     fs::create_dir_all(target)?;
     for entry in fs::read_dir(source)? {
@@ -29,7 +29,7 @@ pub(crate) fn copy_entry(source: &Path, target: &Path) -> io::Result<()> {
     if kind.is_dir() {
         let old = fs::symlink_metadata(target);
         if old.as_ref().is_ok_and(Metadata::is_symlink) {
-            // On this machine it leads elsewhere than in a sandbox.
+            // The link leads elsewhere on this machine than in a sandbox.
             fs::remove_file(target)?;
         }
         if !old.is_ok_and(|old| old.is_dir()) {

@@ -20,9 +20,11 @@ pub(crate) struct OpenDirectory {
 }
 
 impl OpenDirectory {
+    /// Opens the directory at `path` for reading.
+    ///
     /// # Errors
     ///
-    /// `NotADirectory` when something else is there.
+    /// `NotADirectory` if something else is there.
     pub(crate) fn open(path: &ConfinedPath) -> io::Result<Self> {
         let file = path.open()?;
         if !file.metadata()?.is_dir() {
@@ -74,7 +76,8 @@ impl OpenDirectory {
 }
 
 impl ConfinedPath {
-    /// A file or directory of this machine, links on the way followed, under its own name.
+    /// A file or directory of this machine. Links in `path` are followed; `inside` has the last
+    /// name of `path`.
     pub(crate) fn on_host(path: &Path) -> io::Result<Self> {
         let real = path.canonicalize()?;
         let names = real.parent().zip(real.file_name()).zip(path.file_name());

@@ -47,7 +47,7 @@ impl Owner {
         Self((uid != 0).then_some((uid, gid)))
     }
 
-    /// Gives an open file to this owner: also a pipe, and a directory opened with `O_PATH`.
+    /// Gives an open file to this owner: also a pipe, or a directory opened with `O_PATH`.
     pub(crate) fn give(self, file: impl AsFd) -> io::Result<()> {
         let Some((uid, gid)) = self.ids() else {
             return Ok(());
@@ -55,8 +55,8 @@ impl Owner {
         chownat(file, "", uid, gid, AtFlags::EMPTY_PATH).map_err(io::Error::from)
     }
 
-    /// Gives what is at `path` to this owner; of a link the link itself. Only for directories that
-    /// nothing else writes to.
+    /// Gives the file at `path` to this owner; for a link, the link itself. Only for paths in
+    /// directories that nothing else writes to.
     pub(crate) fn give_path(self, path: &Path) -> io::Result<()> {
         let Some((uid, gid)) = self.ids() else {
             return Ok(());

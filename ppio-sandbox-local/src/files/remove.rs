@@ -6,13 +6,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// For processes that were just killed or started to create no more files, and for the kernel to
-/// take down their mounts.
+/// How long processes that were just killed or started may still create files, and the kernel may
+/// take to remove their mounts.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two attempts.
+/// The pause between two attempts.
 const REMOVE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// As [`remove_directory_blocking`].
+/// Runs [`remove_directory_blocking`] on a blocking thread.
 pub(crate) async fn remove_directory(directory: &Path) -> io::Result<()> {
     let directory = directory.to_owned();
     let removing = tokio::task::spawn_blocking(move || remove_directory_blocking(&directory));
@@ -20,8 +20,8 @@ pub(crate) async fn remove_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// Removes a directory, or a link, with several attempts: processes that were just killed may have
-/// been creating files there, their mounts may keep directories busy, and a watchdog may be removing
-/// the same files. One that is gone already is removed.
+/// been creating files there, their mounts may keep directories busy, and a watchdog may be
+/// removing the same files. A directory that is gone already counts as removed.
 pub(crate) fn remove_directory_blocking(directory: &Path) -> io::Result<()> {
     let deadline = Instant::now() + REMOVE_TIMEOUT;
     loop {
@@ -40,7 +40,7 @@ pub(crate) fn remove_directory_blocking(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a directory, also where a sandbox has removed the permission to do so.
+/// Removes a directory, even if a sandbox has removed the permission to do so.
 fn remove_tree(directory: &Path) -> io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -15,8 +15,8 @@ use super::confine::{LastLink, PathError, PathWalk};
 use super::confined_path::{ConfinedPath, PATH_ONLY};
 use super::ownership::Owner;
 
-/// Directories that are the machine's own for the commands of a sandbox without namespaces: a path
-/// below them is another file for a command than below the sandbox's directory.
+/// Directories in which the commands of a sandbox without namespaces see the machine's files, not
+/// those below the sandbox's directory.
 const OF_THE_MACHINE: &[&str] = &[
     "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "nix", "proc", "run", "sbin",
     "sys", "usr", "var",
@@ -31,8 +31,8 @@ pub(crate) struct SandboxFiles {
 }
 
 impl SandboxFiles {
-    /// The files of a sandbox with a mount namespace, whose root directory is open at `root`, a
-    /// link in `/proc`. It stays open, because the pid in it may be reused.
+    /// The files of a sandbox with a mount namespace. `root` is the link in `/proc` to its root
+    /// directory, which is kept open, because the pid in the link may be reused.
     pub(crate) fn in_namespace(root: &Path, owner: Owner) -> io::Result<Self> {
         Self::open(root, OFlags::PATH | OFlags::CLOEXEC, owner, &[])
     }
@@ -61,7 +61,8 @@ impl SandboxFiles {
         self.root.as_fd()
     }
 
-    /// Finds `path`. Relative paths start at `base`, an absolute path inside the sandbox.
+    /// Finds `path`. Relative paths start at `base`, which is an absolute path inside the
+    /// sandbox.
     pub(crate) fn locate(
         &self,
         base: &str,
@@ -71,8 +72,8 @@ impl SandboxFiles {
         self.walk(base, path, last).map(PathWalk::end)
     }
 
-    /// Follows the links of `inside`, an absolute path: returns where it leads, as the sandbox sees
-    /// it, and what is there.
+    /// Follows the links of `inside`, an absolute path. Returns the path that it leads to, as the
+    /// sandbox sees it, and the file there.
     pub(crate) fn resolve(&self, inside: &Path) -> Result<(PathBuf, ConfinedPath), PathError> {
         let walk = self.walk("/", &inside.to_string_lossy(), LastLink::Follow)?;
         Ok((walk.resolved(), walk.end()))

@@ -13,7 +13,7 @@ use crate::identity::{self, constant_time_eq};
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// Reads the key of a home. `None` where there is none.
+    /// Reads the key of a home. `None` if there is none.
     pub(crate) fn load(path: &Path) -> io::Result<Option<Self>> {
         match fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => Ok(None),

@@ -32,8 +32,8 @@ use crate::processes;
 
 pub(crate) use self::api_key::ApiKey;
 
-/// For the lock of a platform that was killed: a process that it was starting holds a copy of the
-/// open file until its `exec`.
+/// How long to wait for the lock of a killed platform: a process that it was starting holds a copy
+/// of the open file until its `exec`.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -42,14 +42,15 @@ pub(crate) struct Home {
     path: PathBuf,
     // A new name for each start: the watchdog of a killed platform may still remove its directory.
     run: PathBuf,
-    /// The link to `run` where it is not in the home.
+    /// The link in the home to `run`, if `run` is elsewhere.
     link: Option<PathBuf>,
     // Also released when the process is killed: the kernel closes the file.
     lock: File,
 }
 
 impl Home {
-    /// Creates the directories and takes the lock. Sandboxes live where `placement` says.
+    /// Creates the directories and takes the lock. `placement` chooses where the directories of
+    /// sandboxes are.
     pub(crate) fn open(path: &Path, placement: Placement) -> Result<Self, Error> {
         fs::create_dir_all(path).map_err(Error::home(path))?;
         let path = path.canonicalize().map_err(Error::home(path))?;
@@ -66,7 +67,7 @@ impl Home {
         if !take(&lock).map_err(Error::home(&lock_path))? {
             return Err(Error::HomeInUse { path });
         }
-        // Of a platform that was killed: with the lock held, it would count as the one of this.
+        // The state file of a killed platform: with the lock held, it would count as this one's.
         let left_behind = state_path(&path);
         match fs::remove_file(&left_behind) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -123,7 +124,7 @@ impl Home {
         self.run.clone()
     }
 
-    /// The link to [`Home::run`] where it is not in the home.
+    /// The link in the home to [`Home::run`], if that is elsewhere.
     pub(crate) fn link(&self) -> Option<&Path> {
         self.link.as_deref()
     }
@@ -146,7 +147,7 @@ pub(crate) enum Placement {
     Reachable,
 }
 
-/// A directory of root's that every user can enter and none can list, created when it is missing.
+/// Returns root's directory that every user can enter and none can list; creates it if missing.
 fn reachable_directory() -> Result<PathBuf, Error> {
     let mut failed = None;
     for parent in ["/var/lib", "/var/tmp"] {
@@ -164,7 +165,7 @@ fn make_reachable(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // Every user can create it in `/var/tmp`.
+    // Any user could have created it in `/var/tmp`.
     let found = fs::symlink_metadata(directory)?;
     let is_own = found.is_dir() && found.uid() == 0 && found.mode() & 0o022 == 0;
     if is_own && every_user_passes(directory) {

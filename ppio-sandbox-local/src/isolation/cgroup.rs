@@ -1,4 +1,4 @@
-//! One cgroup (version 2) per sandbox, where the platform can create them.
+//! One cgroup (version 2) per sandbox, if the platform can create them.
 //!
 //! A cgroup freezes, thaws and kills all of its processes; no process can leave it.
 
@@ -39,7 +39,7 @@ impl CgroupControllers {
 }
 
 impl CgroupParent {
-    /// Creates the parent cgroup below the one of this process. `None` where that is not possible.
+    /// Creates the parent cgroup below the one of this process. `None` if that is not possible.
     pub(crate) fn create() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let mount = mounts.lines().find_map(|line| {
@@ -213,7 +213,7 @@ impl Cgroup {
         }
     }
 
-    /// Whether its state, as the kernel reports it, has this line.
+    /// Whether the cgroup's state, as the kernel reports it, has this line.
     fn has(&self, state: &str) -> io::Result<bool> {
         let events = fs::read_to_string(self.path.join("cgroup.events"))?;
         Ok(events.lines().any(|line| line == state))

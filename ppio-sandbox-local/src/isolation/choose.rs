@@ -32,7 +32,7 @@ pub(crate) struct ChosenIsolation {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WantedIsolation {
     pub(crate) kind: Option<IsolationKind>,
-    /// That sandboxes with internet access have a network of their own.
+    /// Whether sandboxes with internet access must have a network of their own.
     pub(crate) isolated_network: bool,
 }
 

@@ -1,9 +1,10 @@
 //! Connects to ports in the network namespace of a sandbox.
 //!
-//! A socket belongs to the namespace that its process was in when it opened it. The platform cannot
-//! enter one: an ordinary user needs rights that only a process with a single thread can get. So a
-//! shell enters the network namespace, and no other namespace of the sandbox, whose processes do
-//! not see it. The shell connects, and the platform copies its socket (`pidfd_getfd(2)`).
+//! A socket belongs to the network namespace that its process was in when the socket was opened.
+//! The platform cannot enter one: an ordinary user needs rights that only a process with a single
+//! thread can get. So a shell enters the network namespace, and no other namespace of the sandbox,
+//! whose processes do not see it. The shell connects, and the platform copies its socket
+//! (`pidfd_getfd(2)`).
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -24,7 +25,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 use crate::processes;
 
 /// For each line with an address and a port, prints the number of a connected socket, or `refused`.
-/// The next line says that the socket was copied. Bash opens sockets, other shells do not.
+/// The next line of input reports that the socket was copied. Only bash opens sockets.
 const SCRIPT: &str = r#"
 while read -r address port; do
   if { exec {socket}<>"/dev/tcp/$address/$port"; } 2>/dev/null; then
@@ -46,8 +47,8 @@ const MAX_SHELLS: usize = 16;
 pub(crate) struct NetworkConnector {
     /// The programs that enter the namespace, and the shell.
     arguments: Vec<OsString>,
-    /// The shell that connected last. Another one is started while it connects, since a server that
-    /// does not accept connections must not delay those to other ports.
+    /// The shell that connected last. While it connects, another one is started for a connection to
+    /// another port, because a server that does not accept connections must not delay others.
     idle: Mutex<Option<ConnectorShell>>,
     /// The ports to which connections are being made, one at a time for each, so that one port does
     /// not occupy all shells.
@@ -88,7 +89,7 @@ impl NetworkConnector {
             let _turn = self.turn(address.port()).await;
             let _permit = self.shells.acquire().await.map_err(io::Error::other)?;
             let idle = self.idle().take();
-            // Killed if it fails or if this future is dropped: it may answer later.
+            // Killed if it fails or if this future is dropped: its answer may come later.
             let mut shell = match idle {
                 Some(shell) => shell,
                 None => ConnectorShell::start(&self.arguments).await?,

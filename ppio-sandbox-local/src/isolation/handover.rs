@@ -13,7 +13,7 @@ use crate::processes::{self, SystemPrograms};
 
 /// The directory to start in.
 const DIRECTORY: &str = "PPIO_LOCAL_DIRECTORY";
-/// Followed by a number: one variable, `NAME=VALUE`.
+/// Followed by a number, the name of a variable that holds one `NAME=VALUE`.
 const VARIABLE: &str = "PPIO_LOCAL_VARIABLE_";
 
 /// The last arguments of a command, and the variables that they refer to.
@@ -23,7 +23,7 @@ pub(super) struct Handover {
 }
 
 impl Handover {
-    /// Starts `program` in `directory` with `variables` and no others.
+    /// The arguments that start `program` in `directory` with `variables` and no others.
     pub(super) fn new(
         programs: &SystemPrograms,
         directory: &Path,

@@ -50,9 +50,9 @@ pub(crate) struct StartedNamespaces {
     pub(crate) namespaces: Namespaces,
     /// Runs until its standard input is closed.
     pub(crate) first_process: Child,
-    /// For a network namespace.
+    /// `Some` for a sandbox with a network namespace.
     pub(crate) connector: Option<NetworkConnector>,
-    /// For a network namespace with internet access.
+    /// `Some` for a network namespace with internet access.
     pub(crate) pasta: Option<PastaProcess>,
 }
 

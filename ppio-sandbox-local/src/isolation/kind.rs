@@ -20,8 +20,8 @@ use std::fmt;
 pub enum IsolationKind {
     /// Own process and mount namespaces through `bwrap`.
     ///
-    /// A sandbox sees its own files, the machine's programs (`/usr` and what `/bin` and the like
-    /// are, read-only), a copy of those files of `/etc` that programs need, and what
+    /// A sandbox sees its own files, the machine's programs (`/usr`, `/bin` and the like,
+    /// read-only), a copy of those files of `/etc` that programs need, and what
     /// [`expose`](crate::LocalPlatformBuilder::expose) adds. Home directories, `/var`, `/opt`,
     /// `/run`, `/sys` and the processes of others are not there; settings of the kernel are
     /// read-only. The kernel itself is shared.
@@ -29,13 +29,13 @@ pub enum IsolationKind {
     /// A process group. It separates processes for pausing and killing, and **hides nothing** that
     /// its user can read: run only code that you trust.
     ///
-    /// The processes run as the platform's user, with all its rights. Where the platform runs as
+    /// The processes run as the platform's user, with all its rights. If the platform runs as
     /// root, each sandbox runs as a user without rights, which reads what every user of the machine
     /// can read: neither the platform's API key nor another sandbox's files, and no interpreter
     /// below `/root` either. The directories of these sandboxes are in
     /// `/var/lib/ppio-sandbox-local`.
     ///
-    /// Pausing and killing find every process that a sandbox started, also one that left its
+    /// Pausing and killing find every process that a sandbox started, even one that left its
     /// process group, session and parent and cleared its environment. Without cgroups, a process
     /// that also changes its limit of file locks (`RLIMIT_LOCKS`) is not found.
     ProcessGroup,

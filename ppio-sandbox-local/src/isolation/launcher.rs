@@ -14,8 +14,8 @@ use crate::files::Owner;
 use crate::processes::{MARK_VARIABLE, SystemPrograms};
 
 /// Puts a process under the sandbox's control *before* its program runs: records its process group,
-/// joins the cgroup and sets the limits. It exits when that fails, as it does once the platform or
-/// the sandbox is gone.
+/// joins the cgroup and sets the limits. The script exits if that fails, which it does once the
+/// platform or the sandbox is gone.
 ///
 /// The options for processes and file locks differ between shells. Setting a limit fails when it is
 /// above the limit that holds already; the limit of processes is checked when the platform starts.
@@ -45,7 +45,7 @@ pub(crate) struct ProcessLauncher {
     pub(super) network: SandboxNetwork,
     /// The limit of file locks that marks its processes.
     pub(super) locks: u64,
-    /// The processors that it may use, where no cgroup limits its share.
+    /// The processors that the sandbox may use, if no cgroup limits its share.
     pub(super) processors: Option<String>,
     pub(super) user: SandboxUser,
     pub(super) programs: SystemPrograms,
@@ -59,7 +59,7 @@ impl ProcessLauncher {
         self.directory.join("root")
     }
 
-    /// The user of the sandbox's processes, `None` for the platform's.
+    /// The user of the sandbox's processes; `None` for the platform's user.
     pub(crate) fn user(&self) -> Option<u32> {
         self.user.id()
     }
@@ -89,8 +89,8 @@ impl ProcessLauncher {
         self.limited_command(arguments, controls_terminal, data_kib)
     }
 
-    /// As [`command`](Self::command), for a program of the platform: the sandbox's cgroup limits its
-    /// memory, and nothing without one.
+    /// Like [`command`](Self::command), for a program of the platform: its memory is limited by the
+    /// sandbox's cgroup only.
     pub(super) fn helper_command<I, S>(&self, arguments: I) -> Command
     where
         I: IntoIterator<Item = S>,

@@ -1,7 +1,8 @@
 //! Isolates sandboxes from each other and from the machine, with one of two implementations.
 //!
-//! [`Isolation`] is how a sandbox starts and how a command gets into it. What both implementations
-//! share, pausing and killing all processes of a sandbox, is [`SandboxProcesses`].
+//! [`Isolation`] starts sandboxes and translates the commands that run in them.
+//! [`SandboxProcesses`] has what both implementations share: pausing and killing all processes of a
+//! sandbox.
 
 mod bubblewrap;
 mod cgroup;

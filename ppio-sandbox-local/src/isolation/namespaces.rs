@@ -21,25 +21,25 @@ pub(crate) struct Namespaces {
     pub(super) pid: Namespace,
     pub(super) ipc: Namespace,
     pub(super) uts: Namespace,
-    /// `None` where the sandbox has this machine's network.
+    /// `None` if the sandbox has this machine's network.
     pub(super) network: Option<Namespace>,
 }
 
 impl Namespaces {
-    /// The processes in its process namespace. It is held open, so its name is not reused.
+    /// The processes in the process namespace, which is held open, so its name is not reused.
     pub(super) fn processes(&self) -> io::Result<Vec<i32>> {
         processes::in_namespace(&self.pid.name()?)
     }
 
-    /// Splits `pids` into those in its process namespace, and the others.
+    /// Splits `pids` into those in the process namespace and the others.
     pub(super) fn split(&self, pids: &[i32]) -> io::Result<(Vec<i32>, Vec<i32>)> {
         let name = self.pid.name()?;
         let is_inside = |pid: &i32| processes::is_in_namespace(*pid, &name);
         Ok(pids.iter().copied().partition(is_inside))
     }
 
-    /// The processes started for the sandbox in `directory`, and their descendants. `None` where
-    /// the kernel does not list them.
+    /// The processes started for the sandbox in `directory`, and their descendants. `None` if the
+    /// kernel does not list them.
     pub(super) fn descendants(&self, directory: &Path) -> io::Result<Option<Vec<i32>>> {
         let name = self.pid.name()?;
         // Its pid may be another process's by now.
@@ -57,7 +57,7 @@ impl Namespace {
         File::open(format!("/proc/{pid}/ns/{name}")).map(Self)
     }
 
-    /// A path at which other processes can open it for as long as `self` exists.
+    /// A path at which other processes can open the namespace for as long as `self` exists.
     pub(super) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }

@@ -48,7 +48,7 @@ impl Networks {
         self.with_internet
     }
 
-    /// The network for a sandbox that may reach other machines, or may not.
+    /// The network for a sandbox; `has_internet` is whether it may reach other machines.
     ///
     /// # Errors
     ///

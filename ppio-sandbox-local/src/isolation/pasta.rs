@@ -24,7 +24,7 @@ const TUN_DEVICE: &str = "/dev/net/tun";
 /// The address, in the namespace, of the machine's own name server, which may listen on a loopback
 /// address. Link-local addresses are not routed.
 const NAME_SERVER: &str = "169.254.1.1";
-/// Between two looks at whether the namespace has a route.
+/// The pause between two checks for a route in the namespace.
 const READY_INTERVAL: Duration = Duration::from_millis(2);
 /// The most that is kept of an error text, in bytes.
 const MAX_COMPLAINT: u64 = 4096;
@@ -44,7 +44,7 @@ const OPTIONS: &[&str] = &[
     "--no-dhcp",
     "--no-dhcpv6",
     "--no-ra",
-    // Not a file that could be deleted.
+    // The namespace is a descriptor, not a file that could be deleted.
     "--no-netns-quit",
     "--dns-forward",
     NAME_SERVER,
@@ -65,7 +65,7 @@ impl PastaProcess {
     ///
     /// # Errors
     ///
-    /// If `pasta` ends, with what it printed. It waits without limit for a route.
+    /// If `pasta` ends; the error has what it printed. There is no time limit for the route.
     pub(super) async fn start(
         program: &Path,
         launcher: &ProcessLauncher,
@@ -79,13 +79,13 @@ impl PastaProcess {
         tun.map_err(|error| named(&error, &format!("failed to open {TUN_DEVICE}")))?;
         let mut arguments = Vec::new();
         processes::push_program(&mut arguments, program, OPTIONS);
-        // Namespaces as standard streams, because their paths can be opened by some processes only.
+        // Namespaces as standard streams, because only some processes can open their paths.
         let stdout = if launcher.user().is_some() {
             // Another user could not enter a namespace of root.
             arguments.extend(["--runas", "0:0"].map(Into::into));
             Stdio::null()
         } else {
-            // It owns the network namespace.
+            // This user namespace owns the network namespace.
             arguments.extend(["--userns", "/proc/self/fd/1"].map(Into::into));
             namespaces.user.file()?.into()
         };
@@ -99,7 +99,7 @@ impl PastaProcess {
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let pid = pid.ok_or_else(|| io::Error::other("pasta has ended"))?;
         let process = pidfd_open(pid, PidfdFlags::empty())?;
-        // Dropped when it is ready: it ignores SIGPIPE.
+        // Dropped once `pasta` is ready, which ignores SIGPIPE.
         let stderr = child.stderr.take();
         while !has_route(namespaces.first) {
             if let Some(status) = child.try_wait()? {
@@ -116,7 +116,7 @@ impl PastaProcess {
         })
     }
 
-    /// Ends it. Without effect if it has ended.
+    /// Kills `pasta`. Without effect if it has ended.
     pub(super) fn kill(&self) {
         let _ = pidfd_send_signal(&self.process, Signal::KILL);
     }
@@ -147,8 +147,8 @@ fn has_route(pid: i32) -> bool {
         || table("ipv6_route").is_ok_and(|table| has_default_route(&table, 0))
 }
 
-/// Whether a table of `/proc/net` has a destination of zeros, in this column, on another interface
-/// than the loopback interface.
+/// Whether a table of `/proc/net` has a destination of zeros, in this column, on an interface other
+/// than loopback.
 fn has_default_route(table: &str, destination: usize) -> bool {
     table.lines().any(|line| {
         let mut fields = line.split_ascii_whitespace();

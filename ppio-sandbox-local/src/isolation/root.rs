@@ -58,7 +58,7 @@ pub(crate) fn prepare_root(root: &Path, owner: Owner) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates a directory or an empty file to mount at, at exactly `path`.
+/// Creates a mount point, which is a directory or an empty file, at exactly `path`.
 pub(crate) fn make_mount_point(
     root: &Path,
     path: &Path,

@@ -31,9 +31,9 @@ use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
 /// How long processes may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the parents of killed processes to wait for them and to end.
+/// How long the parents of killed processes have to wait for them and to end.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between two signals to the processes of a sandbox.
+/// The pause between two signals to the processes of a sandbox.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The processes of a started sandbox. Dropping it without [`SandboxProcesses::kill`] leaves them
@@ -44,13 +44,13 @@ pub(crate) struct SandboxProcesses {
     isolation: Arc<dyn Isolation>,
     namespaces: Option<Namespaces>,
     files: SandboxFiles,
-    /// The processes of the isolation, which run from start to end. None without namespaces.
+    /// The processes of the isolation, which run from start to end. Empty without namespaces.
     own: Vec<i32>,
     /// Runs until its standard input is closed.
     first_process: Option<Child>,
-    /// Where the sandbox has a network of its own.
+    /// `Some` if the sandbox has a network of its own.
     connector: Option<NetworkConnector>,
-    /// Where that network has internet access.
+    /// `Some` if that network has internet access.
     pasta: Option<PastaProcess>,
 }
 
@@ -71,8 +71,8 @@ impl SandboxProcesses {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        // Joining a cgroup waits for all processors, some 10 ms for each process that is started. A
-        // process namespace ends together without one.
+        // Joining a cgroup takes some 10 ms per started process, because it waits for all
+        // processors. The processes of a process namespace end together without a cgroup.
         let cgroup = cgroup.filter(|parent| {
             isolation.kind() == IsolationKind::ProcessGroup || parent.controllers().any()
         });
@@ -135,7 +135,7 @@ impl SandboxProcesses {
         }
     }
 
-    /// Whether processes can be started: the first process still runs, where there is one.
+    /// Whether processes can be started: the first process, if there is one, still runs.
     pub(crate) fn are_ready(&mut self) -> bool {
         self.first_process
             .as_mut()
@@ -184,8 +184,8 @@ impl SandboxProcesses {
         self.namespaces.as_ref().map(|namespaces| namespaces.first)
     }
 
-    /// Whether its processes see a directory at this absolute path. Also true where that cannot be
-    /// found out; the program that starts in it then says so.
+    /// Whether its processes see a directory at this absolute path. Also true if that cannot be
+    /// determined; the start of the program then reports the error.
     pub(crate) fn has_directory(&self, path: &str) -> bool {
         let Some(first) = self.first_process() else {
             // As the isolation without namespaces resolves it.
@@ -206,7 +206,7 @@ impl SandboxProcesses {
         self.launcher.network
     }
 
-    /// Connects to its ports, where it has a network of its own.
+    /// The connector to the ports of the sandbox, if it has a network of its own.
     pub(crate) fn connector(&self) -> Option<&NetworkConnector> {
         self.connector.as_ref()
     }
@@ -273,7 +273,7 @@ impl SandboxProcesses {
 
     /// Ends every process. Returns when none is left.
     pub(crate) async fn kill(&self) -> io::Result<()> {
-        // It is outside of the process namespace, so that it would be waited for first.
+        // `pasta` runs outside the process namespace, so its end would be waited for first.
         if let Some(pasta) = &self.pasta {
             pasta.kill();
         }
@@ -309,8 +309,8 @@ async fn end_processes(
     let started = Instant::now();
     loop {
         let alive = running(launcher, namespaces)?;
-        // The first process of a namespace, once killed, only waits until the machine's first process
-        // has waited for processes whose parents outside were killed.
+        // The first process of a namespace, once killed, only waits until the machine's first
+        // process has waited for processes whose parents outside were killed.
         let is_waiting = |namespaces: &Namespaces| {
             started.elapsed() > PARENT_TIMEOUT && alive == [namespaces.first]
         };
@@ -322,13 +322,13 @@ async fn end_processes(
         }
         let (killed, waiting) = match namespaces {
             // The kernel ends a process namespace with its first process, once the parents of the
-            // others have waited for them. Some of these are outside; were they killed, the
+            // others have waited for them. Some parents are outside; were they killed, the
             // machine's first process would have to wait instead, and may do so late or never.
             Some(namespaces) if started.elapsed() < PARENT_TIMEOUT => namespaces.split(&alive)?,
             _ => (alive, Vec::new()),
         };
         processes::signal(&killed, Signal::KILL);
-        // They are stopped where the sandbox is paused.
+        // These are stopped if the sandbox is paused.
         processes::signal(&waiting, Signal::CONT);
         tokio::time::sleep(SETTLE_INTERVAL).await;
     }

@@ -38,8 +38,8 @@ if [ -n "${BASH_VERSION-}" ] && [ -n "${PS1-}" ]; then PS1='\u@sandbox:\w\$ '; f
 "#;
 
 /// Read by every `bash` of a sandbox that is a process group: clients start agents with `cd /app`,
-/// and what is at `/app` for them lies below the sandbox's directory. Login shells read this
-/// machine's `/etc/profile` before, which resets the PATH.
+/// but the sandbox's `/app` lies below its directory. Before it, login shells read this machine's
+/// `/etc/profile`, which resets the PATH.
 const BASH_ENV: &str = r#"shopt -q login_shell && PATH=$PPIO_LOCAL_PATH
 cd() {
   case "${1-}" in
@@ -49,11 +49,11 @@ cd() {
 }
 "#;
 
-/// Their directory in a sandbox.
+/// The directory of the shims in a sandbox.
 pub(crate) const SHIMS_DIRECTORY: &str = "/.ppio/bin";
 /// The file of [`SHIMS_DIRECTORY`] that `bash` reads.
 pub(crate) const BASH_ENV_FILE: &str = "bash-env";
-/// Their names and texts.
+/// The names and texts of the shims.
 pub(crate) const SHIM_FILES: &[(&str, &str)] = &[
     ("sudo", SUDO),
     ("python", PYTHON),

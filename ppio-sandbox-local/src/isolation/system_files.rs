@@ -63,16 +63,16 @@ const COPIED: &[&str] = &[
 /// template as the PPIO SDK writes them.
 pub(crate) const OWN_SYSTEM: &str = ".ppio/system";
 
-/// The copies that are updated while the platform runs, since machines change networks.
+/// The copies that are updated while the platform runs, because machines change networks.
 const CURRENT: &[&str] = &["hosts", "resolv.conf"];
 
 /// Files of `/etc` that each sandbox has itself; here they are links into the sandbox.
 const OWN: &[&str] = &["environment", "group", "passwd", "profile.d"];
 
-/// Directories that a sandbox sees like the machine, so that links into them are kept.
+/// Directories that a sandbox sees as they are on the machine, so links into them are kept.
 const VISIBLE: &[&str] = &["/usr", "/nix", "/bin", "/sbin", "/lib", "/lib64"];
 
-/// Larger files are not copied, in bytes.
+/// The largest file that is copied, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
 const MAX_DEPTH: usize = 8;
 
@@ -83,8 +83,8 @@ pub(crate) struct SystemFiles {
 }
 
 impl SystemFiles {
-    /// Writes the directory again, since the machine may have changed after the last start. Mount
-    /// points for the paths of `exposed` below `/etc` are created.
+    /// Writes the directory again, because the machine may have changed since the last start.
+    /// Creates mount points for the paths of `exposed` below `/etc`.
     pub(crate) fn write(directory: PathBuf, exposed: &[PathBuf]) -> io::Result<Self> {
         match fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -107,7 +107,7 @@ impl SystemFiles {
         fs::write(files.directory.join("profile"), PROFILE)?;
         fs::write(files.directory.join("hostname"), "sandbox\n")?;
         symlink("/proc/mounts", files.directory.join("mtab"))?;
-        // A sandbox with a network of its own has another one mounted here.
+        // A sandbox whose network `pasta` connects has another file mounted here.
         let resolv_conf = files.directory.join("resolv.conf");
         if fs::symlink_metadata(&resolv_conf).is_err() {
             fs::write(resolv_conf, "")?;
@@ -206,7 +206,7 @@ fn copy(source: &Path, target: &Path, depth: usize) -> io::Result<()> {
 
 fn make_directory(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
-    // Whatever the umask of the platform: each sandbox has a user of its own.
+    // Regardless of the platform's umask: each sandbox has a user of its own.
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755))
 }
 

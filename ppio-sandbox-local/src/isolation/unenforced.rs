@@ -8,7 +8,7 @@ use super::cgroup::CgroupParent;
 
 /// A limit of sandboxes that this machine does not enforce, or only in part.
 ///
-/// From [`LocalPlatform::unenforced_limits`](crate::LocalPlatform::unenforced_limits) and
+/// Returned by [`LocalPlatform::unenforced_limits`](crate::LocalPlatform::unenforced_limits) and
 /// [`RunningPlatform::unenforced_limits`](crate::RunningPlatform::unenforced_limits). Its `Display`
 /// is `memory: the limit holds for each process, …`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,7 +22,7 @@ pub(crate) const INNER_USER: u32 = 1000;
 /// The pool of users for sandboxes. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct UserPool {
-    /// `None` where the platform is not root and sandboxes run as its user.
+    /// `None` if the platform is not root and sandboxes run as its user.
     range: Option<Range<u32>>,
     taken: Arc<Mutex<BTreeSet<u32>>>,
 }
@@ -91,8 +91,8 @@ impl UserPool {
     }
 }
 
-/// The ids of `range` from a random one on, since several platforms may use the same range. In the
-/// small range, the ids of running processes are left out.
+/// The ids of `range`, starting at a random one, because several platforms may use the same range.
+/// In the small range, the ids of running processes are left out.
 fn candidates(range: &Range<u32>) -> impl Iterator<Item = u32> {
     let random = Uuid::new_v4().as_fields().0 % (range.end - range.start);
     let start = range.start + random;
@@ -128,7 +128,7 @@ fn is_mapped(map: &str, range: &Range<u32>) -> bool {
 }
 
 impl SandboxUser {
-    /// The id of the user and of its group. `None` where it is the platform's user.
+    /// The id of the user and of its group. `None` for the platform's user.
     pub(crate) fn id(&self) -> Option<u32> {
         self.0.id
     }

@@ -78,7 +78,7 @@ impl LocalPlatform {
 }
 
 impl LocalPlatformBuilder {
-    /// Where templates and the key are kept. Default: `PPIO_LOCAL_HOME`, else `~/.ppio/local`.
+    /// The directory of the templates and the API key. Default: `PPIO_LOCAL_HOME`, else `~/.ppio/local`.
     pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
         self.home = Some(home.into());
         self
@@ -97,17 +97,17 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Requires one isolation; starting fails where it does not work. Default: bubblewrap where it
-    /// works, else process groups.
+    /// Requires one isolation; starting fails if it does not work. Default: bubblewrap if it works,
+    /// else process groups.
     pub fn isolation(mut self, isolation: IsolationKind) -> Self {
         self.isolation = Some(isolation);
         self
     }
 
-    /// Whether sandboxes with internet access, and builds, have a network namespace of their own, which
-    /// the program `pasta` connects to other machines. They then reach no server on a loopback
+    /// Whether sandboxes with internet access, and builds, have a network namespace of their own,
+    /// which the program `pasta` connects to other machines. They then reach no server on a loopback
     /// address of this machine and no abstract Unix socket: an agent cannot call a model there.
-    /// Needs bubblewrap and `/dev/net/tun`; starting fails where it does not work. Default:
+    /// Needs bubblewrap and `/dev/net/tun`; starting fails if it does not work. Default:
     /// `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
     ///
     /// Servers on other addresses of this machine, and in its networks, can still be reached.
@@ -125,15 +125,15 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Whether sandboxes get cgroups where the platform can create them. Default: yes. Without
-    /// cgroups the platform pauses and kills with signals and limits with resource limits. A
-    /// sandbox with a process namespace gets one only where the kernel enforces a limit in it.
+    /// Whether sandboxes get cgroups if the platform can create them. Default: yes. Without cgroups
+    /// the platform pauses and kills with signals and limits with resource limits. A sandbox with a
+    /// process namespace gets a cgroup only if the kernel enforces a limit in it.
     pub fn cgroups(mut self, cgroups: bool) -> Self {
         self.cgroups = cgroups;
         self
     }
 
-    /// Whether the next sandbox of a template is prepared once one was created: its files are
+    /// Whether the next sandbox of a template is prepared after each creation: its files are
     /// copied and its namespaces opened, but nothing is started in it. Default: yes, for the four
     /// templates used last. It halves the time to create a sandbox.
     pub fn prepare_ahead(mut self, prepare_ahead: bool) -> Self {
@@ -149,8 +149,9 @@ impl LocalPlatformBuilder {
 
     /// Allows one more host name in requests, and pages of that name to call the platform. For a
     /// tunnel or a proxy that passes its own name on. Default: `localhost` and the names below it,
-    /// loopback addresses, and `{port}-{id}` of a sandbox in any domain. Others are refused with
-    /// status 403, because a web page can point a name of its own at loopback.
+    /// loopback addresses, and `{port}-{id}` of a sandbox in any domain. Other hosts are refused
+    /// with status 421 and other pages with 403, because a web page can point a name of its own at
+    /// loopback.
     pub fn allow_host(mut self, name: impl Into<String>) -> Self {
         self.allowed_hosts.push(name.into());
         self
@@ -242,7 +243,7 @@ impl LocalPlatformBuilder {
         };
         let server = tokio::spawn(server::serve(listener, front));
         let networks = shared.sandboxes.networks();
-        // Last: a platform that other programs find already serves.
+        // Last, so that other programs find only a platform that already serves.
         let state = PlatformState {
             url: format!("http://{address}"),
             address,

@@ -61,7 +61,7 @@ impl LocalPlatform {
         self.shared.domain()
     }
 
-    /// The key that callers must show. Keep it out of logs.
+    /// The API key that callers must send. Keep it out of logs.
     pub fn api_key(&self) -> &str {
         self.shared.key.reveal()
     }
@@ -82,8 +82,8 @@ impl LocalPlatform {
         self.shared.sandboxes.networks().with_internet().is_own()
     }
 
-    /// Why sandboxes cannot be created without internet access on this machine. `None` where they
-    /// can: they then have a network namespace of their own.
+    /// Why sandboxes cannot be created without internet access on this machine. `None` if they can:
+    /// they then have a network namespace of their own.
     pub fn offline_unavailable(&self) -> Option<&str> {
         self.shared.sandboxes.networks().own_unavailable()
     }

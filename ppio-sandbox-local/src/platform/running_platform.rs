@@ -22,8 +22,8 @@ pub struct RunningPlatform {
 }
 
 impl LocalPlatform {
-    /// Returns the platform that runs in `home`. `None` where no platform runs, also where one
-    /// that was killed left its state file.
+    /// Returns the platform that runs in `home`. `None` if no platform runs there, even if one that
+    /// was killed left its state file.
     pub fn running_at(home: impl AsRef<Path>) -> Option<RunningPlatform> {
         let home = home.as_ref().canonicalize().ok()?;
         if !home::is_locked(&home) {
@@ -47,7 +47,7 @@ impl LocalPlatform {
     }
 
     /// Returns whether a platform isolates the network of its sandboxes if its
-    /// [builder](crate::LocalPlatformBuilder::isolate_network) does not say:
+    /// [builder](crate::LocalPlatformBuilder::isolate_network) does not set it:
     /// `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl RunningPlatform {
         &self.state.url
     }
 
-    /// The pid of the process that runs it. SIGTERM shuts a platform of the command line down.
+    /// The pid of the process that runs it. SIGTERM shuts down a platform that the command line runs.
     pub fn pid(&self) -> u32 {
         self.state.pid
     }
@@ -109,7 +109,7 @@ impl RunningPlatform {
         &self.home
     }
 
-    /// The key that callers must show. Keep it out of logs.
+    /// The API key that callers must send. Keep it out of logs.
     pub fn api_key(&self) -> &str {
         self.key.reveal()
     }

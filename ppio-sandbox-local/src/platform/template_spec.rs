@@ -1,4 +1,4 @@
-//! Building a template in-process, without the control plane's upload protocol.
+//! Builds a template in-process, without the control plane's upload protocol.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::local_platform::LocalPlatform;
 use crate::error::{Error, with_sources};
 use crate::template::{BuildRequest, BuildSource, RequestedBuild, TemplateName, TemplateStep};
 
-/// Where agents live in a sandbox.
+/// The directory of agents in a sandbox.
 const APP: &str = "/app";
 
 /// The content and the settings of a template to be built.
@@ -43,14 +43,14 @@ pub struct TemplateSpec {
 pub struct BuiltTemplate {
     /// Its id, which `create_session` and `POST /sandboxes` take.
     pub id: String,
-    /// Its name without a tag, which they also take.
+    /// Its name without a tag, which they take too.
     pub name: String,
     /// The id of its build.
     pub build_id: String,
 }
 
 impl TemplateSpec {
-    /// A template of this name, `name` or `name:tag`. A name that exists gets a new build.
+    /// A template with this name, `name` or `name:tag`. An existing template gets a new build.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -108,7 +108,7 @@ impl TemplateSpec {
         self
     }
 
-    /// What runs with each sandbox, in a shell. Its working directory is `/app`.
+    /// The command that runs with each sandbox, in a shell. Its working directory is `/app`.
     pub fn start_command(mut self, command: impl Into<String>) -> Self {
         self.start_command = Some(command.into());
         self
@@ -121,8 +121,8 @@ impl TemplateSpec {
         self
     }
 
-    /// The agent's configuration, which callers read from the template's metadata. Without one an
-    /// `agent.yaml` in `/app` is taken.
+    /// The agent's configuration, which callers read from the template's metadata. Without one, an
+    /// `agent.yaml` in `/app` is used.
     pub fn config(mut self, config: AgentConfig) -> Self {
         self.config = Some(config);
         self

@@ -10,7 +10,8 @@ use rustix::process::Signal;
 use super::process_discovery::{search, signal};
 use crate::files::{entries, remove_directory_blocking};
 
-/// Ends the processes of the sandboxes in `run_directory`, that of one platform, and removes it.
+/// Ends the processes of the sandboxes in `run_directory`, the directory of one platform, and
+/// removes the directory.
 pub(crate) fn clean_up_run(run_directory: &Path) -> io::Result<()> {
     end(run_directory, &entries(run_directory)?);
     remove_directory_blocking(run_directory)
@@ -65,7 +66,7 @@ fn end(directory: &Path, sandboxes: &[PathBuf]) {
     }
 }
 
-/// Removes what is below `all_runs`, and the targets of links there.
+/// Removes the directories and links in `all_runs`, and the targets of these links.
 pub(crate) fn remove_runs(all_runs: &Path) -> io::Result<()> {
     for entry in entries(all_runs)? {
         if let Ok(run) = fs::read_link(&entry) {

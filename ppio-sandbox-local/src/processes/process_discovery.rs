@@ -65,10 +65,11 @@ pub(crate) fn is_in_namespace(pid: i32, wanted: &Path) -> bool {
     fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == wanted)
 }
 
-/// The running processes that were started for the sandbox in `directory`, and those that descend
-/// from them or from `first`, the first process of its process namespace unless that has ended: a
-/// process of a namespace whose parent has ended becomes a child of that one. Looks at no other
-/// process of this machine. `None` where the kernel does not list children.
+/// The running processes that were started for the sandbox in `directory`, and their descendants.
+///
+/// `first` is the first process of its process namespace, unless that has ended. Its descendants are
+/// included, because it becomes the parent of processes in the namespace whose parent has ended.
+/// Reads no other process of this machine. `None` if the kernel does not list children.
 pub(crate) fn find_descendants(directory: &Path, first: Option<i32>) -> Option<Vec<i32>> {
     let started = groups_of(&[directory.to_owned()]).into_iter();
     let mut pending: Vec<_> = started
@@ -100,8 +101,8 @@ pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
         .collect())
 }
 
-/// The children of all threads of a process, none if it has ended. `None` where the kernel does not
-/// list them: it was built without checkpoint support.
+/// The children of all threads of a process; empty if it has ended. `None` if the kernel does not
+/// list them, because it was built without checkpoint support.
 fn listed_children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
@@ -118,8 +119,8 @@ fn listed_children(pid: i32) -> Option<Vec<i32>> {
     Some(found)
 }
 
-/// The processes that descend from `roots` or are in a session that one of these led, themselves
-/// not included.
+/// The processes that descend from `roots` or are in a session that one of these led, without
+/// `roots` themselves.
 pub(crate) fn descendants(roots: &[i32]) -> io::Result<Vec<i32>> {
     let all = all_processes()?;
     let mut found: BTreeSet<_> = roots.iter().copied().collect();
@@ -141,7 +142,7 @@ pub(crate) fn descendants(roots: &[i32]) -> io::Result<Vec<i32>> {
 }
 
 fn is_marked(pid: i32, mark: &[u8]) -> bool {
-    // It has ended, or is another user's.
+    // The process has ended, or is another user's.
     let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
         return false;
     };

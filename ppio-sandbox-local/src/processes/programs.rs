@@ -1,12 +1,12 @@
 //! The programs that start a process in a sandbox.
 //!
-//! They run with the platform's rights, so a caller or a template must not influence them: they are
-//! absolute paths, and have an environment of the platform's.
+//! They run with the platform's rights, so a caller or a template must not influence them: their
+//! paths are absolute, and their environment is set by the platform.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The directories of the system's programs, which a sandbox sees like the machine.
+/// The directories of the system's programs, which a sandbox sees as they are on the machine.
 pub(super) const SYSTEM_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub(crate) struct SystemPrograms {
     pub(crate) setsid: PathBuf,
     pub(crate) setpriv: PathBuf,
     pub(crate) env: PathBuf,
-    /// Needed only where no cgroup limits the share of the processors.
+    /// Needed only if no cgroup limits the share of the processors.
     pub(crate) taskset: Option<PathBuf>,
 }
 

@@ -30,8 +30,8 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// A pipe from a process of a sandbox. Its standard streams belong to the sandbox's user, which may
-/// open them again as `/dev/stdout`.
+/// A pipe from a process of a sandbox. The end of the process belongs to the sandbox's user, so the
+/// process can open it again as `/dev/stdout`.
 pub(crate) fn output_pipe(owner: Owner) -> io::Result<(Receiver, Stdio)> {
     let (reader, writer) = io::pipe()?;
     owner.give(&writer)?;

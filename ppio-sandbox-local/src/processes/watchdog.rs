@@ -76,8 +76,8 @@ pub(crate) struct PlatformWatchdog {
 }
 
 impl PlatformWatchdog {
-    /// Starts it for the sandboxes in `run_directory`. `link` leads there from the platform's home
-    /// where the directory is outside of it.
+    /// Starts the watchdog for the sandboxes in `run_directory`. `link` is the link to it in the
+    /// platform's home, if the directory is elsewhere.
     pub(crate) fn start(
         run_directory: &Path,
         link: Option<&Path>,

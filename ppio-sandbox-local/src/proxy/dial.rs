@@ -1,5 +1,5 @@
-//! Connects to a port of a sandbox: in its network namespace if it has one, otherwise on this machine
-//! after checking that a process of that sandbox listens there.
+//! Connects to a port of a sandbox: in its network namespace if it has one, otherwise on this
+//! machine after checking that a process of that sandbox listens there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crate::isolation::NetworkConnector;
 use crate::processes::ListenerTable;
 use crate::sandbox::{AGENT_PORT, LocalSandbox, VerifiedListener};
 
-/// For a program that was just started to open its port: the first request after a start waits
-/// instead of failing.
+/// How long a program that was just started has to open its port: the first request after a start
+/// waits instead of failing.
 const START_GRACE: Duration = Duration::from_secs(5);
-/// Between two attempts to connect to a port that is not open yet: the first and the longest pause.
+/// The first and the longest pause between two attempts to connect to a port that is not open yet.
 const DIAL_PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
-/// Between two searches through every process of this machine; doubled each time.
+/// The first pause between two searches through all processes of this machine; doubled each time.
 const FIRST_SEARCH_PAUSE: Duration = Duration::from_millis(10);
 const LAST_SEARCH_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Where servers in a sandbox are reached.
+/// The addresses of servers in a sandbox.
 const LOOPBACK: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// Connects to a port of `sandbox`. After a start of a process it waits for the port to open. `None`
-/// when no process of the sandbox listens on it.
+/// Connects to a port of `sandbox`. After a start of a process, waits for the port to open. `None`
+/// if no process of the sandbox listens on it.
 pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<TcpStream> {
     if let Some(known) = sandbox.verified_listeners.get(port) {
         if let Some(stream) = dial(&known).await {
@@ -109,7 +109,7 @@ async fn is_idle(sandbox: &Arc<LocalSandbox>) -> bool {
     looking.await.unwrap_or_default()
 }
 
-/// Where processes of `sandbox` listen on `port`: at most once for each family of addresses.
+/// The listeners of `sandbox` on `port`: at most one per real port and address family.
 async fn find(
     sandbox: &Arc<LocalSandbox>,
     port: u16,

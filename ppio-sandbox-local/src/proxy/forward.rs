@@ -25,9 +25,9 @@ const FOR_ONE_CONNECTION: &[&str] = &[
 /// Sends `request` over `stream`, a new connection to an HTTP/1.1 server, and returns the response
 /// once its head was received.
 ///
-/// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled, for as long as both
-/// sides are there. Dropping the future or the response closes the connection. `held` is dropped when
-/// the connection has ended, that of an upgrade included.
+/// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled as long as both
+/// sides are connected. Dropping the future or the response closes the connection. `held` is
+/// dropped when the connection has ended, also after an upgrade.
 ///
 /// # Errors
 ///
@@ -40,11 +40,11 @@ pub async fn forward(
     // Small chunks of a stream are sent at once.
     let _ = stream.set_nodelay(true);
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        // As the caller wrote them, where the server that took the request kept that.
+        // As the caller wrote them, if the server that received the request kept their case.
         .preserve_header_case(true)
         .handshake(TokioIo::new(stream))
         .await?;
-    // Ends with the connection, which ends with the answer's body or when the caller disconnects.
+    // The task ends with the connection: after the response body, or when the caller disconnects.
     let held_by_connection = held.clone();
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {

@@ -36,7 +36,7 @@ pub(crate) async fn to_sandbox(
     let Some(stream) = dial::connect(sandbox, port).await else {
         return closed_port(sandbox, port, &shared.sandboxes).await;
     };
-    // The edge routed the request by them; servers in a sandbox do not get them.
+    // The edge routed the request by these headers; servers in a sandbox do not get them.
     for family in CLIENT_FAMILIES {
         for name in ["id", "port"] {
             request

@@ -60,8 +60,8 @@ impl PortConflict {
         })
     }
 
-    /// Logs the conflict to the sandbox, and with the holder to the platform. Once, since callers
-    /// try again.
+    /// Logs the conflict to the sandbox, and with the holder to the platform. Only once, because
+    /// callers try again.
     pub(super) fn log(&self, sandbox: &Arc<LocalSandbox>) {
         if sandbox
             .logs

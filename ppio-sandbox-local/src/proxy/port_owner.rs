@@ -1,9 +1,9 @@
 //! Whether a listener belongs to a sandbox.
 //!
-//! Sandboxes share this machine's network, so a port may be another sandbox's, or a database of
-//! the developer. A socket belongs to a sandbox with a user of its own when that user opened it, and
-//! to any other one when one of its processes has it open: to see that, the platform must be allowed
-//! to look into the processes of other users, which root in a container may not be.
+//! Sandboxes share this machine's network, so a port may be another sandbox's, or that of a database
+//! of the developer. A socket belongs to a sandbox with a user of its own if that user opened it:
+//! root in a container may not be allowed to read the processes of other users. It belongs to any
+//! other sandbox if one of the sandbox's processes has it open.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,8 +25,8 @@ pub(super) enum ProcessSearch {
     All,
 }
 
-/// Whether every one of these sockets, found in `table`, belongs to `sandbox`. Blocks on file system
-/// calls.
+/// Whether every one of these sockets, found in `table`, belongs to `sandbox`. Blocks on file
+/// system calls.
 pub(super) fn owns(
     sandbox: &LocalSandbox,
     table: &ListenerTable,

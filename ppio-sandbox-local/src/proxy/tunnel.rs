@@ -13,7 +13,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 const BUFFER_SIZE: usize = 16 * 1024;
 
 /// Passes bytes on until both sides have ended, or one of them is broken. When one side ends, so
-/// does the direction from it, and the other one has [`LINGER_TIMEOUT`].
+/// does the direction from it, and the other direction has [`LINGER_TIMEOUT`] left.
 pub(super) async fn tunnel<A, B>(one: A, other: B)
 where
     A: AsyncRead + AsyncWrite,

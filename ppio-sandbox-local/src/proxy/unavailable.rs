@@ -4,12 +4,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-/// Status 502, which clients read as "the sandbox is not running".
+/// Returns status 502, which clients read as "the sandbox is not running".
 pub(crate) fn unavailable(id: &str, port: Option<u16>, message: &str) -> Response {
     unavailable_because(id, port, message, None)
 }
 
-/// The same with the kind of the error, by which clients distinguish it.
+/// Returns [`unavailable`] with the type of the error, by which clients distinguish it.
 pub(super) fn unavailable_because(
     id: &str,
     port: Option<u16>,

@@ -15,7 +15,7 @@ impl ProgramArguments {
         );
     }
 
-    /// Mounts `from` at `to`, with `bwrap`.
+    /// Adds the option `how` of `bwrap`, which mounts `from` at `to`.
     pub(super) fn mount(&mut self, how: &str, from: &Path, to: &Path) {
         self.add(&[how.as_ref(), from.as_os_str(), to.as_os_str()]);
     }

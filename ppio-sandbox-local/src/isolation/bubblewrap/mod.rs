@@ -1,15 +1,15 @@
 //! Sandboxes in namespaces of their own, through `bwrap` and `nsenter`.
 //!
 //! A sandbox can replace any file that it sees, the links to the machine's `/bin` and to the loader
-//! in `/lib64` included. So all rights that a sandbox does not have are dropped before the first
+//! in `/lib64` included. So all rights that a sandbox must not have are dropped before the first
 //! `exec` inside:
 //!
 //! - As root, `bwrap` mounts without a user namespace, and `nsenter` becomes the sandbox's user
 //!   between entering the namespaces and its `exec`.
 //! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user.
 //!   The processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter` enter
-//!   one each; the second, in no mount namespace of the sandbox until it is in the inner one, loses its
-//!   rights by an `exec` as a user that is not root.
+//!   one each. The second enters the sandbox's mount namespace only after the inner one, and loses
+//!   its rights by an `exec` as a user that is not root.
 
 mod arguments;
 mod mount_points;
@@ -41,10 +41,10 @@ use crate::processes::{self, SystemPrograms};
 
 /// The file with the id of the sandbox's start, in its directory.
 const BOOT_ID_FILE: &str = "boot_id";
-/// Where a sandbox with a network of its own resolves names, in the directory of the sandbox.
+/// The `resolv.conf` of a sandbox whose network `pasta` connects, in the sandbox's directory.
 const RESOLV_CONF_FILE: &str = "resolv.conf";
 const BWRAP_START_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first Linux that counts processes for each user namespace by itself.
+/// The first Linux version that counts processes per user namespace.
 const COUNTS_BY_NAMESPACE: (u32, u32) = (5, 14);
 
 /// Directories of the platform that an isolation uses.
@@ -66,7 +66,7 @@ pub(crate) struct BubblewrapIsolation {
     unshare: PathBuf,
     /// Connects to sandboxes that have a network of their own.
     bash: Result<PathBuf, String>,
-    /// Connects those to other machines.
+    /// Connects such sandboxes to other machines.
     pasta: Result<PathBuf, String>,
     exposed: Vec<PathBuf>,
     home: PathBuf,
@@ -78,7 +78,8 @@ pub(crate) struct BubblewrapIsolation {
 }
 
 impl BubblewrapIsolation {
-    /// Finds the programs that it needs. An error names the one that is missing.
+    /// Finds the programs that it needs, and copies files of `/etc`. An error names what is missing
+    /// or failed.
     pub(crate) fn new(
         exposed: &[PathBuf],
         directories: &Directories<'_>,
@@ -126,7 +127,7 @@ impl BubblewrapIsolation {
         let mut entering = ProgramArguments::default();
         entering.add(&[&self.nsenter]);
         if launcher.user().is_none() {
-            // It owns the network namespace.
+            // This user namespace owns the network namespace.
             let user = namespaces.user.path();
             entering.add(&[
                 format!("--user={user}"),
@@ -137,7 +138,7 @@ impl BubblewrapIsolation {
         NetworkConnector::start(entering.0, bash).await.map(Some)
     }
 
-    /// Starts what connects a network namespace to other machines.
+    /// Starts the `pasta` that connects a network namespace to other machines.
     async fn pasta(
         &self,
         launcher: &ProcessLauncher,
@@ -248,8 +249,8 @@ impl Isolation for BubblewrapIsolation {
                     "--".to_owned(),
                 ]);
                 entering.add(&[&self.nsenter]);
-                // In the outer namespace no file of the platform can be opened. A process that got
-                // a reused pid has namespaces that cannot be entered from there.
+                // By pid: in the outer namespace no file of the platform can be opened. If the pid
+                // was reused, the namespaces of that process cannot be entered from there.
                 entering.add(&["--user", "--preserve-credentials"]);
                 entering.add(&["--mount", "--pid", "--ipc", "--uts"]);
                 entering.add(namespaces.network.as_ref().map_or(&[][..], |_| &["--net"]));

@@ -15,7 +15,7 @@ pub(super) const SYSTEM: &[&str] = &[
 ];
 /// Other places that `bwrap` mounts at.
 const MOUNTED: &[&str] = &["dev", "etc", "proc"];
-/// What a sandbox sees as `/dev/shm` where `bwrap` cannot limit the size of one in memory.
+/// What a sandbox sees as `/dev/shm` if `bwrap` cannot limit the size of one in memory.
 pub(super) const SHARED_DIRECTORY: &str = ".ppio/shm";
 
 impl BubblewrapIsolation {
@@ -28,7 +28,8 @@ impl BubblewrapIsolation {
                     replace_by_link(&root.join(name), &fs::read_link(&system)?, owner)?;
                 }
                 Ok(_) => make_mount_point(root, &system, true, owner)?,
-                // The machine has none; a template's own would be searched for the loader.
+                // The machine has no such directory. A template's own would be searched for the
+                // loader.
                 Err(_) => remove(&root.join(name))?,
             }
         }
@@ -58,7 +59,7 @@ fn replace_by_link(path: &Path, target: &Path, owner: Owner) -> io::Result<()> {
     owner.give_path(path)
 }
 
-/// Removes what is at `path`, if anything is.
+/// Removes the file or directory at `path`, if there is one.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),

@@ -24,11 +24,11 @@ const MASKED: &[&str] = &[
 const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
 /// Identifies a start of the machine; each start of a sandbox has one of its own.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// The size of `/dev/shm` where the template sets no limit of memory, in bytes.
+/// The size of `/dev/shm` if the template sets no limit of memory, in bytes.
 const SHARED_MEMORY: u64 = 1 << 30;
 
 impl BubblewrapIsolation {
-    /// What every sandbox sees.
+    /// The arguments of `bwrap` that mount what every sandbox sees.
     pub(super) fn mounts(&self) -> Vec<OsString> {
         let mut arguments = ProgramArguments::default();
         for name in SYSTEM {
@@ -60,7 +60,7 @@ impl BubblewrapIsolation {
         arguments.0
     }
 
-    /// The start of a sandbox.
+    /// The command that starts the namespaces of a sandbox.
     pub(super) fn arguments(&self, launcher: &ProcessLauncher) -> Vec<OsString> {
         let root = launcher.root();
         let mut arguments = ProgramArguments::default();
