@@ -16,9 +16,9 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    /// Returns the destination by the host name, else by the headers, else, for calls of the daemon,
-    /// by the access token or the signature of a link. After a `connect` the Python SDK sends only
-    /// the token.
+    /// Returns the destination by the host name, else by the headers, else, for calls of the
+    /// daemon, by the access token or the signature of a link. After a `connect` the Python SDK
+    /// sends only the token.
     ///
     /// # Errors
     ///

@@ -48,9 +48,9 @@ impl Edge {
         }
     }
 
-    /// Whether a connection to `host` and `port` reaches this platform, which listens on `own_port`:
-    /// `host` is a name of the platform, or that of a sandbox of a local platform in any domain,
-    /// even if the sandbox no longer exists.
+    /// Whether a connection to `host` and `port` reaches this platform, which listens on
+    /// `own_port`: `host` is a name of the platform, or that of a sandbox of a local platform in
+    /// any domain, even if the sandbox no longer exists.
     pub(crate) fn is_reached_at(&self, host: &str, port: u16, own_port: u16) -> bool {
         match from_host(host) {
             Some((_, id)) if !self.hosts.is_own(host) => is_short_id('i', id),

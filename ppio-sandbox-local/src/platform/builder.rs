@@ -78,7 +78,8 @@ impl LocalPlatform {
 }
 
 impl LocalPlatformBuilder {
-    /// The directory of the templates and the API key. Default: `PPIO_LOCAL_HOME`, else `~/.ppio/local`.
+    /// The directory of the templates and the API key. Default: `PPIO_LOCAL_HOME`, else
+    /// `~/.ppio/local`.
     pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
         self.home = Some(home.into());
         self
@@ -105,8 +106,9 @@ impl LocalPlatformBuilder {
     }
 
     /// Whether sandboxes with internet access, and builds, have a network namespace of their own,
-    /// which the program `pasta` connects to other machines. They then reach no server on a loopback
-    /// address of this machine and no abstract Unix socket: an agent cannot call a model there.
+    /// which the program `pasta` connects to other machines. They then reach no server on a
+    /// loopback address of this machine and no abstract Unix socket: an agent cannot call a model
+    /// there.
     /// Needs bubblewrap and `/dev/net/tun`; starting fails if it does not work. Default:
     /// `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
     ///

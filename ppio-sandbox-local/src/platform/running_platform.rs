@@ -72,7 +72,7 @@ impl RunningPlatform {
         &self.state.url
     }
 
-    /// The pid of the process that runs it. SIGTERM shuts down a platform that the command line runs.
+    /// The pid of the process that runs it. SIGTERM shuts down a platform of the command line.
     pub fn pid(&self) -> u32 {
         self.state.pid
     }

@@ -67,9 +67,9 @@ pub(crate) fn is_in_namespace(pid: i32, wanted: &Path) -> bool {
 
 /// The running processes that were started for the sandbox in `directory`, and their descendants.
 ///
-/// `first` is the first process of its process namespace, unless that has ended. Its descendants are
-/// included, because it becomes the parent of processes in the namespace whose parent has ended.
-/// Reads no other process of this machine. `None` if the kernel does not list children.
+/// `first` is the first process of its process namespace, unless that has ended. Its descendants
+/// are included, because it becomes the parent of processes in the namespace whose parent has
+/// ended. Reads no other process of this machine. `None` if the kernel does not list children.
 pub(crate) fn find_descendants(directory: &Path, first: Option<i32>) -> Option<Vec<i32>> {
     let started = groups_of(&[directory.to_owned()]).into_iter();
     let mut pending: Vec<_> = started

@@ -39,7 +39,7 @@ pub(crate) struct SandboxSpec {
 
 impl SandboxRegistry {
     /// Creates and starts a sandbox, and waits until the ready command of its template succeeds.
-    /// After a failure nothing of it is left.
+    /// After a failure, nothing of the sandbox is left.
     pub(crate) async fn create(
         self: &Arc<Self>,
         new: SandboxSpec,
@@ -143,7 +143,7 @@ impl SandboxRegistry {
             starts: RwLock::default(),
         });
         self.insert(&sandbox).await?;
-        // Ends by itself when the sandbox is gone.
+        // The task ends when the sandbox is gone.
         tokio::spawn(Arc::clone(&sandbox).watch_expiry(Arc::downgrade(self)));
         sandbox.run_start_command().await?;
         // The timeout starts when the sandbox is ready.

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use crate::files::OpenDirectory;
 use crate::identity;
 
-/// Changes that are kept until they are fetched; later ones are dropped.
+/// The most changes that are kept until they are fetched; later ones are dropped.
 const CHANGE_BACKLOG: usize = 4096;
-/// Polled watches of one sandbox.
+/// The most polled watches of one sandbox.
 const MAX_POLLED: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub(crate) enum DirectoryChangeKind {
 }
 
 impl DirectoryChangeKind {
-    /// Whether the file is at its path after the change. Another one may be there after the others.
+    /// Whether the file is at its path after the change. After changes of the other kinds, another
+    /// file may be there.
     fn keeps_the_file(self) -> bool {
         matches!(self, Self::Create | Self::Write | Self::Chmod)
     }
@@ -37,7 +38,7 @@ pub(crate) struct DirectoryChange {
     /// Relative to the watched directory.
     pub(crate) name: String,
     pub(crate) kind: DirectoryChangeKind,
-    /// The file as a client sees it, where the watch describes files and it still exists.
+    /// The file as a client sees it, if the watch describes files and the file still exists.
     pub(crate) entry: Option<serde_json::Value>,
 }
 
@@ -46,14 +47,14 @@ pub(crate) struct DirectoryChange {
 pub(crate) struct DirectoryWatch {
     pub(crate) changes: mpsc::Receiver<DirectoryChange>,
     _watcher: RecommendedWatcher,
-    // The paths that the watcher uses start at its descriptor.
+    // The paths that the watcher uses start at the descriptor of this directory.
     _directory: OpenDirectory,
 }
 
 impl DirectoryWatch {
     /// Starts to watch `directory`. Links in it are not followed: on the host they would lead
-    /// elsewhere than in the sandbox. Changes that leave a file in its place describe it with
-    /// `describe`, given its path in the sandbox.
+    /// elsewhere than in the sandbox. For a change that leaves a file in its place, `describe` gets
+    /// the path of the file in the sandbox and returns its description.
     pub(crate) fn start(
         directory: OpenDirectory,
         recursive: bool,
@@ -131,7 +132,7 @@ impl PolledWatches {
         Some(id)
     }
 
-    /// What changed since the last call.
+    /// Returns the changes since the last call. `None` if the id is unknown.
     pub(crate) fn fetch(&self, id: &str) -> Option<Vec<DirectoryChange>> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let watch = watches.get_mut(id)?;

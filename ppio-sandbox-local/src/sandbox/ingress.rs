@@ -11,7 +11,7 @@ const PORT: &str = "${PORT}";
 /// How requests reach the ports of a sandbox.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SandboxIngress {
-    /// The token that requests must carry; without one they are public.
+    /// The token that requests must carry; `None` if the ports are public.
     pub(crate) traffic_token: Option<String>,
     pub(crate) host_mask: Option<HostMask>,
 }

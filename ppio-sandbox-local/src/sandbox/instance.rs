@@ -34,10 +34,9 @@ pub(crate) struct LocalSandbox {
     pub(crate) access_token: String,
     /// Whether a request resumes the sandbox when it is paused.
     pub(crate) auto_resume: bool,
-    /// The timeout that it was created with, in seconds, which a request that resumes it sets
-    /// again.
+    /// The timeout at creation, in seconds. A request that resumes the sandbox sets it again.
     pub(crate) timeout_seconds: u64,
-    /// The real port behind its port 8080, where it shares the ports of this machine.
+    /// The real port behind its port 8080, if it shares the ports of this machine.
     pub(crate) agent_port: Option<ReservedPort>,
     pub(crate) verified_listeners: VerifiedListeners,
     /// The variables and the working directory of every process started in it.
@@ -56,7 +55,7 @@ pub(crate) struct LocalSandbox {
     pub(crate) metrics: MetricHistory,
     pub(crate) watches: Arc<PolledWatches>,
     pub(super) lifetime: watch::Sender<Lifetime>,
-    /// Held by a pause, resume or kill.
+    /// Held by a pause, resume, copy or kill.
     pub(super) change: Mutex<()>,
     /// Read-locked while a process starts; write-locked only to wait for starts in progress.
     pub(super) starts: RwLock<()>,

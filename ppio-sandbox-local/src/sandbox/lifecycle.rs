@@ -41,12 +41,12 @@ impl LocalSandbox {
         }
     }
 
-    /// Kills `process` with its children when `timeout` has passed, unless it ends before. Not
-    /// while the sandbox is paused.
+    /// Kills `process` with its children when `timeout` has passed, unless it ends before. While
+    /// the sandbox is paused, the kill waits.
     pub(crate) fn limit(&self, process: &Arc<Process>, timeout: Duration) {
         let process = Arc::clone(process);
         let mut lifetime = self.lifetime.subscribe();
-        // Ends with the process.
+        // The task ends with the process.
         tokio::spawn(async move {
             if tokio::time::timeout(timeout, process.wait()).await.is_ok() {
                 return;
@@ -59,7 +59,7 @@ impl LocalSandbox {
         });
     }
 
-    /// Stops every process, or ends it where only files are kept.
+    /// Stops every process, or ends it if only files are kept.
     pub(crate) async fn pause(&self, kind: PauseKind) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
         match self.lifetime().phase {
@@ -84,7 +84,8 @@ impl LocalSandbox {
                 "sandbox paused"
             }
             PauseKind::Files => {
-                // After an error it stays paused: a resume ends what is left and starts it again.
+                // After an error the sandbox stays paused: a resume ends the processes that are
+                // left and starts it again.
                 let killed = self.sandbox_processes().kill().await;
                 killed.map_err(ChangeError::Processes)?;
                 "sandbox paused, its processes ended"
@@ -94,7 +95,7 @@ impl LocalSandbox {
         Ok(())
     }
 
-    /// Continues every process, or starts the sandbox again where only files were kept, and sets
+    /// Continues every process, or starts the sandbox again if only files were kept, and sets
     /// the end to `timeout` from now.
     pub(crate) async fn resume(
         &self,

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// Older lines are dropped beyond this many.
+/// The most lines that are kept; older ones are dropped.
 const MAX_ENTRIES: usize = 10_000;
-/// The shortest time between two lines. A reader asks for lines from a millisecond on, so no
-/// millisecond may have more of them than an answer.
+/// The shortest time between two lines. Clients request the lines from a millisecond on, so no
+/// millisecond may have more lines than a response.
 const LINE_INTERVAL: Duration = Duration::from_micros(1);
-/// A longer line is kept in pieces of this many bytes.
+/// A line that has not ended is cut once it has this many bytes.
 const MAX_LINE: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +58,7 @@ impl LogBuffer {
         fields: &[(&str, &str)],
     ) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock, and never back: a reader would miss a line that is older than the last one.
+        // Under the lock, and never back: a client would miss a line that is older than the last.
         let now = SystemTime::now();
         let time = entries
             .back()

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::files::disk_usage;
 use crate::processes::ProcessStat;
 
-/// An hour of samples at one in five seconds.
+/// An hour of samples, one every five seconds.
 const MAX_SAMPLES: usize = 720;
 
 #[derive(Debug, Clone, Copy)]

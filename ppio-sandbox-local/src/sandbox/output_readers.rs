@@ -1,5 +1,5 @@
-//! The readers of a process's output. Each has a bounded buffer and a deadline, so one that stops
-//! reading blocks neither the others nor the process.
+//! The readers of a process's output. Each has a bounded buffer and a deadline, so a reader that
+//! stops reading blocks neither the others nor the process.
 
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
@@ -70,9 +70,10 @@ impl Default for OutputReaders {
 }
 
 impl OutputReaders {
-    /// Adds a reader of the output from now on. After the end it reads only that.
+    /// Adds a reader of the output from now on. After the process has ended, it reads only
+    /// [`OutputEvent::End`].
     ///
-    /// Its events end without [`OutputEvent::End`] when it was removed because it did not read.
+    /// Its events end without [`OutputEvent::End`] if it was removed because it did not read.
     pub(super) fn subscribe(&self) -> mpsc::Receiver<OutputEvent> {
         let (events, receiver) = mpsc::channel(BUFFERED_EVENTS);
         self.change(|state| {

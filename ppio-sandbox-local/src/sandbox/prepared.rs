@@ -17,12 +17,12 @@ use crate::isolation::{
 };
 use crate::processes;
 
-/// Templates of which a sandbox is kept prepared; the one used longest ago is removed.
+/// The most sandboxes that are kept prepared; the oldest is removed for another.
 const MAX_SPARES: usize = 4;
 
 impl SandboxRegistry {
-    /// Takes the prepared sandbox of this template, or prepares one. After a failure nothing of it
-    /// is left.
+    /// Takes the prepared sandbox of this template, or prepares one. After a failure, nothing of
+    /// the sandbox is left.
     pub(super) async fn prepared(
         &self,
         image: &TemplateImage,
@@ -39,8 +39,8 @@ impl SandboxRegistry {
         self.prepare(parts).await
     }
 
-    /// Prepares the next sandbox of this template, unless there is one or others are being created,
-    /// which need the machine now.
+    /// Prepares the next sandbox of this template, unless there is one, or others are being
+    /// created, which it would slow down.
     pub(super) async fn prepare_spare(
         self: Arc<Self>,
         image: TemplateImage,

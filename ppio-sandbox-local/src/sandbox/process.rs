@@ -22,10 +22,10 @@ use super::terminal::PseudoTerminal;
 use crate::files::Owner;
 use crate::processes;
 
-/// How long more output is waited for after a process has ended, while a child of it still has the
+/// How long to wait for more output after a process has ended, while a child of it still has the
 /// pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
-/// Output that is read after a process has ended, in bytes: more than a pipe holds.
+/// How much output is read after a process has ended, in bytes: more than a pipe holds.
 const OUTPUT_DRAIN_LIMIT: usize = 1 << 20;
 /// How long the processes of a command may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ pub(crate) struct Process {
     input: Mutex<Option<InputStream>>,
     readers: OutputReaders,
     end: watch::Sender<Option<ExitStatus>>,
-    /// Whether its pid may belong to another process.
+    /// Whether the process was waited for, so that its pid may belong to another one.
     reaped: watch::Sender<bool>,
 }
 
@@ -118,7 +118,7 @@ impl Process {
                 )
             }
         };
-        // While it holds the writing ends, the output does not end.
+        // While `command` holds the writing ends, the output does not end.
         drop(command);
         let pid = child
             .id()
@@ -160,7 +160,7 @@ impl Process {
         let mut reaped = self.reaped.subscribe();
         tokio::select! {
             written = input.write_all(bytes) => written,
-            // A child of it may hold the other end without reading.
+            // A child of the process may hold the other end without reading.
             _ = reaped.wait_for(|reaped| *reaped) => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -169,8 +169,8 @@ impl Process {
         self.input.lock().await.take();
     }
 
-    /// Signals the process group, so that children of a shell end with it. With a terminal also the
-    /// group that leads the session of the terminal, which may be another.
+    /// Signals the process group, so that children of a shell end with it. With a terminal, also
+    /// signals the group that leads the terminal's session, which may be another one.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let group = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| io::Error::other("the process has no id"))?;
@@ -182,7 +182,7 @@ impl Process {
             let _ = rustix::process::kill_process_group(leader, signal);
         }
         match rustix::process::kill_process_group(group, signal) {
-            // It has not created its group yet.
+            // The process has not created its group yet.
             Err(Errno::SRCH) if !*self.reaped.borrow() => {
                 rustix::process::kill_process(group, signal).map_err(io::Error::from)
             }
@@ -194,7 +194,7 @@ impl Process {
         self.end.borrow().is_some()
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the process, and returns its status.
     pub(crate) async fn wait(&self) -> Option<ExitStatus> {
         let mut end = self.end.subscribe();
         end.wait_for(Option::is_some)
@@ -203,7 +203,7 @@ impl Process {
             .and_then(|status| *status)
     }
 
-    /// Kills it with its children, also those that left its process group.
+    /// Kills the process with its children, even those that left its process group.
     pub(crate) async fn kill_tree(&self) -> io::Result<()> {
         let mut roots = Vec::from([i32::try_from(self.pid).map_err(io::Error::other)?]);
         let leader = self
@@ -227,7 +227,7 @@ impl Process {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, message));
             }
             processes::signal(&found, Signal::KILL);
-            // Children of what has ended have another parent, but their session stays the same.
+            // Children of ended processes have another parent, but their session stays the same.
             roots.extend(found);
             roots.sort_unstable();
             roots.dedup();
@@ -291,7 +291,7 @@ impl Process {
             .await
             .unwrap_or_else(|_| ExitStatus::from_raw(0xff00));
         self.reaped.send_replace(true);
-        // Until no pump sends output of the process.
+        // Waits until no pump sends output of the process.
         drained.recv().await;
         self.end.send_replace(Some(status));
         self.readers.end(status).await;

@@ -29,7 +29,7 @@ impl ProcessTable {
             .find(|process| process.tag.as_deref() == Some(tag))
     }
 
-    /// When the last process was started, which may have ended; `None` before the first.
+    /// When the last process was started, even if it has ended; `None` before the first.
     pub(crate) fn last_start(&self) -> Option<Instant> {
         *self
             .last_start

@@ -17,7 +17,7 @@ use crate::isolation::{CgroupParent, Isolation, Networks, UserPool};
 #[derive(Debug)]
 pub(crate) struct SandboxRegistry {
     sandboxes: Mutex<HashMap<String, Arc<LocalSandbox>>>,
-    /// How many are being created.
+    /// How many sandboxes are being created.
     reserved: Arc<AtomicUsize>,
     limit: usize,
     closed: AtomicBool,
@@ -139,7 +139,7 @@ impl SandboxRegistry {
             .cloned()
     }
 
-    /// Oldest first.
+    /// The sandboxes, oldest first.
     pub(crate) fn list(&self) -> Vec<Arc<LocalSandbox>> {
         let mut sandboxes: Vec<_> = self
             .lock()

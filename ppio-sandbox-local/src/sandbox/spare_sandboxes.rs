@@ -35,7 +35,7 @@ impl PreparedParts {
         }
     }
 
-    /// Whether the build was not deleted since.
+    /// Whether the files of the build still exist.
     fn exist(&self) -> bool {
         self.root.as_ref().is_none_or(|root| root.exists())
     }

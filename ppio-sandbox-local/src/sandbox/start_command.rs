@@ -20,8 +20,8 @@ impl LocalSandbox {
     ///
     /// # Errors
     ///
-    /// If the start command fails before the ready command succeeds, or ends without a process that
-    /// goes on. [`CreateError::NotReady`] after a minute.
+    /// If the start command fails before the ready command succeeds, or ends and leaves no process
+    /// running. [`CreateError::NotReady`] after a minute.
     pub(super) async fn run_start_command(&self) -> Result<(), CreateError> {
         let start = |command| {
             let process = self.run(command, "start-command")?;
@@ -51,7 +51,7 @@ impl LocalSandbox {
     fn run(&self, command: &str, tag: &str) -> Result<Arc<Process>, CreateError> {
         let config = ProcessConfig {
             cmd: "/bin/sh".into(),
-            // The shell replaces itself by a simple command, so that signals reach it.
+            // The shell replaces itself with a simple command, so that signals reach it.
             args: vec!["-c".into(), command.to_owned()],
             ..ProcessConfig::default()
         };
@@ -117,7 +117,7 @@ impl LocalSandbox {
         }
     }
 
-    /// The last lines of the start command; of everything that runs where there is none.
+    /// The last log lines of the start command, or of all processes if there is none.
     fn last_lines(&self, started: Option<&Process>) -> String {
         let pid = started.map(|process| process.pid.to_string());
         let entries = self.logs.snapshot();

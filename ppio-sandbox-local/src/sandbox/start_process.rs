@@ -13,7 +13,7 @@ use super::user::{UnknownUser, check_user, user_environment};
 use crate::files::USER_HOME;
 use crate::isolation::SandboxCommand;
 
-/// Processes that clients may run at once in one sandbox.
+/// The most processes that clients may run at once in one sandbox.
 const MAX_PROCESSES: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ impl LocalSandbox {
         };
         let command = sandbox_processes.command(&run);
         let owner = sandbox_processes.owner();
-        // A kill waits for it, and then finds the process.
+        // A kill waits for this lock, and then finds the process.
         let _start = self.starts.read().unwrap_or_else(PoisonError::into_inner);
         if self.lifetime().phase == SandboxPhase::Gone {
             return Err(ProcessStartError::Gone);

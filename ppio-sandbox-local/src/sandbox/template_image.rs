@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub(crate) struct TemplateImage {
     pub(crate) template_id: String,
     pub(crate) alias: Option<String>,
-    /// The files, where the build left any.
+    /// The files, if the build left any.
     pub(crate) root: Option<PathBuf>,
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,

@@ -15,7 +15,8 @@ use tokio::process::Command;
 
 use crate::files::Owner;
 
-/// The platform may lead a session without a terminal, and would take one that it opens.
+/// With `NOCTTY`: the platform may lead a session without a terminal, and a terminal that it opens
+/// would become its controlling terminal.
 const FLAGS: OpenptFlags = OpenptFlags::RDWR
     .union(OpenptFlags::NOCTTY)
     .union(OpenptFlags::CLOEXEC);
@@ -28,8 +29,8 @@ pub(crate) struct PseudoTerminal {
 
 impl PseudoTerminal {
     /// Opens a terminal below `root`, the root directory of a sandbox that has devices of its own,
-    /// so that the programs of the sandbox find its device. Without one, a terminal of this
-    /// machine.
+    /// so that the programs of the sandbox find its device. Without `root`, opens a terminal of
+    /// this machine.
     pub(crate) fn open(root: Option<BorrowedFd<'_>>, columns: u16, rows: u16) -> io::Result<Self> {
         let controller = match root {
             Some(root) => {
@@ -59,7 +60,7 @@ impl PseudoTerminal {
         rustix::termios::tcsetwinsize(&self.controller, size).map_err(io::Error::from)
     }
 
-    /// Makes the terminal the standard streams of `command` and gives it to its user.
+    /// Makes the terminal the standard streams of `command` and gives it to `owner`.
     pub(crate) fn attach(&self, command: &mut Command, owner: Owner) -> io::Result<()> {
         let device = File::from(rustix::pty::ioctl_tiocgptpeer(&self.controller, FLAGS)?);
         owner.give(&device)?;
@@ -69,7 +70,7 @@ impl PseudoTerminal {
         Ok(())
     }
 
-    /// The process group that leads the session which the terminal controls.
+    /// The process group that leads the terminal's session.
     pub(crate) fn session_leader(&self) -> Option<Pid> {
         rustix::termios::tcgetsid(&self.controller).ok()
     }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 /// The most ports that are kept; beyond that all are dropped and looked up again.
 const MAX_PORTS: usize = 256;
 
-/// For each port of a sandbox that was dialled, where it is reached and the inodes of the sockets
-/// that listen there. The number of a socket is not given to another one for billions of sockets.
+/// For each port of a sandbox that was dialled, its address and the inodes of the sockets that
+/// listen there. Linux reuses the inode of a socket only after billions of other sockets.
 #[derive(Debug, Default)]
 pub(crate) struct VerifiedListeners {
     ports: Mutex<HashMap<u16, VerifiedListener>>,

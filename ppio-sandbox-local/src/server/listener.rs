@@ -40,7 +40,8 @@ pub(crate) struct ServerState {
     /// The port of the platform.
     pub(crate) port: u16,
     pub(crate) tls: Option<Tls>,
-    /// Changes once, when the platform shuts down; connections must not read it.
+    /// Changes once, when the platform shuts down. It stays unread here, so that the clones of
+    /// connections see the change.
     pub(crate) closing: watch::Receiver<bool>,
 }
 

@@ -11,8 +11,8 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Whether a response was cut short. Clones are of one TCP connection, also of that below TLS or a
-/// tunnel.
+/// Whether a response was cut short. Clones belong to one TCP connection, which may be below TLS or
+/// a tunnel.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CutShort(Arc<AtomicBool>);
 
@@ -28,7 +28,7 @@ impl CutShort {
 }
 
 /// A TCP connection that is reset after a response that was cut short. Clients recognize a broken
-/// connection by that; at an orderly end they report an error of the protocol.
+/// connection by the reset; after an orderly end they report an error of the protocol.
 #[derive(Debug)]
 pub(super) struct ResetStream {
     stream: TcpStream,
@@ -44,7 +44,7 @@ impl ResetStream {
 impl Drop for ResetStream {
     fn drop(&mut self) {
         if self.cut_short.0.load(Ordering::Relaxed) {
-            // An error leaves an orderly end.
+            // After an error the connection ends in order.
             let _ = self.stream.set_zero_linger();
         }
     }

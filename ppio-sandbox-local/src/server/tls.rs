@@ -134,7 +134,8 @@ impl CertificateAuthority {
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::DigitalSignature,
         ];
-        // Signed anew at every start with the same key and name, so what it issues stays trusted.
+        // Signed anew at every start with the same key and name, so the certificates that it issues
+        // stay trusted.
         let certificate = params.self_signed(&key).map_err(failed)?;
         if !certificate_path.exists() {
             fs::write(&certificate_path, certificate.pem())

@@ -23,7 +23,7 @@ const DEFAULT_PORT: u16 = 80;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UpstreamProxy(Authority);
 
-/// The proxy of this process's environment for `host`, if it has one.
+/// The proxy for `host` that this process's environment names, if any.
 pub(super) fn for_host(host: &str) -> Option<UpstreamProxy> {
     let variable = |names: [&str; 2]| names.into_iter().find_map(environment::text);
     let proxy = variable(["https_proxy", "HTTPS_PROXY"])?;
@@ -52,7 +52,7 @@ fn choose(host: &str, proxy: &str, direct: &str) -> Option<UpstreamProxy> {
         format!("http://{proxy}").parse().ok()?
     };
     let is_plain = uri.scheme() == Some(&Scheme::HTTP);
-    // The platform's own: `local env` was evaluated before it started.
+    // A loopback proxy is the platform itself: `local env` was evaluated before it started.
     let authority = uri.authority()?;
     (is_plain && !is_loopback(authority.host())).then(|| UpstreamProxy(authority.clone()))
 }

@@ -15,9 +15,9 @@ use super::store::{StoreError, TemplateStore};
 use crate::files::remove_directory;
 use crate::sandbox::SandboxRegistry;
 
-/// Builds that run at once; others wait.
+/// The most builds that run at once; others wait.
 const PARALLEL_BUILDS: usize = 4;
-/// Builds whose logs are kept.
+/// The most builds whose logs are kept.
 const MAX_LOGS: usize = 1000;
 /// How long a call that deletes a template waits for its files to be removed. After that they are
 /// removed in the background.
@@ -41,7 +41,7 @@ struct RunningBuild {
 }
 
 impl RunningBuild {
-    /// Stops it. Returns when its processes and files are gone.
+    /// Stops the build. Returns when its processes and files are gone.
     async fn end(self) {
         self.stop.send_replace(true);
         if let Err(error) = self.task.await {
@@ -156,7 +156,7 @@ impl TemplateBuilder {
         }
         match tokio::time::timeout(DELETE_ANSWER_TIMEOUT, removed).await {
             Ok(Ok(outcome)) => outcome.map_err(StoreError::Io),
-            // The removal goes on; after a crash the next start removes what has no record.
+            // The removal goes on; after a crash, the next start removes files without a record.
             Ok(Err(_)) | Err(_) => Ok(()),
         }
     }

@@ -27,7 +27,7 @@ use crate::sandbox::{
 
 /// The timeout of the sandbox that tries a start command; it is ended as soon as it is ready.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(600);
-/// The size of an `agent.yaml` that is read, in bytes.
+/// The largest `agent.yaml` that is read, in bytes.
 const MAX_AGENT_FILE: u64 = 1024 * 1024;
 
 /// A build that was started.
@@ -151,13 +151,13 @@ impl BuildJob {
                     outcome
                 }
                 step => {
-                    // As in a Dockerfile, what a command left running ends before the next step.
+                    // Processes that a command left running end before a step of another kind.
                     if let Some(sandbox_processes) = sandbox_processes.take() {
                         let killed = sandbox_processes.kill().await;
                         killed.map_err(|error| UnfinishedBuild::general(&error))?;
                     }
                     let step = step.clone();
-                    // Moved to a thread that may block, and back.
+                    // `runner` moves to a thread that may block, and back.
                     let applying = tokio::task::spawn_blocking(move || {
                         let outcome = runner.apply(&step);
                         (runner, outcome)
@@ -204,8 +204,9 @@ impl BuildJob {
             .map_err(|error| UnfinishedBuild::general(&error))
     }
 
-    /// Runs the start command in a sandbox of its own until the ready command succeeds. Without a
-    /// ready command nothing says when it has worked.
+    /// Runs the start command in a sandbox of its own until the ready command succeeds. Does
+    /// nothing without a ready command, because then it is unknown when the start command has
+    /// worked.
     async fn try_start_command(
         &self,
         staging: &Path,

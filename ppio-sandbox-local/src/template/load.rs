@@ -8,7 +8,7 @@ use std::path::Path;
 use super::record::{BASE, BuildFailure, BuildState, RECORD, TemplateRecord};
 use crate::error::{Error, with_sources};
 
-/// The new name of a record of the built-in template that cannot be read. The template is created
+/// The new name of the built-in template's record if it cannot be read. The template is created
 /// again, and the old record is kept.
 const SET_ASIDE: &str = "template.json.unreadable";
 /// The last second of the year 9999, after which times have no RFC 3339 text.

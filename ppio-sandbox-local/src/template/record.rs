@@ -11,10 +11,10 @@ use crate::sandbox::TemplateImage;
 /// The template of clients that name none: the programs of this machine, without files.
 pub(crate) const BASE: &str = "base";
 
-/// The file in a template's directory that says what the template is.
+/// The file in a template's directory that holds its record.
 pub(crate) const RECORD: &str = "template.json";
 
-/// The tag that a name without a tag means.
+/// The tag of a name without a tag.
 pub(crate) const DEFAULT_TAG: &str = "default";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub(crate) struct TemplateRecord {
     /// Oldest first.
     pub(crate) builds: Vec<BuildRecord>,
     pub(crate) tags: BTreeMap<String, TagRecord>,
-    /// The sandbox that it is a snapshot of.
+    /// The sandbox that the template is a snapshot of.
     #[serde(default)]
     pub(crate) snapshot_of: Option<String>,
     #[serde(default)]
@@ -99,7 +99,7 @@ pub(crate) struct BuildFailure {
     pub(crate) step: Option<String>,
 }
 
-/// The settings that a build results in, beside its files.
+/// The settings that a build results in, besides its files.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Recipe {
     #[serde(default)]
@@ -135,7 +135,7 @@ impl TemplateRecord {
         self.builds.iter_mut().find(|build| build.id == id)
     }
 
-    /// The build that a name without a tag means: the default tag's, or the latest that is ready.
+    /// The build of a name without a tag: the default tag's, or the latest that is ready.
     pub(crate) fn current(&self) -> Option<&BuildRecord> {
         let tagged = self
             .tags

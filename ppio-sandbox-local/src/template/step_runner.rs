@@ -20,7 +20,7 @@ use crate::sandbox::{LineCutter, SandboxLogLevel, UnknownUser, check_user, user_
 /// The timeout of one command of a build.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// How long more output is waited for after a command has ended, while a child of it still has the
+/// How long to wait for more output after a command has ended, while a child of it still has the
 /// pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -79,7 +79,7 @@ impl StepRunner {
                 let unpacked = self.scratch.join(identity::short_id('x'));
                 std::fs::create_dir_all(&unpacked)?;
                 archive::unpack(&archive, &unpacked)?;
-                // A source names files of the archive only, also with `..` and through links.
+                // A source names files of the archive only, even with `..` and through links.
                 let among_files =
                     |path: &str| confine(&unpacked, "/", &format!("/{path}"), LastLink::Follow);
                 let found = among_files(source)?;
@@ -166,7 +166,7 @@ impl StepRunner {
         environment.extend(self.recipe.environment.clone());
         let run = SandboxCommand {
             program: "/bin/sh".into(),
-            // One pipe for both, so that lines keep their order.
+            // One pipe for standard output and error, so that lines keep their order.
             arguments: vec!["-c".into(), format!("exec 2>&1\n{command}")],
             environment,
             directory: self.base(),
@@ -176,7 +176,7 @@ impl StepRunner {
         let (output, stdout) = processes::output_pipe(sandbox_processes.owner())?;
         command.stdout(stdout).kill_on_drop(true);
         let mut child = processes::spawn(&mut command)?;
-        // While it holds the writing end, the output does not end.
+        // While `command` holds the writing end, the output does not end.
         drop(command);
         let finished = tokio::time::timeout(COMMAND_TIMEOUT, async {
             let mut lines = std::pin::pin!(self.log_lines(output));

@@ -1,4 +1,4 @@
-//! The templates of this home. A change is on disk before a call that made it is answered.
+//! The templates of this home. A change is on disk before the call that makes it returns.
 //!
 //! ```text
 //! templates/{id}/template.json      written aside, then renamed
@@ -49,7 +49,7 @@ pub(crate) struct RequestedBuild {
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     pub(crate) metadata: BTreeMap<String, String>,
-    /// The sandbox that it is a snapshot of.
+    /// The sandbox that the template is a snapshot of.
     pub(crate) snapshot_of: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl TemplateStore {
         Ok(store)
     }
 
-    /// Oldest first.
+    /// The templates, oldest first.
     pub(crate) fn list(&self) -> Vec<TemplateRecord> {
         let mut records: Vec<_> = self.lock().values().cloned().collect();
         records
@@ -83,7 +83,7 @@ impl TemplateStore {
         records
     }
 
-    /// By id or by name.
+    /// Finds a template by id or by name.
     pub(crate) fn find(&self, id_or_name: &str) -> Option<TemplateRecord> {
         let templates = self.lock();
         let found = templates
@@ -92,7 +92,7 @@ impl TemplateStore {
         found.cloned()
     }
 
-    /// By id or name, with or without `:tag`.
+    /// Returns what a sandbox is made from, by the template's id or name, with or without `:tag`.
     pub(crate) fn image(&self, reference: &str) -> Result<TemplateImage, StoreError> {
         let (template, tag) = match reference.split_once(':') {
             Some((template, tag)) => (template, Some(tag)),
@@ -279,7 +279,7 @@ impl TemplateStore {
     /// Counts a sandbox made from a template.
     pub(crate) fn count_spawn(&self, template_id: &str) {
         if let Some(record) = self.lock().get_mut(template_id) {
-            // Stored with the next change, to save a write for each sandbox.
+            // Stored with the next change, to save a write per sandbox.
             record.spawn_count += 1;
             record.last_spawned_unix = Some(clock::unix_seconds(SystemTime::now()));
         }

@@ -14,7 +14,7 @@ use crate::identity;
 
 /// The largest size of an uploaded archive, in bytes.
 const MAX_UPLOAD: u64 = 1024 * 1024 * 1024;
-/// Links that were not used yet; beyond that all are dropped.
+/// The most links that were not used yet; beyond that all are dropped.
 const MAX_LINKS: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ impl Uploads {
             .cloned();
         let target = target.ok_or(UploadError::NoLink)?;
         let directory = target.parent().ok_or(UploadError::NoLink)?;
-        // Not the directory above, which was removed if the template was deleted.
+        // Not the directory above, which is gone if the template was deleted.
         match tokio::fs::create_dir(directory).await {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(gone(error)),
             _ => {}

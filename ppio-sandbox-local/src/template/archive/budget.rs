@@ -1,4 +1,4 @@
-//! Counts the bytes that are read of an archive.
+//! Counts the bytes that are read from an archive.
 
 use std::cell::Cell;
 use std::io::{self, Read};

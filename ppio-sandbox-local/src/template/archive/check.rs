@@ -41,7 +41,7 @@ impl ArchivePlan {
         let parents = path.ancestors().skip(1);
         for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
             match self.entries.get(parent) {
-                // With it its own parents were added.
+                // Its own parents were added with it.
                 Some(PlannedEntry::Directory) => break,
                 Some(_) => return Err(conflict()),
                 None => {
@@ -118,8 +118,8 @@ pub(super) fn check<R: Read>(
         EntryType::Symlink => {
             let target = entry.link_name().map_err(malformed)?;
             let target = target.unwrap_or_default().into_owned();
-            // It may lead anywhere: no entry can lie below it, and in a sandbox it leads to a file
-            // of the sandbox.
+            // The link may lead anywhere: no entry can lie below it, and in a sandbox it leads to
+            // a file of the sandbox.
             if is_too_long(&target) {
                 return Err(ArchiveError::Path(shown));
             }
@@ -150,7 +150,7 @@ fn is_too_long(path: &Path) -> bool {
         || path.iter().any(|name| name.len() > MAX_NAME)
 }
 
-/// The path without `.` parts; `None` when it is absolute or climbs.
+/// The path without `.` parts; `None` if it is absolute or has a `..` part.
 fn stays_inside(path: &Path) -> Option<PathBuf> {
     path.components()
         .filter(|part| !matches!(part, Component::CurDir))

@@ -23,7 +23,7 @@ impl UnpackTarget {
         })
     }
 
-    /// Creates what an entry stands for.
+    /// Creates the directory, file or link of an entry.
     pub(super) fn add(
         &mut self,
         path: &Path,
@@ -62,7 +62,8 @@ impl UnpackTarget {
         Ok(self.directory(parent)?.child(name))
     }
 
-    /// Opens a directory and makes what is missing on the way; a link on the way is an error.
+    /// Opens a directory and creates missing directories of its path. A link in the path is an
+    /// error.
     fn directory(&mut self, path: &Path) -> io::Result<OpenDirectory> {
         if let Some((last, directory)) = &self.last
             && last == path
