@@ -11,7 +11,7 @@ use crate::host_name::{from_host, normalized};
 /// The host names that the platform answers for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts {
-    /// Names beside those of loopback, in lower case.
+    /// Names besides those of loopback, in lower case.
     allowed: Vec<String>,
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn confine(
     PathWalk::to(&Arc::new(root), base, path, last).map(PathWalk::end)
 }
 
-/// The absolute path that a caller means by `path`.
+/// Makes `path` absolute. A leading `~` is the home directory of the default user.
 fn absolute(base: &str, path: &str) -> Result<PathBuf, PathError> {
     if path.is_empty() {
         return Err(PathError::Empty);

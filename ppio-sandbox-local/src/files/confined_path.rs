@@ -21,7 +21,7 @@ pub(crate) struct ConfinedPath {
     /// Absolute, as the sandbox sees it, without `.` and `..`.
     pub(crate) inside: PathBuf,
     pub(super) directory: Arc<OwnedFd>,
-    /// The path below that directory: empty for the root itself, usually one name, more names where
+    /// The path below that directory: empty for the root itself, usually one name, more names if
     /// directories do not exist.
     pub(super) rest: Vec<OsString>,
 }

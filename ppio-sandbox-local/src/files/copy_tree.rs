@@ -1,4 +1,4 @@
-//! Copies directories with modes and links, and shares blocks where the file system supports it.
+//! Copies directories with modes and links, and shares blocks if the file system supports it.
 //!
 //! A copy gets the owner of the directory that it is created in.
 

@@ -143,7 +143,7 @@ impl Home {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
     InHome,
-    /// In a directory that every user can enter, since sandboxes run as users of their own.
+    /// In a directory that every user can enter, because sandboxes run as users of their own.
     Reachable,
 }
 

@@ -7,7 +7,7 @@ pub(crate) struct SandboxLimits {
     pub(crate) cpu_count: u32,
 }
 
-/// The most threads and processes of one sandbox, which cannot exhaust those of the machine.
+/// The most threads and processes of one sandbox, so that it cannot exhaust those of the machine.
 pub(super) const MAX_TASKS: u32 = 4096;
 
 /// Whether `/proc/self/limits` of a process in a sandbox holds the limit that was set.

@@ -27,7 +27,7 @@ impl SandboxNetwork {
 /// The networks that sandboxes can have on this machine.
 #[derive(Debug)]
 pub(crate) struct Networks {
-    /// Of sandboxes that may reach other machines.
+    /// For sandboxes that may reach other machines.
     with_internet: SandboxNetwork,
     /// Why sandboxes cannot have a network of their own, if they cannot.
     own: Result<(), String>,

@@ -108,8 +108,7 @@ impl LocalPlatformBuilder {
     /// Whether sandboxes with internet access, and builds, have a network namespace of their own,
     /// which the program `pasta` connects to other machines. They then reach no server on a
     /// loopback address of this machine and no abstract Unix socket: an agent cannot call a model
-    /// there.
-    /// Needs bubblewrap and `/dev/net/tun`; starting fails if it does not work. Default:
+    /// there. Needs bubblewrap and `/dev/net/tun`; starting fails if it does not work. Default:
     /// `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
     ///
     /// Servers on other addresses of this machine, and in its networks, can still be reached.

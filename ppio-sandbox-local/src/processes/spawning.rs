@@ -30,7 +30,7 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// A pipe from a process of a sandbox. The end of the process belongs to the sandbox's user, so the
+/// A pipe from a process of a sandbox. The writing end belongs to the sandbox's user, so that the
 /// process can open it again as `/dev/stdout`.
 pub(crate) fn output_pipe(owner: Owner) -> io::Result<(Receiver, Stdio)> {
     let (reader, writer) = io::pipe()?;

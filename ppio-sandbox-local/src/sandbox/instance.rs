@@ -1,4 +1,4 @@
-//! One sandbox: what it was made from, what runs in it, and how long it lives.
+//! One sandbox: what it was made from, what runs in it, and its lifetime.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

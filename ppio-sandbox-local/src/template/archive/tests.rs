@@ -94,7 +94,7 @@ fn an_error_names_the_entry() {
     }
 }
 
-/// What is in the directory beside the one that an archive is unpacked into, and the outcome.
+/// Unpacks `file`. Returns the outcome and the names beside the target directory.
 fn unpack_beside_others(file: &Path) -> (Result<(), ArchiveError>, Vec<String>) {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("target");
