@@ -48,7 +48,7 @@ pub fn tokens(length: u64) -> impl Iterator<Item = Token> + Send {
     })
 }
 
-/// Returns the number of words if the prompt is one, such as `20000`.
+/// Returns the prompt as a number of words, such as `20000`, or zero if it is not a number.
 pub fn prompt_length(prompt: &str) -> u64 {
     prompt.parse().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The agent on this framework that can export what it does, with one value.
+//! The agent on this framework with the export of telemetry, returning one value.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! The agent on this framework that can export what it does, with a stream whose items are all ready.
+//! The agent on this framework with the export of telemetry, returning a stream whose items are all
+//! ready.
 
 use futures_util::stream::{self, Stream};
 use ppio_benches::Token;

@@ -1,6 +1,7 @@
 //! Another agent, called over A2A 1.0.
 //!
-//! These are plain HTTP calls: the protocol is two requests of JSON, and its Rust client brings gRPC.
+//! These are plain HTTP calls: the protocol is two JSON requests, and its Rust client depends on
+//! gRPC.
 
 use ppio::{Error, Value, json};
 use reqwest::RequestBuilder;
@@ -10,12 +11,12 @@ use crate::failure;
 /// An agent that is called by its card.
 pub(crate) struct Agent {
     pub(crate) http: reqwest::Client,
-    /// Where the agent is; its card is below it.
+    /// The agent's URL; the card is below it.
     pub(crate) url: String,
 }
 
 impl Agent {
-    /// The text of the agent's answer. The id is the message's.
+    /// Returns the text of the agent's answer. `id` is the id of the message.
     pub(crate) async fn ask(&self, id: &str, text: &str) -> Result<String, Error> {
         let base = self.url.trim_end_matches('/');
         let card = self.http.get(format!("{base}/.well-known/agent-card.json"));
@@ -52,7 +53,7 @@ async fn json_of(request: RequestBuilder) -> Result<Value, Error> {
     })
 }
 
-/// The text of a message, or of the artifacts of a task that is completed.
+/// Returns the text of a message, or of the artifacts of a completed task.
 fn answer_of(answer: &Value) -> Result<String, Error> {
     let result = &answer["result"];
     let task = &result["task"];

@@ -16,7 +16,7 @@ pub(crate) struct Tool {
     pub(crate) url: String,
 }
 
-/// A connection to a server. Dropping it ends it, and cancels a call.
+/// A connection to a server. Dropping it closes the connection and cancels a running call.
 pub(crate) struct Connection {
     server: RunningService<RoleClient, ()>,
     name: String,
@@ -43,7 +43,7 @@ impl Connection {
         &self.name
     }
 
-    /// The text that the tool returns, or that of its error.
+    /// Returns the text of the tool's result, or of its error.
     pub(crate) async fn call(
         &self,
         arguments: JsonObject,

@@ -1,7 +1,7 @@
 //! Asks a person before it acts: an interrupt, and the response to it in the next request.
 //!
 //! A table is booked without any state: the id of the interrupt says what was asked. A refund needs
-//! state, because its amount must not be what the caller says.
+//! state, because the caller must not choose the amount.
 
 mod refunds;
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ppio::{InvocationRequest, Value, json};
 
-/// How many may wait; the oldest ones are dropped.
+/// The number of refunds that may wait; the oldest are dropped.
 const MAX_WAITING: usize = 1_000;
 
 /// A refund, as the agent has worked it out.
@@ -22,13 +22,13 @@ impl Refund {
     }
 }
 
-/// In memory, which is enough for one process; several share a database.
+/// The waiting refunds, in memory. That is enough for one process; several would share a database.
 #[derive(Default)]
 pub(crate) struct Refunds(Mutex<VecDeque<Waiting>>);
 
 struct Waiting {
     id: String,
-    /// The chat in which the refund was asked for; another one cannot decide about it.
+    /// The chat in which the refund was asked for; another chat cannot decide about it.
     thread_id: Option<String>,
     refund: Refund,
 }
@@ -47,7 +47,7 @@ impl Refunds {
         });
     }
 
-    /// The refund with this id, which is decided about once.
+    /// Removes and returns the refund with this id, so that it is decided about once.
     pub(crate) fn take(&self, id: &str, request: &InvocationRequest) -> Option<Refund> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_meant = |entry: &Waiting| entry.id == id && entry.thread_id == request.thread_id;

@@ -1,8 +1,8 @@
-//! A web backend whose chat endpoint streams a deployed agent's answers on to browsers.
+//! A web backend whose chat endpoint streams a deployed agent's answers to browsers.
 //!
 //! `POST /chat` with `{"prompt": "…", "conversation": "…"}` answers with an event stream. Each
-//! conversation has a sandbox of its own, made with its first question. A browser that goes away, or
-//! stops the answer, stops the agent.
+//! conversation has a sandbox of its own, made with its first question. The agent stops when the
+//! browser disconnects or stops the answer.
 
 mod app_error;
 mod chat;
@@ -77,7 +77,7 @@ async fn serve(template: String, address: &str) -> Result<(), Box<dyn std::error
     axum::serve(listener, routes)
         .with_graceful_shutdown(asked_to_stop())
         .await?;
-    // Ends the conversations' sandboxes, and waits for it.
+    // Ends the conversations' sandboxes, and waits until they have ended.
     client.close().await?;
     Ok(())
 }

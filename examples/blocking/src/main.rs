@@ -21,7 +21,7 @@ fn agent(Range { from, to }: Range) -> Result<impl Iterator<Item = u64>, Error> 
         let text = format!("`to` is at most {LARGEST}");
         return Err(Error::bad_request(text).with_type("RangeTooLarge"));
     }
-    // Takes a moment. It may: no other request waits for this thread.
+    // This may take a moment: no other request waits for this thread.
     let divisors = primes_up_to(to.isqrt());
     let is_prime = move |&number: &u64| {
         let mut divisors = divisors.iter().take_while(|&&it| it * it <= number);

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
             match error {
                 // No API key is set, so nothing was sent.
                 Error::Authentication { status: None, .. } => eprintln!("\n{USAGE}"),
-                // The client has retried where that cannot invoke the agent twice.
+                // The client has already retried if a retry could not invoke the agent twice.
                 error if error.is_retryable() => eprintln!("try again later"),
                 _ => {}
             }
@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
 async fn ask(template: &str, question: &str) -> Result<(), Error> {
     // The sandbox is killed when this returns, also after an error.
     AgentRuntimeClient::scope(async |client| {
-        // The request may be any `Serialize`; this type is the usual one of PPIO's agents.
+        // The request may be any `Serialize`; this type is usual for PPIO's agents.
         let request = InvocationRequest::prompt(question).with_user_id("example");
         let answer = client.invoke_agent(template, request).await?;
 

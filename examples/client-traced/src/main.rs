@@ -1,4 +1,4 @@
-//! Invokes a deployed agent in a trace, which goes on in the agent.
+//! Invokes a deployed agent in a trace that continues in the agent.
 
 use std::env;
 use std::error::Error;
@@ -39,13 +39,13 @@ fn main() -> ExitCode {
 }
 
 fn run(template: &str, question: &str) -> Result<(), Box<dyn Error>> {
-    // Outside of a tokio runtime, which its blocking client would block.
+    // Outside of a tokio runtime, which the exporter's blocking client would block.
     let exporter = SpanExporter::builder().with_http().build()?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .build();
     let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("client-traced"));
-    // Not the spans of the exporter's own requests.
+    // Excludes the spans of the exporter's own requests.
     let targets = Targets::new()
         .with_target("client_traced", Level::INFO)
         .with_target("ppio_agent_client", Level::INFO);
@@ -57,7 +57,7 @@ fn run(template: &str, question: &str) -> Result<(), Box<dyn Error>> {
         .enable_all()
         .build()?;
     let asked = runtime.block_on(ask(template, question).instrument(tracing::info_span!("ask")));
-    // Sends what is left.
+    // Sends the remaining spans.
     provider.shutdown()?;
     asked
 }

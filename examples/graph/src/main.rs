@@ -12,7 +12,7 @@ use ppio::{ChatEvent, Error, InvocationRequest, RequestContext, State, Stream, t
 
 use crate::tasks::{Draft, Publish, Review};
 
-/// How often the model may write before a text is published as it is.
+/// The number of drafts after which a text is published as it is.
 const MAX_DRAFTS: u32 = 3;
 
 /// Built once: the graph has no state of its own.

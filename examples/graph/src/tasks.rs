@@ -8,7 +8,7 @@ use ppio_rig::rig::DynModel;
 use ppio_rig::rig::agent::{Agent, AgentBuilder};
 use ppio_rig::rig::operation::Completion;
 
-/// Writes a text about the topic, better than the last one if there is a critique.
+/// Writes a text about the topic, or improves the last one if there is a critique.
 pub(crate) struct Draft(Agent);
 
 impl Draft {
@@ -92,7 +92,7 @@ fn author(model: &DynModel<Completion>, task: &str) -> Agent {
     AgentBuilder::new(model.clone()).preamble(task).build()
 }
 
-/// The model's answer. Of an error the graph keeps the text, which says what to check.
+/// Returns the model's answer. The graph keeps only the text of an error, which says what to check.
 async fn ask(agent: &Agent, prompt: String) -> graph_flow::Result<String> {
     let answer = agent.prompt(prompt).await.map_err(ppio_rig::error);
     let answer = answer.map_err(|error| {
@@ -102,7 +102,7 @@ async fn ask(agent: &Agent, prompt: String) -> graph_flow::Result<String> {
     Ok(answer.output())
 }
 
-/// The error for the caller: that of a task with its text, any other is only logged.
+/// Returns the error for the caller, with the text of a task's error. Other errors are only logged.
 pub(crate) fn failed(error: GraphError) -> Error {
     match error {
         GraphError::TaskExecutionFailed(text) => {

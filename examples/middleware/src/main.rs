@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::{Stream, StreamExt as _, stream};
 use ppio::{Error, Next, Request, RequestContext, Response, Value};
 
-/// `AGENT_USERS=ada:sesame,alan:enigma`: names and tokens.
+/// The users by token, from names and tokens such as `AGENT_USERS=ada:sesame,alan:enigma`.
 static USERS: LazyLock<HashMap<String, User>> = LazyLock::new(|| {
     let users = std::env::var("AGENT_USERS").unwrap_or_default();
     let pairs = users.split(',').filter_map(|user| user.split_once(':'));

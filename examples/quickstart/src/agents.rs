@@ -14,7 +14,7 @@ use crate::Outcome;
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const TICK: Duration = Duration::from_millis(100);
 
-/// Builds the packages and says where their programs are, in the same order.
+/// Builds the packages, and returns the paths of their programs in the same order.
 pub(crate) async fn build(packages: &[&str]) -> Outcome<Vec<PathBuf>> {
     let started = Instant::now();
     let bar = ProgressBar::new_spinner()
@@ -72,7 +72,7 @@ pub(crate) async fn build(packages: &[&str]) -> Outcome<Vec<PathBuf>> {
     Ok(programs)
 }
 
-/// The name of what one of cargo's messages says was built, and its program if it is one.
+/// Returns the name of the target that a message of cargo says was built, and its program if any.
 fn artifact(line: &str) -> Option<(String, Option<PathBuf>)> {
     let message: Value = serde_json::from_str(line).ok()?;
     if message["reason"] != "compiler-artifact" {

@@ -1,7 +1,8 @@
 //! Platform, agents and sessions on this machine, without an account: `cargo run -p quickstart`.
 //!
-//! Builds three of the examples, starts the local platform inside this process, makes a template of each agent,
-//! and invokes them through sessions as a backend would. Nothing is left running, also after Ctrl-C.
+//! Builds three of the examples, starts the local platform inside this process, makes a template of
+//! each agent, and invokes them through sessions as a backend would. Nothing is left running, even
+//! after Ctrl-C.
 
 mod agents;
 mod templates;
@@ -62,7 +63,7 @@ async fn run() -> Outcome<ExitCode> {
         toured = tour::take(&platform, &binaries) => Some(toured),
         () = &mut interrupted => None,
     };
-    // Whatever happened: ends every sandbox and removes its files.
+    // In every case, ends all sandboxes and removes their files.
     platform.shutdown().await?;
     home.close()?;
     match toured {
@@ -71,7 +72,7 @@ async fn run() -> Outcome<ExitCode> {
     }
 }
 
-/// What a shell expects of a program that ended by Ctrl-C.
+/// Reports the interruption, and returns the exit code that shells expect after Ctrl-C.
 fn stopped() -> ExitCode {
     println!("\nstopped: nothing is left behind");
     ExitCode::from(130)

@@ -19,7 +19,8 @@ pub(crate) async fn take(platform: &LocalPlatform, programs: &[PathBuf]) -> Outc
         return Err("there are three agents".into());
     };
 
-    // With the variables of `platform.environment()` set, `AgentRuntimeClient::from_env()` is the same.
+    // With the variables of `platform.environment()` set, `AgentRuntimeClient::from_env()` does the
+    // same.
     let client = AgentRuntimeClient::builder()
         .config(ClientConfig {
             base_url: Some(platform.url()),

@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 struct Quickstart {
     process: Child,
     output: BufReader<ChildStdout>,
-    // Everything that it starts or writes has this path in its environment or in its name.
+    // Every process and file of the program has this path in its environment or in its name.
     temporary: TempDir,
 }
 
@@ -39,7 +39,7 @@ impl Quickstart {
         }
     }
 
-    /// Reads what it prints, up to a line that starts so.
+    /// Reads the output up to a line that starts with `start`.
     fn read_to(&mut self, start: &str) {
         let mut line = String::new();
         while !line.trim_start().starts_with(start) {
@@ -54,7 +54,7 @@ impl Quickstart {
         rustix::process::kill_process(pid, Signal::INT).unwrap();
     }
 
-    /// The exit code and the rest of the output, once nothing of it is left.
+    /// Returns the exit code and the rest of the output, once all processes and files are gone.
     fn end(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut self.output, &mut rest).unwrap();
@@ -84,7 +84,8 @@ fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Processes whose environment names `directory`: the program, its cargo, its watchdog, its sandboxes.
+/// Returns the processes whose environment contains `directory`: the program, its cargo, its
+/// watchdog, its sandboxes.
 fn processes_of(directory: &Path) -> Vec<String> {
     let wanted = directory.as_os_str().as_bytes();
     fs::read_dir("/proc")
@@ -117,7 +118,8 @@ fn the_tour_shows_everything_and_leaves_nothing() {
 
 #[test]
 fn an_interrupt_leaves_nothing() {
-    // Once the agents are built, while templates and sessions are made, and in the middle of a stream.
+    // After the agents are built, while templates and sessions are made, and in the middle of a
+    // stream.
     for moment in ["agents", "platform", "# A value", "# A stream"] {
         let mut quickstart = Quickstart::start();
         quickstart.read_to(moment);
@@ -131,7 +133,7 @@ fn an_interrupt_leaves_nothing() {
 #[test]
 fn an_interrupt_during_the_build_leaves_nothing() {
     let quickstart = Quickstart::start();
-    // Cargo runs once the signals are listened to.
+    // Cargo starts after the signal handlers are installed.
     until(|| (processes_of(quickstart.temporary.path()).len() > 1).then_some(()));
     quickstart.interrupt();
     let (code, _) = quickstart.end();

@@ -1,4 +1,4 @@
-//! Routes of the author beside the agent's own, which share its state.
+//! Routes that the author adds to the agent's own, and that share its state.
 
 use std::sync::{Mutex, PoisonError};
 

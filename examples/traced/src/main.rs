@@ -1,6 +1,7 @@
 //! An agent whose trace shows its tool, its model, and the service that the tool calls.
 //!
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` is where it exports to, such as `http://127.0.0.1:4318`.
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` sets where the trace is exported to, such as
+//! `http://127.0.0.1:4318`.
 
 use std::env;
 

@@ -48,7 +48,7 @@ struct Line {
 
 #[ppio::entrypoint]
 async fn agent(order: Order) -> Result<Invoice, Error> {
-    // The types have checked the shape. What they cannot say is said here.
+    // The types have checked the shape. This checks what types cannot express.
     if order.items.is_empty() {
         return Err(Error::bad_request("an order has at least one item").with_type("EmptyOrder"));
     }
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// The function is still a function.
+    /// The entrypoint is still a plain function.
     #[tokio::test]
     async fn a_pro_customer_pays_a_tenth_less() {
         let order = Order {

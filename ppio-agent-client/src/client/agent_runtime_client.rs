@@ -19,8 +19,8 @@ use crate::templates::{AgentTemplate, ListTemplates, TemplateManager};
 ///
 /// When the last handle of a session that this client created is dropped, its sandbox is killed in
 /// the background. The client itself holds the sessions of
-/// [`invoke_agent_runtime`](Self::invoke_agent_runtime), until its last clone is dropped. The
-/// background ends with the runtime: a program that ends without [`close`](Self::close) leaves
+/// [`invoke_agent_runtime`](Self::invoke_agent_runtime), until its last clone is dropped.
+/// Background tasks end with the runtime: a program that ends without [`close`](Self::close) leaves
 /// sandboxes, which live until they expire. [`scope`](Self::scope) closes the client on every path.
 ///
 /// ```no_run

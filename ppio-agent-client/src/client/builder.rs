@@ -82,8 +82,8 @@ impl AgentRuntimeClient {
 }
 
 impl ClientBuilder {
-    /// The API key, instead of `PPIO_API_KEY`. `PPIO_ACCESS_TOKEN`, which belongs to that key, and
-    /// `E2B_*` variables are ignored then.
+    /// The API key, instead of `PPIO_API_KEY`. `PPIO_ACCESS_TOKEN`, which belongs to the key of the
+    /// environment, and `E2B_*` variables are then ignored.
     ///
     /// ```
     /// let builder = ppio_agent_client::AgentRuntimeClient::builder().api_key("ppio_live_123");
@@ -94,7 +94,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The token for calls about templates, instead of `PPIO_ACCESS_TOKEN`; the API key otherwise.
+    /// The token for calls about templates, instead of `PPIO_ACCESS_TOKEN`; without one, these
+    /// calls send the API key.
     pub fn access_token(mut self, token: impl Into<Secret>) -> Self {
         self.access_token = Some(token.into());
         self
@@ -132,7 +133,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets all options that no method of their own sets. A second config replaces the first.
+    /// Sets all options except those that are set by their own methods. A second config replaces
+    /// the first.
     ///
     /// ```
     /// use ppio_agent_client::{AgentRuntimeClient, ClientConfig};

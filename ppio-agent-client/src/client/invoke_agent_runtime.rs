@@ -22,7 +22,7 @@ use crate::session::{CreateSession, SandboxConfig, Sessions};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AgentRuntimeResponse {
-    /// The caller's session id, or the sandbox's where the caller gave none.
+    /// The caller's session id, or the sandbox's if the caller gave none.
     pub runtime_session_id: String,
     /// The response or stream.
     pub output: InvocationOutput,

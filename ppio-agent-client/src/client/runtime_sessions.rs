@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::platform::SandboxState;
 use crate::session::{CreateSession, SandboxSession};
 
-/// Created once, however many calls wait for it.
+/// A session that is created once, however many calls wait for it.
 type SharedSession = Arc<OnceCell<SandboxSession>>;
 
 /// Template id and session id: sessions of two agents may have the same id.
@@ -85,7 +85,8 @@ fn remove_expired(sessions: &mut HashMap<SessionKey, SharedSession>) {
     });
 }
 
-/// Looks the sandbox up only if it should have expired; resumes it if it was paused then.
+/// Returns whether the sandbox is alive. If it should have expired, looks it up, and resumes or
+/// refreshes it.
 async fn is_alive(session: &SandboxSession) -> Result<bool, Error> {
     if session.is_closed() {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! Clients and sessions that are closed with the work they are for.
+//! Clients and sessions that are closed when the work they are for ends.
 
 use std::panic::resume_unwind;
 

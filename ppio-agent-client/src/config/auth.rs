@@ -8,13 +8,14 @@ use crate::error::Error;
 
 /// Holds the API key and makes the headers that carry it.
 ///
-/// A client makes its own. One that is made by itself authenticates other HTTP calls, or a
+/// A client makes its own. A separate one authenticates other HTTP calls, or a
 /// [`TemplateManager`](crate::TemplateManager) without a client.
 #[derive(Debug, Clone)]
 pub struct AuthManager {
     api_key: Secret,
     source: KeySource,
-    /// Removed from error texts as the key is: the access token, the tokens of sandboxes.
+    /// The access token and the tokens of sandboxes, which are removed from error texts like the
+    /// key.
     tokens: Vec<Secret>,
     bearer: HeaderValue,
     key_header: HeaderValue,
@@ -81,7 +82,7 @@ impl AuthManager {
         Ok(self)
     }
 
-    /// Uses `PPIO_API_KEY` and `PPIO_ACCESS_TOKEN`; where the key is not set, `E2B_API_KEY` and
+    /// Uses `PPIO_API_KEY` and `PPIO_ACCESS_TOKEN`; if the key is not set, `E2B_API_KEY` and
     /// `E2B_ACCESS_TOKEN`.
     ///
     /// # Errors

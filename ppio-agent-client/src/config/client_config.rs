@@ -102,7 +102,7 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
-    /// Checks limits that no client could work with.
+    /// Rejects limits that no client could work with.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         for (field, value) in [
             ("timeout", self.timeout),

@@ -1,4 +1,4 @@
-//! The environment variables of one vendor: `PPIO_*`, or `E2B_*` where only an E2B key is set.
+//! The environment variables of one vendor: `PPIO_*`, or `E2B_*` if only an E2B key is set.
 
 use ppio_agent_protocol::environment::{self, is_blank};
 use ppio_agent_protocol::{ByteSize, InvalidByteSize};

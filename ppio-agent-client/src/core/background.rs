@@ -49,7 +49,8 @@ impl BackgroundTasks {
         let _ = self.running.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// Waits until a caller waits in [`finish`](Self::finish): a task should end soon. Cancel safe.
+    /// Waits until a caller waits in [`finish`](Self::finish): tasks should then end soon. Cancel
+    /// safe.
     pub(crate) async fn finishing(&self) {
         let _ = self
             .finishing

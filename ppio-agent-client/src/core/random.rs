@@ -1,10 +1,10 @@
-//! Random ids and keys. An agent or a platform returns an earlier answer to one that sends its key, so
-//! they cannot be guessed.
+//! Random ids and keys. They cannot be guessed, because an agent or a platform returns an earlier
+//! answer to any caller that sends its key.
 
-/// 128 bits of the operating system.
+/// Returns 128 random bits of the operating system.
 ///
 /// # Panics
-/// If the system has none, as the hash maps of `std` do.
+/// If the system has no random numbers, as the hash maps of `std` do.
 fn bits() -> [u8; 16] {
     let mut bytes = [0; 16];
     if let Err(error) = getrandom::fill(&mut bytes) {

@@ -1,4 +1,4 @@
-//! Work that is always followed by its end.
+//! Work that is always followed by a cleanup.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::client_core::ClientCore;
 use crate::error::Error;
 
-/// What the body of a scope ended with; `Err` is its panic.
+/// The result of a scope's body; `Err` is its panic.
 pub(crate) type ScopeOutcome<T, E> = Result<Result<T, E>, Box<dyn Any + Send>>;
 
 type Close = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -20,7 +20,7 @@ type Close = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 /// Runs `body`, then `close`, whether the body succeeds, fails or panics. If this future is
 /// dropped, `close` runs in the background.
 ///
-/// An error of the body takes precedence over one of `close`, which is logged then.
+/// An error of the body takes precedence over one of `close`, which is then logged.
 pub(crate) async fn run_then_close<T, E: From<Error>>(
     core: Arc<ClientCore>,
     body: impl Future<Output = Result<T, E>>,
@@ -44,7 +44,7 @@ pub(crate) async fn run_then_close<T, E: From<Error>>(
     }
 }
 
-/// The end of a scope, until it has run.
+/// The cleanup of a scope, until it has run.
 struct Closing {
     close: Option<Close>,
     runtime: Handle,
@@ -81,7 +81,7 @@ fn log(error: &Error) {
 
 async fn catch_panic<F: Future>(body: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut body = pin!(body);
-    // The body is not polled again after a panic, and what it shares is the caller's.
+    // The body is not polled again after a panic, and the caller is responsible for what it shares.
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,

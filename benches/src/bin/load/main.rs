@@ -1,5 +1,5 @@
-//! Sends the same request on several connections for a bounded time; a connection sends the next one
-//! when the response to the last one is complete.
+//! Sends the same request on several connections for a bounded time. A connection sends the next
+//! request when the response to the last one is complete.
 //!
 //! Prints a `name=value` line for each result: counts, rates per second, and the latency of complete
 //! responses in microseconds.

@@ -10,7 +10,7 @@ use http_body_util::{Either, StreamBody};
 use hyper::body::{Body, Frame};
 use ppio_benches::Token;
 
-/// The size from which a frame of several items is sent, in bytes.
+/// The size in bytes at which a frame of several items is sent.
 const COALESCED_FRAME: usize = 32 * 1024;
 
 /// How items become frames.

@@ -22,7 +22,7 @@ async fn framework_agent(request: Value, agent: State<Workflow>) -> Value {
 
 // Not shown in docs/python.md.
 
-/// Stands for the agent of a library: each step makes the next text of the last.
+/// Stands for the agent of a library: each step makes a text from the last one.
 struct Workflow(Vec<fn(&str) -> String>);
 
 struct WorkflowResult {
