@@ -112,7 +112,7 @@
 //! # Large responses
 //! [`ClientConfig::max_response_size`] (64 MiB) limits one response, file, item of a stream or output
 //! of a process in memory; the limit is 16 MiB for responses of the control plane and 64 KiB for
-//! error texts. More is [`Error::ResponseTooLarge`], and the connection is closed.
+//! error texts. A larger one is [`Error::ResponseTooLarge`], and the connection is closed.
 //!
 //! # Environment
 //! `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`, `PPIO_SANDBOX_URL`,
@@ -126,7 +126,7 @@
 //! All are off by default.
 //!
 //! - `otel`: an invocation sends `traceparent`, `tracestate` and `baggage` of the current OpenTelemetry
-//!   span, which is that of the invocation itself where the program's subscriber has the layer of
+//!   span, which is that of the invocation itself if the program's subscriber has the layer of
 //!   `tracing-opentelemetry`.
 //! - `websocket`: `SandboxSession::websocket` opens a WebSocket to the agent.
 //! - `yaml`: `AgentConfig::from_yaml` and `AgentConfig::to_yaml`.

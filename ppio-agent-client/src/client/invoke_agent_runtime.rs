@@ -31,7 +31,7 @@ pub struct AgentRuntimeResponse {
 /// An invocation by agent id. Await it, spawn it, or join it with others.
 ///
 /// # Panics
-/// A method that sets an option panics once the future was polled: the option would be ignored.
+/// A method that sets an option panics after the first poll: the option would be ignored.
 #[must_use = "nothing is sent until this is awaited"]
 pub struct InvokeAgentRuntime {
     call: Deferred<RuntimeCall>,

@@ -18,14 +18,14 @@ pub use report::ErrorReport;
 /// operation on a sandbox is [`SandboxOperation`](Self::SandboxOperation), with the cause as its
 /// source. The exceptions are an invalid argument, which is [`Validation`](Self::Validation), and
 /// an operation on a sandbox that is gone, which is [`SessionNotFound`](Self::SessionNotFound).
-/// [`is_network`](Self::is_network), [`is_rate_limit`](Self::is_rate_limit) and the other questions
-/// are about the root.
+/// [`is_network`](Self::is_network), [`is_rate_limit`](Self::is_rate_limit) and similar methods
+/// check the root.
 ///
 /// The text of an error does not repeat its [source](std::error::Error::source);
 /// [`report`](Self::report) displays both.
 ///
-/// A loop that repeats a call whatever step of it failed, although the agent may have been invoked
-/// when its connection broke:
+/// This loop repeats a call whichever step failed, even if the agent may have been invoked before
+/// its connection broke:
 ///
 /// ```
 /// # use std::time::Duration;
@@ -361,7 +361,7 @@ impl Error {
     }
 
     /// Adds the operation and the sandbox, except to the error of a sandbox that is gone, which
-    /// names it.
+    /// names the sandbox.
     pub(crate) fn with_operation(self, operation: &str, sandbox_id: &str) -> Self {
         match self {
             Self::SessionNotFound { .. } | Self::SandboxOperation { .. } => self,

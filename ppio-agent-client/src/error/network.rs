@@ -54,7 +54,7 @@ impl NetworkError {
         self.kind
     }
 
-    /// The host of the server, with its port where the URL has one.
+    /// The host of the server, with its port if the URL has one.
     pub fn host(&self) -> &str {
         &self.host
     }

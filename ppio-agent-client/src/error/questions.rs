@@ -46,9 +46,9 @@ impl Error {
         matches!(self.root(), Self::RateLimit { .. })
     }
 
-    /// Whether the connection of an invocation broke and the agent, which has restarted since or may
-    /// have, has no record of it: it is unknown whether the invocation ran. An agent with a journal
-    /// keeps the record.
+    /// Whether the connection of an invocation broke and the agent has no record of the invocation,
+    /// because it has restarted or may have: it is unknown whether the invocation ran. An agent
+    /// with a journal keeps the record.
     pub fn is_agent_restarted(&self) -> bool {
         matches!(
             self.root(),
@@ -61,7 +61,7 @@ impl Error {
         matches!(self.root(), Self::Authentication { .. })
     }
 
-    /// The pause that the response to too many requests sets.
+    /// The pause that a response to too many requests (429) sets; `None` for other errors.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.root() {
             Self::RateLimit { retry_after, .. } => *retry_after,

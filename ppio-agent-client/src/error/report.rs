@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Displays an error followed by its causes, separated by `: `.
 ///
-/// A cause whose text the line ends with already is left out: many libraries repeat the cause in
+/// A cause is left out if the line already ends with its text: many libraries repeat the cause in
 /// their own text.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorReport<'a>(&'a (dyn StdError + 'static));

@@ -19,7 +19,7 @@ use crate::transport::{
 /// When a call that may have reached the agent is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// Twice has the effect of once.
+    /// Sending it twice has the effect of sending it once.
     Always,
     /// Only if the agent honours the idempotency key of the call.
     IfKeysHonoured,
@@ -35,7 +35,7 @@ pub(super) struct AgentCall<'a> {
     /// When a stream has to end.
     pub(super) stream_deadline: Option<Deadline>,
     pub(super) request_id: String,
-    /// What a stream with ids is resumed with, if the call requests one.
+    /// What is needed to resume a stream with ids, if the call requests one.
     pub(super) stream: Option<StreamOfRun>,
     /// The caller's headers for later calls about the same run.
     pub(super) run_headers: HeaderMap,
@@ -59,8 +59,8 @@ impl AgentCall<'_> {
         outcome.map_err(|error| self.session.auth().redact_error(error))
     }
 
-    /// `first_sent_to` is the instance that the first attempt that may have arrived was sent to: an
-    /// agent that has restarted since refuses to run the call a second time.
+    /// `first_sent_to` is the agent instance of the first attempt that may have arrived. An agent
+    /// that has restarted since then refuses to run the call a second time.
     async fn attempt<T, F>(
         &self,
         read: &impl Fn(AgentResponse) -> F,
@@ -77,14 +77,14 @@ impl AgentCall<'_> {
         {
             call = call.default_headers(HeaderMap::from_iter([(name.clone(), instance.clone())]));
         }
-        // Before it is sent: a later answer may be that of a restarted agent.
+        // Read before the call is sent: a later answer may come from a restarted agent.
         let instance = self.session.agent_instance();
         let response = match self.session.send(call, self.deadline).await {
             Ok(response) => response,
             Err(error) => return self.failed(error, instance, first_sent_to).await,
         };
         let (status, headers) = (response.status(), response.headers());
-        // A server between client and agent has no answer of the agent.
+        // Sent by a server between client and agent, not by the agent.
         let is_gateway_failure = matches!(status.as_u16(), 502..=504) && !names_keys(headers);
         let requested_pause = retry_after(headers);
         let instance = headers.get(name).cloned().unwrap_or(instance);
@@ -107,7 +107,7 @@ impl AgentCall<'_> {
             };
         }
         let error = invocation_error(response).await;
-        // Any other error says that the sandbox is not running.
+        // Any other error means that the sandbox is not running.
         let is_temporary = is_gateway_failure && matches!(error, Error::Invocation { .. });
         if is_temporary && self.may_repeat().await {
             first_sent_to.get_or_init(|| instance);

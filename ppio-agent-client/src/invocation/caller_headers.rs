@@ -6,7 +6,7 @@ use ppio_agent_protocol::headers;
 use crate::error::Error;
 
 /// Headers of the connection and of message framing (RFC 9110, section 7.6.1, and RFC 9112). Only
-/// the transport sets them: a caller's could split one request into two.
+/// the transport sets them: a header of the caller could split one request into two.
 const CONNECTION_HEADERS: [&str; 13] = [
     "connection",
     "content-encoding",

@@ -14,8 +14,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Cancels a run when it is dropped.
 ///
-/// An agent that honours idempotency keys waits some seconds for the caller of a broken connection.
-/// For a caller that leaves on purpose, that would be work for nothing.
+/// An agent that honours idempotency keys waits some seconds for the caller after a broken
+/// connection. If the caller left on purpose, the agent would work for nothing.
 #[derive(Debug)]
 pub(super) struct CancelOnDrop {
     cancellation: Option<Box<Cancellation>>,
@@ -31,7 +31,7 @@ struct Cancellation {
 }
 
 impl CancelOnDrop {
-    /// Cancels this run of the session, with these headers of the caller.
+    /// Returns a guard that cancels this run of the session, with these headers of the caller.
     pub(super) fn new(session: &SandboxSession, run_id: &str, headers: HeaderMap) -> Self {
         let cancellation = Box::new(Cancellation {
             session: session.downgrade(),
@@ -44,7 +44,7 @@ impl CancelOnDrop {
         }
     }
 
-    /// One that does nothing.
+    /// Returns a guard that does nothing.
     pub(super) fn disarmed() -> Self {
         Self {
             cancellation: None,
@@ -63,7 +63,7 @@ impl CancelOnDrop {
     }
 
     fn end_span(&mut self) {
-        // `tracing-opentelemetry` takes the time at which a span was last left for its end.
+        // `tracing-opentelemetry` uses the time at which a span was last exited as its end.
         std::mem::replace(&mut self.span, Span::none()).in_scope(|| {});
     }
 }

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::platform::error_message;
 use crate::transport::retry_after;
 
-/// Reads the error. Where the status may mean that the sandbox is not running, its state is looked
-/// up at the platform.
+/// Reads the error. If the status may mean that the sandbox is not running, looks up the sandbox on
+/// the platform.
 pub(super) async fn invocation_error(response: AgentResponse) -> Error {
     let status = response.response.status();
     let retry_after = retry_after(response.response.headers());

@@ -13,11 +13,11 @@ use crate::transport::Idempotency;
 const OPERATION: &str = "get from agent";
 
 impl SandboxSession {
-    /// The JSON at a path of the agent, as of `/openapi.json`. The path may have a query.
+    /// Returns the JSON at a path of the agent, such as `/openapi.json`. The path may have a query.
     ///
     /// # Errors
-    /// [`Error::Invocation`] with the status if the response is not a success, [`Error::Protocol`] if
-    /// it is not JSON, [`Error::SessionNotFound`] if the sandbox is gone, [`Error::Network`] and
+    /// [`Error::Invocation`] with the status if the response is not a success, [`Error::Protocol`]
+    /// if it is not JSON, [`Error::SessionNotFound`] if the sandbox is gone, [`Error::Network`] and
     /// [`Error::Timeout`].
     ///
     /// ```no_run

@@ -48,7 +48,7 @@ use crate::session::{CreateSession, SandboxConfig, SandboxSession, Sessions};
 /// ```
 ///
 /// # Panics
-/// A method that sets an option panics once the future was polled: the option would be ignored.
+/// A method that sets an option panics after the first poll: the option would be ignored.
 #[must_use = "nothing is sent until this is awaited"]
 pub struct Invoke {
     call: Deferred<InvokeCall>,
@@ -88,8 +88,8 @@ impl Invoke {
     /// The time limit of the response, instead of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); of a stream, until it begins.
     /// Creating a session for the call has limits of its own. A shorter
-    /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) applies instead; it is sent
-    /// to the agent, and a stream has to end by then as well.
+    /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) applies instead; it is
+    /// sent to the agent, and a stream has to end by then as well.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -149,7 +149,7 @@ impl Invoke {
         self.set(|call| call.options.headers.add(name.as_ref(), value))
     }
 
-    /// Invokes the agent of an existing session instead of a new one, which stays open afterwards.
+    /// Invokes the agent of an existing session, which stays open afterwards, instead of a new one.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -181,11 +181,11 @@ impl Invoke {
         })
     }
 
-    /// Lets the invocation outlive its connection. A stream whose connection breaks is opened again
-    /// by itself and goes on after the last item that was received: no item is missing and none
-    /// comes twice, also where the agent's sandbox was paused and resumed meanwhile. It fails once
-    /// an outage has lasted for the [`timeout`](Self::timeout) of the call, and at once if the agent
-    /// no longer has the run (status 404) or its next items (410).
+    /// Lets the invocation outlive its connection. A stream whose connection breaks reconnects and
+    /// continues after the last received item: no item is missing or repeated, even if the agent's
+    /// sandbox was paused and resumed in the meantime. It fails once an outage has lasted for the
+    /// [`timeout`](Self::timeout) of the call, and at once if the agent no longer has the run
+    /// (status 404) or its next items (410).
     ///
     /// The agent goes on when the stream is dropped; [`Run::cancel`] stops it, with
     /// [`InvocationStream::request_id`] as the id of the run. An answer in one piece is fetched
@@ -289,8 +289,8 @@ impl Invoke {
     /// without a connection; the run is read, waited for and cancelled through its handle, or from
     /// another process with [`SandboxSession::run`].
     ///
-    /// The handle keeps its session open. One that was created for the call is closed with its last
-    /// handle, and the run ends with it: keep the sandbox with [`SandboxSession::detach`].
+    /// The handle keeps its session open. A session that was created for the call is closed with
+    /// its last handle, and the run ends with it: keep the sandbox with [`SandboxSession::detach`].
     ///
     /// # Errors
     /// Those of [`invoke`](SandboxSession::invoke), and [`Error::Runtime`] if the agent keeps no

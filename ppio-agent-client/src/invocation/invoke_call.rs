@@ -47,16 +47,16 @@ impl DeferredCall for InvokeCall {
     }
 }
 
-/// For [`InvokeCall::run_with`]: the value needs neither the run nor the session.
+/// The `keep` of [`InvokeCall::run_with`] for a value that needs neither the run nor the session.
 pub(super) fn ends_with_the_call<T>(_: &mut T, mut cancel: CancelOnDrop) -> bool {
     cancel.disarm();
     false
 }
 
 impl InvokeCall {
-    /// Sends the request and reads the response with `read`. `keep` gets the value and what cancels
-    /// its run, which does so no more when it returns; it returns whether the value needs a session
-    /// that was created for the call, which is closed otherwise.
+    /// Sends the request and reads the response with `read`. `keep` takes the value and the guard
+    /// that cancels its run, and stores or disarms the guard. It returns whether the value needs a
+    /// session that was created for the call; otherwise that session is closed.
     pub(super) async fn run_with<T, F>(
         self,
         response: ExpectedResponse,
@@ -95,7 +95,7 @@ impl InvokeCall {
         let requested = requested_timeout.map(Duration::from_secs);
         // The request may shorten the limit of the settings, not extend it.
         let deadline = Deadline::after(requested.map_or(limit, |requested| requested.min(limit)));
-        // The limit of the settings is not one of a whole stream.
+        // The limit of the settings does not apply to a whole stream.
         let stream_deadline = requested.map(Deadline::after);
         let span = tracing::info_span!(
             "invoke_agent",
@@ -109,7 +109,8 @@ impl InvokeCall {
             template_id = session.template_id(),
             %request_id,
         );
-        // The run of a temporary session ends with it, and an id of the caller may be another run's.
+        // The run of a temporary session ends with it, and an id that the caller chose may belong
+        // to another run.
         let mut cancel = if headers.cancels_on_drop && is_random_id && !is_temporary {
             CancelOnDrop::new(&session, &request_id, headers.for_run.clone())
         } else {
@@ -117,7 +118,7 @@ impl InvokeCall {
         };
         cancel.hold(span.clone());
         let sending = async {
-            // Those of the caller come first.
+            // The caller's headers take precedence.
             #[cfg(feature = "otel")]
             let call = call.default_headers(trace_headers::current());
             if resumable || response == ExpectedResponse::Detached {
@@ -147,7 +148,7 @@ impl InvokeCall {
         }
         let keeps_session = match &mut outcome {
             Ok(value) => keep(value, cancel),
-            // The agent goes on until the run is cancelled.
+            // Dropping `cancel` cancels the run, which the agent would continue.
             Err(Error::Timeout { .. }) => false,
             Err(_) => {
                 cancel.disarm();

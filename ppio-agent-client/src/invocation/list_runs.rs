@@ -17,13 +17,13 @@ use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
 use crate::transport::Deadline;
 
-/// How many runs a list has without a limit; the maximum of agents.
+/// The number of runs in a list without a limit: the most that agents return.
 const MAX_LISTED: usize = 10_000;
 
 /// Lists the runs of a session when awaited, newest first.
 ///
 /// # Panics
-/// A method that sets an option panics once the future was polled: the option would be ignored.
+/// A method that sets an option panics after the first poll: the option would be ignored.
 #[must_use = "nothing is sent until this is awaited"]
 pub struct ListRuns {
     call: Deferred<ListOptions>,
@@ -47,7 +47,7 @@ impl ListRuns {
         self.set(|options| options.status = Some(status))
     }
 
-    /// Lists only so many of the newest runs, 1 to 10,000.
+    /// Lists at most `limit` of the newest runs, 1 to 10,000.
     pub fn limit(self, limit: usize) -> Self {
         self.set(|options| options.limit = limit)
     }

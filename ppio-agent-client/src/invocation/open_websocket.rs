@@ -23,7 +23,7 @@ use crate::session::SandboxSession;
 use crate::transport::{Deadline, Idempotency, ResponseBody};
 
 const OPERATION: &str = "open WebSocket";
-/// How often a WebSocket on which nothing passes sends a ping.
+/// The interval of pings on an idle WebSocket.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 /// How long the agent may read nothing before the connection is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Opens a WebSocket to the agent when awaited; see [`SandboxSession::websocket`].
 ///
 /// # Panics
-/// A method that sets an option panics once the future was polled: the option would be ignored.
+/// A method that sets an option panics after the first poll: the option would be ignored.
 #[must_use = "nothing is sent until this is awaited"]
 pub struct OpenWebSocket {
     call: Deferred<OpenOptions>,
@@ -70,8 +70,8 @@ impl OpenWebSocket {
 impl SandboxSession {
     /// Opens a WebSocket to the agent, at `/ws`. Set options on the returned value, then await it.
     ///
-    /// The handshake has the same credentials and takes the same way, proxies and TLS included, as
-    /// an invocation. The open socket keeps the session, and counts as one of
+    /// The handshake has the same credentials and takes the same route as an invocation, including
+    /// proxies and TLS. The open socket keeps the session open, and counts as one of
     /// [`ClientConfig::max_connections`](crate::ClientConfig::max_connections). A message may be as
     /// large as [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size). When
     /// all handles are dropped, the socket is closed in the background.
@@ -215,7 +215,7 @@ async fn refusal(
     invocation_error(response).await
 }
 
-/// Takes over the connection, which a task of its own drives from then on.
+/// Takes over the connection, and spawns a task that drives it.
 async fn accept(
     mut response: Response<ResponseBody>,
     session: &SandboxSession,

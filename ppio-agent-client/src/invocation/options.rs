@@ -61,7 +61,8 @@ pub(super) struct InvocationHeaders {
     pub(super) map: HeaderMap,
     /// The caller's headers for later calls about the same run, such as `authorization`.
     pub(super) for_run: HeaderMap,
-    /// Whether leaving the invocation is meant to cancel it, and no other call can share its run.
+    /// Whether dropping the invocation is meant to cancel its run, and no other call can share the
+    /// run.
     pub(super) cancels_on_drop: bool,
 }
 
@@ -84,7 +85,7 @@ impl InvokeOptions {
         timeout: Option<u64>,
     ) -> Result<InvocationHeaders, Error> {
         let ids = request_id::headers(request_id)?;
-        // An agent that honours it runs the invocation once, however often it is sent.
+        // An agent that honours the key runs the invocation once, however often it is sent.
         let key = HeaderValue::try_from(request_id::random());
         let key = key.map_err(|error| Error::validation("header", error.to_string()))?;
         let accept = match response {
@@ -94,13 +95,14 @@ impl InvokeOptions {
         let format = HeaderValue::from_static(ResponseFormat::Envelope.as_str());
         let mut map = HeaderMap::from_iter([
             (header::ACCEPT, HeaderValue::from_static(accept)),
-            // Without it, AgentCore's headers would mean the bare value.
+            // Without this header, AgentCore's headers would select the bare value.
             (HeaderName::from_static(RESPONSE_FORMAT), format),
             (HeaderName::from_static(IDEMPOTENCY_KEY), key),
         ]);
         map.extend(ids);
         if let Some(seconds) = timeout {
-            // The body has it too, where only an agent that takes an `InvocationRequest` reads it.
+            // The body has the timeout too, but only an agent that takes an `InvocationRequest`
+            // reads it.
             map.insert(HeaderName::from_static(TIMEOUT), seconds.into());
         }
         let mut set = |name, value| {

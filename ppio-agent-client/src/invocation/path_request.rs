@@ -1,4 +1,4 @@
-//! A request for a path of the agent beside `/invocations`.
+//! Requests for paths of the agent other than `/invocations`.
 
 use std::time::Duration;
 
@@ -12,8 +12,7 @@ use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
 use crate::transport::Deadline;
 
-/// # Errors
-/// If it is not an absolute path.
+/// Returns an error if the path is not absolute.
 pub(super) fn check_path(path: &str) -> Result<(), Error> {
     if path.starts_with('/') {
         return Ok(());

@@ -27,7 +27,7 @@ const OPERATION: &str = "post to agent";
 /// Sends a request to a path of the agent when awaited; see [`SandboxSession::post`].
 ///
 /// # Panics
-/// A method that sets an option panics once the future was polled: the option would be ignored.
+/// A method that sets an option panics after the first poll: the option would be ignored.
 #[must_use = "nothing is sent until this is awaited"]
 pub struct Post {
     call: Deferred<PostOptions>,
@@ -64,7 +64,7 @@ impl SandboxSession {
     /// `/invocations`. The path may have a query.
     ///
     /// The response is JSON, server-sent events or lines of JSON. Nothing in it is interpreted: the
-    /// result is the whole JSON, and the items are the data of the events, also of those that
+    /// result is the whole JSON, and the items are the data of the events, including events that
     /// report an error. Data that is not JSON is a string.
     ///
     /// A request that may have reached the agent is not sent again. Dropping the stream closes the

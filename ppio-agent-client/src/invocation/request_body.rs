@@ -56,8 +56,8 @@ pub(super) fn encode<T: Serialize + ?Sized>(request: &T) -> Result<InvocationBod
     })
 }
 
-/// Whether the type decides that its members have the meaning of an [`InvocationRequest`]. In any
-/// other type, a `timeout` may be the agent's own.
+/// Whether the type is an [`InvocationRequest`], whose members have a defined meaning. In any other
+/// type, a `timeout` may be the agent's own.
 fn is_invocation_request<T: ?Sized>() -> bool {
     let id = typeid::of::<T>();
     id == TypeId::of::<InvocationRequest>() || id == TypeId::of::<&InvocationRequest>()

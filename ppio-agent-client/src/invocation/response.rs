@@ -18,7 +18,7 @@ use crate::transport::{Chunks, Deadline, ResponseBody};
 
 pub(super) const OPERATION: &str = "invoke agent";
 
-/// What a stream is resumed with.
+/// What is needed to resume a stream.
 #[derive(Debug, Clone)]
 pub(super) struct StreamOfRun {
     /// `None` until the response to the invocation names it.
@@ -38,13 +38,13 @@ pub(super) struct AgentResponse {
     pub(super) stream_deadline: Option<Deadline>,
     pub(super) request_id: String,
     pub(super) started_at: Instant,
-    /// What a stream with ids is resumed with, if the call requested one.
+    /// What is needed to resume a stream with ids, if the call requested one.
     pub(super) stream: Option<StreamOfRun>,
     /// The caller's headers for later calls about the same run.
     pub(super) run_headers: HeaderMap,
 }
 
-/// How the body is written.
+/// The format of a body.
 pub(super) enum BodyFormat {
     Json,
     EventStream,
@@ -54,7 +54,7 @@ pub(super) enum BodyFormat {
 
 pub(super) fn body_format(headers: &HeaderMap) -> BodyFormat {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
-        // Parsing decides.
+        // Parsing decides whether it is JSON.
         return BodyFormat::Json;
     };
     let text = content_type.to_str().unwrap_or("unreadable");
@@ -227,7 +227,7 @@ impl AgentResponse {
             Some(_) => Err(read_json(OPERATION, &body)?),
             None => InvocationResponse::from_exact(read_json(OPERATION, &body)?),
         };
-        // From here on the response is in memory once.
+        // From here on the response is in memory only once.
         drop(body);
         let mut response = match envelope {
             Ok(response) => response,

@@ -13,7 +13,7 @@ use super::run_calls::RunTarget;
 use crate::error::Error;
 use crate::transport::{Deadline, RetryPolicy};
 
-/// The longest pause before another attempt: a sandbox that was resumed is found soon.
+/// The longest pause before another attempt: short, so that a resumed sandbox is found soon.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A connection that broke sooner without an item belongs to the outage before it.
@@ -36,7 +36,7 @@ pub(super) struct Resumption {
     outage: Option<Outage>,
 }
 
-/// Ends with the reader of a new connection.
+/// A future that returns the reader of a new connection.
 pub(super) struct Reconnecting(Pin<Box<dyn Future<Output = Connected> + Send>>);
 
 /// The reader of a new connection and the number of attempts of the outage so far, or the error of
@@ -134,7 +134,7 @@ struct Attempts {
 }
 
 impl Attempts {
-    /// The first attempt follows at once. Fails with the last error when the time is over.
+    /// Makes the first attempt at once. Returns the last error when the time is over.
     async fn run(mut self, mut error: Error) -> Connected {
         loop {
             if let Some(number) = self.number.checked_sub(1) {
@@ -167,8 +167,8 @@ impl Attempts {
     }
 }
 
-/// Whether the stream may be there later: after a network's failure, an agent's restart, or the
-/// resumption of its sandbox.
+/// Whether the stream may be available later: after a network failure, a restart of the agent, or
+/// the resumption of its sandbox.
 fn is_temporary(error: &Error) -> bool {
     match error {
         // A failed operation: the sandbox is paused.

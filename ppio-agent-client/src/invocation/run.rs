@@ -18,8 +18,8 @@ use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
 use crate::transport::Deadline;
 
-/// An invocation that the agent keeps, by its id: it goes on without a caller, and is read from
-/// anywhere as often as wanted, while it runs and for some time after its end.
+/// An invocation that the agent keeps under its id. It continues without a caller, and can be read
+/// from anywhere any number of times, while it runs and for some time after its end.
 ///
 /// [`Invoke::detach`](crate::Invoke::detach) starts one;
 /// [`SandboxSession::run`] finds it again, also from another process. Cheap to clone.
@@ -131,8 +131,8 @@ impl Run {
         call.send(AgentResponse::into_stream).await
     }
 
-    /// Waits until the run has ended, and returns its answer; of a stream, all items as an array. The
-    /// wait has no time limit of its own.
+    /// Waits until the run has ended, and returns its answer; for a stream, all items as an array.
+    /// The wait has no time limit of its own.
     ///
     /// # Errors
     /// [`Error::Invocation`] if the run failed, was cancelled or interrupted; those of
@@ -177,8 +177,8 @@ impl Run {
         call.send(AgentResponse::into_value).await
     }
 
-    /// Cancels the run, which ends the streams of its readers. A run that has ended stays as it is. Returns its
-    /// state, which says how it ended.
+    /// Cancels the run, which ends the streams of its readers, and returns its state, which says
+    /// how it ended. A run that has ended does not change.
     ///
     /// # Errors
     /// As [`status`](Self::status).

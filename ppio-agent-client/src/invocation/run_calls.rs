@@ -14,7 +14,7 @@ use crate::platform::{ServiceCall, encode};
 use crate::session::SandboxSession;
 use crate::transport::{Deadline, RetryPolicy};
 
-/// What calls about one run are sent with.
+/// A run, its session, and the headers of calls about it.
 #[derive(Clone)]
 pub(super) struct RunTarget {
     pub(super) session: SandboxSession,
@@ -88,7 +88,7 @@ pub(super) async fn fetch<T: DeserializeOwned>(
     call.send(AgentResponse::into_json).await
 }
 
-/// A call that may be sent as often as wanted.
+/// Returns a call that may be repeated any number of times.
 pub(super) fn call_about_runs(session: &SandboxSession, call: ServiceCall) -> AgentCall<'_> {
     AgentCall {
         session,

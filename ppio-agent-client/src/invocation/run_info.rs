@@ -1,4 +1,4 @@
-//! What an agent says about its runs.
+//! What an agent reports about its runs.
 
 use ppio_agent_protocol::{InvocationResponse, RunStatus};
 use serde::Deserialize;

@@ -16,7 +16,7 @@ impl SandboxSession {
     /// [`stream`](Invoke::stream) the items of a stream.
     ///
     /// An invocation that may have reached the agent is sent again only if the agent honours its
-    /// idempotency key, with which it runs once.
+    /// idempotency key, so that it runs once.
     ///
     /// # Errors
     /// [`Error::Invocation`] if the agent fails, [`Error::SessionNotFound`] if the sandbox is

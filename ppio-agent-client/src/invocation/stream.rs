@@ -25,8 +25,8 @@ const OPERATION: &str = "read stream";
 /// A stream that ends early ends with an error: [`Error::Invocation`] if the agent reported one,
 /// [`Error::StreamIdle`] if nothing arrived for too long, [`Error::Timeout`] at the deadline of the
 /// request ([`InvocationRequest::timeout`](crate::InvocationRequest::timeout)), [`Error::Network`]
-/// if the connection broke, even within a character. `None` follows it, and the last item of a
-/// complete stream.
+/// if the connection broke, even within a character. `None` follows the error, and the last item of
+/// a complete stream.
 ///
 /// The stream keeps its session open. Dropping it closes the connection, which cancels the
 /// invocation.
@@ -52,9 +52,9 @@ pub struct InvocationStream {
 /// Which items of a stream are errors of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ErrorItems {
-    /// Those that look like one.
+    /// Items that look like an error.
     Found,
-    /// Those that are named so, because the agent names its errors.
+    /// Items that are named as errors, because the agent names its errors.
     Named,
     /// None: the protocol of the stream has errors of its own.
     None,
@@ -107,7 +107,7 @@ impl InvocationStream {
         }
     }
 
-    /// Returns every item as it is, also one that reports an error.
+    /// Returns every item as it is, even if it reports an error.
     pub(super) fn with_raw_items(self) -> Self {
         Self {
             errors: ErrorItems::None,
@@ -206,7 +206,8 @@ impl StreamItem {
 type Next = Option<Result<Value, Error>>;
 
 impl InvocationStream {
-    /// What an event of the open stream is for the caller; `None` if it is nothing.
+    /// Handles an event of the open stream, and returns what the caller receives; `None` if
+    /// nothing.
     fn take(&mut self, event: Result<Option<StreamItem>, Error>) -> Option<Next> {
         self.session.record_activity();
         let event = match (event, &mut self.resumption) {
@@ -232,7 +233,7 @@ impl InvocationStream {
         Some(Some(event.into_result(self)))
     }
 
-    /// The value of a run that has no items.
+    /// Ends the stream, and returns the value of a run that has no items.
     fn take_end(&mut self, end: Value) -> Result<Option<Value>, Error> {
         self.end();
         let (sandbox_id, run_id) = (self.session.sandbox_id(), &self.request_id);

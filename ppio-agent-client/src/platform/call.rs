@@ -210,7 +210,7 @@ impl Service {
         sent.map_err(|(error, _)| error)
     }
 
-    /// The same; an error comes with the `error_type` of the response.
+    /// Like [`send_by`](Self::send_by); an error comes with the `error_type` of the response.
     pub(crate) async fn send_typed(
         &self,
         call: ServiceCall,

@@ -58,8 +58,8 @@ pub(super) fn error_from_response(
 }
 
 /// The text of an error body: `{"code","message"}`, `{"error"}`, `{"error": {"message"}}`, or
-/// plain text. Secrets in it are replaced before it is shortened: a part of a secret could not be
-/// found any more.
+/// plain text. Secrets in it are replaced before it is shortened: a truncated secret would not be
+/// found.
 pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => ["message", "error", "detail", "details"]

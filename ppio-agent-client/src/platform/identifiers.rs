@@ -77,7 +77,7 @@ pub(super) fn segment(field: &str, text: &str) -> Result<String, Error> {
     Err(Error::validation(field, message))
 }
 
-/// The same for a name, which may have an owner: `team/agent`.
+/// Like [`segment`], for a name, which may have an owner: `team/agent`.
 pub(super) fn name(field: &str, text: &str) -> Result<String, Error> {
     check_name(field, text)?;
     Ok(encode(text))

@@ -28,7 +28,7 @@ use crate::deferred::{Deferred, DeferredCall};
 /// ```
 ///
 /// # Panics
-/// A method that sets an option panics once the future was polled: the option would be ignored.
+/// A method that sets an option panics after the first poll: the option would be ignored.
 #[must_use = "does nothing until it is awaited"]
 pub struct CreateSession {
     call: Deferred<CreateOptions>,
@@ -104,7 +104,8 @@ impl CreateSession {
         self.set(|options| options.own.start_timeout = Some(timeout))
     }
 
-    /// Sets all options that no method of their own sets. A second config replaces the first.
+    /// Sets all options except those that are set by their own methods. A second config replaces
+    /// the first.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -17,7 +17,7 @@ use crate::platform::{ControlPlane, NewSandbox, SandboxFilter};
 /// The metadata key of the idempotency key.
 pub(super) const CREATE_KEY: &str = "ppio-client-create-id";
 
-/// The pauses before each lookup after the first: the platform may still be creating the sandbox.
+/// The pause before each lookup after the first: the platform may still be creating the sandbox.
 const LOOKUP_DELAYS: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -25,8 +25,8 @@ const LOOKUP_DELAYS: [Duration; 4] = [
     Duration::from_secs(8),
 ];
 
-/// When the last lookup follows the failure if the client is being closed: a process that exits
-/// should not wait for all of them.
+/// The time from the failure to the last lookup if the client is being closed: a process that exits
+/// should not wait for all lookups.
 const LAST_LOOKUP: Duration = Duration::from_secs(1);
 
 /// 128 random bits in hexadecimal.
@@ -38,7 +38,7 @@ pub(super) fn idempotency_key() -> String {
 pub(super) fn may_exist(error: &Error) -> bool {
     match error {
         Error::Network { source, .. } => source.may_have_arrived(),
-        // A response of success was too large, or not as expected.
+        // A successful response was too large, or invalid.
         Error::Timeout { .. } | Error::ResponseTooLarge { .. } | Error::Protocol { .. } => true,
         Error::Runtime { status, .. } => {
             status.is_some_and(|status| status >= 500 && status != 503)

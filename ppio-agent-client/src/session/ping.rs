@@ -50,8 +50,8 @@ impl SandboxSession {
         }
     }
 
-    /// Where the status of a response may mean that the sandbox is not running, looks its state up
-    /// at the platform. Returns the error of a sandbox that is paused or gone.
+    /// If the status of a response may mean that the sandbox is not running, looks up its state on
+    /// the platform. Returns the error of a sandbox that is paused or gone.
     pub(crate) async fn not_running(
         &self,
         status: u16,
@@ -92,8 +92,8 @@ impl SandboxSession {
         self.core.agent.open(call, deadline).await
     }
 
-    /// Whether the agent honours idempotency keys, and keeps runs. Pings it if no response has said
-    /// so yet.
+    /// Whether the agent honours idempotency keys, and keeps runs. Pings it if no response has
+    /// shown this yet.
     ///
     /// # Errors
     /// That of the ping.
@@ -105,13 +105,12 @@ impl SandboxSession {
         Ok(self.is_known_to_honour_keys())
     }
 
-    /// Whether a response of the agent has said that it honours idempotency keys.
+    /// Whether a response of the agent has announced that it honours idempotency keys.
     pub(crate) fn is_known_to_honour_keys(&self) -> bool {
         self.core.agent.key_support.is_known()
     }
 
-    /// The agent that a request is sent to now, as `PPIO-Instance` of the request when it is sent
-    /// again.
+    /// The current agent instance, as the `PPIO-Instance` of a request that is sent again.
     pub(crate) fn agent_instance(&self) -> HeaderValue {
         self.core.agent.key_support.instance()
     }

@@ -1,4 +1,4 @@
-//! From a new sandbox to an agent that is healthy.
+//! Waits until the agent of a new or resumed sandbox is healthy.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,7 +15,8 @@ use crate::platform::{Command, ProcessEvent, ProcessEvents, ServiceCall};
 use crate::templates::{START_TIMEOUT, StartCommand};
 use crate::transport::{Deadline, Idempotency};
 
-/// The pause after the first ping that fails; each one after it is half as long again.
+/// The pause after the first ping that fails; each later one is 1.5 times as long as the one
+/// before.
 const FIRST_PING_PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause between pings.
 const MAX_PING_PAUSE: Duration = Duration::from_secs(1);
@@ -48,10 +49,10 @@ impl LastFailure {
 }
 
 impl SandboxSession {
-    /// Waits until the agent is healthy, and starts it where its template has no start command.
+    /// Waits until the agent is healthy, and starts it if its template has no start command.
     ///
     /// The first pings are sent while the template is looked up: most agents start by themselves,
-    /// and a healthy one needs nothing of its template.
+    /// and a healthy agent needs nothing from its template.
     pub(super) async fn start_agent(
         &self,
         lookup: impl Future<Output = Result<StartCommand, Error>>,
@@ -119,7 +120,7 @@ impl SandboxSession {
         Ok(())
     }
 
-    /// Pings until the agent is healthy. A busy agent is: it accepts requests.
+    /// Pings until the agent is healthy. A busy agent counts as healthy: it accepts requests.
     async fn ping_until_healthy(&self, last: &LastFailure) -> Result<(), Error> {
         let mut pause = FIRST_PING_PAUSE;
         loop {
@@ -171,14 +172,14 @@ impl SandboxSession {
     }
 }
 
-/// Returns the next pause.
+/// Sleeps for `pause`, and returns the next pause.
 async fn sleep_between_pings(pause: Duration) -> Duration {
     tokio::time::sleep(pause).await;
     MAX_PING_PAUSE.min(pause + pause / 2)
 }
 
-/// Waits for the agent's process to exit, which is an error. Pending for ever once its events
-/// cannot be read any more: the pings decide then.
+/// Waits for the agent's process to exit, which is an error. Never returns once its events cannot
+/// be read: the pings decide then.
 async fn exit_error(mut process: ProcessEvents) -> Error {
     let mut tail = Vec::new();
     loop {

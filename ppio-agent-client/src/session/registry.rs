@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Sessions by the id of their sandbox, without keeping them open.
 ///
-/// It does not name the session's type, which holds the registry itself.
+/// It is generic because the session's type holds the registry itself.
 #[derive(Debug)]
 pub(super) struct SessionRegistry<S>(Mutex<HashMap<String, Weak<S>>>);
 

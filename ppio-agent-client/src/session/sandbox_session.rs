@@ -58,9 +58,9 @@ impl SandboxSession {
         &self.core.template_id
     }
 
-    /// The template as it was requested of
-    /// [`create_session`](crate::AgentRuntimeClient::create_session): an id, an alias or a name. For
-    /// a session that was found again, the same as [`template_id`](Self::template_id).
+    /// The template as it was passed to
+    /// [`create_session`](crate::AgentRuntimeClient::create_session): an id, an alias or a name.
+    /// For a session that was found again, the same as [`template_id`](Self::template_id).
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -72,10 +72,10 @@ impl SandboxSession {
         &self.core.requested_template
     }
 
-    /// The URL (without path) of the agent. It leads to the agent by itself, also on a platform of
-    /// this machine: `curl {host_url}/ping`. The exception is a
-    /// [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url) on another machine, which all
-    /// sandboxes share.
+    /// The URL (without path) of the agent. It reaches the agent without further headers, also on a
+    /// platform of this machine: `curl {host_url}/ping`. The exception is a
+    /// [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url) on another machine, which
+    /// all sandboxes share.
     pub fn host_url(&self) -> &str {
         &self.core.host_url
     }
@@ -131,7 +131,7 @@ impl SandboxSession {
         envd.with_version(&core.envd_version)
     }
 
-    /// Keeps the sandbox until it expires, although the handles are dropped. Returns its id.
+    /// Keeps the sandbox until it expires, even if all handles are dropped. Returns its id.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -144,7 +144,7 @@ impl SandboxSession {
         self.sandbox_id().to_owned()
     }
 
-    /// Takes over the tokens of a response; those it lacks stay.
+    /// Takes over the tokens of a response, and keeps those that it lacks.
     pub(super) fn update_tokens(&self, envd: Option<Secret>, traffic: Option<Secret>) {
         let mut state = self.core.lock();
         state.envd_token = non_empty(envd).or(state.envd_token.take());

@@ -1,4 +1,4 @@
-//! The state that all handles of a session share, and the end of the last handle.
+//! The state that all handles of a session share, and what dropping the last handle does.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use crate::platform::{SandboxAddress, Service};
 /// The metadata key of the sandbox's timeout, so that a session found again has the same one.
 pub(super) const TIMEOUT_KEY: &str = "ppio-client-timeout";
 
-/// The metadata key of the agent's port, where that is not the default.
+/// The metadata key of the agent's port, if that is not the default.
 pub(super) const PORT_KEY: &str = "ppio-client-port";
 
 pub(super) struct SessionCore {
@@ -31,7 +31,7 @@ pub(super) struct SessionCore {
     pub(super) host_url: String,
     pub(super) envd_version: String,
     pub(super) agent: Service,
-    /// Whether the agent is sent the API key where it has no traffic token.
+    /// Whether the agent is sent the API key if it has no traffic token.
     pub(super) agent_gets_key: bool,
     /// The ports to wait for, other than the agent's.
     pub(super) other_ports: Vec<u16>,
@@ -59,7 +59,7 @@ pub(super) struct SessionState {
 }
 
 impl SessionState {
-    /// Of a sandbox that this client created: it is killed with its last handle.
+    /// The state of a sandbox that this client created: it is killed with its last handle.
     pub(super) fn created(timeout: Duration) -> Self {
         Self {
             owned: true,
@@ -68,7 +68,7 @@ impl SessionState {
         }
     }
 
-    /// Of a sandbox that another client created, or this one under an earlier handle.
+    /// The state of a sandbox that another client created, or this one under an earlier handle.
     pub(super) fn attached(timeout: Duration) -> Self {
         Self {
             envd_token: None,
@@ -96,7 +96,8 @@ impl SessionCore {
         self.lock().closed = true;
     }
 
-    /// What the agent is sent: the sandbox's traffic token, or the API key where it is allowed.
+    /// The credentials for the agent: the sandbox's traffic token, or the API key if that is
+    /// allowed.
     pub(super) fn credentials(&self) -> HeaderMap {
         match self.lock().traffic_token.as_ref() {
             Some(token) => traffic_headers(token),
@@ -176,7 +177,7 @@ fn traffic_headers(token: &Secret) -> HeaderMap {
         .collect()
 }
 
-/// The token of a response; platforms send an empty one where there is none.
+/// The token of a response; platforms send an empty one if there is none.
 pub(super) fn non_empty(token: Option<Secret>) -> Option<Secret> {
     token.filter(|token| !token.expose().is_empty())
 }

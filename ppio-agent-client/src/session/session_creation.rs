@@ -1,4 +1,4 @@
-//! Creates a session: the sandbox, the agent in it, and neither of them when that fails.
+//! Creates a session: the sandbox and the agent in it. A failure leaves neither.
 
 use std::future::Future;
 use std::pin::pin;
@@ -38,7 +38,7 @@ pub(super) struct SessionCreation {
 }
 
 impl SessionCreation {
-    /// Creates the session in a task of its own, whose sandbox is killed if this future is dropped.
+    /// Creates the session in a task of its own. If this future is dropped, the sandbox is killed.
     pub(super) async fn run(self) -> Created {
         let request = self.new_sandbox()?;
         let span = tracing::info_span!(
@@ -133,7 +133,8 @@ impl SessionCreation {
                 }
             };
             let created = match created {
-                // The response to the lookup may be the first to say that keys are honoured.
+                // The response to the lookup may be the first that announces that keys are
+                // honoured.
                 Err(error) if may_exist(&error) && !honours_keys => {
                     if found.is_none() {
                         found = timeout(LOOKUP_TIMEOUT, lookup.as_mut()).await.ok();

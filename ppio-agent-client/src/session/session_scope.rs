@@ -1,4 +1,4 @@
-//! A session that is closed with the work it is for.
+//! A session that is closed when the work it is for ends.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::error::Error;
 impl CreateSession {
     /// Creates the session, runs `body` with it, and closes it when `body` returns or panics.
     ///
-    /// The session is closed although other handles of it exist, unless it was
+    /// The session is closed even if other handles of it exist, unless it was
     /// [detached](SandboxSession::detach). If this future is dropped, the session is closed in the
     /// background.
     ///

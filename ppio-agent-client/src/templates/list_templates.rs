@@ -21,7 +21,7 @@ use crate::platform::ControlPlane;
 /// ```
 ///
 /// # Panics
-/// A method that sets an option panics once the future was polled: the option would be ignored.
+/// A method that sets an option panics after the first poll: the option would be ignored.
 #[must_use = "does nothing until it is awaited"]
 pub struct ListTemplates {
     call: Deferred<ListCall>,

@@ -9,8 +9,8 @@ use crate::transport::{Proxies, Transport};
 
 /// Finds agent templates. Every call sends requests; nothing is cached.
 ///
-/// [`AgentRuntimeClient::templates`](crate::AgentRuntimeClient::templates) returns a client's. It
-/// works without a client as well:
+/// [`AgentRuntimeClient::templates`](crate::AgentRuntimeClient::templates) returns the manager of a
+/// client. A manager works without a client as well:
 ///
 /// ```no_run
 /// use ppio_agent_client::{AuthManager, TemplateManager};
@@ -38,8 +38,8 @@ impl TemplateManager {
         Self::with_config(auth, &ClientConfig::default())
     }
 
-    /// The same with the addresses and limits of a configuration, which the environment completes
-    /// as for a client.
+    /// Like [`new`](Self::new), with the addresses and limits of a configuration, which the
+    /// environment completes as for a client.
     ///
     /// # Errors
     /// Those of [`new`](Self::new), and [`Error::Validation`] for an invalid address or limit.

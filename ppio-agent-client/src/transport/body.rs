@@ -18,7 +18,7 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// The most memory that is reserved for a body before its bytes have arrived.
 const MAX_RESERVE: usize = 1024 * 1024;
 
-/// Dropping it before the end closes the connection.
+/// The body of a response. Dropping it before its end closes the connection.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     incoming: Incoming,
@@ -37,8 +37,8 @@ impl ResponseBody {
         body
     }
 
-    /// The empty body before another protocol. The connection is not used for further requests, and
-    /// counts as active until this is dropped.
+    /// The empty body of an upgrade to another protocol. The connection is not used for further
+    /// requests, and counts as active until this is dropped.
     pub(super) fn upgraded(incoming: Incoming, connection: PooledConnection) -> Self {
         Self {
             incoming,
@@ -64,7 +64,7 @@ impl ResponseBody {
         }
     }
 
-    /// The start of the body of an unsuccessful response; the connection of a longer one is
+    /// The start of the body of an unsuccessful response. If the body is longer, the connection is
     /// closed.
     pub(crate) async fn start(mut self, operation: &str) -> Result<Bytes, Error> {
         let (ReadOutcome::Whole(bytes) | ReadOutcome::Start(bytes)) =

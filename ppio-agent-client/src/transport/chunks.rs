@@ -20,7 +20,7 @@ pub(crate) struct Chunks {
     host: String,
     idle_timeout: Duration,
     timer: Pin<Box<Sleep>>,
-    /// Whether the reader is waiting. The time that a slow reader takes is not the sender's.
+    /// Whether the reader is waiting. The time that a slow reader takes does not count as idle.
     waiting: bool,
 }
 

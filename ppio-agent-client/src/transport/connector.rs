@@ -56,8 +56,8 @@ impl Connector {
         }
     }
 
-    /// A new connection for requests to `destination`; through a proxy that forwards requests by a
-    /// tunnel where `tunnels`.
+    /// A new connection for requests to `destination`. If `tunnels`, a proxy that would forward
+    /// requests is used as a tunnel.
     pub(super) async fn connect(
         &self,
         destination: &Uri,

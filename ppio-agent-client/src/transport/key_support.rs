@@ -1,4 +1,4 @@
-//! Whether a server honours idempotency keys, and which instance of it.
+//! Whether a server honours idempotency keys, and its latest instance.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ struct Known {
 }
 
 impl KeySupport {
-    /// `None` until a response says either.
+    /// Whether keys are honoured; `None` until a response shows it.
     pub(crate) fn get(&self) -> Option<bool> {
         match self.0.support.load(Ordering::Relaxed) {
             UNKNOWN => None,
@@ -41,7 +41,7 @@ impl KeySupport {
         instance.unwrap_or(HeaderValue::from_static(UNKNOWN_INSTANCE))
     }
 
-    /// Records the headers of a response that has the header wherever keys are honoured.
+    /// Records a response that always has the header if keys are honoured.
     pub(crate) fn set_by(&self, headers: &HeaderMap) {
         if !names_keys(headers) {
             self.0.support.store(NO, Ordering::Relaxed);
@@ -49,7 +49,7 @@ impl KeySupport {
         self.record(headers);
     }
 
-    /// Records the headers of any response; one without the header says nothing.
+    /// Records any response; one without the header is ignored.
     pub(super) fn record(&self, headers: &HeaderMap) {
         if !names_keys(headers) {
             return;
@@ -68,7 +68,7 @@ impl KeySupport {
     }
 }
 
-/// Whether a response says that its server honours keys.
+/// Whether a response announces that its server honours keys.
 pub(crate) fn names_keys(headers: &HeaderMap) -> bool {
     headers.contains_key(HeaderName::from_static(PPIO_IDEMPOTENCY))
 }

@@ -29,7 +29,7 @@ impl fmt::Debug for UploadMeter {
     }
 }
 
-/// Bytes in memory: sent in one frame, or in several where a meter counts them.
+/// Bytes in memory: sent in one frame, or in several if a meter counts them.
 #[derive(Debug)]
 pub(crate) struct RequestPayload {
     rest: Bytes,

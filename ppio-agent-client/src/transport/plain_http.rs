@@ -1,4 +1,4 @@
-//! Warnings of requests over plain http to another machine, once for each host.
+//! Warnings about requests over plain http to another machine, once for each host.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

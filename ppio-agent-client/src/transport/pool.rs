@@ -105,7 +105,8 @@ impl Connection {
         self.forward.as_ref()
     }
 
-    /// Sends a request and waits for the head of the response. An error has how far it came.
+    /// Sends a request and waits for the head of the response. An error contains how far the
+    /// request came.
     pub(super) async fn send(
         &mut self,
         request: Request<RequestPayload>,

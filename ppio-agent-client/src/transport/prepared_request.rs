@@ -18,8 +18,8 @@ pub(crate) struct PreparedRequest {
     pub(crate) idempotency: Idempotency,
     /// Whether the server honours the idempotency key of a [`Idempotency::Keyed`] request.
     pub(crate) key_support: KeySupport,
-    /// Whether it is an upgrade to another protocol, which takes a connection of its own, through a proxy by
-    /// a tunnel.
+    /// Whether it is an upgrade to another protocol, which takes a connection of its own, and
+    /// through a proxy a tunnel.
     pub(crate) upgrade: bool,
     /// Whether it waits while the maximum of requests is active; cleanup does not.
     pub(crate) queue: bool,

@@ -21,7 +21,7 @@ pub struct NewTemplate {
     /// Memory of its sandboxes, in mebibytes.
     #[serde(rename = "memoryMB", skip_serializing_if = "Option::is_none")]
     pub memory_mb: Option<u64>,
-    /// Its metadata, where the platform accepts it here; an agent's configuration is under
+    /// Its metadata, if the platform accepts it here; an agent's configuration is under
     /// `agent_runtime`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -83,7 +83,7 @@ pub struct NewBuild {
     pub ready_cmd: Option<String>,
     /// Whether to ignore the cache.
     pub force: bool,
-    /// The template's metadata, where the platform accepts it here.
+    /// The template's metadata, if the platform accepts it here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }

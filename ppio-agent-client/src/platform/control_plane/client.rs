@@ -45,7 +45,7 @@ impl ControlPlane {
         }
     }
 
-    /// Adds the token, which calls about templates require beside the key.
+    /// Adds the token, which calls about templates require in addition to the key.
     pub(super) fn with_token(&self, call: ServiceCall) -> ServiceCall {
         call.header(header::AUTHORIZATION, self.service.auth.token_header())
     }

@@ -147,7 +147,7 @@ impl Sandbox {
         address(&self.sandbox_id, self.domain.as_deref())
     }
 
-    /// With its full id, which has two parts on older platforms; checks the id and the domain.
+    /// Adds the second part of the id on older platforms, and checks the id and the domain.
     pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
         if legacy {
             append_client_id(&mut self.sandbox_id, &self.client_id);
@@ -277,7 +277,7 @@ impl SandboxInfo {
         address(&self.sandbox_id, self.domain.as_deref())
     }
 
-    /// With its full id, which has two parts on older platforms; checks the id and the domain.
+    /// Adds the second part of the id on older platforms, and checks the id and the domain.
     pub(super) fn checked(mut self, operation: &str, legacy: bool) -> Result<Self, Error> {
         if legacy {
             append_client_id(&mut self.sandbox_id, &self.client_id);

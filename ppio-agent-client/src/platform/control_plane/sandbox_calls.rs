@@ -22,7 +22,7 @@ use crate::transport::{Deadline, Idempotency};
 pub struct SandboxFilter {
     /// Their states; empty: running and paused.
     pub states: Vec<SandboxState>,
-    /// Metadata that they have, all of it.
+    /// Entries that are all in their metadata.
     pub metadata: BTreeMap<String, String>,
     /// The size of a page; `None`: the platform's default. All pages are read.
     pub page_size: Option<u32>,
@@ -54,15 +54,15 @@ impl ControlPlane {
         checked.map_err(|error| self.service.auth.redact_error(error))
     }
 
-    /// The same for a sandbox with its state.
+    /// Checks the id and domain of a sandbox with its state.
     fn check_info(&self, operation: &str, info: SandboxInfo) -> Result<SandboxInfo, Error> {
         let checked = info.checked(operation, self.legacy);
         checked.map_err(|error| self.service.auth.redact_error(error))
     }
 
-    /// Creates a sandbox. Retried if the platform rejected the request. After a broken connection,
-    /// when the sandbox may exist, only if the platform is known to honour idempotency keys: its
-    /// earlier responses said so.
+    /// Creates a sandbox. The call is retried if the platform rejected it; after a broken
+    /// connection, when the sandbox may exist, only if an earlier response announced that the
+    /// platform honours idempotency keys.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -78,7 +78,7 @@ impl ControlPlane {
         self.create_sandbox_once(sandbox, &key).await
     }
 
-    /// Creates a sandbox; calls with the same key create the same one, where the platform honours
+    /// Creates a sandbox; calls with the same key create the same one, if the platform honours
     /// keys.
     pub(crate) async fn create_sandbox_once(
         &self,
@@ -96,7 +96,7 @@ impl ControlPlane {
         self.check_sandbox("create sandbox", sandbox)
     }
 
-    /// Whether a response of the platform has said that it honours idempotency keys.
+    /// Whether a response of the platform has announced that it honours idempotency keys.
     pub(crate) fn honours_keys(&self) -> bool {
         self.service.key_support.is_known()
     }
@@ -146,7 +146,7 @@ impl ControlPlane {
             pages.add("list sandboxes", &response)?;
             let next = next_token(&response);
             let page: Vec<SandboxInfo> = self.service.read("list sandboxes", &response)?;
-            // A token that repeats would never end.
+            // With a repeated token the list would never end.
             let is_last = next.is_none() || next == token;
             for info in page {
                 all.push(self.check_info("list sandboxes", info)?);

@@ -63,7 +63,7 @@ impl ControlPlane {
             pages.add(operation, &response)?;
             let page: Template = self.service.read(operation, &response)?;
             let next = next_token(&response);
-            // A token that repeats would never end.
+            // With a repeated token the list would never end.
             let is_last = next.is_none() || next == token;
             let template = match whole.take() {
                 None => page,

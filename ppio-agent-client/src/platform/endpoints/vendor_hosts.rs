@@ -1,4 +1,4 @@
-//! Whose host an address is: the API key of one vendor is not sent to a host of another.
+//! Which vendor a host belongs to: the API key of one vendor is not sent to a host of another.
 
 use crate::config::Vendor;
 use crate::error::Error;
@@ -50,7 +50,7 @@ impl Vendor {
     }
 }
 
-/// The vendor of a host, if it is one whose domains are known.
+/// The vendor of a host; `None` if the host is not below a known domain.
 fn owner_of(host: &str) -> Option<&'static str> {
     let owner = VENDOR_DOMAINS.iter().find(|(_, domains)| {
         let mut domains = domains.iter();

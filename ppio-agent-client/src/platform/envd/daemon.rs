@@ -68,8 +68,9 @@ impl Envd {
         self
     }
 
-    /// Sets the longest time of a call, [`ClientConfig::timeout`](crate::ClientConfig::timeout)
-    /// otherwise; `Duration::MAX` is no limit. The events of a process may take longer.
+    /// Sets the time limit of a call, instead of
+    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); `Duration::MAX` sets no limit. The
+    /// events of a process may take longer.
     ///
     /// ```
     /// # use ppio_agent_client::platform::{Command, ProcessEvent, ProcessSelector};
