@@ -55,7 +55,7 @@ impl ChunkScan {
         self.state == ScanState::End
     }
 
-    /// Whether the body is not chunked as RFC 9112 says.
+    /// Whether the body violates the chunked coding of RFC 9112.
     pub(crate) fn is_invalid(&self) -> bool {
         self.state == ScanState::Invalid
     }

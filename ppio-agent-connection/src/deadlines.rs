@@ -60,13 +60,13 @@ impl<'a> Deadlines<'a> {
         }
     }
 
-    /// A shutdown has begun.
+    /// Records that a shutdown has begun.
     pub(crate) fn shut_down(&mut self) {
         self.shutdown = Some(Instant::now());
     }
 
-    /// Waits for the next deadline. `body` is the one of discarding a body; `has_buffers` is whether
-    /// hyper's buffers exist.
+    /// Waits for the next deadline. `body` is the deadline of discarding a body; `has_buffers` is
+    /// whether hyper's buffers exist.
     pub(crate) fn poll(
         &mut self,
         progress: &Progress,
@@ -123,8 +123,8 @@ impl<'a> Deadlines<'a> {
         }
     }
 
-    /// Whether the timer ends after the deadline. One that ends before it is set again then, which
-    /// happens less often than a request begins.
+    /// Whether the timer ends after the deadline. A timer that ends before the deadline is set
+    /// again when it ends, which happens less often than a request begins.
     fn is_late(&self, deadline: Instant, timer: &Sleep) -> bool {
         !self.is_set || timer.deadline() > deadline.into()
     }
@@ -154,7 +154,7 @@ impl<'a> Deadlines<'a> {
             }
             Phase::Handling | Phase::Responding | Phase::Flushing => None,
         };
-        // Rare ones, and every request causes some polls.
+        // The rare deadlines come last: every request causes several polls.
         let mut add = |deadline, reason| {
             if next.is_none_or(|(earliest, _)| deadline < earliest) {
                 next = Some((deadline, reason));

@@ -15,15 +15,15 @@ use crate::request_body::left;
 /// How many bytes of a body are discarded to use the connection again. Opening another one costs
 /// less than reading more; Go's server has the same limit.
 pub const MAX_DISCARDED: u64 = 256 * 1024;
-/// How long a client may take to send them, from the response on; nginx waits as long for further
-/// bytes.
+/// How long a client may take to send these bytes, from the response on; nginx waits as long for
+/// further bytes.
 pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the response waits for the end of a chunked body, which decides what the response says
-/// of the connection.
+/// about the connection.
 const CHUNKED_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Decides what becomes of the connection after a response to a request with an unread body, and
-/// says so in the response.
+/// Decides whether the connection is closed after a response to a request with an unread body, and
+/// sets the headers of the response accordingly.
 pub(crate) async fn settle(progress: &Progress, headers: &mut HeaderMap) {
     let number = progress.request_number();
     let mut body = progress.take_abandoned();
@@ -50,7 +50,7 @@ pub(crate) async fn settle(progress: &Progress, headers: &mut HeaderMap) {
     }
 }
 
-/// Has the connection closed after the response.
+/// Makes the connection close after the response.
 pub(crate) fn close_after(headers: &mut HeaderMap) {
     if !closes(headers) {
         headers.append(CONNECTION, HeaderValue::from_static("close"));
@@ -70,7 +70,7 @@ pub(crate) fn contains_close(value: &HeaderValue) -> bool {
         .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-/// What may still be discarded.
+/// How much may still be discarded, and until when.
 #[derive(Debug)]
 pub(crate) struct Discard {
     left: u64,
@@ -122,7 +122,7 @@ impl Discarding {
     /// polled again.
     pub(crate) fn poll(&mut self, progress: &Progress, cx: &mut Context<'_>) -> bool {
         if self.0.is_none() {
-            // A response is on its way whose request has an unread body.
+            // Continues only while the response to a request with an unread body is on its way.
             if progress.unread() == 0 || progress.phase() < Phase::Responding {
                 return false;
             }

@@ -15,7 +15,7 @@ pub enum FramingError {
         "the request has a `Content-Length` and a `Transfer-Encoding` header; send one of them"
     )]
     AmbiguousLength,
-    /// The transfer encoding is not `chunked` alone. hyper lets other codings before it pass.
+    /// The transfer encoding is not `chunked` alone. hyper accepts other codings before it.
     #[error(
         "transfer encoding {found:?} is not supported; send `transfer-encoding: chunked` alone"
     )]

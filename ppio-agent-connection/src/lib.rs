@@ -2,7 +2,7 @@
 //! sent before the request body was read.
 //!
 //! [`serve`] runs a connection. A request body that the handler does not read to its end would make
-//! hyper close the connection without a word; the system then answers what is still arriving with a
+//! hyper close the connection abruptly; the system then answers bytes that still arrive with a
 //! reset, which can destroy the response on its way to the client. So
 //!
 //! - the rest of a body of up to [`MAX_DISCARDED`] bytes is read and discarded, and the connection

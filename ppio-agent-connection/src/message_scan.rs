@@ -3,7 +3,7 @@
 use crate::chunk_scan::ChunkScan;
 use crate::progress::UNKNOWN;
 
-/// How much is kept of a line that one read did not end.
+/// How many bytes are kept of a line that continues in the next read.
 const LINE_LENGTH: usize = 40;
 
 const LENGTH: &[u8; 15] = b"content-length:";
@@ -25,7 +25,7 @@ enum ScanState {
     #[default]
     BeforeHead,
     Head,
-    /// A body, of which so many bytes are left.
+    /// A body, and how many of its bytes are left.
     Sized(u64),
     Chunked(ChunkScan),
     End,
@@ -67,7 +67,7 @@ impl MessageScan {
         taken
     }
 
-    /// Whether the head, which may not have begun, has not ended.
+    /// Whether the head has not ended; it may not have begun.
     pub(crate) fn awaits_end_of_head(&self) -> bool {
         matches!(self.state, ScanState::BeforeHead | ScanState::Head)
     }
@@ -90,7 +90,7 @@ impl MessageScan {
         self.head.length()
     }
 
-    /// The same object for the next request.
+    /// Starts over for the next request.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
@@ -123,7 +123,7 @@ impl MessageScan {
     }
 }
 
-/// What the head says of the length.
+/// What the head says about the length of the body.
 #[derive(Debug)]
 struct HeadScan {
     /// The beginning of a line that the last read did not end.
@@ -173,7 +173,7 @@ impl HeadScan {
         self.kept_length += taken;
     }
 
-    /// Whether the line that has not ended is none of the empty ones before a head.
+    /// Whether the unfinished line is not one of the empty lines before a head.
     fn begins_with_text(&self) -> bool {
         self.kept[..self.kept_length]
             .first()
@@ -207,10 +207,10 @@ impl HeadScan {
     }
 }
 
-/// The value of the header `name`, if `line` is that one.
+/// The value of the header `name`, if `line` is that header.
 fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Option<&'a [u8]> {
     let (start, value) = line.split_first_chunk::<N>()?;
-    // Most lines are another header's, and most names are written in lower case; ignoring the case
+    // Most lines are other headers, and most names are written in lower case; ignoring the case
     // costs ten times as much as either comparison.
     let is_name = start[N - 1] == b':' && (start == name || start.eq_ignore_ascii_case(name));
     is_name.then_some(value)

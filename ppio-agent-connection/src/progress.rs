@@ -16,7 +16,7 @@ const NUMBER_SHIFT: u32 = 48;
 /// No length was found in a head.
 const NOT_FOUND: u64 = u64::MAX;
 
-/// What a connection does.
+/// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// No byte has arrived yet.
@@ -52,18 +52,18 @@ impl Phase {
 pub(crate) struct Progress {
     phase: AtomicU8,
     /// The number of the current request, `AWAITS_CONTINUE`, and how much of its body has not been
-    /// read. Together, so that a body that is kept for longer than its request, whose last bytes
-    /// hyper holds, does not change what is known of the next one.
+    /// read. They share a word so that a body that is kept for longer than its request, whose last
+    /// bytes hyper holds, does not change what is known of the next request.
     body: AtomicU64,
     /// The length of the body that was found in the head, which hyper has not parsed yet.
     announced: AtomicU64,
-    /// hyper closes the stream.
+    /// Whether hyper is closing the stream.
     is_closing: AtomicBool,
     /// Whether the rest of the response can be sent without hyper.
     is_chunked: AtomicBool,
     /// Whether the connection goes on after the response.
     keeps_alive: AtomicBool,
-    /// hyper is dropped in the middle of a response.
+    /// Whether hyper's connection is being dropped in the middle of a response.
     is_releasing: AtomicBool,
     opened: Instant,
     /// Since when the client has read nothing, and until when to linger; 0 for neither. In
@@ -118,14 +118,14 @@ impl Progress {
         number_of(self.body.load(Relaxed))
     }
 
-    /// Bytes of a head arrived, which may be the one after the current request.
+    /// Records that bytes of a head arrived, perhaps of the request after the current one.
     pub(crate) fn head_read(&self) {
         if self.awaits_head() {
             self.set(Phase::Head);
         }
     }
 
-    /// A head has ended, and announces a body of so many bytes.
+    /// Records that a head has ended, and the length of the body that it announces.
     pub(crate) fn announce(&self, length: Option<u64>) {
         self.announced.store(length.unwrap_or(NOT_FOUND), Relaxed);
     }
@@ -140,7 +140,7 @@ impl Progress {
         self.phase() == Phase::Idle && !self.is_closing.load(Relaxed)
     }
 
-    /// hyper closes the stream.
+    /// Records that hyper is closing the stream.
     pub(crate) fn close(&self) {
         self.is_closing.store(true, Relaxed);
     }
@@ -150,8 +150,8 @@ impl Progress {
         matches!(self.phase(), Phase::Handling | Phase::Responding) && self.unread() == 0
     }
 
-    /// hyper parsed a head, with a body of so many bytes. Returns whether that is the length which
-    /// was found in the head.
+    /// Records that hyper parsed a head with a body of `unread` bytes. Returns whether this is the
+    /// length that was found in the head.
     pub(crate) fn request(&self, unread: u64, awaits_continue: bool) -> bool {
         self.set(Phase::Handling);
         let number = self.request_number().wrapping_add(1);
@@ -162,7 +162,7 @@ impl Progress {
         announced == unread.min(UNKNOWN)
     }
 
-    /// The handler returned. `is_chunked` is whether hyper sends the body in chunks.
+    /// Records that the handler returned. `is_chunked` is whether hyper sends the body in chunks.
     pub(crate) fn respond(&self, is_chunked: bool, keeps_alive: bool) {
         self.is_chunked.store(is_chunked, Relaxed);
         self.keeps_alive.store(keeps_alive, Relaxed);
@@ -209,12 +209,12 @@ impl Progress {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The response body ended, or was dropped.
+    /// Records that the response body ended or was dropped.
     pub(crate) fn response_ended(&self) {
         self.set(Phase::Flushing);
     }
 
-    /// Everything that hyper wrote was sent.
+    /// Records that everything that hyper wrote was sent.
     pub(crate) fn flushed(&self) {
         if self.phase() == Phase::Flushing && self.unread() == 0 {
             self.set(Phase::Idle);
@@ -235,7 +235,8 @@ impl Progress {
         self.body.load(Relaxed) & AWAITS_CONTINUE != 0
     }
 
-    /// The body of a request was polled, whereupon hyper sends `100 Continue`, and so much is left.
+    /// Records that the body of a request was polled, whereupon hyper sends `100 Continue`, and how
+    /// much of it is left.
     pub(crate) fn set_unread(&self, number: u16, unread: u64) {
         let mut current = self.body.load(Relaxed);
         while number_of(current) == number {
@@ -274,7 +275,8 @@ impl Progress {
         abandoned.and_then(|(number, body)| (number == self.request_number()).then_some(body))
     }
 
-    /// The same; without a body, `waker` is woken when there is one.
+    /// Like [`take_abandoned`](Self::take_abandoned); without a body, `waker` is woken when there
+    /// is one.
     pub(crate) fn take_abandoned_or_wake(&self, waker: &Waker) -> Option<Incoming> {
         let mut abandoned = self.abandoned();
         let body = abandoned.body.take();
@@ -292,7 +294,7 @@ impl Progress {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The client does not read, since now.
+    /// Records that the client does not read from now on.
     pub(crate) fn blocked(&self) {
         self.blocked_since
             .store(self.millis(Instant::now()), Relaxed);

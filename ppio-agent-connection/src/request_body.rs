@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use crate::progress::{Progress, UNKNOWN};
 
-/// The body of a request. The connection discards what is not read of it.
+/// The body of a request. The connection discards the part that is not read.
 pub struct RequestBody(Option<Unread>);
 
 struct Unread {

@@ -18,9 +18,9 @@ use crate::rest_of_body::is_chunked;
 type Settling<'a, B> = Pin<Box<dyn Future<Output = Response<B>> + Send + 'a>>;
 
 pin_project! {
-    /// Waits for the handler, and then for what its response may say of the connection.
+    /// Waits for the handler, and then for the decision whether the response closes the connection.
     ///
-    /// Not an `async` block, which would have the size of the handler's future twice; hyper copies
+    /// Not an `async` block, which would be twice as large as the handler's future; hyper copies
     /// it.
     pub(crate) struct Responding<'a, F, B> {
         #[pin]
@@ -32,12 +32,12 @@ pin_project! {
     }
 }
 
-/// What the response depends on of a request's head.
+/// The parts of a request's head that the response depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestFraming {
-    /// The end of the request is certain; otherwise the response ends the connection.
+    /// Whether the end of the request is certain; otherwise the response ends the connection.
     pub(crate) is_framed: bool,
-    /// The client understands chunks.
+    /// Whether the client supports chunks.
     pub(crate) is_http_11: bool,
     pub(crate) keeps_alive: bool,
 }

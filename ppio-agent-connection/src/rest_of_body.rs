@@ -53,8 +53,8 @@ where
         }
     }
 
-    /// Is ready once the whole body was sent, with whether the connection goes on. Otherwise it is
-    /// closed; `is_last` is whether it has to be.
+    /// Sends the rest of the body. Returns whether the connection can be used again; otherwise it
+    /// was closed, as it always is if `is_last`.
     pub(crate) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         stream: &mut ConnectionStream<S>,
@@ -63,7 +63,7 @@ where
     ) -> Poll<Result<bool, ConnectionError>> {
         let mut stream = Pin::new(stream);
         loop {
-            // Also while the client reads slowly, so that the body is not taken for silent.
+            // Polled also while the client reads slowly, so that the body does not count as silent.
             let is_pending = self.fill(cx)?;
             if self.out.is_empty() {
                 self.out = BytesMut::new();
@@ -89,7 +89,7 @@ where
         }
     }
 
-    /// Takes what is ready of the body. Returns whether there will be more.
+    /// Buffers what is ready of the body. Returns whether there will be more.
     fn fill(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
         while let Some(body) = &mut self.body {
             if self.out.len() >= BUFFER_SIZE {

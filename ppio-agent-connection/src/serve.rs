@@ -65,7 +65,7 @@ where
         Responding::new(handler(request), &progress, head)
     });
     let mut http = http.clone();
-    // The stream notices that the client disconnects; hyper would keep a buffer for that.
+    // The stream detects that the client disconnects; hyper would keep a buffer for that.
     http.half_close(true);
     // Either `waiting` or `connection` is set. hyper's connection is created when bytes arrive.
     let mut waiting = Some(ConnectionStream::new(stream, Arc::clone(&progress)));

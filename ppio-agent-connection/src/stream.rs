@@ -46,7 +46,8 @@ impl<S> ConnectionStream<S> {
         }
     }
 
-    /// Resets the scan for the next request once the current one has ended. Called before hyper reads.
+    /// Resets the scan for the next request if the current one has ended. Called before hyper
+    /// reads.
     fn begin_scan(&mut self) {
         if !self.scan.is_at_end() {
             return;
@@ -143,7 +144,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ConnectionStream<S> {
         if self.early.is_empty() && buffer.remaining() > 0 && !self.scan.is_at_end() {
             let start = buffer.filled().len();
             let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-            // The bytes come first. The next read returns the end, or the error if it lasts.
+            // Returns the bytes first. The next read returns the end, or the error if it lasts.
             if start == before {
                 ready!(read)?;
             }

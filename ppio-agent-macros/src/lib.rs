@@ -83,7 +83,7 @@ pub fn shutdown(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::shutdown(arguments.into(), &item.into()).into()
 }
 
-/// Serves the paths that are not the agent's with a service.
+/// Makes a function provide the service for the paths that are not the agent's.
 ///
 /// | argument | meaning |
 /// | --- | --- |

@@ -1,9 +1,9 @@
 //! The page to try a PPIO agent in a browser: one file that loads nothing else.
 //!
 //! [`page`] puts it together from the assets, which are compiled in. It sends requests to
-//! `invocations`, polls `ping`, and makes its form, or a chat, from the JSON Schema that `./` answers
-//! with as `request`; all three are relative to the page's own address. Where the list of runs has the
-//! header `ppio-dev`, it reads traces and logs from `_ppio/dev/`.
+//! `invocations`, polls `ping`, and makes its form, or a chat, from the JSON Schema that `./`
+//! returns as `request`; all three are relative to the page's own address. If the list of runs has
+//! the header `ppio-dev`, it reads traces and logs from `_ppio/dev/`.
 //!
 //! What an agent answers is untrusted text. The page shows it as text only, and the content security
 //! policy that it is sent with allows no script but its own, no markup from strings (trusted types)

@@ -28,7 +28,7 @@ use crate::text::{self, excerpt};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId {
-    /// The name with hyphens. The id of another tool may have a name that is not an [`AgentName`].
+    /// The name with hyphens. An id from another tool may have a name that is not an [`AgentName`].
     agent_name: String,
     template_id: String,
 }

@@ -32,8 +32,8 @@ pub fn is_blank(value: impl AsRef<OsStr>) -> bool {
     value.is_some_and(|value| value.trim().is_empty())
 }
 
-/// Returns a URL for an error text: without its user information and its query, which may be secret. Then
-/// only the scheme is left, because the URL may not be well formed.
+/// Returns a URL for an error text. If it has user information, a query or a fragment, which may be
+/// secret, only the scheme is left, because the URL may not be well formed.
 ///
 /// ```
 /// use ppio_agent_protocol::environment::url_without_secrets;

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The `error_type` of the platform's response for a sandbox whose start command has ended and in
-/// which nothing else runs: no port will open, so that waiting for the agent is in vain.
+/// which nothing else runs: no port will open, so waiting for the agent is useless.
 pub const START_COMMAND_ENDED: &str = "StartCommandEnded";
 
-/// The `error_type` of an agent's response to a request that is sent again, and that it or an agent
-/// before it may have run: it has no record of it.
+/// The `error_type` of an agent's response to a request that is sent again and may have run before,
+/// in this agent or in one that it replaced: the agent has no record of it.
 pub const AGENT_RESTARTED: &str = "AgentRestarted";
 
 /// The item that ends a stream after an error.

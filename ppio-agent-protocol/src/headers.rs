@@ -24,7 +24,7 @@ pub const AGENT_CORE_WORKLOAD_ACCESS_TOKEN: &str = "workloadaccesstoken";
 /// Where Amazon Bedrock `AgentCore` sends the user of an agent back to after an `OAuth2` consent.
 pub const AGENT_CORE_OAUTH2_CALLBACK_URL: &str = "oauth2callbackurl";
 
-/// How the name of a caller's own header begins that Amazon Bedrock `AgentCore` passes on.
+/// The prefix of the caller's own headers that Amazon Bedrock `AgentCore` passes on.
 pub const AGENT_CORE_CUSTOM_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
 
 /// What the body of an invocation's response is: a [`ResponseFormat`].
@@ -41,8 +41,8 @@ pub const TIMEOUT: &str = "ppio-timeout";
 /// The key of a request that may be sent again: an agent that honours keys runs it once.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// On a response: the agent honours [`IDEMPOTENCY_KEY`]. The value is `supported`, or `replayed`
-/// where an earlier request with the key started the invocation that the response is of.
+/// On a response: the agent honours [`IDEMPOTENCY_KEY`]. The value is `supported`, or `replayed` if
+/// an earlier request with the key started the invocation.
 pub const PPIO_IDEMPOTENCY: &str = "ppio-idempotency";
 
 /// On a response with [`PPIO_IDEMPOTENCY`]: the id of the agent's memory of keys, which a restart
@@ -72,10 +72,10 @@ pub const PREFER: &str = "prefer";
 /// The preferences that a response follows (RFC 7240).
 pub const PREFERENCE_APPLIED: &str = "preference-applied";
 
-/// The sandbox that a request is for, where the host name does not contain it.
+/// The sandbox that a request is for, if the host name does not contain it.
 pub const PPIO_SANDBOX_ID: &str = "ppio-sandbox-id";
 
-/// The port in the sandbox that a request is for, where the host name does not contain it.
+/// The port in the sandbox that a request is for, if the host name does not contain it.
 pub const PPIO_SANDBOX_PORT: &str = "ppio-sandbox-port";
 
 /// [`PPIO_SANDBOX_ID`] in the spelling of the E2B SDKs.

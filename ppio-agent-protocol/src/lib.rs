@@ -1,8 +1,7 @@
 //! The wire formats between a PPIO agent, its platform and its callers.
 //!
 //! This crate has models, identifiers, event streams and names, and no I/O except reading
-//! environment variables. The runtime and the
-//! client are built on it, and neither links the other.
+//! environment variables. The runtime and the client are built on it, and neither links the other.
 //!
 //! | format | type |
 //! | --- | --- |

@@ -87,7 +87,7 @@ impl Proxies {
         self.route(destination).map(drop)
     }
 
-    /// The way to a destination.
+    /// Returns how to reach a destination.
     ///
     /// # Errors
     /// A proxy would be used, but its variable does not name one.
@@ -139,7 +139,7 @@ impl Setting {
     }
 
     fn url(&self) -> &str {
-        // The placeholder finds out whether the proxy would be used.
+        // With the placeholder, the matcher shows whether the proxy would be used.
         self.proxy.as_deref().unwrap_or("http://invalid.invalid")
     }
 }

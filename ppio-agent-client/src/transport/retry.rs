@@ -12,10 +12,10 @@ use crate::error::{Error, NetworkErrorKind};
 /// When a request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Idempotency {
-    /// After any broken connection or temporary failure: twice has the effect of once.
+    /// After any broken connection or temporary failure: repeating it has no further effect.
     Safe,
-    /// As [`Safe`](Self::Safe) where the server honours the idempotency key of the request,
-    /// otherwise as [`IfRejected`](Self::IfRejected).
+    /// As [`Safe`](Self::Safe) if the server honours the idempotency key of the request, otherwise
+    /// as [`IfRejected`](Self::IfRejected).
     Keyed,
     /// Only if the server rejected it (429, 503), or cannot have received it.
     IfRejected,

@@ -38,7 +38,7 @@ fn system_certificates() -> Result<Vec<CertificateDer<'static>>, io::Error> {
 }
 
 /// A TLS configuration that trusts the system's certificates (or those of `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR`), Mozilla's where the system has none, and `extra` PEM bundles.
+/// `SSL_CERT_DIR`), Mozilla's if the system has none, and `extra` PEM bundles.
 pub(super) fn client_config(extra: &[Vec<u8>]) -> Result<ClientConfig, io::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(system_certificates()?);

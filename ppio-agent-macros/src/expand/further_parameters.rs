@@ -1,4 +1,4 @@
-//! Generates how a function takes the context and states.
+//! Generates the code that passes the context and states to a function.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -7,7 +7,7 @@ use syn::Type;
 use super::runtime_path::RuntimePath;
 use super::token_range::TokenRange;
 
-/// The code that takes the context and states.
+/// The code that passes the context and states to one function.
 #[derive(Default)]
 pub(super) struct FurtherParameters {
     /// Statements that find the sources when the agent is made.

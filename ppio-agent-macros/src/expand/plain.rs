@@ -1,4 +1,4 @@
-//! What the attributes share whose functions take nothing but states.
+//! The expansion that is shared by the attributes whose functions take only states.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -6,7 +6,7 @@ use quote::quote;
 use super::runtime_path::RuntimePath;
 use crate::ast::Function;
 
-/// Returns the function, and beside it the code that registers it, in a constant of the given name.
+/// Returns the function, followed by the code that registers it in a constant of the given name.
 /// `rustc` shows that name to the user if it is defined twice.
 ///
 /// An attribute cannot see whether its function is in an `impl` block or in a trait, where it
@@ -31,7 +31,7 @@ pub(super) fn register(
     }
 }
 
-/// Returns the location of a function in the source, which errors at start-up name.
+/// Returns the location of a function in the source, for errors at start-up.
 pub(super) fn source_location(function: &Function, runtime: &RuntimePath<'_>) -> TokenStream {
     let private = runtime.private();
     let name = function.name().to_string();

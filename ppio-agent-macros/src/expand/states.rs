@@ -1,4 +1,4 @@
-//! Generates how a function takes states.
+//! Generates the code that passes states to a function.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -7,7 +7,7 @@ use syn::Type;
 use super::runtime_path::RuntimePath;
 use super::token_range::TokenRange;
 
-/// The code that takes the states of one function.
+/// The code that passes the states to one function.
 #[derive(Default)]
 pub(super) struct StateArguments {
     /// Statements that find the slots when the agent is made.

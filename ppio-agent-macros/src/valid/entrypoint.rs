@@ -9,7 +9,7 @@ use crate::ast::Function;
 use crate::attr::Attribute;
 use crate::diagnostics::Diagnostics;
 
-/// How many parameters the schema of an entrypoint can be found with.
+/// The most parameters with which the schema of an entrypoint can be found.
 const MAX_PARAMETERS: usize = 12;
 
 /// The types of an entrypoint's parameters.

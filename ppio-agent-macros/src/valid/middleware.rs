@@ -11,7 +11,7 @@ use crate::diagnostics::Diagnostics;
 const TWO_PARAMETERS: &str = "middleware requires two parameters, the request and `Next`";
 const WRITE_PARAMETERS: &str = "write `(request: ppio::Request, next: ppio::Next)`";
 
-/// The types of a middleware's parameters after the request.
+/// The types of a middleware's parameters.
 pub(crate) struct MiddlewareParameters<'a> {
     pub(crate) request: &'a Type,
     pub(crate) rest: Vec<MiddlewareParameter<'a>>,

@@ -103,7 +103,7 @@ fn check_generics(subject: &str, function: &Function, diagnostics: &mut Diagnost
         diagnostics.report(parameter, &message, help);
         has_parameters = true;
     }
-    // The clause of a generic function goes with its parameters.
+    // The clause of a generic function is removed with its parameters.
     if let Some(clause) = &generics.where_clause
         && !has_parameters
     {

@@ -215,8 +215,8 @@ impl ChatEvent {
         }
     }
 
-    /// A stop for a person to respond. Set the other fields of
-    /// [`Interrupt`](Self::Interrupt) where they are needed.
+    /// An interrupt that waits for a person's response. Set the other fields of
+    /// [`Interrupt`](Self::Interrupt) if they are needed.
     pub fn interrupt(id: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Interrupt {
             id: id.into(),

@@ -18,8 +18,8 @@ pub const ENVELOPE_NAME: &str = "$ppio::InvocationResponse";
 
 /// The envelope around an agent's result.
 ///
-/// An agent that returns one fills the envelope of its response: what it leaves out (`duration`,
-/// `processing_time`, `queue_time`, `metadata.request_id`) the runtime adds, and a caller that is
+/// An agent that returns one fills the envelope of its response: the runtime adds what it leaves
+/// out (`duration`, `processing_time`, `queue_time`, `metadata.request_id`), and a caller that is
 /// sent bare values gets the `result`. With the status `error` the response is a 500.
 ///
 /// Reading is lenient: any field may be missing, and without `status` the invocation failed if
@@ -60,8 +60,8 @@ pub struct InvocationResponse<T = Value> {
     pub error_type: Option<String>,
     /// How long the agent processed the request, in seconds: `duration` without `queue_time`.
     pub processing_time: Option<f64>,
-    /// How long the request waited in a queue, in seconds. The runtime's queue is the one of
-    /// synchronous functions for a thread.
+    /// How long the request waited in a queue, in seconds. In the runtime, synchronous functions
+    /// wait for a thread.
     pub queue_time: Option<f64>,
     /// The number of tokens that were used.
     pub tokens_used: Option<u64>,

@@ -43,7 +43,7 @@ impl fmt::Display for ResponseFormat {
     }
 }
 
-/// The error of a text that names no [`ResponseFormat`].
+/// The error of parsing a text that is not a [`ResponseFormat`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidResponseFormat(());
 

@@ -23,7 +23,7 @@ async fn events_of_success(items: Vec<MultiTurnStreamItem>) -> Vec<ChatEvent> {
     events.into_iter().map(Result::unwrap).collect()
 }
 
-/// What a model streams, as rig writes it as JSON; rig lets only itself make it in code.
+/// Returns an item that a model streams, from its JSON form: rig has no public constructor for it.
 fn streamed(event: &Value) -> MultiTurnStreamItem {
     let item = json!({ "item": "event", "value": event });
     MultiTurnStreamItem::StreamAssistantItem(from_value(item).unwrap())
@@ -195,7 +195,7 @@ async fn the_final_response_sends_only_what_was_not_streamed_and_says_why_it_end
         (RigFinishReason::Stop, FinishReason::Stop),
         (RigFinishReason::Length, FinishReason::Length),
         (RigFinishReason::ContentFilter, FinishReason::ContentFilter),
-        // A call of the tool that structured output is returned by.
+        // A call of the tool that returns structured output.
         (RigFinishReason::ToolCalls, FinishReason::Stop),
         (
             RigFinishReason::Other("weather".into()),

@@ -160,7 +160,8 @@ impl InvocationRequest {
         self
     }
 
-    /// Creates a request of the messages of a chat. The prompt is the text of the user's last one.
+    /// Creates a request of the messages of a chat. The prompt is the text of the user's last
+    /// message.
     ///
     /// ```
     /// use ppio_agent_protocol::{ChatMessage, InvocationRequest};
