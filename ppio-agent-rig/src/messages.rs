@@ -1,4 +1,4 @@
-//! The messages of a request as rig's.
+//! Converts the messages of a request to rig's.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use rig::message::{
     ToolFunction, ToolName, ToolResult, ToolResultContent, UserContent, Video, VideoMediaType,
 };
 
-/// The messages of a chat as rig has them, the oldest first.
+/// Converts the messages of a chat to rig's, the oldest first.
 ///
 /// | message | in rig |
 /// | --- | --- |
@@ -19,9 +19,9 @@ use rig::message::{
 /// | the result of a tool | a user message; the results of one turn are in one message |
 ///
 /// # Errors
-/// A 400 with the position of a message that a model cannot be sent: a part of an unknown kind, a
-/// file whose type no model takes, a tool call without a name, the result of a call that no earlier
-/// message has.
+/// A 400 with the position of a message that cannot be sent to a model: a part of an unknown kind,
+/// a file whose type no model takes, a tool call without a name, the result of a call that no
+/// earlier message has.
 ///
 /// ```
 /// use ppio::ChatMessage;
@@ -145,7 +145,7 @@ fn user_content(part: &ChatPart) -> Result<UserContent, String> {
     }
 }
 
-/// The file as the kind of content that its media type is.
+/// Returns the file as the kind of content that its media type names.
 fn file(media_type: &str, data: DocumentSourceKind) -> Result<UserContent, String> {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if let Some(kind) = ImageMediaType::from_mime_type(essence) {

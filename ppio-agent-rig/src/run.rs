@@ -6,8 +6,8 @@ use rig::message::Message;
 
 use crate::messages::messages;
 
-/// Creates a run of `agent` that answers `request`. Call [`stream`](AgentRunner::stream) for its items,
-/// after options such as [`max_turns`](AgentRunner::max_turns).
+/// Creates a run of `agent` that answers `request`. Call [`stream`](AgentRunner::stream) for its
+/// items, after options such as [`max_turns`](AgentRunner::max_turns).
 ///
 /// The [`messages`](InvocationRequest::messages) are the conversation. A prompt that is not the text
 /// of the user's last message follows them, so a caller may send earlier messages and a prompt. The

@@ -26,7 +26,7 @@ fn describe<T: JsonSchema + ?Sized>(contract: Contract) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.contract = contract;
         settings.meta_schema = None;
-        // A reader then meets a reference in recursive types only.
+        // Then only recursive types contain references.
         settings.inline_subschemas = true;
     });
     let mut schema = settings.into_generator().into_root_schema_for::<T>();

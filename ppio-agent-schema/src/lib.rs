@@ -49,9 +49,9 @@
 //!   a macro cannot see which features the runtime has. `entrypoint_schema!` is the runtime's: with
 //!   the feature it expands to the closure above, without it to a unit struct, which is then
 //!   the type of the registered member.
-//! - The builder's entrypoints are generic, where autoref specialization cannot see a type's
-//!   derives. They register `Schema::traced::<T>` for the request and [`Schema::any`] for the
-//!   reply; `InvocationRequest` is recognised by its `TypeId` and described by its `JsonSchema`.
+//! - The builder's entrypoints are generic, so autoref specialization cannot see a type's derives.
+//!   They register `Schema::traced::<T>` for the request and [`Schema::any`] for the reply;
+//!   `InvocationRequest` is recognised by its `TypeId` and described by its `JsonSchema`.
 //! - `GET /` in debug mode calls the pointer at the first request and keeps the result in a
 //!   `OnceLock` of the agent. An invocation never reads it.
 //! - `ppio-agent-protocol` derives `JsonSchema` for `InvocationRequest` under its own feature

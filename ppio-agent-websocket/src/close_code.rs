@@ -1,7 +1,7 @@
 //! The codes of close frames that this crate sends (RFC 6455, section 7.4.1). Applications choose
 //! their own from 4000 to 4999.
 
-/// The connection has done what it was for.
+/// The connection has fulfilled its purpose.
 pub const NORMAL: u16 = 1000;
 /// The server shuts down, or the client leaves.
 pub const GOING_AWAY: u16 = 1001;

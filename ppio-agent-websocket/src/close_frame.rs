@@ -27,7 +27,7 @@ impl CloseFrame {
         }
     }
 
-    /// Checks what user code closes with. The error is the problem.
+    /// Checks the code and the reason that user code closes with. The error describes the problem.
     pub(crate) fn checked(code: u16, reason: &str) -> Result<Self, String> {
         if !CloseCode::from(code).is_allowed() {
             return Err(format!("{code} is not a code that can be sent"));

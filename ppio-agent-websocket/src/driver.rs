@@ -33,9 +33,9 @@ const BATCH_SIZE: usize = 32 * 1024;
 const READ_SIZE: usize = 8 * 1024;
 /// The largest frame that is sent, in bytes: AgentCore passes on no larger ones.
 const SENT_FRAME_SIZE: usize = 64 * 1024;
-/// The size of a frame's head at most.
+/// The largest size of a frame's head.
 const FRAME_HEAD: usize = 14;
-/// What the answers to pings may take of the buffer.
+/// The part of the buffer for the answers to pings.
 const PONG_SIZE: usize = 4 * 1024;
 /// How long the peer may take to answer a close frame, or to close the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,8 +51,8 @@ pub enum Role {
 
 /// Makes a WebSocket of a connection after the handshake.
 ///
-/// A client's is closed with the code 1000 when the last handle is dropped. A server calls
-/// [`SocketDriver::close`] with the code of how its function ended.
+/// The WebSocket of a client is closed with the code 1000 when the last handle is dropped. A server
+/// calls [`SocketDriver::close`] with a code for how its function ended.
 pub async fn open<S>(stream: S, role: Role, limits: SocketLimits) -> (WebSocket, SocketDriver<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -114,7 +114,7 @@ pub struct SocketDriver<S> {
 #[derive(Debug)]
 enum DriverPhase {
     Open,
-    /// The end is known. The close frame is sent, and the one of the peer awaited.
+    /// The end is known. The close frame is sent, and the peer's is awaited.
     Closing {
         end: SocketEnd,
         until: Instant,
@@ -390,7 +390,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
             let Some(next) = next else {
                 return Poll::Pending;
             };
-            // A timer that ends too early is set again then.
+            // A timer that ends too early is set again when it ends.
             if self.timer.is_elapsed() || self.timer.deadline() > next {
                 self.timer.as_mut().reset(next);
             }

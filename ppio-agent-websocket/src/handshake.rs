@@ -16,10 +16,10 @@ const VERSION: &str = "13";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The request is none of HTTP/1.1.
+    /// The request is not HTTP/1.1.
     #[error("a WebSocket handshake is a request of HTTP/1.1")]
     NotHttp11,
-    /// The request is no `GET`.
+    /// The request is not a `GET`.
     #[error("a WebSocket handshake is a GET, not a {method}; send `GET`")]
     NotGet {
         /// The method of the request.
@@ -28,7 +28,7 @@ pub enum HandshakeError {
     /// `Connection` does not name `upgrade`.
     #[error("a WebSocket handshake needs the header `connection: upgrade`")]
     NoConnection,
-    /// The version is another one.
+    /// The version is not 13.
     #[error("the header sec-websocket-version is {found:?}; send `13`")]
     Version {
         /// The value, empty if there is no such header.

@@ -5,15 +5,14 @@ use std::time::Duration;
 /// The limits of one connection.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketLimits {
-    /// The largest frame, in bytes. A larger one of the peer is answered with 1009; larger messages
-    /// are sent in several frames.
+    /// The largest frame, in bytes. A larger one from the peer is answered with 1009; larger
+    /// messages are sent in several frames.
     pub max_frame_size: usize,
-    /// The largest message of the peer, in bytes. A larger one is answered with 1009.
+    /// The largest message from the peer, in bytes. A larger one is answered with 1009.
     pub max_message_size: usize,
     /// How long no message may pass in either direction before the connection is closed with 1001.
     pub idle_timeout: Option<Duration>,
-    /// How often a connection on which nothing passes sends a ping, which keeps proxies from
-    /// closing it.
+    /// The interval of pings on an idle connection, which keep proxies from closing it.
     pub heartbeat: Option<Duration>,
     /// How long the peer may read nothing before it is disconnected.
     pub write_timeout: Duration,

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that counts the bytes written to it, by which a peer that reads slowly differs from one
-/// that does not read.
+/// A stream that counts the bytes written to it, which distinguishes a peer that reads slowly from
+/// one that does not read.
 #[derive(Debug)]
 pub(crate) struct MeteredStream<S> {
     stream: S,

@@ -9,7 +9,7 @@ use crate::end::SocketEnd;
 use crate::error::WebSocketError;
 use crate::message::WebSocketMessage;
 
-/// How many bytes of messages are queued in each direction, beside one message.
+/// How many bytes of messages are queued in each direction, in addition to one message.
 const MAX_QUEUED: usize = 64 * 1024;
 /// How many messages are queued in each direction.
 const MAX_MESSAGES: usize = 64;
@@ -50,13 +50,13 @@ struct QueueState {
     failure: Option<WebSocketError>,
     /// What user code, or the owner of the driver, closes the connection with.
     close: Option<CloseFrame>,
-    /// No handle receives any more.
+    /// Whether no handle receives any more.
     is_unread: bool,
     /// What the peer closed the connection with.
     peer_close: Option<CloseFrame>,
     /// Set once the connection has ended.
     end: Option<SocketEnd>,
-    /// No message comes any more: the peer has closed, or this side has.
+    /// Whether no further message comes, because the peer or this side has closed.
     is_incoming_over: bool,
     receiver: Option<Waker>,
     /// Senders that wait for room, and those that wait for the end.
@@ -169,7 +169,8 @@ impl Queues {
 
     // What the driver calls.
 
-    /// Sets the task that a message to send, room for one received, and a close wake.
+    /// Sets the task that is woken by a message to send, by room for a received one, and by a
+    /// close.
     pub(crate) fn set_driver(&self, cx: &Context<'_>) {
         let mut state = self.lock();
         if state
@@ -187,7 +188,7 @@ impl Queues {
         state.is_unread || state.is_incoming_over || state.incoming.has_room()
     }
 
-    /// Passes a message on, unless no handle receives it.
+    /// Queues a received message, unless no handle receives it.
     pub(crate) fn received(&self, message: WebSocketMessage) {
         let mut state = self.lock();
         if state.is_unread || state.is_incoming_over {
@@ -213,7 +214,8 @@ impl Queues {
         self.lock().close.clone()
     }
 
-    /// No further message comes, and none is sent; `failure` is why, if that is a fault.
+    /// Records that no further message comes and none is sent; `failure` is why, if that is a
+    /// fault.
     pub(crate) fn incoming_is_over(&self, failure: Option<WebSocketError>) {
         let mut state = self.lock();
         if !state.is_incoming_over {
@@ -228,13 +230,13 @@ impl Queues {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// The peer has closed the connection.
+    /// Records that the peer has closed the connection.
     pub(crate) fn closed_by_peer(&self, frame: Option<CloseFrame>) {
         self.lock().peer_close = frame;
         self.incoming_is_over(None);
     }
 
-    /// The connection has ended.
+    /// Records that the connection has ended.
     pub(crate) fn set_end(&self, end: SocketEnd) {
         self.lock().end.get_or_insert(end);
         self.incoming_is_over(None);

@@ -17,8 +17,8 @@ use crate::queues::Queues;
 /// An open WebSocket, which sends and receives messages.
 ///
 /// Pings are answered, large messages are divided into frames, and the end of the connection is
-/// noticed without any call. Both directions are bounded: sending waits for a peer that reads
-/// slowly, and a peer waits that sends more than is received.
+/// detected without any call. Both directions are bounded: sending waits for a peer that reads
+/// slowly, and a peer that sends more than is received has to wait.
 ///
 /// It is a `Stream` of messages as well.
 pub struct WebSocket {
@@ -42,8 +42,8 @@ impl WebSocket {
     /// Cancel safe: no message is lost if the future is dropped, for example in `select!`.
     ///
     /// # Errors
-    /// If the connection broke, or the peer exceeded a limit or broke the protocol. After an error
-    /// comes `None`.
+    /// If the connection broke, or the peer exceeded a limit or broke the protocol. `None` follows
+    /// an error.
     pub async fn recv(&mut self) -> Option<Result<WebSocketMessage, WebSocketError>> {
         poll_fn(|cx| self.queues().poll_receive(cx)).await
     }

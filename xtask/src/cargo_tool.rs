@@ -22,7 +22,7 @@ impl CargoTool {
         self.version_of(&installed).is_ok().then_some(installed)
     }
 
-    /// The program on the PATH, otherwise one that is built if it is not built yet.
+    /// The program on the PATH, otherwise one in the target directory, which is built if needed.
     pub(crate) fn program(&self) -> Result<PathBuf, Error> {
         if let Some(installed) = self.installed() {
             return Ok(installed);

@@ -1,5 +1,6 @@
-//! What the checks need beside Rust: programs of the system. As root or in continuous integration the
-//! missing ones are installed, elsewhere the error is the line that installs them.
+//! What the checks need in addition to Rust: programs of the system. As root or in continuous
+//! integration the missing ones are installed, elsewhere the error contains the line that installs
+//! them.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
@@ -29,7 +30,7 @@ const REQUIREMENTS: [Requirement; 9] = [
         package: "nodejs",
         is_met: || is_installed("node"),
     },
-    // Some packages of Node.js contain npm, so that it is not installed without need.
+    // Some packages of Node.js contain npm, so it is installed only if it is missing.
     Requirement {
         package: "npm",
         is_met: || is_installed("npm"),
@@ -72,7 +73,7 @@ enum Installation {
 /// Installs what is missing.
 ///
 /// # Errors
-/// If something is missing and cannot be installed here; the text is the line to run.
+/// If something is missing and cannot be installed here; the text contains the line to run.
 pub(crate) fn run() -> Result<(), Error> {
     let packages = missing();
     if packages.is_empty() {

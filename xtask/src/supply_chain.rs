@@ -1,4 +1,5 @@
-//! `cargo xtask supply-chain`: checks the licences, versions and sources of all crates with `deny.toml`.
+//! `cargo xtask supply-chain`: checks the licences, versions and sources of all crates with
+//! `deny.toml`.
 
 use crate::cargo_tool::CargoTool;
 use crate::error::Error;

@@ -24,8 +24,8 @@ const CARGO_NEXTEST: CargoTool = CargoTool {
 /// The features of `ppio-agent` that are protocols.
 const PROTOCOLS: [&str; 6] = ["a2a", "ag-ui", "mcp", "openai", "ui-stream", "websocket"];
 
-/// The packages that depend on rig, which has the maps of `serde_json` keep their order. Checked together with
-/// the others, they would change what those are tested with.
+/// The packages that depend on rig, which makes the maps of `serde_json` keep their order. They are
+/// checked apart, because they would change the features that the others are tested with.
 const RIG: [&str; 3] = ["ppio-agent-rig", "rig-chat", "graph"];
 
 /// Whether the tests against the published Python and JavaScript packages run.
@@ -117,8 +117,8 @@ fn workspace_tests(nextest: Option<&Path>) -> Result<(), Error> {
         .run()
 }
 
-/// Tests of the workspace. All are of one build: a part of the packages would be compiled again, with
-/// other features of their dependencies.
+/// Tests of the workspace. All share one build: a subset of the packages would be compiled again,
+/// with other features of their dependencies.
 fn nextest_run(name: &str, nextest: &Path) -> Step {
     Step::new(name, nextest)
         // One run shows all failures.
@@ -175,8 +175,8 @@ fn isolated_network_tests(nextest: Option<&Path>) -> Result<(), Error> {
     }
 }
 
-/// Replaces this process by one with a time limit and without incremental builds, whose files only
-/// fill the disk, unless a person is at the terminal.
+/// Unless a person is at the terminal, replaces this process by one with a time limit and without
+/// incremental builds, whose files only fill the disk.
 fn limit_time() -> Result<(), Error> {
     let is_limited = std::env::var_os(IS_LIMITED).is_some();
     let is_attended = !setup::is_ci() && std::io::stderr().is_terminal();

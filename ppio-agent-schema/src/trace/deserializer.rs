@@ -83,7 +83,7 @@ impl<'a> Tracer<'a> {
         result
     }
 
-    /// Offers a map that turns into an object when a field of it is missed.
+    /// Offers a map, which becomes an object if the type reports a missing field.
     fn visit_empty_map<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         let mut object = TracedObject::of_fields(None, &[]);
         let result = object.visit(None, self.pass, visitor);
@@ -120,7 +120,7 @@ macro_rules! integers {
 impl<'de> Deserializer<'de> for Tracer<'_> {
     type Error = Refused;
 
-    /// Offers one value of each kind until one is accepted: that one says nothing about others.
+    /// Offers one value of each kind until one is accepted; other kinds may be accepted too.
     fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
         if let TypeKind::Object(_) | TypeKind::Tagged { .. } = self.traced.kind {
             self.pass.count()?;

@@ -1,6 +1,7 @@
 //! Writes what is known of a type as a JSON Schema.
 //!
-//! Each function adds the names of the fields that it meets to `declarations`, a list a struct.
+//! Each function adds the names of the fields that it writes to `declarations`, one list per
+//! struct.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +16,7 @@ impl TracedType {
             TypeKind::Number => json!({"type": "number"}),
             TypeKind::Integer(None) => json!({"type": "integer"}),
             TypeKind::Integer(Some((minimum, maximum))) => {
-                // Zero was refused: a `NonZeroU8` and its like.
+                // Zero was refused, as by `NonZeroU8`.
                 let minimum = if *minimum == 0 && self.attempt == 1 {
                     1
                 } else {
@@ -101,14 +102,14 @@ fn object<const N: usize>(parts: [(&str, Value); N]) -> Value {
 }
 
 impl TracedObject {
-    /// The JSON Schema, with the name that the tag has for this object.
+    /// Returns the JSON Schema. `tag` is the name of the tag and its value for this object.
     fn to_json(&self, tag: Option<(&str, &str)>, declarations: &mut Vec<Vec<String>>) -> Value {
         let mut schema = Map::new();
         if let Some(name) = self.name {
             schema.insert("title".to_owned(), json!(name));
         }
         schema.insert("type".to_owned(), json!("object"));
-        // A map has neither.
+        // A map has neither properties nor required ones.
         if self.name.is_some() || tag.is_some() || !self.fields.is_empty() {
             let mut properties = Map::new();
             let (mut names, mut required) = (Vec::new(), Vec::new());

@@ -72,7 +72,7 @@ impl TracedObject {
         }
     }
 
-    /// Learns that the object cannot be without a field.
+    /// Learns that the object requires a field.
     fn miss(&mut self, name: &'static str, pass: &Pass<'_>) -> Refused {
         if let Some(field) = self.fields.iter_mut().find(|field| field.name == name) {
             field.is_required = true;
@@ -112,7 +112,7 @@ impl<B> TracedVariant<B> {
             return inner(accepted.ok_or(Refused::Other)?);
         };
         let variant = &mut variants[next];
-        // Where a field was left out before, this variant's are not.
+        // If a field was left out before, the fields of this variant are not.
         let is_blocked = pass.left_out.get();
         pass.learned.set(false);
         let result = inner(variant);

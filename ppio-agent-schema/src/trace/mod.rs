@@ -9,7 +9,7 @@
 //! - [`learn`] changes the [`traced_type`] when one is refused,
 //! - [`json_schema`] writes the result.
 //!
-//! The crate `serde-reflection` does not serve here: it offers structs as sequences, which shows no
+//! The crate `serde-reflection` is not used: it offers structs as sequences, which shows no
 //! required fields, and fails for types that use `deserialize_any` or validate their values.
 
 mod deserializer;
@@ -40,11 +40,11 @@ const VALUES: u32 = 50_000;
 impl Schema {
     /// The schema that a type's `Deserialize` shows.
     ///
-    /// Described are structs, maps, lists, tuples, the bounds of integers, texts of a known form
+    /// It describes structs, maps, lists, tuples, the bounds of integers, texts of a known form
     /// (`uuid`, `date-time`, `date`, `uri`, `ipv4`, `email`), and enums, tagged in any of serde's
-    /// ways. Not visible, and therefore any JSON: untagged enums, a type within itself, and
-    /// whatever refuses all made-up values or panics over them. Not visible either are the optional
-    /// fields of a struct that has a flattened field; such a schema allows additional properties.
+    /// ways. It is any JSON for untagged enums, a type within itself, and a type that refuses all
+    /// made-up values or panics over them. It lacks the optional fields of a struct that has a
+    /// flattened field; such a schema allows additional properties.
     ///
     /// The type's `Deserialize` may run a hundred times and more, over at most 50,000 values in
     /// total.

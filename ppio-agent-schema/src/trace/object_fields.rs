@@ -9,8 +9,8 @@ use super::refused::Refused;
 use super::traced_type::TracedObject;
 
 impl TracedObject {
-    /// Offers the fields to a visitor, after the tag and its value where there is one, and learns
-    /// from what is refused.
+    /// Offers the fields to a visitor, after the tag and its value if there is one, and learns from
+    /// what is refused.
     pub(super) fn visit<'de, V: Visitor<'de>>(
         &mut self,
         tag: Option<(&str, &'static str)>,

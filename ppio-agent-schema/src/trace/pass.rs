@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use super::refused::Refused;
 
-/// How deep types are followed into each other.
+/// The depth to which nested types are followed.
 const DEPTH: usize = 24;
 
 /// What the passes look for.
@@ -12,7 +12,7 @@ const DEPTH: usize = 24;
 pub(super) enum PassGoal {
     /// Values that the type accepts.
     Values,
-    /// Fields that it cannot be without.
+    /// Fields that the type requires.
     Required,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Pass<'a> {
     pub(super) goal: PassGoal,
     /// Whether there is reason for another pass.
     pub(super) learned: Cell<bool>,
-    /// Whether a field was left out: one in a pass, so that it is clear which one is missed.
+    /// Whether a field was left out: one per pass, so that it is clear which one is missing.
     pub(super) left_out: Cell<bool>,
     /// The types that are being deserialized, outermost first.
     types: RefCell<Vec<&'static str>>,
@@ -39,14 +39,14 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Counts one value. Errs when there have been too many.
+    /// Counts one value. Fails if there have been too many.
     pub(super) fn count(&self) -> Result<(), Refused> {
         let left = self.values.get().checked_sub(1).ok_or(Refused::Other)?;
         self.values.set(left);
         Ok(())
     }
 
-    /// Deserializes within the type `T`. Errs for a type within itself.
+    /// Deserializes within the type `T`. Fails for a type within itself.
     pub(super) fn within<T, R>(
         &self,
         inner: impl FnOnce() -> Result<R, Refused>,

@@ -34,7 +34,7 @@ pub(super) enum TypeKind {
     Any,
     Null,
     Boolean,
-    /// A whole number, with its bounds where JSON numbers reach them.
+    /// A whole number, with its bounds if they are described.
     Integer(Option<(i64, u64)>),
     Number,
     Text,
@@ -77,7 +77,7 @@ pub(super) struct TracedVariant<B> {
     pub(super) name: &'static str,
     /// What the variant carries.
     pub(super) body: B,
-    /// Whether it is a name and nothing else; `None` until it was looked into.
+    /// Whether it is a name and nothing else; `None` until that is known.
     pub(super) is_unit: Option<bool>,
     pub(super) is_refused: bool,
     /// The last goal for which there is nothing more to find in it.

@@ -94,7 +94,7 @@ impl AgentDev {
         lines.join("\n")
     }
 
-    /// Has it start the agent again, as a change of the source does.
+    /// Makes it start the agent again, as a change of the source would.
     ///
     /// # Panics
     ///

@@ -26,8 +26,8 @@ const PORT_ATTEMPTS: usize = 5;
 
 /// An agent that listens on a loopback port of its own.
 ///
-/// Dropping it kills the agent and every process that the agent started. When the test is failing, the agent's
-/// output is printed.
+/// Dropping it kills the agent and every process that the agent started. If the test is failing,
+/// the agent's output is printed.
 ///
 /// ```no_run
 /// let agent = ppio_test_support::AgentProcess::start("hello");
@@ -167,9 +167,9 @@ impl Drop for AgentProcess {
 /// An agent about to be started.
 pub struct AgentLauncher {
     command: Command,
-    /// What the test sets wins over the address that the launcher chooses.
+    /// Variables of the test, which take precedence over the address that the launcher chooses.
     settings: Vec<(OsString, Option<OsString>)>,
-    /// Where it has to listen; otherwise on a free port.
+    /// Where the agent has to listen; `None` for a free port.
     address: Option<SocketAddr>,
     ready_within: Duration,
 }
@@ -193,7 +193,7 @@ impl AgentLauncher {
         self
     }
 
-    /// Starts it where another agent has listened, instead of on a free port.
+    /// Starts the agent where another agent has listened, instead of on a free port.
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self

@@ -94,7 +94,7 @@ pub async fn send(
 ///
 /// # Panics
 ///
-/// There is no answer.
+/// If there is no answer.
 pub async fn send_to(
     address: SocketAddr,
     method: &str,
@@ -209,7 +209,7 @@ impl Answer {
         body["error"].as_str().expect("an error text").to_owned()
     }
 
-    /// The items that come together next; `None` at the end of the stream.
+    /// The items that arrive together next; `None` at the end of the stream.
     ///
     /// # Panics
     ///
@@ -228,7 +228,7 @@ impl Answer {
             data.extend_from_slice(&frame.into_data().expect("no trailers"));
         }
         let text = std::str::from_utf8(&data).expect("items in UTF-8");
-        // Where some clients end lines, other than the standard.
+        // Some clients end lines at these characters, unlike the standard.
         let breaks = ['\r', '\u{85}', '\u{2028}', '\u{2029}'];
         assert!(!text.contains(breaks), "a line breaks: {text:?}");
         let events = text.split_terminator("\n\n");

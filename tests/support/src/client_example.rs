@@ -6,7 +6,7 @@
 use crate::scripted_platform::{ScriptedPlatform, agent_document};
 
 /// Runs an example with a client of a platform that has the templates `tmpl_1`, `tmpl1`, `my-agent` and
-/// `base`, whose agents echo, and the sandbox `sb_1`. An example that fails, panics.
+/// `base`, whose agents echo, and the sandbox `sb_1`. An example that fails panics.
 #[macro_export]
 macro_rules! client_example {
     ($example:expr $(,)?) => {{

@@ -55,7 +55,7 @@ pub fn build_from(package: &str, name: &str) -> PathBuf {
     binary
 }
 
-/// A start of cargo in this workspace, without standard input.
+/// Returns a command that runs cargo in this workspace, without standard input.
 pub fn cargo() -> Command {
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(program);
@@ -73,7 +73,7 @@ pub fn cargo() -> Command {
     command
 }
 
-/// The path of the binary `name` in cargo's messages, one JSON object a line.
+/// The path of the binary `name` in cargo's messages, one JSON object per line.
 fn executable(name: &str, messages: &str) -> Option<PathBuf> {
     messages
         .lines()

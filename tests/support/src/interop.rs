@@ -49,7 +49,7 @@ pub fn protocols_node_modules() -> PathBuf {
     variable("PPIO_INTEROP_PROTOCOLS_NODE_MODULES")
 }
 
-/// A Chromium.
+/// The program of Chromium or Chrome.
 ///
 /// # Panics
 ///

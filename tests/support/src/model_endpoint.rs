@@ -24,7 +24,7 @@ impl ModelEndpoint {
             .env("OPENAI_MODEL", "small")
     }
 
-    /// Answers the next request that has no answer yet.
+    /// Sets the answer to the next request that has none yet.
     pub fn script(&self, reply: Reply) {
         self.0.script(ROUTE, reply);
     }

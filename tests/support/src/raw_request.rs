@@ -19,7 +19,7 @@ pub struct RawAnswer {
 }
 
 impl RawAnswer {
-    /// The body as JSON, null when it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }

@@ -1,11 +1,12 @@
-//! What a test needs of the machine and may be without, if the caller says so.
+//! What a test needs of the machine, unless the caller leaves the test out.
 
 use std::path::Path;
 
-/// Names of [`Requirement`]s, separated by commas: what needs them is left out where they are not met.
+/// Names of [`Requirement`]s, separated by commas: tests that need them are left out if they are
+/// not met.
 const LEAVE_OUT: &str = "PPIO_TEST_LEAVE_OUT";
 
-/// What not every machine has.
+/// A requirement that not every machine meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requirement {
     /// The tests run as root.
@@ -22,7 +23,7 @@ impl Requirement {
     ///
     /// # Panics
     ///
-    /// It is not met, and not to be left out.
+    /// If it is not met, and not to be left out.
     pub fn check(self, is_met: bool) -> bool {
         let (name, what) = match self {
             Self::Root => ("root", "root as the user of the tests"),
@@ -58,7 +59,7 @@ impl Requirement {
 ///
 /// # Panics
 ///
-/// There is no such path.
+/// If there is no such path.
 pub fn every_user_passes(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -25,12 +25,12 @@ const UNARY_CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 4;
 const UNARY_BODY: &str = r#"{"prompt":"reader"}"#;
 const STREAM_BODY: &str = r#"{"stream":100000}"#;
-/// The starts of each server in a round. A start is so short that other load disturbs most of them.
+/// The starts of each server in a round. A start is so short that other load disturbs most starts.
 const STARTS: usize = 5;
 /// The pause before the memory of an idle server is read.
 const IDLE_DELAY: Duration = Duration::from_millis(300);
 
-/// A chat completion of so many words.
+/// A chat completion of 20,000 words.
 const COMPLETION_BODY: &str =
     r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"20000"}]}"#;
 const INVOCATIONS: &str = "/invocations";
@@ -60,8 +60,8 @@ const FIRST_ANSWER: &str = "first answer";
 const RESPONSES: &str = "responses";
 /// The processor time of the server for a response, in microseconds.
 const CPU: &str = "cpu";
-/// Responses per second if every thread of the server had a core of its own. They share the cores
-/// with the load program, which slows a server down more the less a response costs it.
+/// Responses per second if every thread of the server had a core of its own. In a run they share
+/// the cores with the load program, which slows down a server with cheap responses most.
 const CAPACITY: &str = "capacity";
 
 /// The number and length of rounds.
@@ -171,7 +171,7 @@ pub(crate) fn protocols(plan: &Plan) -> Result<(), Error> {
     check(plan, &protocol_thresholds(&completion, &unary))
 }
 
-/// A release build of `ppio-benches`, to which arguments are added.
+/// Returns a release build of `ppio-benches`, to which arguments can be added.
 fn release_build(name: &str) -> Step {
     Step::cargo(name).args(["build", "--release", "--package", "ppio-benches"])
 }
@@ -321,7 +321,7 @@ const COMPLETION_LOAD: Load = Load {
 
 const START_COLUMNS: [(&str, &str); 2] = [("first ping, ms", "ms"), ("idle memory, MB", "mb")];
 
-/// Starts each server several times a round, and reads the idle memory of the last one.
+/// Starts each server several times per round, and reads the idle memory of the last one.
 fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
     let mut samples = Samples::default();
     for round in 0..plan.rounds {
@@ -343,7 +343,7 @@ fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
     Ok(samples)
 }
 
-/// Puts each server under load once a round while the others are idle.
+/// Puts each server under load once per round while the others are idle.
 fn load(
     plan: &Plan,
     programs: &Programs,

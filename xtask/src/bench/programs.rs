@@ -13,9 +13,9 @@ use crate::{interop, workspace};
 pub(super) struct Programs {
     release: PathBuf,
     logs: PathBuf,
-    /// Where the Python package is a server as well.
+    /// The interpreter of the Python package, if that is measured as well.
     python: Option<PathBuf>,
-    /// Where servers export to.
+    /// The receiver that servers export to.
     receiver: Option<Server>,
 }
 

@@ -7,7 +7,7 @@ use crate::error::Error;
 /// A bound for the median of measured values.
 pub(super) struct Threshold {
     name: &'static str,
-    /// One value a round or a session.
+    /// One value per round or session.
     values: Vec<f64>,
     bound: f64,
     sign: char,

@@ -8,22 +8,22 @@ use super::reply::Reply;
 use super::request::Recorded;
 use super::{State, catalogue, daemon};
 
-/// A sandbox that lives.
+/// A running or paused sandbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScriptedSandbox {
     /// Its id.
     pub id: String,
     /// Its template.
     pub template_id: String,
-    /// Frozen.
+    /// Whether it is paused.
     pub paused: bool,
-    /// The seconds it was last given.
+    /// The timeout that was set last, in seconds.
     pub timeout: u64,
-    /// How often it was given time after it was made.
+    /// How often its timeout was set after its creation.
     pub prolonged: usize,
-    /// Its facts.
+    /// Its metadata.
     pub metadata: BTreeMap<String, String>,
-    /// Its environment.
+    /// Its environment variables.
     pub env_vars: BTreeMap<String, String>,
 }
 
@@ -165,7 +165,7 @@ fn create(state: &mut State, body: &Value, timeout: u64) -> Reply {
     reply
 }
 
-/// Two on a page, so that paging is always in use.
+/// Returns two sandboxes per page, so that paging is always in use.
 fn list(state: &State, request: &Recorded) -> Reply {
     let query = request
         .target

@@ -94,7 +94,7 @@ async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>, shared
                 return false;
             }
             Step::Pause(pause) => {
-                // Notices a client that goes away meanwhile, as a real server would.
+                // Detects a client that disconnects meanwhile, as a real server would.
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = gone(stream) => return false,

@@ -39,7 +39,7 @@ fn entry(path: &str) -> Value {
     })
 }
 
-/// What an `echo` in the last argument of a command says.
+/// What an `echo` in the last argument of a command prints.
 fn said(envelope: &[u8]) -> String {
     let message: Value = envelope
         .get(5..)
@@ -52,7 +52,7 @@ fn said(envelope: &[u8]) -> String {
     }
 }
 
-/// A process that says this and ends.
+/// A process that prints this and ends.
 fn process(stdout: &str) -> Reply {
     messages(&[
         json!({"event": {"start": {"pid": 42}}}),

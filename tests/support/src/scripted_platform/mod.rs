@@ -40,7 +40,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Replies by route; the last one of `always` routes stays.
+    /// Replies to the next requests, by route; `standing` has those of `always`.
     scripts: HashMap<String, VecDeque<Reply>>,
     standing: HashMap<String, Reply>,
     requests: Vec<Recorded>,
@@ -119,7 +119,7 @@ impl ScriptedPlatform {
         self.shared.lock().standing.insert(route.to_owned(), reply);
     }
 
-    /// Writes all replies in pieces of so many bytes, and yields to other tasks between them.
+    /// Writes all replies in pieces of `piece` bytes, and yields to other tasks between them.
     pub fn drip(&self, piece: usize) {
         self.shared.lock().drip = Some(piece);
     }

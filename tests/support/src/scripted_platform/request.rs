@@ -32,7 +32,7 @@ impl Recorded {
     }
 }
 
-/// Reads one request; `None` if the client went away.
+/// Reads one request; `None` if the client disconnected.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Recorded> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
