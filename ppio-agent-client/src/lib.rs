@@ -58,16 +58,16 @@
 //! | invocations of an agent that honours idempotency keys | broken connections; 502, 503 and 504 of a server before the agent |
 //! | invocations of any other agent, input of a process | connections that were not established, or closed before a byte was written |
 //!
-//! Every invocation has an `Idempotency-Key` of its own. An agent that honours keys announces that in
-//! its responses (`PPIO-Idempotency`). It runs an invocation once, however often it is sent, and sends
-//! its answer again. An invocation that may have reached any other agent is never sent twice; only
-//! the caller can decide to repeat it. [`Error::is_retryable`] returns whether repeating a call does
-//! nothing twice.
+//! Every invocation has an `Idempotency-Key` of its own. An agent that honours keys announces that
+//! in its responses (`PPIO-Idempotency`). It runs an invocation once, however often it is sent, and
+//! sends its answer again. An invocation that may have reached any other agent is never sent twice;
+//! only the caller can decide to repeat it. [`Error::is_retryable`] returns whether repeating a
+//! call does nothing twice.
 //!
 //! # Runs
-//! An agent that honours keys keeps its runs for some time. [`Invoke::resumable`] makes a stream that
-//! reconnects after a broken connection, [`Invoke::detach`] starts an invocation without waiting for
-//! it, and [`SandboxSession::run`] finds it again, from any process.
+//! An agent that honours keys keeps its runs for some time. [`Invoke::resumable`] makes a stream
+//! that reconnects after a broken connection, [`Invoke::detach`] starts an invocation without
+//! waiting for it, and [`SandboxSession::run`] finds it again, from any process.
 //!
 //! # Deadlines
 //! Every call has one deadline for all its attempts and the pauses between them:
@@ -110,9 +110,9 @@
 //! each host.
 //!
 //! # Large responses
-//! [`ClientConfig::max_response_size`] (64 MiB) limits one response, file, item of a stream or output
-//! of a process in memory; the limit is 16 MiB for responses of the control plane and 64 KiB for
-//! error texts. A larger one is [`Error::ResponseTooLarge`], and the connection is closed.
+//! [`ClientConfig::max_response_size`] (64 MiB) limits one response, file, item of a stream or
+//! output of a process in memory; the limit is 16 MiB for responses of the control plane and 64 KiB
+//! for error texts. A larger one is [`Error::ResponseTooLarge`], and the connection is closed.
 //!
 //! # Environment
 //! `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`, `PPIO_SANDBOX_URL`,
@@ -125,9 +125,9 @@
 //! # Features
 //! All are off by default.
 //!
-//! - `otel`: an invocation sends `traceparent`, `tracestate` and `baggage` of the current OpenTelemetry
-//!   span, which is that of the invocation itself if the program's subscriber has the layer of
-//!   `tracing-opentelemetry`.
+//! - `otel`: an invocation sends `traceparent`, `tracestate` and `baggage` of the current
+//!   OpenTelemetry span, which is that of the invocation itself if the program's subscriber has the
+//!   layer of `tracing-opentelemetry`.
 //! - `websocket`: `SandboxSession::websocket` opens a WebSocket to the agent.
 //! - `yaml`: `AgentConfig::from_yaml` and `AgentConfig::to_yaml`.
 

@@ -22,7 +22,8 @@ const BUFFER_SIZE: usize = 32 * 1024;
 
 /// The rest of a response body that is sent in chunks and was not ready at once.
 ///
-/// hyper keeps two buffers of 8 KB for as long as a response lasts, and a stream can last for hours.
+/// hyper keeps two buffers of 8 KB for as long as a response lasts, and a stream can last for
+/// hours.
 #[derive(Debug)]
 pub(crate) struct RestOfBody<B> {
     /// `None` once it has ended.

@@ -32,13 +32,13 @@ use crate::stream::ConnectionStream;
 /// `http` needs no timer: the timeouts are those of `limits`. When the client disconnects, the
 /// future of `handler` or the response body is dropped.
 ///
-/// hyper's connection and its buffers are dropped once a response is written or its body has nothing
-/// ready; with frequent requests they are kept for up to a second. So an idle connection or stream
-/// takes little memory.
+/// hyper's connection and its buffers are dropped once a response is written or its body has
+/// nothing ready; with frequent requests they are kept for up to a second. So an idle connection or
+/// stream takes little memory.
 ///
-/// The shutdown begins when the value of `shutdown` changes or its sender is dropped, and at once if
-/// the value has changed already. A connection that has not received a complete request head then
-/// ends at once; any other ends after its current request.
+/// The shutdown begins when the value of `shutdown` changes or its sender is dropped, and at once
+/// if the value has changed already. A connection that has not received a complete request head
+/// then ends at once; any other ends after its current request.
 ///
 /// # Errors
 /// If the connection breaks, or the client exceeds a limit.
@@ -111,9 +111,9 @@ where
                 }
             }
             if !is_shutting_down {
-                // Polling `changed` takes a lock that all connections share, so it is polled only to
-                // register a new waker; other polls read one atomic. Registering comes first, so no
-                // change is missed.
+                // Polling `changed` takes a lock that all connections share, so it is polled only
+                // to register a new waker; other polls read one atomic. Registering comes first, so
+                // no change is missed.
                 if !is_registered(registered.as_ref(), cx) {
                     let _ = changed.as_mut().poll(cx);
                     registered = Some(cx.waker().clone());
@@ -145,8 +145,8 @@ where
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            // Only the rest of a response body may be unsent, and no complete request is buffered, so
-            // a new hyper connection can read the next request.
+            // Only the rest of a response body may be unsent, and no complete request is buffered,
+            // so a new hyper connection can read the next request.
             progress.release();
             let Some(parts) = connection
                 .take()

@@ -53,8 +53,8 @@ impl<S> ConnectionStream<S> {
             return;
         }
         let number = self.progress.request_number();
-        // With a `Content-Length`, hyper may read the next head before the handler has read the body.
-        // With chunks it reads the next head only after the handler has read them all.
+        // With a `Content-Length`, hyper may read the next head before the handler has read the
+        // body. With chunks it reads the next head only after the handler has read them all.
         let is_inside = self.scan.is_chunked() && self.progress.unread() > 0;
         if self.scanned_after == number || is_inside {
             self.scan.disable();

@@ -5,9 +5,9 @@
 //! returns as `request`; all three are relative to the page's own address. If the list of runs has
 //! the header `ppio-dev`, it reads traces and logs from `_ppio/dev/`.
 //!
-//! What an agent answers is untrusted text. The page shows it as text only, and the content security
-//! policy that it is sent with allows no script but its own, no markup from strings (trusted types)
-//! and no connection but to the agent.
+//! What an agent answers is untrusted text. The page shows it as text only, and the content
+//! security policy that it is sent with allows no script but its own, no markup from strings
+//! (trusted types) and no connection but to the agent.
 //!
 //! ```
 //! let page = ppio_agent_playground::page();
@@ -17,9 +17,9 @@
 //!
 //! # What the runtime does with it
 //!
-//! `ppio-agent` has the default feature `playground`. In debug mode it answers `GET /` from a browser
-//! with [`page`], and other callers with the description that the page reads. Without the feature
-//! both get the description, and neither the assets nor this crate are part of the agent.
+//! `ppio-agent` has the default feature `playground`. In debug mode it answers `GET /` from a
+//! browser with [`page`], and other callers with the description that the page reads. Without the
+//! feature both get the description, and neither the assets nor this crate are part of the agent.
 
 use std::borrow::Cow;
 

@@ -28,8 +28,8 @@
 //! # Features
 //!
 //! - `schema` (off by default): `schemars::JsonSchema` for [`InvocationRequest`].
-//! - `yaml` (off by default): `AgentConfig::from_yaml`, `AgentConfig::to_yaml` and the module `yaml`.
-//!   A running agent does not need it.
+//! - `yaml` (off by default): `AgentConfig::from_yaml`, `AgentConfig::to_yaml` and the module
+//!   `yaml`. A running agent does not need it.
 
 mod agent_id;
 mod byte_size;

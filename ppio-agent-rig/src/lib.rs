@@ -25,8 +25,8 @@
 //! run are the answer in every protocol of the runtime. [`messages`] and [`error`] are their parts,
 //! for code that calls a model without an agent.
 //!
-//! The types are those of [`rig`], which is re-exported. Neither an HTTP client nor the macros of rig
-//! are built in; an application turns them on with a dependency of its own, such as
+//! The types are those of [`rig`], which is re-exported. Neither an HTTP client nor the macros of
+//! rig are built in; an application turns them on with a dependency of its own, such as
 //! `rig = { version = "0.44", default-features = false, features = ["reqwest", "derive"] }`.
 
 #![forbid(unsafe_code)]

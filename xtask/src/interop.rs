@@ -1,5 +1,5 @@
-//! What the interoperation tests need: the published Python and JavaScript packages, which are kept in
-//! the target directory until their list changes, and a browser.
+//! What the interoperation tests need: the published Python and JavaScript packages, which are kept
+//! in the target directory until their list changes, and a browser.
 
 use std::env;
 use std::fs;
@@ -27,7 +27,8 @@ const PYTHON_HELP: &str = "install Python 3.11 or later with its venv module \
 const NODE_HELP: &str = "install Node.js 20 or later with npm, or run with --no-interop";
 const BROWSER_HELP: &str = "install Chromium or Chrome (on Debian: apt-get install chromium), \
      set PPIO_INTEROP_BROWSER to it, or run with --no-interop";
-/// The lock file of npm, written by `npm install --package-lock-only --omit-lockfile-registry-resolved`.
+/// The lock file of npm, written by
+/// `npm install --package-lock-only --omit-lockfile-registry-resolved`.
 const LOCK: &str = "package-lock.json";
 /// The folders with a list of npm packages.
 const NODE_LISTS: &str = "tests/interop";
@@ -77,7 +78,8 @@ pub(crate) fn python() -> Result<PathBuf, Error> {
     virtual_environment("requirements.txt", "python")
 }
 
-/// The interpreter of a virtual environment that has an `AgentRuntimeClient` able to create sessions.
+/// The interpreter of a virtual environment that has an `AgentRuntimeClient` able to create
+/// sessions.
 pub(crate) fn agent_client_python() -> Result<PathBuf, Error> {
     virtual_environment("agent-client-requirements.txt", "agent-client-python")
 }

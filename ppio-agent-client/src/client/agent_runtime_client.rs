@@ -66,7 +66,8 @@ impl AgentRuntimeClient {
     /// # Errors
     /// [`Error::SandboxCreation`], whose [`root`](Error::root) is the cause:
     /// [`Error::TemplateNotFound`], [`Error::Authentication`], [`Error::RateLimit`],
-    /// [`Error::QuotaExceeded`], [`Error::Network`], …; [`Error::Validation`] for an invalid option.
+    /// [`Error::QuotaExceeded`], [`Error::Network`], …; [`Error::Validation`] for an invalid
+    /// option.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -61,7 +61,8 @@ impl OpenWebSocket {
     }
 
     /// How long opening may take, in place of
-    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout). An open WebSocket has no time limit.
+    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout). An open WebSocket has no time
+    /// limit.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|options| options.timeout = Some(timeout))
     }

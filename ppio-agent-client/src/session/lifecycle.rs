@@ -224,8 +224,8 @@ impl SandboxSession {
     /// the sandbox is gone already.
     ///
     /// # Errors
-    /// [`Error::SandboxOperation`] if the platform fails to kill it; the sandbox then lives until it
-    /// expires or `close` succeeds.
+    /// [`Error::SandboxOperation`] if the platform fails to kill it; the sandbox then lives until
+    /// it expires or `close` succeeds.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

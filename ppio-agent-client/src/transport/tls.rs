@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, otherwise the system's. An empty variable
-/// counts as not set.
+/// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, otherwise the system's. An empty
+/// variable counts as not set.
 fn system_certificates() -> Result<Vec<CertificateDer<'static>>, io::Error> {
     let file = environment::variable("SSL_CERT_FILE");
     let folders = environment::variable("SSL_CERT_DIR");

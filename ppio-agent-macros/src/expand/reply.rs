@@ -42,8 +42,8 @@ pub(super) fn conversion(runtime: &RuntimePath<'_>, function: &Function) -> Toke
 }
 
 /// Returns an expression of type `Result<_, ppio::Error>` from what a startup or shutdown function
-/// returned, which may be a `Result`. `check` names a function that the value of a success is passed
-/// through.
+/// returned, which may be a `Result`. `check` names a function that the value of a success is
+/// passed through.
 pub(super) fn hook_result(
     runtime: &RuntimePath<'_>,
     function: &Function,

@@ -32,8 +32,8 @@ pub use decoder::{Decoder, EventTooLarge, StreamEnd};
 pub use encoder::{single_line, write_comment, write_data, write_json};
 pub use event::{Event, InvalidEvent};
 
-/// The `Content-Type` of an event stream, as a server sends it. The format is always UTF-8, but some
-/// readers decode text without a charset as Latin-1.
+/// The `Content-Type` of an event stream, as a server sends it. The format is always UTF-8, but
+/// some readers decode text without a charset as Latin-1.
 pub const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// The media type of an event stream, without parameters.

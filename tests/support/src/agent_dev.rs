@@ -26,7 +26,8 @@ spec:
 
 /// A running `agent dev`; dropping it stops it and its agent.
 ///
-/// Its project is one in Python whose program becomes the agent, so that cargo has nothing to build.
+/// Its project is one in Python whose program becomes the agent, so that cargo has nothing to
+/// build.
 pub struct AgentDev {
     process: Child,
     folder: PathBuf,

@@ -58,7 +58,8 @@ impl AgentProcess {
         Self::command(Command::new(example_binary::build(name)))
     }
 
-    /// Prepares a start of any program that takes its address from `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT`.
+    /// Prepares a start of any program that takes its address from `PPIO_AGENT_HOST` and
+    /// `PPIO_AGENT_PORT`.
     pub fn command(command: Command) -> AgentLauncher {
         AgentLauncher {
             command,
@@ -149,7 +150,8 @@ impl AgentProcess {
 impl Drop for AgentProcess {
     fn drop(&mut self) {
         self.watchdog.dismiss();
-        // The group, so that nothing that the agent started outlives the test. It may be gone already.
+        // The group, so that nothing that the agent started outlives the test. It may be gone
+        // already.
         let _ = kill_process_group(self.id(), Signal::KILL);
         let _ = self.process.wait();
         self.stdout.finish();

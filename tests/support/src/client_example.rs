@@ -1,12 +1,12 @@
 //! The platform of the examples in the client's documentation.
 //!
-//! These are macros, because a function that takes a client would make this crate depend on the crate whose
-//! tests use it.
+//! These are macros, because a function that takes a client would make this crate depend on the
+//! crate whose tests use it.
 
 use crate::scripted_platform::{ScriptedPlatform, agent_document};
 
-/// Runs an example with a client of a platform that has the templates `tmpl_1`, `tmpl1`, `my-agent` and
-/// `base`, whose agents echo, and the sandbox `sb_1`. An example that fails panics.
+/// Runs an example with a client of a platform that has the templates `tmpl_1`, `tmpl1`, `my-agent`
+/// and `base`, whose agents echo, and the sandbox `sb_1`. An example that fails panics.
 #[macro_export]
 macro_rules! client_example {
     ($example:expr $(,)?) => {{

@@ -15,16 +15,16 @@ pub fn build(package: &str) -> PathBuf {
     build_from(package, package)
 }
 
-/// The program `name` of the package in `tests/`, built first if need be. The tests of that package use
-/// `CARGO_BIN_EXE_*` instead.
+/// The program `name` of the package in `tests/`, built first if need be. The tests of that package
+/// use `CARGO_BIN_EXE_*` instead.
 pub fn build_program(name: &str) -> PathBuf {
     build_from("integration-tests", name)
 }
 
 /// The program `name` of the workspace package `package`, built first if need be.
 ///
-/// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo finds out whether there is anything
-/// to do and serializes builds of several test processes itself.
+/// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo finds out whether
+/// there is anything to do and serializes builds of several test processes itself.
 pub fn build_from(package: &str, name: &str) -> PathBuf {
     // After a failed build other tests report the build as well, and not a poisoned lock.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! What the tests of several crates share: agents as processes, a platform and a model's endpoint with
-//! scripted replies, raw requests, and waiting for conditions.
+//! What the tests of several crates share: agents as processes, a platform and a model's endpoint
+//! with scripted replies, raw requests, and waiting for conditions.
 //!
 //! It depends on no crate of this workspace, so that each of them can use it. It is for tests: what
 //! fails here panics with an explanation.

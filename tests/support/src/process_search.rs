@@ -4,13 +4,14 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// Processes of the sandboxes of the platform in `home`: the environment of each names the sandbox's
-/// directory.
+/// Processes of the sandboxes of the platform in `home`: the environment of each names the
+/// sandbox's directory.
 pub fn processes_marked(home: &Path) -> Vec<i32> {
     processes_naming(&sandbox_folders(home))
 }
 
-/// The folders of the sandboxes of a platform's home: in it, or where a platform that runs as root put them.
+/// The folders of the sandboxes of a platform's home: in it, or where a platform that runs as root
+/// put them.
 pub fn sandbox_folders(home: &Path) -> Vec<PathBuf> {
     let runs = fs::read_dir(home.join("run"));
     let elsewhere = runs.into_iter().flatten().flatten();

@@ -1,12 +1,13 @@
-//! Ends an agent when the test process ends without dropping it: Ctrl-C, a timeout of the test runner, an abort.
+//! Ends an agent when the test process ends without dropping it: Ctrl-C, a timeout of the test
+//! runner, an abort.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Pid;
 
-/// A shell that waits for the end of its standard input, which the system closes with the test process, and then
-/// kills the agent's process group.
+/// A shell that waits for the end of its standard input, which the system closes with the test
+/// process, and then kills the agent's process group.
 pub(crate) struct Watchdog(Child);
 
 impl Watchdog {

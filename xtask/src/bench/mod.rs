@@ -37,8 +37,8 @@ const INVOCATIONS: &str = "/invocations";
 const COMPLETIONS: &str = "/v1/chat/completions";
 
 const UNARY: [&str; 4] = ["raw-hyper", "axum", "ours", PYTHON];
-/// The servers of the stream. Two of them send all items that are ready in one frame: this framework
-/// and `raw-hyper-coalesced`.
+/// The servers of the stream. Two of them send all items that are ready in one frame: this
+/// framework and `raw-hyper-coalesced`.
 const STREAM: [&str; 4] = ["raw-hyper", COALESCED, "axum", "ours-stream"];
 /// The program `raw-hyper` with `--coalesce`.
 const COALESCED: &str = "raw-hyper-coalesced";
@@ -219,8 +219,8 @@ fn protocol_thresholds(completion: &Samples, unary: &Samples) -> [Threshold; 2] 
     ]
 }
 
-/// Tracing alone: what it costs an invocation while it is off, and while spans, metrics and log lines
-/// are exported.
+/// Tracing alone: what it costs an invocation while it is off, and while spans, metrics and log
+/// lines are exported.
 pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
     release_build("release build")
         .args(["--bin", "load", "--bin", "otlp-receiver"])

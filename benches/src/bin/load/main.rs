@@ -1,8 +1,8 @@
 //! Sends the same request on several connections for a bounded time. A connection sends the next
 //! request when the response to the last one is complete.
 //!
-//! Prints a `name=value` line for each result: counts, rates per second, and the latency of complete
-//! responses in microseconds.
+//! Prints a `name=value` line for each result: counts, rates per second, and the latency of
+//! complete responses in microseconds.
 
 mod arguments;
 mod response;

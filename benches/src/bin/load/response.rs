@@ -64,8 +64,8 @@ impl<R: AsyncRead + Unpin> ResponseReader<R> {
         Ok(body.counted)
     }
 
-    /// Consumes the bytes up to and including `delimiter`, and returns the range of the bytes before
-    /// it.
+    /// Consumes the bytes up to and including `delimiter`, and returns the range of the bytes
+    /// before it.
     async fn read_until(&mut self, delimiter: &[u8]) -> Result<std::ops::Range<usize>> {
         let mut searched = 0;
         loop {

@@ -1,5 +1,5 @@
-//! The control plane's answers about templates, builds, logs and metrics, as far as the examples of the
-//! documentation need them.
+//! The control plane's answers about templates, builds, logs and metrics, as far as the examples of
+//! the documentation need them.
 
 use serde_json::{Value, json};
 
