@@ -92,7 +92,7 @@
 //!   that were found again are not killed.
 //!
 //! Work in the background ends with the runtime: a sandbox that is not killed by then runs until it
-//! expires. A program has to call [`AgentRuntimeClient::close`] before it ends, also with an error.
+//! expires. A program has to call [`AgentRuntimeClient::close`] before it ends, even with an error.
 //! [`AgentRuntimeClient::scope`] and [`AgentRuntimeClient::with_session`] close on every path: when
 //! their body returns, fails or panics. When they are dropped, they close in the background.
 //!

@@ -85,7 +85,7 @@ impl Discard {
         }
     }
 
-    /// Discards what has arrived. Returns whether the body has ended; false also if it is broken or
+    /// Discards what has arrived. Returns whether the body has ended; also false if it is broken or
     /// too long.
     pub(crate) fn poll(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<bool> {
         while !body.is_end_stream() {

@@ -12,7 +12,7 @@ const CODING: &[u8; 18] = b"transfer-encoding:";
 /// Scans the bytes of one request as they arrive.
 ///
 /// hyper is given no byte beyond the end of a request before it reads the next one. So the head of
-/// each request is scanned, also if it arrives together with the request before it.
+/// each request is scanned, even if it arrives together with the request before it.
 #[derive(Debug, Default)]
 pub(crate) struct MessageScan {
     state: ScanState,

@@ -61,7 +61,7 @@ pub(crate) struct Progress {
     is_closing: AtomicBool,
     /// Whether the rest of the response can be sent without hyper.
     is_chunked: AtomicBool,
-    /// Whether the connection goes on after the response.
+    /// Whether the connection is used again after the response.
     keeps_alive: AtomicBool,
     /// Whether hyper's connection is being dropped in the middle of a response.
     is_releasing: AtomicBool,

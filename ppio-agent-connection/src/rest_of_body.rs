@@ -64,11 +64,11 @@ where
     ) -> Poll<Result<bool, ConnectionError>> {
         let mut stream = Pin::new(stream);
         loop {
-            // Polled also while the client reads slowly, so that the body does not count as silent.
+            // Polled even while the client reads slowly, so that the body does not count as silent.
             let is_pending = self.fill(cx)?;
             if self.out.is_empty() {
                 self.out = BytesMut::new();
-                // This notices the end of the client's side as well.
+                // This detects the end of the client's side as well.
                 ready!(stream.as_mut().poll_flush(cx)).map_err(ConnectionError::Write)?;
                 if is_pending {
                     return Poll::Pending;

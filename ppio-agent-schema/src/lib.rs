@@ -39,7 +39,7 @@
 //! `ppio-agent` has the default features `schema` (this crate) and `playground` (the page, which
 //! makes its form from a schema; it turns on `schema`). With both off it compiles neither.
 //!
-//! - `#[entrypoint]` registers one more function pointer beside the one that starts an invocation:
+//! - `#[entrypoint]` registers one more function pointer besides the one that starts an invocation:
 //!
 //!   ```text
 //!   schema: || EntrypointSchema { request: request_schema!(Question), reply: reply_schema!(agent) }

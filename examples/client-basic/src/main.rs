@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
 }
 
 async fn ask(template: &str, question: &str) -> Result<(), Error> {
-    // The sandbox is killed when this returns, also after an error.
+    // The sandbox is killed when this returns, even after an error.
     AgentRuntimeClient::scope(async |client| {
         // The request may be any `Serialize`; this type is usual for PPIO's agents.
         let request = InvocationRequest::prompt(question).with_user_id("example");

@@ -79,7 +79,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Invokes the agent in a session of its own, which is closed also after an error.
+/// Invokes the agent in a session of its own, which is closed even after an error.
 async fn ask(
     client: &AgentRuntimeClient,
     template: &str,

@@ -154,8 +154,8 @@ impl AgentRuntimeClient {
     }
 
     /// Calls [`close_all_sessions`](Self::close_all_sessions), then waits for the tasks in the
-    /// background. Call it before the process exits, also after an error;
-    /// [`scope`](Self::scope) does.
+    /// background. Call it before the process exits, even after an error; [`scope`](Self::scope)
+    /// does so.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -4,7 +4,7 @@
 /// Returns 128 random bits of the operating system.
 ///
 /// # Panics
-/// If the system has no random numbers, as the hash maps of `std` do.
+/// If the system has no random numbers; the hash maps of `std` panic then too.
 fn bits() -> [u8; 16] {
     let mut bytes = [0; 16];
     if let Err(error) = getrandom::fill(&mut bytes) {

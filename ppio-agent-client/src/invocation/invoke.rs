@@ -187,13 +187,13 @@ impl Invoke {
     /// [`timeout`](Self::timeout) of the call, and at once if the agent no longer has the run
     /// (status 404) or its next items (410).
     ///
-    /// The agent goes on when the stream is dropped; [`Run::cancel`] stops it, with
+    /// The agent continues when the stream is dropped; [`Run::cancel`] stops it, with
     /// [`InvocationStream::request_id`] as the id of the run. An answer in one piece is fetched
     /// again after a broken connection in any case; with this option the agent works on it however
     /// long the client is away.
     ///
     /// # Errors
-    /// When awaited, [`Error::Runtime`] if the agent keeps no runs; it is not invoked then.
+    /// When awaited, [`Error::Runtime`] if the agent keeps no runs; then it is not invoked.
     ///
     /// ```no_run
     /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
@@ -285,16 +285,16 @@ impl Invoke {
         Box::pin(call.run_with(response, AgentResponse::into_output, keep)).await
     }
 
-    /// Starts the invocation and returns its run, without waiting for the answer. The agent goes on
-    /// without a connection; the run is read, waited for and cancelled through its handle, or from
-    /// another process with [`SandboxSession::run`].
+    /// Starts the invocation and returns its run, without waiting for the answer. The agent
+    /// continues without a connection; the run is read, waited for and cancelled through its
+    /// handle, or from another process with [`SandboxSession::run`].
     ///
     /// The handle keeps its session open. A session that was created for the call is closed with
     /// its last handle, and the run ends with it: keep the sandbox with [`SandboxSession::detach`].
     ///
     /// # Errors
     /// Those of [`invoke`](SandboxSession::invoke), and [`Error::Runtime`] if the agent keeps no
-    /// runs; it is not invoked then.
+    /// runs; then it is not invoked.
     ///
     /// ```no_run
     /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {

@@ -60,7 +60,7 @@ impl Post {
 }
 
 impl SandboxSession {
-    /// Sends `body` as JSON to a path of the agent, for the protocols that an agent serves beside
+    /// Sends `body` as JSON to a path of the agent, for the protocols that an agent serves besides
     /// `/invocations`. The path may have a query.
     ///
     /// The response is JSON, server-sent events or lines of JSON. Nothing in it is interpreted: the

@@ -173,7 +173,7 @@ impl AgentResponse {
         read_json(OPERATION, &self.whole().await?)
     }
 
-    /// The whole JSON as the result, also if it looks like an envelope; null if there is no body.
+    /// The whole JSON as the result, even if it looks like an envelope; null if there is no body.
     pub(super) async fn read_plain_json(self) -> Result<InvocationResponse<Value>, Error> {
         let (request_id, started_at) = (self.request_id.clone(), self.started_at);
         let body = self.whole().await?;

@@ -22,7 +22,7 @@ use crate::transport::Deadline;
 /// from anywhere any number of times, while it runs and for some time after its end.
 ///
 /// [`Invoke::detach`](crate::Invoke::detach) starts one;
-/// [`SandboxSession::run`] finds it again, also from another process. Cheap to clone.
+/// [`SandboxSession::run`] finds it again, even from another process. Cheap to clone.
 ///
 /// A handle keeps its session open. Dropping it does not cancel the run, but a session that was
 /// created for the call is closed with its last handle, and the run ends with its sandbox;

@@ -115,7 +115,7 @@ impl InvocationStream {
         }
     }
 
-    /// Fails at the deadline, also if the agent always has a next item.
+    /// Fails at the deadline, even if the agent always has a next item.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         if let Some((sleep, deadline)) = &mut self.deadline
             && sleep.as_mut().poll(cx).is_ready()
@@ -160,7 +160,7 @@ impl InvocationStream {
     }
 
     /// The number of the last item, counted from 1 in the whole stream of the run;
-    /// [`Run::stream_after`](crate::Run::stream_after) goes on after it. `None` before the first
+    /// [`Run::stream_after`](crate::Run::stream_after) continues after it. `None` before the first
     /// item, and for a stream that is not resumable.
     pub fn last_event_id(&self) -> Option<u64> {
         self.resumption

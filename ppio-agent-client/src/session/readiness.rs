@@ -179,7 +179,7 @@ async fn sleep_between_pings(pause: Duration) -> Duration {
 }
 
 /// Waits for the agent's process to exit, which is an error. Never returns once its events cannot
-/// be read: the pings decide then.
+/// be read: then the pings decide.
 async fn exit_error(mut process: ProcessEvents) -> Error {
     let mut tail = Vec::new();
     loop {

@@ -72,8 +72,8 @@ impl SandboxSession {
         &self.core.requested_template
     }
 
-    /// The URL (without path) of the agent. It reaches the agent without further headers, also on a
-    /// platform of this machine: `curl {host_url}/ping`. The exception is a
+    /// The URL (without path) of the agent. It reaches the agent without further headers, even on a
+    /// platform on this machine: `curl {host_url}/ping`. The exception is a
     /// [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url) on another machine, which
     /// all sandboxes share.
     pub fn host_url(&self) -> &str {

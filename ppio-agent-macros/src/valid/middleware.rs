@@ -36,7 +36,7 @@ pub(crate) fn check<'a>(
             "write `async fn`",
         );
     }
-    // The parameters beside a reported receiver are complete, or reported once it is removed.
+    // The parameters after a reported receiver are complete, or reported once it is removed.
     if function.has_receiver() {
         return None;
     }

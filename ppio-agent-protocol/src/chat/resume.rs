@@ -22,7 +22,7 @@ pub struct InterruptResponse {
 }
 
 impl InterruptResponse {
-    /// A response that lets the agent go on.
+    /// A response with which the agent continues.
     pub fn resolved(interrupt_id: impl Into<String>, payload: impl Into<Value>) -> Self {
         Self {
             interrupt_id: interrupt_id.into(),

@@ -211,7 +211,7 @@ impl Translation {
             });
         }
         self.finish = call.finish_reason.map(|reason| match reason {
-            // The run goes on after a call of a tool, or has taken its arguments as the answer.
+            // The run continues after a call of a tool, or has taken its arguments as the answer.
             RigFinishReason::Stop | RigFinishReason::ToolCalls => FinishReason::Stop,
             RigFinishReason::Length => FinishReason::Length,
             RigFinishReason::ContentFilter => FinishReason::ContentFilter,

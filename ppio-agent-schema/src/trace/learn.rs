@@ -57,7 +57,7 @@ impl TracedObject {
             (Refused::Noted, _) => Refused::Noted,
             (Refused::Missing(name), _) => self.miss(name, pass),
             (Refused::UnknownVariant(names), Some(offered)) => Refused::Tag(offered, names),
-            // serde lists a field's other names beside it.
+            // serde lists a field's other names besides its own.
             (Refused::Duplicate, Some(offered)) => {
                 self.fields.remove(offered);
                 pass.learned.set(true);

@@ -34,7 +34,7 @@ pub(super) enum TypeKind {
     Any,
     Null,
     Boolean,
-    /// A whole number, with its bounds if they are described.
+    /// A whole number, with its bounds; `None` for one of 128 bits.
     Integer(Option<(i64, u64)>),
     Number,
     Text,

@@ -103,14 +103,14 @@ impl AgentProcess {
     ///
     /// # Panics
     ///
-    /// If there is no such process any more.
+    /// If the process has ended.
     pub fn terminate(&self) {
         if let Err(error) = kill_process(self.id(), Signal::TERM) {
             panic!("cannot send SIGTERM to the agent: {error}");
         }
     }
 
-    /// Waits until the agent has ended by itself; all that it wrote is captured then.
+    /// Waits until the agent has ended by itself; then all that it wrote is captured.
     ///
     /// # Panics
     ///

@@ -291,14 +291,14 @@ impl InvocationRequest {
     }
 }
 
-/// Creates a request with the text as prompt, also if it is a JSON object.
+/// Creates a request with the text as prompt, even if it is a JSON object.
 impl From<&str> for InvocationRequest {
     fn from(prompt: &str) -> Self {
         Self::prompt(prompt)
     }
 }
 
-/// Creates a request with the text as prompt, also if it is a JSON object.
+/// Creates a request with the text as prompt, even if it is a JSON object.
 impl From<String> for InvocationRequest {
     fn from(prompt: String) -> Self {
         Self::prompt(prompt)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A reply: bytes, pauses, and how the connection goes on.
+/// A reply: bytes, pauses, and how the connection continues or ends.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     pub(super) steps: Vec<Step>,
