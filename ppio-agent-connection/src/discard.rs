@@ -1,4 +1,4 @@
-//! Reads and discards what the handler did not read of a request body.
+//! Reads and discards the part of a request body that the handler did not read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -9,7 +9,7 @@ pub struct Limits {
     pub keep_alive_timeout: Duration,
     /// For the head of a request: from its first byte, or from the beginning of the connection.
     pub header_timeout: Duration,
-    /// How long a client may read nothing of what is sent; `None` for no limit.
+    /// How long a client may read nothing of a response; `None` for no limit.
     pub write_timeout: Option<Duration>,
 }
 

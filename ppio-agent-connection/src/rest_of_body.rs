@@ -90,7 +90,7 @@ where
         }
     }
 
-    /// Buffers what is ready of the body. Returns whether there will be more.
+    /// Buffers the part of the body that is ready. Returns whether there will be more.
     fn fill(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
         while let Some(body) = &mut self.body {
             if self.out.len() >= BUFFER_SIZE {

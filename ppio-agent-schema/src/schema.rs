@@ -46,7 +46,7 @@ impl Schema {
         self.value
     }
 
-    /// Whether every JSON value fits, which is also what is returned for an unknown type.
+    /// Whether every JSON value fits, as for a type without a known schema.
     pub fn is_any(&self) -> bool {
         self.value.as_object().is_some_and(Map::is_empty)
     }

@@ -22,7 +22,7 @@ pub(super) fn headers(request_id: &str) -> Result<HeaderMap, Error> {
     ]))
 }
 
-/// The id in the response, which is the one that the agent logs: it may replace the caller's.
+/// The id in the response, under which the agent logs the call; it may differ from the caller's.
 pub(super) fn of_response(response: &HeaderMap) -> Option<&str> {
     [headers::REQUEST_ID, headers::AGENT_CORE_REQUEST_ID]
         .into_iter()

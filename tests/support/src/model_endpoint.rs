@@ -73,7 +73,7 @@ pub fn tool_calls(calls: &[(&str, &str, &Value)]) -> Reply {
     reply.chunk(finish("tool_calls")).end()
 }
 
-/// One chunk with what is added to the answer.
+/// One chunk, with an addition to the answer.
 pub fn chunk(delta: &Value, finish: &Value) -> String {
     let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
     event(&json!({

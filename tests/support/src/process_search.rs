@@ -1,4 +1,4 @@
-//! Finding processes of this machine, those of sandboxes among them.
+//! Finds processes on this machine, including those of sandboxes.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;

@@ -269,7 +269,7 @@ mod tests {
                 "https://7-abc.localhost:9000",
             ),
             ("http://[::1]", "localhost", "http://7-abc.localhost"),
-            // Another server than that of the domain.
+            // The URL and the domain are different servers.
             (
                 "http://127.0.0.1:9000",
                 "localhost:9001",
