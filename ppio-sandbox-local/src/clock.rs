@@ -50,8 +50,12 @@ pub(crate) fn unix_millis(time: SystemTime) -> u64 {
     .unwrap_or(u64::MAX)
 }
 
+/// The last second of the year 9999, after which RFC 3339 has no times.
+const LAST_UNIX_SECOND: u64 = 253_402_300_799;
+
+/// A time, at most the last one of RFC 3339.
 pub(crate) fn from_unix_seconds(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
+    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_UNIX_SECOND))
 }
 
 /// `SystemTime` in stored records, as RFC 3339 text.

@@ -28,7 +28,7 @@ impl StartCommandCache {
         templates: &TemplateManager,
         template_id: &str,
     ) -> Result<StartCommand, Error> {
-        let slot = Arc::clone(self.lock().entry(template_id.to_owned()).or_default());
+        let slot = self.slot(template_id);
         let mut cached = slot.lock().await;
         if let Some((at, command)) = &*cached
             && at.elapsed() < CACHE_TTL
@@ -38,6 +38,20 @@ impl StartCommandCache {
         let command = StartCommand::of(templates.find(template_id).await?.as_ref());
         *cached = Some((Instant::now(), command.clone()));
         Ok(command)
+    }
+
+    /// The entry of a template. Entries that are too old are removed when one is added.
+    fn slot(&self, template_id: &str) -> CachedCommand {
+        let mut entries = self.lock();
+        if let Some(slot) = entries.get(template_id) {
+            return Arc::clone(slot);
+        }
+        entries.retain(|_, slot| match slot.try_lock() {
+            Ok(cached) => matches!(&*cached, Some((at, _)) if at.elapsed() < CACHE_TTL),
+            // It is being looked up.
+            Err(_) => true,
+        });
+        Arc::clone(entries.entry(template_id.to_owned()).or_default())
     }
 
     /// Removes an entry.

@@ -1,13 +1,13 @@
 //! The caller that a run belongs to, and the request that a key belongs to.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
+use std::hash::Hasher as _;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ppio_agent_protocol::headers::UNKNOWN_INSTANCE;
 
 use super::stable_hasher::StableHasher;
+use crate::exchange::random;
 
 /// The sender of a request: its session and its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,21 +88,16 @@ pub(super) struct Fingerprints([StableHasher; 2]);
 
 impl Default for Fingerprints {
     fn default() -> Self {
-        let random = || RandomState::new().hash_one(());
-        Self::with_keys(random(), random())
+        Self::with_key(&random::secret().to_ne_bytes())
     }
 }
 
 impl Fingerprints {
+    /// Each half of a hash has a key that is derived from the given one.
     pub(super) fn with_key(key: &[u8; 16]) -> Self {
         let half = |start| u64::from_le_bytes(std::array::from_fn(|at| key[start + at]));
-        Self::with_keys(half(0), half(8))
-    }
-
-    /// Each half of a hash has a key that is derived from the given one.
-    fn with_keys(first: u64, second: u64) -> Self {
         let derived = |number: u8| {
-            let mut hasher = StableHasher::with_keys(first, second);
+            let mut hasher = StableHasher::with_keys(half(0), half(8));
             hasher.write_u8(number);
             hasher.finish()
         };

@@ -113,7 +113,7 @@ pub(super) async fn detail(
         .take(limit)
         .map(template_views::build)
         .collect();
-    let shown = skip + builds.len();
+    let shown = skip.saturating_add(builds.len());
     let next = if shown < record.builds.len() {
         shown.to_string()
     } else {

@@ -221,6 +221,15 @@ async fn a_sandbox_is_observed() {
         .sandbox_metrics(id, None, None)
         .await
         .unwrap();
+    let far = u64::MAX;
+    for path in [
+        format!("/sandboxes/{id}/metrics?start={far}&end={far}"),
+        format!("/templates/{template}?nextToken={far}"),
+    ] {
+        let found = platform.request("GET", &path, &[], b"").await;
+        assert_eq!(found.status, 200, "{path}: {found:?}");
+    }
+
     let sample = metrics.last().unwrap();
     assert!(sample.mem_used > 0 && sample.disk_used > 0, "{sample:?}");
     assert_eq!(sample.mem_total, 1024 * 1024 * 1024);

@@ -103,6 +103,7 @@ impl Totals {
     fn report(mut self, elapsed: Duration) {
         self.latencies.sort_unstable();
         let seconds = elapsed.as_secs_f64();
+        assert!(!self.latencies.is_empty(), "the server sent no response");
         println!("responses={}", self.latencies.len());
         println!("seconds={seconds:.3}");
         println!(

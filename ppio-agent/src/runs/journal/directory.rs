@@ -1,13 +1,12 @@
 //! The directory of a journal: its lock, its key, and the names of its files.
 
-use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::hash::BuildHasher as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::JournalError;
+use crate::exchange::random;
 
 const LOCK: &str = "lock";
 const KEY: &str = "key";
@@ -98,10 +97,7 @@ impl JournalDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let random = || RandomState::new().hash_one(()).to_ne_bytes();
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&random());
-        key[8..].copy_from_slice(&random());
+        let key = random::secret().to_ne_bytes();
         // The key is written whole or not at all, even if the process is killed.
         let new = self.path.join(PROBE);
         private(&new)?.write_all(&key)?;
