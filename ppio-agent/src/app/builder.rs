@@ -80,9 +80,9 @@ impl AgentRuntimeApp {
 
 impl AgentRuntimeAppBuilder<()> {
     /// The function that answers invocations: it takes the request and optionally the
-    /// [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is `async` or not, and
-    /// returns an [`IntoReply`](crate::IntoReply). Functions that are not `async` run on blocking
-    /// threads.
+    /// [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is `async` or not,
+    /// and returns an [`IntoReply`](crate::IntoReply). Functions that are not `async` run on
+    /// blocking threads.
     pub fn entrypoint<M, F>(self, entrypoint: F) -> AgentRuntimeAppBuilder<BuilderEntrypoint>
     where
         F: Entrypoint<M>,
@@ -129,21 +129,22 @@ pub struct BuilderEntrypoint {
 }
 
 impl<E> AgentRuntimeAppBuilder<E> {
-    /// The name of the agent in other protocols, `agent` by default. An annotated function has
-    /// that of its package.
+    /// The name of the agent in other protocols, `agent` by default. For an annotated function it
+    /// is the name of its package.
     pub fn name(mut self, name: &'static str) -> Self {
         self.info.name = name;
         self
     }
 
-    /// What the agent does, for callers that choose an agent or a tool; empty by default. An annotated
-    /// function has its documentation.
+    /// What the agent does, for callers that choose an agent or a tool; empty by default. For an
+    /// annotated function it is the function's documentation.
     pub fn description(mut self, description: &'static str) -> Self {
         self.info.description = description;
         self
     }
 
-    /// The version of the agent, empty by default. An annotated function has that of its package.
+    /// The version of the agent, empty by default. For an annotated function it is that of its
+    /// package.
     pub fn version(mut self, version: &'static str) -> Self {
         self.info.version = version;
         self
@@ -168,8 +169,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// The function that serves `/ws`: it takes the [`WebSocket`](crate::WebSocket) and optionally the
-    /// [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is `async`, and
+    /// The function that serves `/ws`: it takes the [`WebSocket`](crate::WebSocket) and optionally
+    /// the [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is `async`, and
     /// returns nothing or a `Result`. See [`websocket`](macro@crate::websocket).
     ///
     /// ```
@@ -214,8 +215,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self.wrap(Box::new(|_| Middleware::new(middleware, 0, true)))
     }
 
-    /// Middleware around `/invocations` that takes [`State`](crate::State)s after the request and the
-    /// [`Next`].
+    /// Middleware around `/invocations` that takes [`State`](crate::State)s after the request and
+    /// the [`Next`].
     pub fn middleware_with_state<M, F>(self, middleware: F) -> Self
     where
         F: MiddlewareWithState<M>,
@@ -237,14 +238,14 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// What happens to an invocation whose caller disconnects, in place of that in
+    /// What happens to an invocation whose caller disconnects, in place of the policy in
     /// [`config`](Self::config). The environment variable overrides it.
     pub fn on_disconnect(mut self, policy: OnDisconnect) -> Self {
         self.on_disconnect = Some(policy);
         self
     }
 
-    /// What a second invocation of a session does while one runs, in place of that in
+    /// What a second invocation of a session does while one runs, in place of the policy in
     /// [`config`](Self::config). The environment variable overrides it.
     pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
         self.session_concurrency = Some(concurrency);
@@ -273,8 +274,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// An asynchronous function that builds a state before the agent listens. Functions take it as a
-    /// [`State`](crate::State); each type is one state. An error ends the start.
+    /// An asynchronous function that builds a state before the agent listens. Functions take it as
+    /// a [`State`](crate::State); each type is one state. An error ends the start.
     ///
     /// ```
     /// use ppio::{AgentRuntimeApp, State};
@@ -307,8 +308,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// An asynchronous function that runs when the agent ends, after running requests and within the
-    /// shutdown grace. It may take [`State`](crate::State)s, and returns nothing or a `Result`.
+    /// An asynchronous function that runs when the agent ends, after running requests and within
+    /// the shutdown grace. It may take [`State`](crate::State)s, and returns nothing or a `Result`.
     pub fn shutdown<M, F>(mut self, shutdown: F) -> Self
     where
         F: ShutdownFunction<M>,
@@ -319,7 +320,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
     }
 
     /// A service for the paths that are not the agent's, such as axum's `Router`; see
-    /// [`routes`](macro@crate::routes). It replaces that of an earlier call.
+    /// [`routes`](macro@crate::routes). It replaces the service of an earlier call.
     ///
     /// ```
     /// use axum::Router;
@@ -338,7 +339,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// A function that makes such a service of [`State`](crate::State)s, before the agent listens.
+    /// A function that builds the service of [`routes`](Self::routes) from
+    /// [`State`](crate::State)s, before the agent listens.
     pub fn routes_with_state<M, F>(mut self, routes: F) -> Self
     where
         F: RoutesWithState<M>,
@@ -359,8 +361,8 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
     /// Resolves the configuration.
     ///
     /// # Errors
-    /// If the configuration is invalid; the error names every variable at fault. If a function takes
-    /// a state that the builder does not have, or there are two of one type.
+    /// If the configuration is invalid; the error names every variable at fault. If a function
+    /// takes a state that the builder does not have, or two states have one type.
     pub fn build(self) -> Result<AgentRuntimeApp, StartError> {
         let mut config = self.config;
         config.on_disconnect = self.on_disconnect.or(config.on_disconnect);

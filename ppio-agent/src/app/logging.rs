@@ -1,8 +1,8 @@
 //! The default log: readable on a terminal, JSON lines elsewhere, unless a format is set.
 //!
 //! Every line of an invocation carries its `request_id` and `session_id`, and the `trace_id` of a
-//! request that belongs to a trace. They are read from the context of the request when a line is written; see
-//! [`log_ids`].
+//! request that belongs to a trace. The ids are read from the context of the request when a line is
+//! written; see [`log_ids`].
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
@@ -63,7 +63,7 @@ pub(crate) fn start(settings: &Settings) {
             lines.event_format(json).with_filter(filter).boxed()
         }
     };
-    // In one list, since a layer that is `None` has every disabled line looked up in the filters again.
+    // One list: with a layer that is `None`, each disabled line is looked up in the filters again.
     let mut all = vec![layer];
     if settings.values.inspect_runs {
         all.push(open_spans::layer().boxed());
@@ -168,7 +168,7 @@ where
     }
 }
 
-/// A member of a line under its name at AgentCore, which follows Python's `logging`.
+/// Returns a member of a line under its name at AgentCore, which follows Python's `logging`.
 fn renamed((name, value): (String, Value)) -> (String, Value) {
     let new_name = match &*name {
         "target" => "logger",
@@ -188,8 +188,8 @@ fn renamed((name, value): (String, Value)) -> (String, Value) {
     (new_name.to_owned(), new_value)
 }
 
-/// The ids of the current request; outside of one that of its trace, which a task has that was spawned
-/// with a span.
+/// Returns the ids of the current request. Outside of a request, this is only the id of a trace,
+/// for tasks that were spawned with a span.
 fn current_ids(context: Option<&RequestContext>) -> Ids<'_> {
     let Some(context) = context else {
         let trace = current_trace_id().map(|id| ("trace_id", id.into()));

@@ -43,8 +43,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Writes to standard error why the agent does not start, or did not end well: as text on a terminal or without a log,
-/// otherwise as a log line.
+/// Writes to standard error why the agent did not start or did not end well: as text on a terminal
+/// or without a log, otherwise as a log line.
 fn report(error: &StartError) {
     let source = error.source().map(|source| format!(": {source}"));
     let source = source.unwrap_or_default();
@@ -58,23 +58,23 @@ fn report(error: &StartError) {
 }
 
 impl AgentRuntimeApp {
-    /// Starts the log, runs the startup functions, and serves on a new tokio runtime until SIGTERM or
-    /// SIGINT, then shuts down. A signal while startup functions run ends them.
+    /// Starts the log, runs the startup functions, and serves on a new tokio runtime until SIGTERM
+    /// or SIGINT, then shuts down. A signal while startup functions run ends them.
     ///
-    /// With the argument `--healthcheck` it calls `/ping` of the running service instead; the result
-    /// is `Ok` if the answer is a 200. That is the `HEALTHCHECK` of a container image that has no
-    /// `curl`.
+    /// With the argument `--healthcheck` it calls `/ping` of the running service instead; the
+    /// result is `Ok` if the answer is a 200. That is the `HEALTHCHECK` of a container image that
+    /// has no `curl`.
     ///
     /// With the argument `--openapi` it prints the document of `/openapi.json` to standard output
     /// instead. No startup function runs, and no port is opened.
     ///
-    /// With the feature `logging`, log lines and panics go to standard error, unless the program has
-    /// a `tracing` subscriber of its own.
+    /// With the feature `logging`, log lines and panics go to standard error, unless the program
+    /// has a `tracing` subscriber of its own.
     ///
     /// # Errors
     /// If a startup function fails, the address cannot be listened on, the runtime cannot start, a
-    /// shutdown function fails, the health check fails, or the `OpenAPI` document cannot be printed.
-    /// Inside a tokio runtime, as with `#[tokio::main]`: use
+    /// shutdown function fails, the health check fails, or the `OpenAPI` document cannot be
+    /// printed. Inside a tokio runtime, as with `#[tokio::main]`: use
     /// [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
     pub fn run(self) -> Result<(), StartError> {
         let has = |argument: &str| std::env::args_os().skip(1).any(|arg| arg == argument);
@@ -93,7 +93,7 @@ impl AgentRuntimeApp {
         self.start_logging();
         #[cfg(all(feature = "otel", not(feature = "logging")))]
         crate::telemetry::layers::install();
-        // In the log, like every other reason not to start.
+        // Returned only now, so that the error is logged like every other one.
         #[cfg(feature = "otel")]
         exports?;
         serve(self)
@@ -112,10 +112,11 @@ impl AgentRuntimeApp {
         printed.map_err(|error| StartError::OpenApi(error.to_string()))
     }
 
-    /// Exports traces, metrics and logs as the `OTEL_*` variables say, for programs that serve the agent
-    /// by other means than [`run`](Self::run). It comes before [`start_logging`](Self::start_logging), or a
-    /// subscriber of the program's own with a [`layer`](crate::trace::layer). Without an endpoint nothing
-    /// is exported. An agent that shuts down sends what is left.
+    /// Exports traces, metrics and logs as the `OTEL_*` variables say, for programs that serve the
+    /// agent by other means than [`run`](Self::run). Call it before
+    /// [`start_logging`](Self::start_logging), or before the program installs a subscriber of its
+    /// own with a [`layer`](crate::trace::layer). Without an endpoint nothing is exported. An agent
+    /// that shuts down sends the remaining telemetry.
     ///
     /// # Errors
     /// If a variable has a value that is not supported.
@@ -144,7 +145,7 @@ fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
         builder.worker_threads(threads);
     }
     let runtime = builder.build().map_err(StartError::Runtime)?;
-    // A program that reads the line below may send a signal at once.
+    // A program that reads the line written below may send a signal at once.
     let mut supervisor = Supervisor::new().map_err(StartError::Runtime)?;
     let result = match supervisor.bind(runtime.handle(), app) {
         Ok(Some(server)) => {
@@ -160,8 +161,8 @@ fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
     result
 }
 
-/// The line that names the address. Not every browser opens a wildcard address, so the line has one
-/// that every browser opens as well.
+/// Returns the line that names the address. Some browsers do not open a wildcard address, so the
+/// line also has one that every browser opens.
 fn listening_on(address: SocketAddr) -> String {
     let open = reachable(address);
     if open == address {

@@ -70,7 +70,7 @@ pub(super) struct AppParts {
     pub(super) middleware: Vec<Middleware>,
     pub(super) config: RuntimeConfig,
     pub(super) names: FunctionNames,
-    /// What names the entrypoint in errors.
+    /// The name of the entrypoint in errors.
     pub(super) entrypoint: String,
     pub(super) states: States,
     pub(super) startups: Vec<Hook<StartupRun>>,
@@ -83,8 +83,8 @@ impl AgentRuntimeApp {
     /// The app of the annotated functions of this program.
     ///
     /// # Errors
-    /// No entrypoint or more than one, more than one ping or routes function, a state that no startup function builds
-    /// or that two build, or an invalid configuration.
+    /// No entrypoint or more than one, more than one ping or routes function, a state that no
+    /// startup function builds or that two build, or an invalid configuration.
     pub fn annotated() -> Result<Self, StartError> {
         Self::annotated_where(|_| true)
     }
@@ -143,7 +143,7 @@ impl AgentRuntimeApp {
             let name = format!("the startup function {}", found.location);
             startups.push((found.startup)().register(name, &mut states)?);
         }
-        // Last, since it may take states.
+        // After the startup functions, since it may take their states.
         let routes = match registry.routes {
             None => None,
             Some(found) => {
@@ -263,8 +263,8 @@ impl AgentRuntimeApp {
         })
     }
 
-    /// Replaces a state, whose startup function then does not run: in a test, a database by a value
-    /// that needs none.
+    /// Replaces a state, whose startup function then does not run. A test can replace a database
+    /// with a value in memory.
     ///
     /// ```
     /// mod agent {
@@ -315,12 +315,12 @@ impl AgentRuntimeApp {
         Ok(AgentService::new(self.agent))
     }
 
-    /// Runs the startup functions and listens on the configured address, inside a tokio runtime. The
-    /// log is the program's, see [`AgentRuntimeServer::serve`].
+    /// Runs the startup functions and listens on the configured address, inside a tokio runtime.
+    /// The program installs the log; see [`AgentRuntimeServer::serve`].
     ///
     /// # Errors
-    /// If the journal cannot be used, a startup function fails, or the address cannot be listened on.
-    /// In the last case the shutdown functions run.
+    /// If the journal cannot be used, a startup function fails, or the address cannot be listened
+    /// on. In the last case the shutdown functions run.
     pub async fn bind(self) -> Result<AgentRuntimeServer, StartError> {
         self.settings.warn_about_platform();
         self.open_journal().await?;
@@ -355,8 +355,8 @@ impl AgentRuntimeApp {
 
     /// The agent as a service, to mount in another server or to call without a socket.
     ///
-    /// This reads the [journal](crate::RuntimeConfig::journal), if one is configured. If that fails, the
-    /// reason is logged, and invocations that would be kept are a 503.
+    /// This reads the [journal](crate::RuntimeConfig::journal), if one is configured. If that
+    /// fails, the reason is logged, and invocations that would be kept are a 503.
     ///
     /// # Panics
     /// If the agent has startup or routes functions, which only [`start`](Self::start) can run.
@@ -368,7 +368,7 @@ impl AgentRuntimeApp {
         self.into_unstarted_service()
     }
 
-    /// The agent as a service whose caller runs the startup functions.
+    /// Returns the agent as a service whose caller runs the startup functions.
     pub(crate) fn into_unstarted_service(self) -> AgentService {
         if let Err(reason) = self.agent.runs.open_journal() {
             tracing::error!(reason, "cannot use the journal");
@@ -426,8 +426,8 @@ impl AgentRuntimeServer {
 
     /// Serves until SIGTERM or SIGINT, then shuts down; a second signal aborts what still runs.
     ///
-    /// A server installs no log: it writes `tracing` events with targets that begin with `ppio`, and
-    /// the subscriber of the program shows them. A program that has none calls
+    /// A server installs no log: it writes `tracing` events with targets that begin with `ppio`,
+    /// and the subscriber of the program shows them. A program that has none calls
     /// [`AgentRuntimeApp::start_logging`].
     ///
     /// # Errors
@@ -439,8 +439,8 @@ impl AgentRuntimeServer {
 }
 
 impl AgentService {
-    /// Runs the shutdown functions, within the shutdown grace, and sends telemetry that is left. The server that mounts the agent
-    /// calls it once no request runs.
+    /// Runs the shutdown functions, within the shutdown grace, and sends the remaining telemetry.
+    /// The server that mounts the agent calls this once no request runs.
     ///
     /// # Errors
     /// If a shutdown function fails or does not end in time. All of them run in any case.

@@ -21,7 +21,7 @@ pub struct SourceLocation {
 }
 
 impl SourceLocation {
-    /// What the macros write.
+    /// Called by the code that the macros generate.
     #[doc(hidden)]
     pub const fn new(
         file: &'static str,
@@ -39,7 +39,7 @@ impl SourceLocation {
         }
     }
 
-    /// What the function is called where it is polled.
+    /// Returns the function's name for reports about slow polls.
     pub(crate) fn function_name(&self) -> FunctionName {
         FunctionName {
             path: format!("{}::{}", self.module, self.function),

@@ -9,7 +9,8 @@ use crate::lifecycle::LifecycleError;
 
 /// Why an agent does not start, or does not end as it should.
 ///
-/// `Debug` writes the text and its cause, which is what a `main` that returns the error prints.
+/// `Debug` writes the text and its cause, because a `main` that returns an error prints its
+/// `Debug`.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -123,7 +124,7 @@ impl fmt::Debug for StartError {
     }
 }
 
-// Not with `#[from]`, which would make it a source; its text is part of this one.
+// Not with `#[from]`, which would make the error a source: its text is part of this one.
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
