@@ -18,7 +18,7 @@ impl Environment<'_> {
     pub(super) fn address_values(&mut self, config: &RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         let platform = self.platform(config.platform);
-        // The platform's contract comes before the code.
+        // The platform's contract takes precedence over the code.
         let (host, port) = match platform {
             None => (config.host.clone(), config.port),
             Some(platform) => (None, Some(self.contract_port(platform))),
@@ -38,7 +38,8 @@ impl Environment<'_> {
         }
     }
 
-    /// The port in a variable that a platform sets: `PORT` of Cloud Run and Heroku for every program.
+    /// Reads the port from a variable that a platform sets: Cloud Run and Heroku set `PORT` for
+    /// every program.
     fn given_port(&mut self, name: &str) -> Option<u16> {
         let text = (self.lookup)(name)?;
         let port = parse(&text);
@@ -54,7 +55,7 @@ impl Environment<'_> {
         self.read("PLATFORM", expected, code, parse)
     }
 
-    /// Requires that the protocol is served that the platform calls.
+    /// Adds a fault unless the protocol that the platform calls is served.
     pub(super) fn check_platform(&mut self, values: &RuntimeSettings) {
         let Some(platform) = values.platform else {
             return;
@@ -109,7 +110,7 @@ impl Environment<'_> {
 }
 
 impl Settings {
-    /// Logs what a platform may call and the agent does not serve.
+    /// Logs a warning if the platform may call a path that the agent does not serve.
     pub(crate) fn warn_about_platform(&self) {
         let websocket = Protocol::WebSocket;
         if self.values.platform != Some(Platform::AgentCoreAgUi)
@@ -126,12 +127,13 @@ impl Settings {
     }
 }
 
-/// Every address, as platforms require; loopback for a program that `cargo run` started.
+/// Returns the default host: every address, as platforms require; loopback for a program that
+/// `cargo run` started.
 ///
-/// Cargo sets these variables for the program. On Unix it replaces itself with the program, so
-/// there is no parent process to look for. Programs that such a program or `cargo test` starts
-/// inherit the variables and run on the same machine. Installed programs and those in images have
-/// neither.
+/// Cargo sets `CARGO_MANIFEST_DIR` and `CARGO_PKG_NAME` for the program. On Unix it replaces itself
+/// with the program, so there is no parent process to look for. Programs that such a program or
+/// `cargo test` starts inherit the variables and run on the same machine. Installed programs and
+/// programs in images have neither variable.
 fn default_host<'a>(
     lookup: &dyn Fn(&str) -> Option<String>,
     defaults: &'a RuntimeSettings,
@@ -152,7 +154,7 @@ mod tests {
     use crate::config::settings::Settings;
     use crate::exchange::protocol::Protocol;
 
-    /// The values, also of a platform whose protocol is not built in.
+    /// Returns the values and the faults, also for a platform whose protocol is not built in.
     fn values(
         config: &RuntimeConfig,
         variables: &[(&str, &str)],

@@ -12,7 +12,7 @@ use crate::exchange::platform::Platform;
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 use crate::exchange::protocol::Protocol;
 
-/// `None` where the code has set nothing.
+/// `None` if the code has set nothing.
 impl RuntimeConfig {
     /// The value of [`host`](Self::host).
     pub fn get_host(&self) -> Option<&str> {

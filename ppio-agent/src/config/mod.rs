@@ -65,8 +65,8 @@ use crate::exchange::protocol::Protocol;
 /// | [`log_format`](Self::log_format) | `PPIO_AGENT_LOG_FORMAT`: `auto`, `text`, `json` or `agentcore` | `auto` |
 /// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
 ///
-/// A variable that is empty or has white space only counts as not set. `PORT`, which some platforms
-/// set for every program, applies only where neither the code nor `PPIO_AGENT_PORT` names a port, and
+/// A variable that is empty or has only white space counts as not set. `PORT`, which some platforms
+/// set for every program, applies only if neither the code nor `PPIO_AGENT_PORT` names a port, and
 /// no platform is set.
 ///
 /// ```
@@ -157,12 +157,13 @@ impl RuntimeConfig {
         self
     }
 
-    /// The platform whose contract holds.
+    /// The platform whose contract the agent follows.
     ///
     /// The agent then listens where the platform calls it, whatever [`host`](Self::host) and
-    /// [`port`](Self::port) say; `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT` still override that. `/ping`
-    /// follows AgentCore's order: a status that [`health`](crate::health) forces, that of the
-    /// [`ping`](macro@crate::ping) function, that of background tasks; a function that fails does not count.
+    /// [`port`](Self::port) say; `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT` still override that.
+    /// `/ping` follows AgentCore's order: the status that [`health`](crate::health) forces, that of
+    /// the [`ping`](macro@crate::ping) function, then that of background tasks. A function that
+    /// fails does not count.
     pub fn platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self
@@ -220,15 +221,16 @@ impl RuntimeConfig {
         self
     }
 
-    /// Whether these pages may send cookies and other credentials. Requires a list of origins:
-    /// without one, and with `*`, it is an error at start-up, because browsers refuse credentials
-    /// with `*`.
+    /// Whether pages of [`cors_origins`](Self::cors_origins) may send cookies and other
+    /// credentials. Requires a list of origins: without one, and with `*`, it is an error at
+    /// start-up, because browsers refuse credentials with `*`.
     pub fn cors_credentials(mut self, allow: bool) -> Self {
         self.cors_credentials = Some(allow);
         self
     }
 
-    /// Whether there is a route `GET /metrics`, in the text formats of Prometheus and `OpenMetrics`.
+    /// Whether there is a route `GET /metrics`, in the text formats of Prometheus and
+    /// `OpenMetrics`.
     #[cfg(feature = "metrics")]
     pub fn enable_metrics(mut self, enable: bool) -> Self {
         self.enable_metrics = Some(enable);
@@ -270,8 +272,8 @@ impl RuntimeConfig {
 
     /// How long an invocation runs before `/ping` answers `HealthyBusy` because of it.
     ///
-    /// Platforms reclaim sandboxes that look idle, and a request that sends nothing for minutes looks
-    /// idle to them. Invocations that continue without their caller count from their start.
+    /// Platforms reclaim sandboxes that look idle, and a request that sends nothing for minutes
+    /// looks idle to them. Invocations that continue without their caller count from their start.
     pub fn busy_after(mut self, duration: Duration) -> Self {
         self.busy_after = Some(duration);
         self
@@ -285,15 +287,15 @@ impl RuntimeConfig {
     }
 
     /// What a second invocation of the same session does while one runs. The session is AgentCore's
-    /// session header, otherwise the body's `sandbox_id`; an invocation without one always runs at
-    /// once.
+    /// session header, otherwise the body's `sandbox_id`; an invocation without a session always
+    /// runs at once.
     pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
         self.session_concurrency = Some(concurrency);
         self
     }
 
-    /// How many invocations of one session may wait with [`SessionConcurrency::Queue`]; one more is a
-    /// 503.
+    /// How many invocations of one session may wait with [`SessionConcurrency::Queue`]; one more is
+    /// a 503.
     pub fn session_queue(mut self, limit: usize) -> Self {
         self.session_queue = Some(limit);
         self
@@ -302,38 +304,39 @@ impl RuntimeConfig {
     /// What happens to an invocation whose caller disconnects, unless the caller chooses with the
     /// header `PPIO-On-Disconnect`.
     ///
-    /// With [`OnDisconnect::Continue`] it runs to its end, and its answer is kept: `GET
-    /// /invocations/{id}` has its state and `GET /invocations/{id}/events` its items, where the id is
-    /// the `x-request-id` of the response. Such an invocation makes `/ping` answer `HealthyBusy`.
+    /// With [`OnDisconnect::Continue`] it runs to its end, and its answer is kept:
+    /// `GET /invocations/{id}` has its state and `GET /invocations/{id}/events` its items, where
+    /// the id is the `x-request-id` of the response. Such an invocation makes `/ping` answer
+    /// `HealthyBusy`.
     pub fn on_disconnect(mut self, policy: OnDisconnect) -> Self {
         self.on_disconnect = Some(policy);
         self
     }
 
-    /// How long an invocation with an idempotency key waits for its caller to come back before it is
-    /// cancelled, if that is its policy.
+    /// How long an invocation with an idempotency key waits for its caller to come back before it
+    /// is cancelled, if that is its policy.
     pub fn reconnect_grace(mut self, grace: Duration) -> Self {
         self.reconnect_grace = Some(grace);
         self
     }
 
-    /// How many invocations are kept for callers that come back. Beyond that the one that ended
-    /// first is dropped; if all of them run, one more is a 503.
+    /// How many invocations are kept for callers that come back. Beyond that, the invocation that
+    /// ended first is dropped; if all of them run, one more is a 503.
     pub fn max_runs(mut self, limit: usize) -> Self {
         self.max_runs = Some(limit);
         self
     }
 
-    /// How much of the answer of one invocation is kept. A longer stream waits for its slowest reader,
-    /// and without one its oldest items are dropped; a longer value is dropped when its callers have
-    /// received it.
+    /// How much of the answer of one invocation is kept. A longer stream waits for its slowest
+    /// reader, and without a reader its oldest items are dropped; a longer value is dropped when
+    /// its callers have received it.
     pub fn max_run_size(mut self, size: ByteSize) -> Self {
         self.max_run_size = Some(size);
         self
     }
 
-    /// How much of all answers together is kept. Beyond that those of the invocations that ended
-    /// first are dropped.
+    /// How much of all answers together is kept. Beyond that, the answers of the invocations that
+    /// ended first are dropped.
     pub fn max_total_run_size(mut self, size: ByteSize) -> Self {
         self.max_total_run_size = Some(size);
         self
@@ -345,27 +348,28 @@ impl RuntimeConfig {
         self
     }
 
-    /// Whether `GET /invocations` lists the invocations of callers that send neither a session header nor
-    /// `Authorization`. Such callers cannot be told apart, so each of them sees those of all. Without it,
-    /// which is the default except in debug mode, they need the id of an invocation, and the list is a 403.
+    /// Whether `GET /invocations` lists the invocations of callers that send neither a session
+    /// header nor `Authorization`. Such callers cannot be distinguished, so each of them gets the
+    /// invocations of all. If `false`, the default except in debug mode, they need the id of an
+    /// invocation, and the list is a 403.
     pub fn list_anonymous_runs(mut self, list: bool) -> Self {
         self.list_anonymous_runs = Some(list);
         self
     }
 
     /// Whether every invocation is kept, with its request, the times of its items and the tokens of
-    /// its [`ChatEvent`](crate::ChatEvent)s, for the page that shows them while an agent is developed.
-    /// Requests may have secrets, and are in memory alone.
+    /// its [`ChatEvent`](crate::ChatEvent)s, for the page that shows them while an agent is
+    /// developed. Requests may contain secrets, and are kept only in memory.
     pub fn inspect_runs(mut self, record: bool) -> Self {
         self.inspect_runs = Some(record);
         self
     }
 
     /// A directory in which kept invocations survive the end of the process: after a crash and a
-    /// restart they answer as before, and those that had not ended are `interrupted` with the items
-    /// that they had. It is created if it does not exist, and no other agent may use it.
+    /// restart they can be read as before, and those that had not ended are `interrupted`, with the
+    /// items that they had. It is created if it does not exist, and no other agent may use it.
     ///
-    /// Without it everything is kept in memory alone.
+    /// Without it, invocations are kept only in memory.
     pub fn journal(mut self, directory: impl Into<PathBuf>) -> Self {
         self.journal = Some(directory.into());
         self
@@ -373,16 +377,16 @@ impl RuntimeConfig {
 
     /// Whether push notifications of A2A may be sent to private, loopback and link-local addresses.
     ///
-    /// The caller of an agent chooses the URL. Without this setting it cannot make the agent send
-    /// requests to programs that only the agent's machine and network reach.
+    /// The caller of an agent chooses the URL. Without this setting, the caller cannot make the
+    /// agent send requests to programs that only the agent's machine and network reach.
     #[cfg(feature = "a2a")]
     pub fn a2a_push_private(mut self, allow: bool) -> Self {
         self.a2a_push_private = Some(allow);
         self
     }
 
-    /// The largest frame of a client's WebSocket; a larger one closes it with the code 1009. The
-    /// default is AgentCore's limit.
+    /// The largest frame of a client's WebSocket; a larger one closes the WebSocket with the code
+    /// 1009. The default is AgentCore's limit.
     #[cfg(feature = "websocket")]
     pub fn websocket_max_frame_size(mut self, size: ByteSize) -> Self {
         self.websocket_max_frame_size = Some(size);
@@ -390,7 +394,7 @@ impl RuntimeConfig {
     }
 
     /// The largest message of a client's WebSocket, which may come in several frames; a larger one
-    /// closes it with the code 1009.
+    /// closes the WebSocket with the code 1009.
     #[cfg(feature = "websocket")]
     pub fn websocket_max_message_size(mut self, size: ByteSize) -> Self {
         self.websocket_max_message_size = Some(size);
@@ -439,11 +443,11 @@ impl RuntimeConfig {
         self
     }
 
-    /// How long one poll of an `async` function may keep its thread. A function that takes longer is
-    /// named in the log once, with the request, and counted in `/metrics`: it blocks all that runs on
-    /// its thread, also the health check. Zero means any time.
+    /// How long one poll of an `async` function may keep its thread. A function that takes longer
+    /// is named in the log once, with the request, and counted in `/metrics`: it blocks everything
+    /// else on its thread, including the health check. Zero means no limit.
     ///
-    /// The time in which the thread is ready to run and other programs have the processors does not
+    /// Time in which the thread is ready to run while other programs occupy the processors does not
     /// count.
     pub fn blocking_warning(mut self, limit: Duration) -> Self {
         self.blocking_warning = Some(limit);

@@ -60,7 +60,7 @@ impl Environment<'_> {
         .min(MAX_DURATION)
     }
 
-    /// A duration of which zero means none.
+    /// A duration; zero means none.
     pub(super) fn limit(
         &mut self,
         name: &str,

@@ -72,7 +72,7 @@ impl Settings {
         }
     }
 
-    /// What the server needs of them.
+    /// Returns the settings that the server needs.
     pub(crate) fn server(&self) -> ServerSettings {
         let values = &self.values;
         ServerSettings {

@@ -11,8 +11,8 @@ use crate::server::cors::Cors;
 use crate::server::host::AllowedHosts;
 
 impl Environment<'_> {
-    /// Whether `/metrics` and `/openapi.json` are served. Without their features the variables have no
-    /// meaning.
+    /// Whether `/metrics` and `/openapi.json` are served. Without their features the variables are
+    /// ignored.
     fn optional_routes(
         &mut self,
         config: &RuntimeConfig,
@@ -35,7 +35,7 @@ impl Environment<'_> {
         let runs = self.run_values(&config, debug);
         #[cfg(feature = "websocket")]
         let runs = self.websocket_values(&config, runs);
-        // The default of a platform or an image, for agents that set none.
+        // The default of a platform or an image, for agents that set no origins.
         let default_origins =
             self.read("DEFAULT_CORS_ORIGINS", "", None, |text| Some(origins(text)));
         let cors_origins = self.read(
@@ -126,8 +126,8 @@ impl Environment<'_> {
         }
     }
 
-    /// The settings of sessions and of invocations that are kept, and those of the address; the others
-    /// have their defaults.
+    /// The settings of sessions and of invocations that are kept, and those of the address; the
+    /// others have their defaults.
     fn run_values(&mut self, config: &RuntimeConfig, debug: bool) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         RuntimeSettings {
@@ -263,7 +263,7 @@ impl Environment<'_> {
             .into_iter()
             .find_map(|name| Some((name, (self.lookup)(name)?)))
             .or_else(|| Some(("log", code?)))
-            // The default of the platform, for agents that set none.
+            // The default of the platform, for agents that set no filter.
             .or_else(|| {
                 let name = "PPIO_AGENT_DEFAULT_LOG";
                 Some((name, (self.lookup)(name).filter(|_| !debug)?))
@@ -277,7 +277,7 @@ impl Environment<'_> {
     }
 }
 
-/// A list of origins; `none` is an empty one.
+/// Parses a list of origins; `none` is an empty list.
 fn origins(text: &str) -> Vec<String> {
     if text == "none" {
         Vec::new()
