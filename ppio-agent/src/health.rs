@@ -1,7 +1,8 @@
 //! A status of the health check that code forces.
 //!
-//! A forced status is what `/ping` answers, before the [`ping`](macro@crate::ping) function and whatever
-//! runs. In a request it is that of the request's agent, elsewhere that of all agents of the process.
+//! `/ping` answers with a forced status, regardless of the [`ping`](macro@crate::ping) function and
+//! of what runs. In a request the status is forced for the request's agent, elsewhere for all
+//! agents of the process.
 //!
 //! ```
 //! use ppio::{PingStatus, health};
@@ -21,17 +22,17 @@ use crate::task::tracker;
 
 /// Makes `/ping` answer with a status until [`clear_forced_status`] is called.
 ///
-/// `Healthy` lets a platform reclaim the sandbox although tasks run; `HealthyBusy` keeps it.
+/// `Healthy` lets a platform reclaim the sandbox while tasks run; `HealthyBusy` keeps it.
 pub fn force_status(status: PingStatus) {
     tracker().force_status(status);
 }
 
-/// Ends what [`force_status`] began.
+/// Removes the status that [`force_status`] has set.
 pub fn clear_forced_status() {
     tracker().clear_forced_status();
 }
 
-/// The status that is forced, if there is one.
+/// Returns the forced status, if there is one.
 pub fn forced_status() -> Option<PingStatus> {
     tracker().forced_status()
 }

@@ -17,10 +17,10 @@ use crate::task::TaskInfo;
 /// The member of a request that names an action.
 const MEMBER: &str = "_agent_core_app_action";
 
-/// A request with an action is much smaller.
+/// The largest body that may have an action; requests with an action are much smaller.
 const MAX_BODY: u64 = 64 << 10;
 
-/// A request of debug mode.
+/// A request in debug mode.
 pub(crate) enum DebugRequest {
     /// An action was done.
     Answer(Response),
@@ -28,7 +28,7 @@ pub(crate) enum DebugRequest {
     Invocation(Request),
 }
 
-/// Does the action that a request names, if it names one.
+/// Performs the action that a request names, if it names one.
 pub(crate) async fn find(
     request: Request,
     ping: &Ping,
@@ -78,7 +78,8 @@ fn force(tasks: &TaskTracker, status: PingStatus) -> bytes::Bytes {
     })
 }
 
-/// The action in a body. AgentCore's runtime ignores one that is false in Python.
+/// Returns the action in a body. Like AgentCore's runtime, it ignores a value that is false in
+/// Python.
 fn action_in(body: &[u8]) -> Option<Value> {
     #[derive(serde::Deserialize)]
     struct OnlyAction {

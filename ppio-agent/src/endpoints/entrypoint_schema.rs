@@ -17,7 +17,7 @@ pub struct EntrypointSchema {
     pub reply: ppio_agent_schema::ReplySchema,
 }
 
-/// Stores nothing, since the feature `schema` is off.
+/// Has no value, since the feature `schema` is off.
 #[cfg(not(feature = "schema"))]
 #[derive(Serialize)]
 pub(crate) enum EntrypointSchema {}

@@ -15,7 +15,7 @@ use crate::exchange::json;
 use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::stalls::{AsyncFunctions, BlockingFunction};
 
-/// The endpoint.
+/// The endpoint `GET /`.
 pub(crate) struct IndexEndpoint {
     debug: bool,
     info: AgentInfo,

@@ -72,7 +72,7 @@ pub fn into_routes<S: IntoRoutes>(service: S) -> MountedService {
     service.into_routes()
 }
 
-/// Makes the startup function of an annotated `async` function.
+/// Makes a startup function from an annotated `async` function.
 pub fn routes_on_worker<F, R>(function: F) -> Startup
 where
     F: FnOnce() -> R + Send + 'static,
@@ -81,7 +81,7 @@ where
     Startup::new(function)
 }
 
-/// Makes the startup function of an annotated plain function.
+/// Makes a startup function from an annotated plain function.
 pub fn routes_on_blocking_thread<F>(function: F) -> Startup
 where
     F: FnOnce() -> Result<MountedService, Error> + Send + 'static,
@@ -89,8 +89,8 @@ where
     startup_on_blocking_thread(function)
 }
 
-/// A closure or function that makes the routes of the builder of one to four [`State`]s. `Marker`
-/// distinguishes the signatures; it is inferred.
+/// A closure or function that makes the routes of the builder out of one to four [`State`]s.
+/// `Marker` distinguishes the signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not make routes",
     label = "not a routes function",
@@ -135,7 +135,7 @@ impl fmt::Debug for MountedService {
     }
 }
 
-/// The endpoint.
+/// The author's own routes as an endpoint.
 pub(crate) struct MountedRoutes {
     /// Empty until the startup functions have run.
     service: Slot<MountedService>,
@@ -173,7 +173,7 @@ impl MountedRoutes {
         let body_error = Arc::new(OnceLock::new());
         let request = request.map(|body| record_error(body, &body_error));
         let service = self.service.state();
-        // In the future, so that a panic in the service's `clone` is caught as well.
+        // Called inside the future, so that a panic in the service's `clone` is caught as well.
         let call = async move { (service.0.0)(request).await };
         let call = AgentRuntimeContext::scope(context, call.instrument(exchange.span.clone()));
         let (watch, request_id) = (guard.watch(), exchange.request_id.as_bytes());

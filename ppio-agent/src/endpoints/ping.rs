@@ -74,7 +74,7 @@ pub fn into_ping<A: IntoPing>(answer: A) -> Result<PingResponse, String> {
     answer.into_ping()
 }
 
-/// Makes a health check of an annotated `async` function.
+/// Makes a health check from an annotated `async` function.
 pub fn ping_on_worker<F, R>(ping: F) -> PingHandler
 where
     F: Fn() -> R + Send + Sync + 'static,
@@ -83,7 +83,7 @@ where
     PingHandler::on_worker(ping)
 }
 
-/// Makes a health check of an annotated plain function.
+/// Makes a health check from an annotated plain function.
 pub fn ping_on_blocking_thread<F>(ping: F) -> PingHandler
 where
     F: Fn() -> Result<PingResponse, String> + Send + Sync + 'static,
@@ -130,11 +130,11 @@ impl PingHandler {
 
     async fn check(&self, watch: Watch) -> Result<PingResponse, String> {
         match self {
-            // In a task, where a panic is an error.
+            // In a task, which turns a panic into an error.
             Self::Async(ping) => {
                 let ping = Arc::clone(ping);
                 join(tokio::spawn(async move {
-                    // In the future, so that what the function does before it waits is watched as well.
+                    // Called inside the future, so that the whole function is watched.
                     watch.run(b"", async move { ping().await }).await
                 }))
                 .await
@@ -189,7 +189,8 @@ pub trait AsyncPing<Marker>: Send + Sync + 'static {
     fn into_handler(self, states: &mut StateLookup<'_>) -> PingHandler;
 }
 
-/// The same for a plain function.
+/// A closure or function that can be a synchronous ping of the builder: it takes up to four
+/// [`State`]s. `Marker` distinguishes the signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a ping that blocks",
     label = "not a ping that blocks",
@@ -258,18 +259,18 @@ impl LastChange {
     }
 }
 
-/// The endpoint.
+/// The endpoint `GET /ping`.
 pub(crate) struct Ping {
     handler: Option<PingHandler>,
     /// Watches the function while it is polled.
     watch: Watch,
-    /// Whether AgentCore's rules hold: the check's status applies whatever runs, and that of
-    /// the tasks if the check fails.
+    /// Whether AgentCore's rules apply: the check's status counts whatever runs, and if the check
+    /// fails, the status of the tasks counts.
     is_agent_core: bool,
     last_change: LastChange,
 }
 
-/// The result of the health check now.
+/// The result of a health check.
 pub(crate) struct Health {
     /// With the time at which the status changed.
     pub(crate) ping: PingResponse,
@@ -302,13 +303,13 @@ impl Ping {
         response
     }
 
-    /// The status that is forced, otherwise that of the check and of what runs.
+    /// Returns the forced status, otherwise the status of the check and of what runs.
     pub(crate) async fn health(&self, busy: bool, forced: Option<PingStatus>) -> Health {
         let mut health = match forced {
             Some(status) => Health::of(status),
             None => self.checked(busy).await,
         };
-        // AgentCore ends a session that is idle since this time, so a check cannot set it.
+        // AgentCore ends a session that has been idle since this time, so a check cannot set it.
         let changed = self.last_change.update(health.ping.status);
         health.ping.time_of_last_update = Some(unix_seconds(changed));
         health
@@ -357,7 +358,7 @@ impl Health {
     }
 }
 
-/// RFC 3339, in UTC, with milliseconds.
+/// Formats a time as RFC 3339, in UTC, with milliseconds.
 pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }

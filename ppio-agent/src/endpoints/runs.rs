@@ -16,7 +16,7 @@ use crate::invocation::Invoker;
 use crate::runs::registry::RunRegistry;
 use crate::runs::{self, view};
 
-/// How many runs a list has without `limit`, and at most.
+/// How many runs a list has at most: without `limit`, and with the largest `limit`.
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 10_000;
 
@@ -32,7 +32,7 @@ pub(crate) enum RunRoute {
 }
 
 impl RunRoute {
-    /// The route of a path and the id in it, which is still encoded.
+    /// Returns the route of a path, and the id in it, which is still percent-encoded.
     pub(crate) fn of(path: &str) -> Option<(Self, &str)> {
         let rest = path.strip_prefix("/invocations/")?;
         let (route, id) = if let Some(id) = rest.strip_suffix("/events") {
@@ -111,8 +111,8 @@ pub(crate) async fn answer(
     }
 }
 
-/// The last event that the caller has received; 0 for none. The header is what browsers send when
-/// they reconnect, so it is newer than the parameter.
+/// The last event that the caller has received; 0 for none. Browsers send the header when they
+/// reconnect, so it is newer than the parameter.
 fn last_event_id(headers: &HeaderMap, uri: &Uri) -> Result<u64, Rejection> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let found = match (values.next(), values.next()) {
@@ -129,7 +129,7 @@ fn last_event_id(headers: &HeaderMap, uri: &Uri) -> Result<u64, Rejection> {
     })
 }
 
-/// A number without sign or space.
+/// Parses a number without sign or space.
 pub(crate) fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
@@ -154,7 +154,8 @@ pub(crate) fn invalid(name: &'static str, found: &str, expected: &'static str) -
     }
 }
 
-/// A segment of a path without percent encoding. An invalid one is returned as it is; no run has such an id.
+/// Decodes the percent encoding in a segment of a path. An invalid segment is returned as it is; no
+/// run has such an id.
 pub(crate) fn decoded(segment: &str) -> String {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();

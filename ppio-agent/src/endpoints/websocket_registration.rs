@@ -1,7 +1,7 @@
 //! The registration of a function for WebSockets, an error without the feature `websocket`.
 
-/// Passes on what the expansion of `#[websocket]` registers, which cannot see which features the
-/// runtime has.
+/// Passes on the registration that `#[websocket]` expands to. The expansion cannot see which
+/// features the runtime has.
 #[cfg(feature = "websocket")]
 #[doc(hidden)]
 #[macro_export]

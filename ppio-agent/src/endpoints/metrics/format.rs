@@ -11,7 +11,7 @@ use crate::exchange::media_types::Preference;
 use crate::invocation::exemplars::Exemplar;
 use crate::invocation::histogram::{BUCKETS, Distribution};
 
-/// The most characters of the names and values of an exemplar's labels.
+/// The most characters that the names and values of an exemplar's labels may have together.
 const MAX_EXEMPLAR: usize = 128;
 
 /// The format of the page.
@@ -23,7 +23,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format that `Accept` prefers. Prometheus' own format is for all that name none.
+    /// Returns the format that `Accept` prefers; the default is Prometheus' own format.
     pub(super) fn accepted(headers: &HeaderMap) -> Self {
         let open = Preference::in_headers(headers, ACCEPT, "application/openmetrics-text");
         let plain = Preference::in_headers(headers, ACCEPT, "text/plain");
@@ -45,7 +45,7 @@ impl Format {
 /// The names and values of the labels of a sample.
 pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 
-/// A sample of a metric with several: its labels and its value.
+/// One of several samples of a metric: its labels and its value.
 pub(super) type Sample<'a, V> = (Vec<(&'a str, &'a str)>, V);
 
 /// The metrics of one answer.
@@ -82,7 +82,7 @@ impl MetricsText {
         self.line(format_args!("{name}{} {value}", LabelSet(labels)));
     }
 
-    /// A number that only grows. `name` ends with `_total`.
+    /// Writes a number that only grows. `name` ends with `_total`.
     pub(super) fn counter<'a, V: Display>(
         &mut self,
         name: &str,
@@ -100,13 +100,13 @@ impl MetricsText {
         }
     }
 
-    /// A number that grows and falls.
+    /// Writes a number that rises and falls.
     pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head(name, "gauge", help);
         self.sample(name, &[], value);
     }
 
-    /// What does not change while the program runs. `name` ends with `_info`.
+    /// Writes labels that do not change while the program runs. `name` ends with `_info`.
     pub(super) fn info(&mut self, name: &str, help: &str, labels: Labels<'_>) {
         match self.format {
             Format::Prometheus => self.head(name, "gauge", help),
@@ -120,7 +120,7 @@ impl MetricsText {
         self.head(name, "histogram", help);
     }
 
-    /// One distribution of a histogram, with the examples of its buckets.
+    /// Writes one distribution of a histogram, with the exemplars of its buckets.
     pub(super) fn distribution(
         &mut self,
         name: &str,
@@ -131,7 +131,7 @@ impl MetricsText {
         let mut cumulative = 0;
         for bucket in 0..BUCKETS {
             cumulative += found.buckets[bucket];
-            // As `OpenMetrics` requires it, so that the series are the same in both formats.
+            // Written as `OpenMetrics` requires, so that the series are the same in both formats.
             let bound = Distribution::bound(bucket);
             let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| format!("{bound:?}"));
             let mut labels = labels.to_vec();
@@ -149,7 +149,7 @@ impl MetricsText {
     }
 }
 
-/// What follows the sample that an exemplar is of.
+/// Returns the text of an exemplar, which follows its sample.
 fn exemplar_text(exemplar: &Exemplar) -> String {
     let Exemplar {
         label,

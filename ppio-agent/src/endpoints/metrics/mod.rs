@@ -19,16 +19,16 @@ use crate::stalls::AsyncFunctions;
 /// The value of the label `protocol` for `POST /invocations`.
 const INVOCATIONS: &str = "invocations";
 
-/// What the page is about.
+/// The parts of the agent that the page reports.
 pub(crate) struct Measured<'a> {
     pub(crate) invoker: &'a Invoker,
     pub(crate) runs: &'a RunRegistry,
     pub(crate) functions: &'a AsyncFunctions,
-    /// How many connections are open, where the agent accepts them itself.
+    /// How many connections are open, if the agent accepts them itself.
     pub(crate) connections: Option<&'a AtomicUsize>,
     /// Whether a function serves WebSockets.
     pub(crate) has_websocket: bool,
-    /// The counters of the author's own routes, where there are any.
+    /// The counters of the author's own routes, if there are any.
     pub(crate) routes: Option<&'a Counters>,
 }
 
@@ -86,7 +86,7 @@ impl Measured<'_> {
         page.finish()
     }
 
-    /// Invocations by protocol.
+    /// Writes the metrics of invocations by protocol.
     fn write_invocations(&self, page: &mut MetricsText, format: Format) {
         let counters = self.invoker.counters();
         let protocols = self.invoker.settings().protocols.iter();
@@ -158,7 +158,7 @@ impl Measured<'_> {
         }
     }
 
-    /// What the process holds, and its threads.
+    /// Writes the metrics of what the process holds, and of its threads.
     fn write_resources(&self, page: &mut MetricsText) {
         if let Some(connections) = self.connections {
             page.gauge(
@@ -224,7 +224,7 @@ impl Measured<'_> {
     }
 }
 
-/// Gives a sample its only label.
+/// Returns a function that makes a sample with one label.
 fn labelled<'a, V>(name: &'a str) -> impl Fn((&'a str, V)) -> Sample<'a, V> {
     move |(label, value)| (vec![(name, label)], value)
 }

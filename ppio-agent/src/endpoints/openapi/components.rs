@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 const SCHEMAS: &str = "#/components/schemas/";
 const DEFINITIONS: &str = "#/$defs/";
-/// Keywords whose members are schemas by name.
+/// Keywords whose values map names to schemas.
 const NAMED_SCHEMAS: [&str; 5] = [
     "properties",
     "patternProperties",
@@ -42,7 +42,7 @@ impl Components {
             self.insert(name, schema);
             return;
         };
-        // The name itself is in use before those of its definitions are chosen.
+        // Reserves the name before the names of the definitions are chosen.
         self.insert(name, Value::Null);
         let mut references = References::new(name);
         for key in definitions.keys() {
@@ -64,7 +64,8 @@ impl Components {
         Value::Object(self.0)
     }
 
-    /// A name for a definition of the schema `owner`. `OpenAPI` allows few characters in names.
+    /// Returns an unused name for a definition of the schema `owner`. `OpenAPI` allows few
+    /// characters in names.
     fn unused(&self, owner: &str, definition: &str) -> String {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let plain = definition.replace(|c| !allowed(c), "_");
@@ -141,7 +142,8 @@ mod tests {
 
     use super::*;
 
-    /// Its schema refers to itself at its root, so a schema that contains it has it as a definition.
+    /// A type whose schema refers to its own root, so that a schema that contains it has it as a
+    /// definition.
     #[derive(JsonSchema)]
     #[expect(dead_code, reason = "only its schema is used")]
     struct Node {

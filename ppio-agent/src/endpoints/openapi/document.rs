@@ -9,18 +9,18 @@ use super::operation::{self, ProtocolOperation, json_response, parameter, respon
 use super::own_schemas::{end, envelope, error, object, ping, run, run_started};
 use crate::endpoints::entrypoint_schema::EntrypointSchema;
 
-/// The errors of an invocation that the runtime itself answers with.
+/// The statuses of the runtime's own errors for an invocation.
 const INVOCATION_ERRORS: [u16; 13] = [
     400, 403, 408, 409, 410, 413, 415, 421, 422, 500, 503, 504, 404,
 ];
-/// Those of every other path.
+/// The statuses for every other path.
 const READ_ERRORS: [u16; 2] = [400, 421];
-/// Those of a path of a run.
+/// The statuses for a path of a run.
 const RUN_ERRORS: [u16; 4] = [400, 403, 404, 421];
-/// A version is required; it is that of an agent outside of cargo.
+/// The version of an agent that has none; `OpenAPI` requires one.
 const NO_VERSION: &str = "0.0.0";
 
-/// An `OpenAPI` document in the making.
+/// An `OpenAPI` document while it is built.
 pub(super) struct Document {
     about: Map<String, Value>,
     paths: Map<String, Value>,
@@ -77,19 +77,19 @@ impl Document {
         operations[method] = operation;
     }
 
-    /// Adds an operation of a protocol, which replaces one of the agent's own where a platform
-    /// calls the protocol at that path.
+    /// Adds an operation of a protocol. It replaces the agent's own operation if a platform calls
+    /// the protocol at that path.
     fn add_protocol(&mut self, operation: ProtocolOperation) {
         self.add(operation.path, operation.method, operation.to_json());
     }
 
-    /// Adds the schemas of the entrypoint, and returns the contents of its answers.
+    /// Adds the schemas of the entrypoint, and returns which answers it has.
     fn add_entrypoint(&mut self, schema: Option<&EntrypointSchema>) -> EntrypointReply {
         let any = Schema::any();
         let (request, value, items) = match schema {
             None => (&any, Some(&any), Some(&any)),
             Some(EntrypointSchema { request, reply }) => match reply {
-                // What a function of an unknown type answers with is unknown as well.
+                // A function of an unknown type may answer with a value or with items.
                 ReplySchema::Value(value) if value.is_any() => (request, Some(value), Some(&any)),
                 ReplySchema::Value(value) => (request, Some(value), None),
                 ReplySchema::Items(items) => (request, None, Some(items)),

@@ -20,14 +20,14 @@ use crate::exchange::agent_info::AgentInfo;
 use crate::exchange::body::Response;
 use crate::exchange::json;
 
-/// The endpoint.
+/// The endpoint `GET /openapi.json`.
 pub(crate) struct OpenApi {
     about: AboutService,
     schema: Arc<LazySchema>,
     document: OnceLock<Bytes>,
 }
 
-/// What the document says beside the schemas of the entrypoint.
+/// What the document describes besides the schemas of the entrypoint.
 pub(crate) struct AboutService {
     pub(crate) agent: AgentInfo,
     pub(crate) has_metrics: bool,
@@ -50,7 +50,7 @@ impl OpenApi {
         json::response(StatusCode::OK, self.document())
     }
 
-    /// The document, which is made at the first request for it.
+    /// Returns the document, which is built at the first request for it.
     pub(crate) fn document(&self) -> Bytes {
         let document = self.document.get_or_init(|| {
             let document = Document::new(&self.about, self.schema.get());

@@ -15,7 +15,8 @@ pub(crate) struct ProtocolOperation {
 }
 
 impl ProtocolOperation {
-    /// The protocol describes its own requests, responses and errors, so the document does not.
+    /// Returns the operation as JSON, without its requests, responses and errors: the protocol
+    /// describes them.
     pub(super) fn to_json(self) -> Value {
         let mut operation = json!({
             "tags": [self.tag],

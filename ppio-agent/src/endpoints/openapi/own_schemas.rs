@@ -55,7 +55,7 @@ pub(super) fn run() -> Value {
     )
 }
 
-/// The event after the last item, where a stream has ids.
+/// The schema of the event after the last item of a stream with ids.
 pub(super) fn end() -> Value {
     object(
         &["status", "items"],

@@ -28,7 +28,7 @@ impl HasContext for WebSocketCall {
     }
 }
 
-/// Makes a handler of what the expansion generates.
+/// Makes a handler from the function that the expansion generates.
 pub fn websocket_handler<F, R>(function: F) -> WebSocketHandler
 where
     F: Fn(WebSocketCall) -> R + Send + Sync + 'static,

@@ -97,7 +97,7 @@ pub trait WebSocketOutput {}
 #[diagnostic::do_not_recommend]
 impl WebSocketOutput for () {}
 
-/// Requires that a value is what a function for WebSockets may return.
+/// Requires that a function for WebSockets may return the value.
 pub fn websocket_output<T: WebSocketOutput>(_: T) {}
 
 /// What a closure of the builder may return: nothing, or a `Result`.
@@ -119,8 +119,8 @@ impl<E: Into<BoxError>> IntoSocketResult for Result<(), E> {
 }
 
 /// An `async` closure or function that serves WebSockets without the macro: it takes the
-/// [`WebSocket`], then up to four further parameters, the context and [`State`]s, and returns nothing
-/// or a `Result`. `Marker` distinguishes the signatures; it is inferred.
+/// [`WebSocket`], then up to four further parameters, the context and [`State`]s, and returns
+/// nothing or a `Result`. `Marker` distinguishes the signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a websocket function",
     label = "not a websocket function",

@@ -37,16 +37,16 @@ use crate::stalls::Watch;
 /// The path of the endpoint.
 const PATH: &str = "/ws";
 
-/// The endpoint.
+/// The endpoint `/ws`.
 pub(crate) struct WebSocketEndpoint {
     handler: Option<WebSocketHandler>,
     is_enabled: bool,
     /// Watches the function while it is polled.
     watch: Watch,
-    /// Whether a platform calls a protocol here, which has a handler for each handshake.
+    /// Whether a platform calls a protocol here. The protocol makes a handler for each handshake.
     serves_protocol: bool,
     limits: SocketLimits,
-    /// Whether a function runs on when its client has disconnected.
+    /// Whether a function continues after its client has disconnected.
     outlives_client: bool,
     /// Changes when a shutdown begins.
     shutdown: watch::Receiver<()>,
@@ -88,8 +88,8 @@ impl WebSocketEndpoint {
         self.serves_protocol
     }
 
-    /// Whether a request is one for this endpoint. Without a function for WebSockets only a
-    /// handshake is, which is accepted and closed with 1011, as AgentCore's runtime does.
+    /// Whether a request is for this endpoint. Without a function for WebSockets, only a handshake
+    /// is: it is accepted and closed with 1011, as AgentCore's runtime does.
     pub(crate) fn takes(&self, request: &Request) -> bool {
         self.is_enabled
             && request.uri().path() == PATH
@@ -118,8 +118,9 @@ impl WebSocketEndpoint {
         Ok(switching(headers, session))
     }
 
-    /// Accepts a handshake for a protocol, whose handler begins an invocation by itself. It is called
-    /// with the socket, the head of the handshake, and what changes when a shutdown begins.
+    /// Accepts a handshake for a protocol, whose handler begins an invocation itself. The handler
+    /// is called with the socket, the head of the handshake, and a receiver that changes when a
+    /// shutdown begins.
     #[cfg(feature = "ag-ui")]
     pub(crate) fn answer_with<F, R>(
         &self,
@@ -166,7 +167,7 @@ impl WebSocketEndpoint {
     }
 }
 
-/// The headers of the response to a handshake, and the connection that it becomes.
+/// Returns the headers of the response to a handshake, and the connection that the request becomes.
 fn accepted(request: &mut Request) -> Result<(HeaderMap, OnUpgrade), Error> {
     if !is_upgrade(request.headers()) {
         return Err(Rejection::UpgradeRequired.into());

@@ -17,7 +17,7 @@ impl PendingSession {
         Self(Arc::new(Mutex::new(Some(session))))
     }
 
-    /// The session, once.
+    /// Returns the session at the first call.
     pub(crate) fn take(&self) -> Option<SessionFuture> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

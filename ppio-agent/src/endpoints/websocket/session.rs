@@ -35,8 +35,8 @@ pub(super) struct Session {
     pub(super) function: SessionFunction,
     pub(super) watch: Watch,
     pub(super) context: RequestContext,
-    /// The invocation that the session is; `None` if its function begins one by itself, which has a
-    /// deadline and goes on during a shutdown as that of a request does.
+    /// The invocation of the session. It is `None` if the function begins an invocation itself,
+    /// which has a deadline and continues during a shutdown, like that of a request.
     pub(super) guard: Option<InvocationGuard>,
     pub(super) span: Span,
     pub(super) started: Instant,
@@ -141,7 +141,7 @@ fn finish(
     }
 }
 
-/// Whether the function itself failed, and not a call of the socket because that is closed.
+/// Whether the function itself failed, and not a call on a closed socket.
 fn has_failed(result: &Result<(), Error>) -> bool {
     match result {
         Ok(()) => false,
@@ -154,7 +154,7 @@ fn has_failed(result: &Result<(), Error>) -> bool {
     }
 }
 
-/// The function in the context of its request, where a panic is an error.
+/// Calls the function in the context of its request, and turns a panic into an error.
 fn scoped(
     function: SessionFunction,
     call: WebSocketCall,
