@@ -1,4 +1,4 @@
-//! What AgentCore says about a request in its headers.
+//! The headers of AgentCore in a request.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use ppio_agent_protocol::headers::{
 use super::context::RequestContext;
 use crate::telemetry::joined;
 
-/// What AWS's infrastructure adds to a request.
+/// The prefixes of headers that AWS's infrastructure adds to a request.
 const RESERVED_PREFIXES: [&str; 2] = ["x-amz-", "x-amzn-"];
 
 /// Names with a reserved prefix that are for the agent.
@@ -23,8 +23,8 @@ const FOR_THE_AGENT: [&str; 4] = [
     AGENT_CORE_IDENTITY_WAT,
 ];
 
-/// Removes the headers of AWS's infrastructure, such as its signature, from a request that AgentCore
-/// sends; its contract keeps them from the agent.
+/// Removes the headers of AWS's infrastructure, such as its signature, from a request that
+/// AgentCore sends. AgentCore's contract does not pass them to the agent.
 pub(crate) fn remove_reserved(headers: &mut HeaderMap) {
     let reserved = headers.keys().filter(|name| is_reserved(name));
     let reserved: Vec<HeaderName> = reserved.cloned().collect();
@@ -48,7 +48,7 @@ impl RequestContext {
         self.header(AGENT_CORE_SHELL_ID)
     }
 
-    /// The token of the agent's workload identity, with which it gets credentials for other
+    /// The token of the agent's workload identity, with which the agent gets credentials for other
     /// services.
     pub fn workload_access_token(&self) -> Option<&str> {
         let names = [AGENT_CORE_IDENTITY_WAT, AGENT_CORE_WORKLOAD_ACCESS_TOKEN];
@@ -75,7 +75,7 @@ impl RequestContext {
         self.header("traceparent")
     }
 
-    /// What vendors say about the trace (W3C Trace Context).
+    /// The data of vendors about the trace (W3C Trace Context).
     pub fn tracestate(&self) -> Option<Cow<'_, str>> {
         joined(self.headers(), "tracestate")
     }

@@ -38,7 +38,8 @@ impl AgentEnvelope {
         })
     }
 
-    /// The body of the envelope, with what the agent did not set: its times and the request id.
+    /// Returns the body of the envelope, and adds the times and the request id if the agent did not
+    /// set them.
     pub(crate) fn into_body(
         self,
         duration: Duration,

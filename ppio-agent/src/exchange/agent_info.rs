@@ -7,12 +7,12 @@ pub struct AgentInfo {
     pub name: &'static str,
     /// The documentation of its function; empty if it has none.
     pub description: &'static str,
-    /// The version of its package; empty outside of cargo.
+    /// The version of its package; empty if it has none.
     pub version: &'static str,
 }
 
 impl AgentInfo {
-    /// What the macro and the builder write.
+    /// Called by the macro's expansion and by the builder.
     #[doc(hidden)]
     pub const fn new(
         package: Option<&'static str>,

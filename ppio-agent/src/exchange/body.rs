@@ -1,4 +1,4 @@
-//! The body of a request or a response, as middleware sees it.
+//! The body of a request or a response, as middleware uses it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -37,8 +37,8 @@ pub type Response = http::Response<Body>;
 /// ```
 pub struct Body {
     kind: BodyKind,
-    /// What the body of a response is, where the runtime or an entrypoint made it. Unlike the
-    /// header, it stays when middleware moves the body into a new response.
+    /// The format of a response body that the runtime or an entrypoint made. Unlike the header, it
+    /// stays when middleware moves the body into a new response.
     format: Option<ResponseFormat>,
 }
 
@@ -151,7 +151,7 @@ impl Body {
         }
     }
 
-    /// What the body of a response is, if that is known.
+    /// The format of a response body, if it is known.
     pub(crate) fn format(&self) -> Option<ResponseFormat> {
         self.format
     }

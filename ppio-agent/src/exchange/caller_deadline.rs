@@ -22,7 +22,7 @@ pub(crate) struct CallerDeadline {
 }
 
 impl CallerDeadline {
-    /// The error of a stream that has not ended.
+    /// Returns the error of a stream that has not ended, once the deadline has passed.
     pub(crate) fn expired(self) -> Option<Rejection> {
         (Instant::now() >= self.at).then(|| Rejection::StreamTimedOut(self.at - self.started))
     }

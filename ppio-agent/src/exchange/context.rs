@@ -85,7 +85,7 @@ impl RequestContext {
         }))
     }
 
-    /// A context of these headers.
+    /// A context with these headers.
     #[cfg(test)]
     pub(crate) fn of_headers(headers: HeaderMap) -> Self {
         Self::new().change(|inner| inner.headers = headers)
@@ -153,13 +153,13 @@ impl RequestContext {
         self.session_id()
     }
 
-    /// All request headers, except those of AWS's infrastructure where AgentCore sends the request:
+    /// All request headers, except those of AWS's infrastructure if AgentCore sends the request:
     /// `x-amz-*` and `x-amzn-*` other than those that this context has methods for.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
 
-    /// One request header, where it is present and printable ASCII.
+    /// One request header, if it is present and printable ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.0.headers.get(name)?.to_str().ok()
     }
@@ -180,14 +180,14 @@ impl RequestContext {
 
     /// When the head of the response is due; after that the response is a 504.
     ///
-    /// It is the earlier one of the configured timeout and of the caller's: the header
-    /// `PPIO-Timeout`, or the `timeout` of an [`InvocationRequest`](crate::InvocationRequest). A
-    /// stream has to end by the caller's deadline as well.
+    /// It is the earlier of the configured timeout and the caller's: the header `PPIO-Timeout`, or
+    /// the `timeout` of an [`InvocationRequest`](crate::InvocationRequest). A stream has to end by
+    /// the caller's deadline as well.
     pub fn deadline(&self) -> Option<Instant> {
         earlier(self.0.deadline, self.requested_deadline())
     }
 
-    /// When the whole invocation has to end, where the caller sets a timeout.
+    /// When the whole invocation has to end, if the caller sets a timeout.
     pub(crate) fn requested_deadline(&self) -> Option<Instant> {
         earlier(self.0.header_deadline, self.0.body_deadline.get().copied())
     }
@@ -238,7 +238,7 @@ impl RequestContext {
         self.0.body_deadline.get_or_init(|| deadline);
     }
 
-    /// The trace of the request: the exported one, otherwise its caller's.
+    /// The id of the request's trace: the exported one, otherwise its caller's.
     pub(crate) fn trace_id(&self) -> Option<Cow<'_, str>> {
         match self.trace().id() {
             Some(id) => Some(id.into()),

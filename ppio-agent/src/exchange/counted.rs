@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// One of what is counted, until it is dropped.
+/// Adds one to a count until it is dropped.
 pub(crate) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {

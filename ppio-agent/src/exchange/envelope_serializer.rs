@@ -1,4 +1,4 @@
-//! Takes an envelope apart while it is serialized.
+//! Separates the result of an envelope from its other fields while it is serialized.
 
 use serde::ser::{Error as _, Impossible, Serialize, SerializeMap, Serializer};
 use serde_json::{Error, Map, Value};
@@ -17,7 +17,7 @@ impl<'a, 'b> EnvelopeSerializer<'a, 'b> {
     }
 }
 
-/// The fields seen so far, and the name of the next one.
+/// The fields so far, and the name of the next one.
 pub(super) struct EnvelopeFields<'a, 'b> {
     json: &'a mut Json<'b>,
     fields: Map<String, Value>,
@@ -49,7 +49,7 @@ impl SerializeMap for EnvelopeFields<'_, '_> {
 
 type Never = Impossible<Map<String, Value>, Error>;
 
-/// The methods of values that an envelope, which is an object, is not.
+/// Defines the methods for values other than objects, which fail: an envelope is an object.
 macro_rules! refuse {
     ($($method:ident($($type:ty),*) -> $ok:ty;)*) => {$(
         fn $method(self, $(_: $type),*) -> Result<$ok, Error> {

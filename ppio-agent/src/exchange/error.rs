@@ -35,12 +35,12 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(error.error_type(), "MissingCity");
 /// ```
 ///
-/// The response has the message and the type; the sources go to the log only. Where this is a
-/// source of another error, for example below `anyhow`'s context, its status, message and type are
-/// sent, and the errors around it are logged.
+/// The response has the message and the type; the sources go to the log only. If this is a source
+/// of another error, for example below `anyhow`'s context, its status, message and type are sent,
+/// and the errors around it are logged.
 ///
-/// A response that was made from an error has it in its extensions, where middleware reads it; see
-/// [`middleware`](crate::middleware). Cloning is cheap.
+/// A response that was made from an error has the error in its extensions, where middleware can
+/// read it; see [`middleware`](crate::middleware). Cloning is cheap.
 #[derive(Clone)]
 pub struct Error(Arc<ErrorData>);
 
@@ -51,7 +51,7 @@ struct ErrorData {
     message: String,
     source: Option<Arc<dyn StdError + Send + Sync>>,
     rejection: Option<Rejection>,
-    /// The body of the response, where the agent filled it.
+    /// The body of the response, if the agent provided one.
     body: Option<Bytes>,
 }
 
@@ -112,7 +112,7 @@ impl Error {
     pub fn with_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
         let data = self.data();
         data.error_type = error_type.into();
-        // It has the type that the agent set.
+        // The body contains the previous type.
         data.body = None;
         self
     }
@@ -144,8 +144,8 @@ impl Error {
         Self::from(Rejection::Panicked).with_source(panic_message(panic))
     }
 
-    /// The text for the caller of a request: the [`message`](Self::message), or for a panic where
-    /// to find its text.
+    /// The text for the caller of a request: the [`message`](Self::message); for a panic, the place
+    /// of its text in the log.
     pub(crate) fn response_text(&self, request_id: &str) -> Cow<'_, str> {
         match self.rejection() {
             Some(Rejection::Panicked) => Cow::Owned(format!(
@@ -169,13 +169,13 @@ impl Error {
         self
     }
 
-    /// Removes the body that the agent filled.
+    /// Removes the body that the agent provided.
     pub(crate) fn without_body(mut self) -> Self {
         self.data().body = None;
         self
     }
 
-    /// The body of the response, where the agent filled it.
+    /// The body of the response, if the agent provided one.
     pub(crate) fn body(&self) -> Option<&Bytes> {
         self.0.body.as_ref()
     }
@@ -189,8 +189,9 @@ impl Error {
         self.0.rejection.as_ref()
     }
 
-    /// The error that user code returned: an [`Error`] among its sources, otherwise a 500 with its
-    /// text and the given type. The sources are kept as text, since the error need not be `Send`.
+    /// Converts an error that user code returned: to an [`Error`] among its sources, otherwise to a
+    /// 500 with its text and the given type. The sources are kept as text, since the error need not
+    /// be `Send`.
     pub(crate) fn from_user(error_type: &'static str, error: &(dyn StdError + 'static)) -> Self {
         let chain = ErrorChain(error).to_string();
         let sources = chain
@@ -210,13 +211,13 @@ impl Error {
         }
     }
 
-    /// The error of user code that can be boxed; see [`from_user`](Self::from_user).
+    /// Converts an error of user code that can be boxed; see [`from_user`](Self::from_user).
     pub(crate) fn from_boxable<E: Into<BoxError>>(error: E) -> Self {
         let error: BoxError = error.into();
         Self::from_user(type_name::<E>(), &*error)
     }
 
-    /// A copy of the first [`Error`] of a chain, without its source.
+    /// Returns a copy of the first [`Error`] in a chain, without its source.
     fn find_in(error: &(dyn StdError + 'static)) -> Option<Self> {
         match error.downcast_ref::<Self>() {
             Some(found) => {
@@ -228,7 +229,7 @@ impl Error {
         }
     }
 
-    /// The error of a WebSocket, which is not a failure of the user code that returns it.
+    /// Converts the error of a WebSocket, which is not a failure of the user code that returns it.
     #[cfg(feature = "websocket")]
     fn of_websocket(error: &(dyn StdError + 'static)) -> Option<Self> {
         let error = error.downcast_ref::<WebSocketError>()?;
@@ -256,7 +257,7 @@ pub(crate) fn type_name<E>() -> &'static str {
     }
 }
 
-/// The error type of a status, where no other is set.
+/// The error type of a status, if no other is set.
 fn default_type(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "BadRequest",
@@ -310,7 +311,7 @@ impl StdError for Error {
     }
 }
 
-/// The message of a panic, where it has one.
+/// Returns the message of a panic, or `no message`.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()

@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::rejection::Rejection;
 
-/// Why an invocation failed, as its caller is sent it. It is the end of a stream that a protocol
-/// reads.
+/// Why an invocation failed, as sent to its caller. In a stream that a protocol reads, it is the
+/// last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     /// The text.
     pub(crate) message: String,
     /// The name that programs match on.
     pub(crate) error_type: String,
-    /// The status of a response that had not begun.
+    /// The status of the response, if it has not begun.
     pub(crate) status: u16,
     /// Whether the invocation was ended from outside.
     pub(crate) is_cancellation: bool,
 }
 
 impl Failure {
-    /// The failure that an error is.
+    /// Converts an error.
     pub(crate) fn of(error: &Error, request_id: &str) -> Self {
         let rejection = error.rejection();
         Self {
@@ -32,7 +32,7 @@ impl Failure {
         }
     }
 
-    /// The error of a response that says the same.
+    /// Converts the failure back into an error with the same text, type and status.
     pub(crate) fn into_error(self) -> Error {
         let status = StatusCode::from_u16(self.status);
         Error::new(status.unwrap_or_default(), self.message).with_type(self.error_type)

@@ -1,4 +1,4 @@
-//! The JSON bodies of responses; nothing else writes them.
+//! Writes the JSON bodies of responses; no other module does.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub(crate) fn success_body(
     finish(body, format, duration, request_id)
 }
 
-/// The body of an error, where the agent did not fill it.
+/// The body of an error, if the agent did not provide one.
 pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) -> Bytes {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -83,9 +83,9 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
     })
 }
 
-/// The last event of a stream that failed. It has a name for callers that read the format of the
-/// response, because an item of the agent may look like an error. Other callers read every line
-/// without `data:` as an item.
+/// The last event of a stream that failed. For callers that read the format of the response it has
+/// a name, because an item of the agent may look like an error. For others it has none: they read
+/// every line without `data:` as an item.
 pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedFormat) -> Bytes {
     #[cfg(feature = "chat")]
     if format == RequestedFormat::Chat {

@@ -11,11 +11,11 @@ pub enum LogFormat {
     Auto,
     /// Text, with colours on a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// One JSON object a line with the names of AWS AgentCore's runtime: `timestamp`, `level`,
-    /// `message`, `logger`, `requestId`, `sessionId`, `errorType`, `errorMessage`, `stackTrace`, and
-    /// the further fields of a line under their own names.
+    /// One JSON object per line, with the names of AWS AgentCore's runtime: `timestamp`, `level`,
+    /// `message`, `logger`, `requestId`, `sessionId`, `errorType`, `errorMessage`, `stackTrace`,
+    /// and the further fields of a line under their own names.
     AgentCore,
 }
 

@@ -13,7 +13,7 @@ use super::body::Request;
 use super::context::{AgentRuntimeContext, RequestContext, session_header};
 use super::request_id::RequestId;
 
-/// How many bytes of a path a span has.
+/// The most bytes of a path that a span has.
 const MAX_PATH: usize = 200;
 
 /// Whether the subscriber of this program reads the ids from the context.
@@ -25,7 +25,7 @@ pub(crate) fn read_from_context() {
     READ_FROM_CONTEXT.store(true, Ordering::Relaxed);
 }
 
-/// The span around one invocation, disabled where the default log is installed.
+/// The span around one invocation; disabled if the default log is installed.
 pub(crate) fn invocation_span(request_id: &RequestId, headers: &HeaderMap) -> Span {
     if READ_FROM_CONTEXT.load(Ordering::Relaxed) {
         Span::none()
@@ -41,7 +41,7 @@ pub(crate) fn invocation_span(request_id: &RequestId, headers: &HeaderMap) -> Sp
 /// The span around a request of the author's own routes.
 pub(crate) fn route_span(request_id: &RequestId, request: &Request) -> Span {
     let method = request.method().as_str();
-    // The query may have secrets.
+    // The query may contain secrets.
     let path = request.uri().path();
     let path = path.get(..MAX_PATH).unwrap_or(path);
     if READ_FROM_CONTEXT.load(Ordering::Relaxed) {

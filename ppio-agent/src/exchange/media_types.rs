@@ -2,12 +2,12 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// The preference for a type. Of equal ones a type that is named precedes one that only a wildcard
-/// allows.
+/// The preference for a type. If the qualities are equal, a type that is named precedes one that
+/// only a wildcard matches.
 #[derive(Debug, Default, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) struct Preference {
     quality: f32,
-    /// 0 where no range matches, 1 for `*/*`, 2 for `text/*`, 3 for the type itself.
+    /// 0 if no range matches, 1 for `*/*`, 2 for `text/*`, 3 for the type itself.
     precision: u8,
 }
 

@@ -62,17 +62,17 @@ use crate::telemetry::RequestTrace;
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) request_id: RequestId,
-    /// The span of an invocation; disabled for other routes and where no subscriber shows it.
+    /// The span of an invocation; disabled for other routes and if no subscriber shows it.
     pub(crate) span: Span,
     /// The span that is exported.
     pub(crate) trace: RequestTrace,
     pub(crate) started: Instant,
     /// When the head of the response is due.
     pub(crate) deadline: Instant,
-    /// When the whole invocation has to end, where the caller sends a timeout.
+    /// When the whole invocation has to end, if the caller sends a timeout.
     pub(crate) requested_deadline: Option<Instant>,
     pub(crate) format: RequestedFormat,
-    /// The protocol of the route, where it is not that of `POST /invocations`.
+    /// The protocol of the route, if it is not that of `POST /invocations`.
     pub(crate) protocol: Option<Protocol>,
     /// How the protocol of the route writes errors.
     #[cfg(feature = "chat")]

@@ -1,5 +1,5 @@
-//! The `tracing` spans of requests that are open, by request: those of tasks that go on after their
-//! answer are reported where runs are inspected.
+//! The open `tracing` spans of each request. The spans of tasks that continue after the answer are
+//! reported if runs are inspected.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ type Names = BTreeMap<u64, &'static str>;
 
 static OPEN: Mutex<BTreeMap<String, Names>> = Mutex::new(BTreeMap::new());
 
-/// The different names of the spans of a request that are open now, sorted.
+/// Returns the distinct names of the open spans of a request, sorted.
 pub(crate) fn of(request_id: &str) -> Vec<&'static str> {
     let open = open();
     let of_request = open.get(request_id).into_iter();
@@ -39,10 +39,10 @@ mod layer {
     use super::open;
     use crate::exchange::context::AgentRuntimeContext;
 
-    /// The most spans that are kept of one request.
+    /// The most spans that are kept for one request.
     const MAX_SPANS: usize = 100;
 
-    /// Notes the spans of the author's code, of the level `info` and above.
+    /// Returns a layer that records the spans of the author's code, of the level `info` and above.
     pub(crate) fn layer<S>() -> impl Layer<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -50,7 +50,7 @@ mod layer {
         let is_noted = |metadata: &Metadata<'_>| {
             metadata.is_span()
                 && *metadata.level() <= tracing::Level::INFO
-                // The runtime's own: background tasks have a list of their own.
+                // Without the runtime's own spans: background tasks are listed separately.
                 && !metadata.target().starts_with("ppio::")
         };
         OpenSpans.with_filter(filter_fn(is_noted).with_max_level_hint(LevelFilter::INFO))

@@ -45,7 +45,7 @@ impl Platform {
         }
     }
 
-    /// The protocol that the platform calls, where it is not that of `/invocations`.
+    /// The protocol that the platform calls, if it is not that of `/invocations`.
     pub fn protocol(self) -> Option<Protocol> {
         match self {
             Self::AgentCore => None,

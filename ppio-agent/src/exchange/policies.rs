@@ -1,4 +1,4 @@
-//! What the settings say about invocations whose callers leave, and about those of one session.
+//! The policies for invocations whose callers disconnect, and for invocations of one session.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ pub enum OnDisconnect {
     /// The invocation is cancelled.
     #[default]
     Cancel,
-    /// The invocation continues, and its answer is kept for the caller to come back.
+    /// The invocation continues, and its answer is kept for a caller that comes back.
     Continue,
 }
 

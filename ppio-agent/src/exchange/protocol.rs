@@ -1,4 +1,4 @@
-//! The protocols that an agent can be called by.
+//! The protocols by which an agent can be called.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +33,7 @@ impl Protocol {
         Self::WebSocket,
     ];
 
-    /// The name, which is that of the cargo feature as well.
+    /// The name, which is also that of the cargo feature.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",

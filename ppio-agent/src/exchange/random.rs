@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
-/// 128 bits of the operating system. Each call asks it: processes that are resumed from one snapshot of
-/// the memory would share what is buffered.
+/// Returns 128 random bits from the operating system. Nothing is buffered: processes that are
+/// resumed from one snapshot of the memory would share the buffer.
 ///
 /// # Panics
-/// If the system has none, as the hash maps of `std` do.
+/// If the system has no random numbers, like the hash maps of `std`.
 pub(crate) fn secret() -> u128 {
     let mut bytes = [0; 16];
     if let Err(error) = getrandom::fill(&mut bytes) {
@@ -17,7 +17,7 @@ pub(crate) fn secret() -> u128 {
     u128::from_ne_bytes(bytes)
 }
 
-/// 128 bits without a system call. Each can be computed from those before.
+/// Returns 128 bits without a system call. Each number can be computed from earlier ones.
 pub(crate) fn predictable() -> u128 {
     thread_local! {
         /// Two generators, so that no two threads have the same numbers.
@@ -31,7 +31,7 @@ pub(crate) fn predictable() -> u128 {
     })
 }
 
-/// Differs in every call and process.
+/// Returns a number that differs in every call and process.
 fn seed() -> u64 {
     RandomState::new().hash_one(())
 }
@@ -60,7 +60,7 @@ mod tests {
             let numbers = threads.map(|thread| thread.join().unwrap());
             let all: HashSet<u128> = numbers.into_iter().flatten().collect();
             assert_eq!(all.len(), 40_000);
-            // Each bit is 0 and 1.
+            // Each bit is 0 in one number and 1 in another.
             assert_eq!(all.iter().fold(0, |bits, number| bits | number), u128::MAX);
             assert_eq!(all.iter().fold(u128::MAX, |bits, number| bits & number), 0);
         }

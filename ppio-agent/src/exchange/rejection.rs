@@ -65,7 +65,7 @@ pub(crate) enum Rejection {
     NoContentType,
     #[error("content encoding {found:?} is not supported; send the body as it is")]
     Encoded { found: String },
-    /// With a `place` such as ` (at the top)`, where it is known.
+    /// With a `place` such as ` (at the top)`, if it is known.
     #[error("the request does not fit: {reason}{place}")]
     DoesNotFit { reason: String, place: String },
     #[error("the agent panicked")]
@@ -184,7 +184,7 @@ impl Rejection {
         }
     }
 
-    /// The status of the answer. Nothing else in the crate decides one.
+    /// The status of the answer. No other code chooses the status of a rejection.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::EmptyBody
@@ -305,8 +305,8 @@ impl Rejection {
         }
     }
 
-    /// Whether the connection is closed after the response: where the next request begins is
-    /// unknown after such a head, and after a body that did not arrive.
+    /// Whether the connection is closed after the response: after an invalid head, and after a body
+    /// that did not arrive, it is unknown where the next request begins.
     pub(crate) fn closes_connection(&self) -> bool {
         matches!(
             self,
@@ -319,13 +319,13 @@ impl Rejection {
         )
     }
 
-    /// The `Retry-After` header, in seconds, where a retry can succeed.
+    /// The `Retry-After` header, in seconds, if a retry can succeed.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
 
-    /// Whether the function of the agent was called before, so that the invocation failed and was
-    /// not refused.
+    /// Whether the agent's function had been called, so that the invocation failed and was not
+    /// refused.
     pub(crate) fn follows_call(&self) -> bool {
         #[cfg(feature = "chat")]
         if matches!(self, Self::AnswerTooLarge { .. }) {

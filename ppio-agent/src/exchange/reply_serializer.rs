@@ -25,13 +25,13 @@ pub(super) struct ReplySerializer<'a, 'b> {
     found: &'a mut Recognized,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Default, PartialEq)]
 pub(super) enum Recognized {
     #[default]
     Value,
-    /// An item of a stream without a protocol, of which an `InvocationResponse` is written as any
-    /// other value.
+    /// An item of a stream without a protocol. An `InvocationResponse` among them is written like
+    /// any other value.
     Item,
     /// An `InvocationResponse`, with its fields beside the result.
     Envelope(Map<String, Value>),
@@ -40,7 +40,7 @@ pub(super) enum Recognized {
 }
 
 impl<'a, 'b> ReplySerializer<'a, 'b> {
-    /// Sets `found` to what the value is.
+    /// Sets `found` to the kind of the value.
     pub(super) fn new(json: &'a mut Json<'b>, found: &'a mut Recognized) -> Self {
         Self { json, found }
     }

@@ -11,7 +11,7 @@ use super::rejection::Rejection;
 use super::request_id::RequestId;
 use super::requested_format::RequestedFormat;
 
-/// The headers that are read of every request.
+/// The headers that are read from every request.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is about a kind of header of its own"
@@ -24,13 +24,13 @@ pub(crate) struct RequestHeaders<'a> {
     pub(crate) is_agent_core: bool,
     /// The caller's time limit, in seconds.
     pub(crate) timeout: Option<u32>,
-    /// A header of an invocation that cannot be understood.
+    /// A header of an invocation whose value is not valid.
     pub(crate) invalid: Option<InvalidHeader<'a>>,
     /// The origin of the page that sends the request.
     pub(crate) origin: Option<&'a HeaderValue>,
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
-    /// Whether the only header about the body is `application/json` as its type, so that
+    /// Whether the only header about the body is the type `application/json`, so that
     /// `payload::check_headers` would find nothing.
     pub(crate) is_plain_json: bool,
     /// Whether a header may make an invocation a kept run; `runs::options` reads which.
@@ -149,7 +149,8 @@ impl InvalidHeader<'_> {
     }
 }
 
-/// Digits, as whole seconds. More than a `u32` holds, over a century, sets no limit in practice.
+/// Parses digits as whole seconds. More than a `u32` holds becomes `u32::MAX`: over a century,
+/// which is no limit in practice.
 fn seconds(value: &HeaderValue) -> Option<u32> {
     let digits = value.to_str().ok()?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -10,8 +10,8 @@ const MAX_LENGTH: usize = 128;
 /// The length of a UUID as text.
 const UUID: usize = 36;
 
-/// In the extensions of a response: the id of the run that it is of, where that is not the id of
-/// the request.
+/// The id of the run that a response belongs to, in the extensions of the response, if it is not
+/// the id of the request.
 #[derive(Debug, Clone)]
 pub(crate) struct AnswerId(pub(crate) RequestId);
 
@@ -38,12 +38,14 @@ impl RequestId {
         Some(Self::Given(value))
     }
 
-    /// A random (version 4) UUID that cannot be guessed: who has the id of a run may read and cancel it.
+    /// A random (version 4) UUID that cannot be guessed: a caller that has the id of a run may read
+    /// and cancel the run.
     pub(crate) fn random() -> Self {
         Self::New(uuid(random::secret()))
     }
 
-    /// The same from a fast generator, for a request of which nothing is kept. The id is only in the log.
+    /// A UUID from a fast generator, for a request of which nothing is kept. Such an id gives
+    /// access to nothing.
     #[inline]
     pub(crate) fn predictable() -> Self {
         Self::New(uuid(random::predictable()))
@@ -54,7 +56,7 @@ impl RequestId {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    /// The text, without the check that it is one.
+    /// The text as bytes, without the check that it is UTF-8.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Given(value) => value.as_bytes(),
@@ -64,7 +66,7 @@ impl RequestId {
 
     /// The id as one segment of a path.
     pub(crate) fn path_segment(&self) -> String {
-        // The only characters of an id that a path gives a meaning to.
+        // The only characters of an id that have a meaning in a path.
         self.as_str().replace('/', "%2F").replace('#', "%23")
     }
 
@@ -101,7 +103,7 @@ fn uuid(bits: u128) -> [u8; UUID] {
     text
 }
 
-/// The digits of a number, all at once: every request without an id passes here.
+/// Returns the digits of a number, computed all at once: this runs for every request without an id.
 #[inline]
 fn hexadecimal(number: u32) -> [u8; 8] {
     const EACH: u64 = 0x0101_0101_0101_0101;
@@ -116,7 +118,8 @@ fn hexadecimal(number: u32) -> [u8; 8] {
     (number + EACH * u64::from(b'0') + letters * to_letter).to_be_bytes()
 }
 
-/// Characters that need no escape in JSON, in a log line or in a header.
+/// Whether an id is not too long, and no character needs an escape in JSON, in a log line or in a
+/// header.
 fn usable(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     (1..=MAX_LENGTH).contains(&bytes.len())

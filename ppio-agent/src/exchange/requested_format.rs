@@ -14,7 +14,7 @@ pub(crate) enum RequestedFormat {
     Envelope,
     /// The caller requests the bare value.
     Value,
-    /// A protocol reads the response and writes its own: the bare value, with a mark where it is a
+    /// A protocol reads the response and writes its own: the bare value, with a mark if it is a
     /// [`ChatEvent`](ppio_agent_protocol::ChatEvent).
     #[cfg(feature = "chat")]
     Chat,
@@ -36,7 +36,7 @@ impl RequestedFormat {
         matches!(self, Self::Unspecified | Self::Envelope)
     }
 
-    /// Whether the response has the format as a header: other callers do not read it.
+    /// Whether a header of the response names the format; other callers do not read it.
     pub(crate) fn is_announced(self) -> bool {
         matches!(self, Self::Envelope | Self::Value)
     }
@@ -52,7 +52,7 @@ impl RequestedFormat {
         }
     }
 
-    /// What a value is written as.
+    /// The format in which a value is written.
     pub(crate) fn of_value(self) -> ResponseFormat {
         if self.has_envelope() {
             ResponseFormat::Envelope

@@ -41,10 +41,10 @@ pub struct RuntimeSettings {
     /// The port to listen on; 0 for any free port, which
     /// [`AgentRuntimeServer::local_addr`](crate::AgentRuntimeServer::local_addr) returns.
     pub port: u16,
-    /// The platform whose contract holds, if one is named.
+    /// The platform whose contract the agent follows, if one is named.
     pub platform: Option<Platform>,
-    /// The URL at which the platform serves the agent, where it says so: `AGENTCORE_RUNTIME_URL` on
-    /// [`Platform::AgentCoreA2a`].
+    /// The URL at which the platform serves the agent, if it provides one: `AGENTCORE_RUNTIME_URL`
+    /// on [`Platform::AgentCoreA2a`].
     pub runtime_url: Option<String>,
     /// Whether debug mode is on.
     pub debug: bool,
@@ -57,7 +57,7 @@ pub struct RuntimeSettings {
     /// The web origins whose pages may call the agent; `None` for its own origin and pages of this
     /// machine.
     pub cors_origins: Option<Vec<String>>,
-    /// Whether these pages may send credentials.
+    /// Whether pages of these origins may send credentials.
     pub cors_credentials: bool,
     /// Whether there is a route `GET /metrics`; never without the feature `metrics`.
     pub enable_metrics: bool,
@@ -91,11 +91,12 @@ pub struct RuntimeSettings {
     pub max_total_run_size: ByteSize,
     /// How long an answer is kept after the end of its invocation.
     pub run_retention: Duration,
-    /// Whether callers without a session and credentials may list invocations.
+    /// Whether callers without a session and without credentials may list invocations.
     pub list_anonymous_runs: bool,
     /// Whether every invocation is kept, with its request and the times of its items.
     pub inspect_runs: bool,
-    /// The directory in which kept invocations survive the process; `None` for memory alone.
+    /// The directory in which kept invocations survive the process; `None` to keep them only in
+    /// memory.
     pub journal: Option<PathBuf>,
     /// Whether push notifications of A2A may be sent to private addresses.
     #[cfg(feature = "a2a")]
@@ -120,7 +121,7 @@ pub struct RuntimeSettings {
     /// How long a client may read nothing.
     pub write_timeout: Duration,
     /// How long one poll of an `async` function may keep its thread before the log names it; `None`
-    /// for any time.
+    /// for no limit.
     pub blocking_warning: Option<Duration>,
     /// The number of threads that run asynchronous code; `None` for one per core.
     pub worker_threads: Option<usize>,
@@ -169,7 +170,7 @@ impl Default for RuntimeSettings {
             journal: None,
             #[cfg(feature = "a2a")]
             a2a_push_private: false,
-            // AgentCore passes on no larger frames, and ends sessions that are idle for as long.
+            // AgentCore passes on no larger frames, and ends sessions that are idle for 900 s.
             #[cfg(feature = "websocket")]
             websocket_max_frame_size: ByteSize::new(64 << 10),
             #[cfg(feature = "websocket")]
@@ -177,8 +178,9 @@ impl Default for RuntimeSettings {
             #[cfg(feature = "websocket")]
             websocket_idle_timeout: Some(Duration::from_secs(900)),
             shutdown_grace: Duration::from_secs(30),
-            // Longer than load balancers keep connections, usually 60 s, so that they and not the
-            // agent close them: a request on its way to a closed one is lost.
+            // Longer than load balancers keep connections, usually 60 s, so that the load balancers
+            // close them first: a request that is sent on a connection while the agent closes it is
+            // lost.
             keep_alive_timeout: Duration::from_secs(75),
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),

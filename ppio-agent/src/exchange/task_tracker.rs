@@ -103,13 +103,13 @@ impl TaskTracker {
         *self.0.forced() = Some(status);
     }
 
-    /// Ends what [`force_status`](Self::force_status) began, also outside of a request.
+    /// Removes the forced status, and one that was forced outside of a request.
     pub(crate) fn clear_forced_status(&self) {
         *self.0.forced() = None;
         *PROCESS.0.forced() = None;
     }
 
-    /// The status that is forced; one that was forced outside of a request comes second.
+    /// The forced status; one of this agent precedes one that was forced outside of a request.
     pub(crate) fn forced_status(&self) -> Option<PingStatus> {
         let own = *self.0.forced();
         own.or_else(|| *PROCESS.0.forced())

@@ -54,8 +54,8 @@ impl WrittenValue {
     }
 }
 
-/// Appends the JSON of an item of a stream, for a protocol with the mark of a chat event. Returns
-/// whether it is one.
+/// Appends the JSON of an item of a stream; for a protocol, a chat event gets its mark. Returns
+/// whether the item is a chat event.
 pub(crate) fn write_item<T: Serialize + ?Sized>(
     item: &T,
     format: RequestedFormat,
@@ -69,8 +69,8 @@ pub(crate) fn write_item<T: Serialize + ?Sized>(
         Recognized::Item
     };
     let mut serializer = serde_json::Serializer::new(&mut *json);
-    // One serializer for all formats: with two of them the compiler calls the code of each field
-    // instead of putting it here.
+    // One serializer for all formats: with two of them, the compiler does not inline the code of
+    // each field.
     item.serialize(ReplySerializer::new(&mut serializer, &mut found))?;
     let is_chat_event = found == Recognized::ChatEvent;
     if is_chat_event && marks {
