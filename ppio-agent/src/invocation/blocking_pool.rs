@@ -7,14 +7,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::exchange::per_connection::PerConnection;
 
-/// Threads that invocations never occupy, so that a synchronous health check runs while all others
-/// sleep in user code.
+/// Threads that invocations never occupy, so that a synchronous health check runs while user code
+/// occupies all others.
 const RESERVED: usize = 16;
 
 /// A share of the tokio runtime's blocking threads.
 ///
-/// Once all of its threads are taken, tokio queues without a limit, and a health check would wait
-/// in that queue. So invocations wait for a permit here first.
+/// Once all of those threads are taken, tokio queues calls without a limit, and a health check
+/// would wait in that queue. So invocations wait for a permit here first.
 #[derive(Clone)]
 pub(crate) struct BlockingPool(PerConnection<BlockingThreads>);
 
@@ -84,7 +84,7 @@ impl BlockingPool {
     }
 }
 
-/// Counts an invocation that waits, also if it stops waiting.
+/// Counts an invocation until its wait ends or is cancelled.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

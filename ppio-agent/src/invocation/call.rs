@@ -20,7 +20,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Makes the job of the future that `run` returns.
+    /// Makes a job from the future that `run` returns.
     pub(super) fn start<F, R>(self, run_on: RunOn, run: F) -> Job
     where
         F: FnOnce(EventBuffer) -> R,

@@ -45,7 +45,7 @@ const ENDS: [(InvocationEnd, &str); 5] = [
 pub(crate) struct InvocationProgress {
     /// Items of a stream, or messages of a WebSocket.
     pub(crate) items: u64,
-    /// What the usage events among the items say.
+    /// The tokens that the usage events among the items report.
     pub(crate) tokens: TokenUsage,
 }
 
@@ -64,7 +64,7 @@ impl InvocationProgress {
 /// write moves between them at every request.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    /// Made when their threads count something.
+    /// Each is made when one of its threads first counts something.
     shards: [OnceLock<Box<Shard>>; SHARDS],
     durations: [Exemplars; KINDS],
     first_items: [Exemplars; KINDS],
@@ -82,7 +82,7 @@ struct Shard {
     rejected: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-/// The invocations by one protocol.
+/// The counters of the invocations by one protocol.
 #[derive(Debug, Default)]
 struct ProtocolCounters {
     begun: AtomicU64,
@@ -208,8 +208,8 @@ impl Counters {
             .saturating_sub(ended)
     }
 
-    /// What was counted of the invocations by a protocol, or by `POST /invocations`. With
-    /// `with_exemplars` invocations are chosen as examples from now on.
+    /// The totals of the invocations by a protocol, or by `POST /invocations`. With
+    /// `with_exemplars`, invocations are recorded as exemplars from now on.
     #[cfg(feature = "metrics")]
     pub(crate) fn totals(&self, protocol: Option<Protocol>, with_exemplars: bool) -> Totals {
         let kind = kind(protocol);
@@ -259,7 +259,7 @@ impl Counters {
         total
     }
 
-    /// How long the agent exists.
+    /// How long the agent has existed.
     #[cfg(feature = "metrics")]
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
@@ -273,10 +273,10 @@ pub(crate) struct Totals {
     /// How many invocations ended in each way, by its label.
     pub(crate) ends: [(&'static str, u64); ENDS.len()],
     pub(crate) duration: Distribution,
-    /// The examples of its buckets.
+    /// The exemplars of the buckets.
     pub(crate) durations: BTreeMap<usize, Exemplar>,
     pub(crate) first_item: Distribution,
-    /// The examples of its buckets.
+    /// The exemplars of the buckets.
     pub(crate) first_items: BTreeMap<usize, Exemplar>,
     pub(crate) progress: InvocationProgress,
 }

@@ -1,9 +1,9 @@
 //! The buffer between a running handler and its response.
 //!
 //! A handler is one future. It writes serialized items into the buffer, and the response body polls
-//! that future only when the connection can take more data. So a slow client slows the handler down,
-//! and the buffer stays small. Blocking code is the same future polled on a blocking thread (see
-//! `executor`), which is why the buffer is shared.
+//! that future only when the connection can take more data. So a slow client slows the handler
+//! down, and the buffer stays small. Blocking code is the same future polled on a blocking thread
+//! (see `executor`), which is why the buffer is shared.
 
 use std::future::poll_fn;
 use std::ops::ControlFlow;
@@ -47,13 +47,13 @@ pub struct EventBuffer {
 
 struct SharedBuffer {
     /// Whether blocking threads poll the handler next. Outside of the lock, because each poll reads
-    /// it; whatever polls on other threads is joined first.
+    /// it; a poll on another thread is joined first.
     is_blocking: AtomicBool,
     state: Mutex<BufferState>,
 }
 
 struct BufferState {
-    /// Encoded events. Only the first `complete` bytes are whole ones.
+    /// Encoded events. Only the first `complete` bytes are whole events.
     events: Vec<u8>,
     complete: usize,
     progress: InvocationProgress,
@@ -96,8 +96,8 @@ impl EventBuffer {
         self.format
     }
 
-    /// A `Serialize` that panics poisons the lock but leaves the state valid: its item lies behind
-    /// `complete`.
+    /// Locks the state. A `Serialize` that panics poisons the lock but leaves the state valid: its
+    /// item lies behind the first `complete` bytes.
     fn state(&self) -> MutexGuard<'_, BufferState> {
         let state = self.shared.state.lock();
         state.unwrap_or_else(PoisonError::into_inner)
@@ -143,7 +143,7 @@ impl EventBuffer {
     /// next one.
     ///
     /// On `Break` the handler returns `Pending` without a waker; the executor polls it again when
-    /// more items are wanted.
+    /// the response can take more items.
     pub(crate) fn push<T: Serialize + ?Sized>(&self, item: &T) -> Result<ControlFlow<()>, Error> {
         let mut state = self.state();
         let BufferState {
@@ -185,7 +185,7 @@ impl EventBuffer {
         })
     }
 
-    /// Begins a time slice of blocking code. Returns whether its items are still wanted.
+    /// Begins a time slice of blocking code. Returns whether the response still reads its items.
     pub(crate) fn begin_slice(&self) -> bool {
         let mut state = self.state();
         state.slice_end = Some(Instant::now() + TIME_SLICE);

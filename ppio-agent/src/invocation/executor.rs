@@ -44,7 +44,7 @@ pub(crate) struct InvocationFuture {
     stage: Stage,
     buffer: EventBuffer,
     pool: BlockingPool,
-    /// The turn in the session, where its invocations run one at a time.
+    /// The turn in the session, if its invocations run one at a time.
     turn: Option<Box<SessionTurn>>,
 }
 
@@ -87,7 +87,7 @@ impl InvocationFuture {
     ) -> Self {
         Self {
             stage: Stage::Waiting(Box::new(start), Instant::now()),
-            // That of the job replaces it.
+            // Replaced by the buffer of the job.
             buffer: EventBuffer::new(format, RunOn::Async, RequestTrace::default()),
             pool,
             turn: Some(turn),

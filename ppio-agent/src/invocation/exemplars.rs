@@ -1,7 +1,8 @@
 //! Examples of the invocations in each bucket of a histogram.
 //!
-//! A scrape in the `OpenMetrics` format requests one example for each bucket: the next invocation that
-//! falls into it. Without such a scrape an invocation reads one number that is seldom written.
+//! A scrape in the `OpenMetrics` format requests one example for each bucket: the next invocation
+//! that falls into it. Without such a scrape, an invocation only reads one number that is seldom
+//! written.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -36,13 +36,13 @@ pub(crate) struct Admission {
     /// An invocation that has run for longer makes `/ping` answer `HealthyBusy`: platforms reclaim
     /// idle sandboxes, and a request that is silent for minutes looks idle to them.
     busy_after: Duration,
-    /// How many invocations have run for longer.
+    /// How many invocations have run for longer than `busy_after`.
     long: AtomicUsize,
     /// Changes when a shutdown begins.
     shutdown: watch::Receiver<()>,
 }
 
-/// What log lines call a piece of work, and the code that did it.
+/// The names of a piece of work, and of the code that did it, in log lines.
 #[derive(Clone, Copy)]
 struct Names {
     work: &'static str,
@@ -70,7 +70,8 @@ impl Admission {
         }
     }
 
-    /// The same for requests of the author's own routes, which `max_concurrency` does not limit.
+    /// Returns the admission of requests of the author's own routes, which `max_concurrency` does
+    /// not limit.
     pub(crate) fn of_routes(
         settings: &RuntimeSettings,
         shutdown: watch::Receiver<()>,
@@ -86,13 +87,13 @@ impl Admission {
         }
     }
 
-    /// Whether an invocation has run for long.
+    /// Whether an invocation has run for longer than `busy_after`.
     pub(crate) fn has_long(&self) -> bool {
         self.long.load(Ordering::Relaxed) > 0
     }
 }
 
-/// What is counted of a stream so far.
+/// What has been counted of a stream so far.
 #[derive(Default)]
 struct StreamCount {
     counted: InvocationProgress,
@@ -106,8 +107,8 @@ pub(crate) struct InvocationGuard {
     span: Span,
     started: Instant,
     protocol: Option<Protocol>,
-    /// What is counted of a stream. In a box, since most invocations have none and the guard is
-    /// moved with its invocation.
+    /// What has been counted of a stream. In a box, since most invocations have no stream, and the
+    /// guard is moved with its invocation.
     stream: Option<Box<StreamCount>>,
     ended: bool,
     long: bool,
@@ -197,10 +198,10 @@ impl InvocationGuard {
         }
     }
 
-    /// When the invocation has to be marked as a long one; `None` if it is.
+    /// When the invocation has to be marked as a long one; `None` if it is marked already.
     ///
-    /// Whatever waits for an invocation has a timer anyway, so no invocation needs one of its own
-    /// while it is fast.
+    /// The code that waits for an invocation has a timer anyway, so a fast invocation needs no
+    /// timer of its own.
     pub(crate) fn becomes_long_at(&self) -> Option<Instant> {
         (!self.long).then(|| self.started + self.admission.busy_after)
     }
@@ -330,7 +331,8 @@ impl InvocationGuard {
         let duration_ms = milliseconds(duration);
         let work = self.admission.names.work;
         self.log(|| {
-            // Not this module's path, which `ppio::invocation=warn` of the default filter covers.
+            // Not this module's path: `ppio::invocation=warn` of the default filter would hide the
+            // line.
             tracing::info!(target: "ppio", duration_ms, items, "client disconnected; {work} cancelled");
         });
     }
@@ -343,7 +345,8 @@ impl InvocationGuard {
         log_about(&self.context, &self.span, write);
     }
 
-    /// Reads the clock once, for the counters, the log and the response.
+    /// Counts the end, and returns the duration. The clock is read once, for the counters, the log
+    /// and the response.
     fn end(&mut self, end: InvocationEnd, progress: InvocationProgress) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
@@ -354,7 +357,8 @@ impl InvocationGuard {
     }
 }
 
-/// To the microsecond, since most agents that call nothing answer within a millisecond.
+/// Returns milliseconds, rounded to the microsecond: most agents that call no other service answer
+/// within a millisecond.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

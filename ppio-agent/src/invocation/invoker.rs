@@ -17,7 +17,7 @@ use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::exchange::task_tracker::TaskTracker;
 use crate::stalls::Watch;
 
-/// Watches the functions that an [`Invoker`] calls while they are polled.
+/// The watches of an [`Invoker`]'s functions, each for the time in which its function is polled.
 #[derive(Clone, Copy)]
 pub(crate) struct InvokerWatches {
     pub(crate) entrypoint: Watch,
@@ -70,7 +70,7 @@ impl Invoker {
         }
     }
 
-    /// The same invoker with another handler, made of its own.
+    /// Replaces the handler with one that `map` makes from it.
     pub(crate) fn map_handler(mut self, map: impl FnOnce(Handler) -> Handler) -> Self {
         self.handler = map(self.handler);
         self
@@ -113,7 +113,8 @@ impl Invoker {
         &self.shared.tasks
     }
 
-    /// Whether background work or an invocation runs for so long that the sandbox has to stay.
+    /// Whether a background task runs, or an invocation has run for so long that the platform has
+    /// to keep the sandbox.
     pub(crate) fn is_busy(&self) -> bool {
         self.tasks().running() > 0 || self.admission.has_long()
     }

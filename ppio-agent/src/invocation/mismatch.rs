@@ -2,8 +2,8 @@
 //!
 //! Tagged, untagged and flattened types are read into a buffer of serde before their fields are,
 //! and the errors of that buffer have no path. Their texts name the value, the field or the variant
-//! at fault. So the places in the body that such a text can mean are searched, and if there are
-//! several, each is changed in turn: the one whose change changes the error is the place.
+//! at fault. So the body is searched for the places that such a text can be about. If there are
+//! several, each is changed in turn; the place at fault is the one whose change changes the error.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,10 +17,10 @@ const MAX_PLACES: usize = 32;
 /// The largest body whose places are searched, in bytes.
 const MAX_SIZE: usize = 64 * 1024;
 
-/// Makes the rejection of a text that is JSON and not a `T`, for which `error` is the reason.
+/// Returns the rejection of a text that is JSON but not a `T`; `error` is the reason.
 pub(super) fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Rejection {
-    // The reader of a number or of an enum expects other characters than the valid ones that
-    // follow; a value that is read already has its type in the error.
+    // In the text, a number or an enum of another type is a syntax error; in a `Value`, the error
+    // names the type that was found.
     let from_value = (error.classify() == Category::Syntax)
         .then(|| serde_json::from_str::<Value>(text).ok())
         .flatten()
@@ -35,7 +35,7 @@ pub(super) fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error
             let place = place::<T>(text, error.path(), &reason);
             Rejection::DoesNotFit { reason, place }
         }
-        // What follows the value of a body does not fit.
+        // `T` fits the beginning of the body, and the rest does not fit.
         None => Rejection::DoesNotFit {
             reason: reason(error),
             place: String::new(),
@@ -43,7 +43,8 @@ pub(super) fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error
     }
 }
 
-/// The text of an error without the position at its end, which the rejection writes in another form.
+/// The text of an error without the position at its end, which the rejection writes in another
+/// form.
 pub(super) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
@@ -59,7 +60,7 @@ fn place<T: DeserializeOwned>(text: &str, path: &Path, reason: &str) -> String {
         .then(|| serde_json::from_str(text).ok())
         .flatten()
         .and_then(|body| find_place::<T>(&body, path, reason));
-    // The path is the beginning of the place, and otherwise all that is known.
+    // The place begins with the path; if no place is found, only the path is known.
     match found
         .map_or_else(|| path.to_string(), |place| place.path)
         .as_str()
@@ -130,7 +131,8 @@ fn find_place<T: DeserializeOwned>(
     }
 }
 
-/// Follows a path of the deserializer as far as it is one of the body.
+/// Follows a path of the deserializer in the body, up to a segment that is unknown. Returns `None`
+/// if the body has no such place.
 fn follow(body: &Value, path: &Path) -> Option<MismatchPlace> {
     let mut place = MismatchPlace::default();
     for segment in path {
@@ -145,7 +147,7 @@ fn follow(body: &Value, path: &Path) -> Option<MismatchPlace> {
     Some(place)
 }
 
-/// Collects the places that an error text can mean, parents first.
+/// Collects the places that an error text can be about, parents first.
 fn collect(value: &Value, place: &MismatchPlace, reason: &str, places: &mut Vec<MismatchPlace>) {
     if places.len() > MAX_PLACES {
         return;
@@ -232,15 +234,15 @@ fn changed(body: &Value, place: &MismatchPlace, reason: &str) -> Option<Value> {
     Some(body)
 }
 
-/// Whether an error is about the `null` of a changed body, where another type is expected than in
-/// the error that is explained.
+/// Whether an error is about the `null` of a changed body, and expects another type than the error
+/// that is explained.
 fn is_another_mismatch(error: &str, reason: &str) -> bool {
     let expected = reason
         .starts_with("invalid ")
         .then(|| reason.rsplit_once(", expected "))
         .flatten();
     let found = error.strip_prefix("invalid type: null, expected ");
-    // A length is explained by the type and by its number of elements.
+    // The error of a length names the type, and then the number of elements.
     matches!((expected, found), (Some((_, expected)), Some(found)) if !expected.starts_with(found))
 }
 

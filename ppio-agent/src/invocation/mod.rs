@@ -58,8 +58,9 @@ pub(crate) async fn invoke(
 
 /// An invocation that may start. Its body has not been read.
 ///
-/// hyper copies the future of an invocation, which has this in it. So the future is kept small: it
-/// borrows what a caller owns, and waiting for a handler, which most requests do not need, is boxed.
+/// hyper copies the future of an invocation, which contains this type. So the future is kept small:
+/// it borrows what a caller owns, and the future that waits for a handler, which most requests do
+/// not need, is boxed.
 pub(crate) struct AdmittedInvocation {
     guard: InvocationGuard,
     body: Body,
@@ -111,7 +112,7 @@ impl AdmittedInvocation {
         Ok((invocation, head))
     }
 
-    /// The response of an invocation that has run so far.
+    /// Returns the response of an invocation that [`run`](Self::run) has begun.
     pub(crate) fn respond(
         mut self,
         invoker: &Invoker,
@@ -171,7 +172,7 @@ pub(crate) fn start(
     Ok(InvocationFuture::waiting(start, format, pool, turn))
 }
 
-/// Middleware runs in a context of its own, which takes the session from the body as well.
+/// Sets the body in the context of middleware, which takes the session from the body as well.
 pub(crate) fn share_body(invoker: &Invoker, body: &Bytes) {
     if invoker.has_middleware
         && let Some(outer) = AgentRuntimeContext::current()
@@ -211,7 +212,8 @@ pub(crate) async fn wait<T>(
     guard: &mut InvocationGuard,
 ) -> Result<T, Error> {
     let deadline = guard.context().deadline().unwrap_or(exchange.deadline);
-    // One timer at a time: first for the invocation to be long, if the deadline is later.
+    // One timer at a time: first the one that marks the invocation as long, if the deadline is
+    // later.
     if let Some(long) = guard.becomes_long_at()
         && long < deadline
     {

@@ -31,13 +31,13 @@ pub(super) async fn read_body(body: &mut Body) -> Result<Bytes, Error> {
 pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     // Browsers send forms, plain text and bytes without a type across origins without a preflight.
-    // Since only JSON is accepted, they send one, which the CORS settings answer.
+    // Since only JSON is accepted, they have to send a preflight, which the CORS settings answer.
     let is_json_type =
         |found: &HeaderValue| found == "application/json" || found.to_str().is_ok_and(is_json);
     // One pass, as in `RequestHeaders::of`. Every value of a repeated header has to be valid.
     let (mut has_type, mut is_page) = (false, false);
     for (name, found) in headers {
-        // An empty content type is none.
+        // An empty content type counts as missing.
         if name == CONTENT_TYPE && !found.as_bytes().trim_ascii().is_empty() {
             if !is_json_type(found) {
                 return Err(Rejection::NotJson { found: text(found) });
@@ -55,7 +55,8 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// `application/json`, `text/json` and `application/<anything>+json`, with any parameters.
+/// Whether a content type is `application/json`, `text/json` or `application/<anything>+json`, with
+/// any parameters.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let Some((kind, subtype)) = essence.split_once('/') else {
@@ -72,8 +73,8 @@ fn is_json(content_type: &str) -> bool {
 
 /// Parses a body into the request type.
 ///
-/// A valid body is read once. An invalid one is read again to distinguish 400 (not JSON) from 422 (JSON of
-/// another type) and to find the place of the fault.
+/// A valid body is read once. An invalid one is read again to distinguish 400 (not JSON) from 422
+/// (JSON of another type) and to find the place of the fault.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(body).map_err(|error| Rejection::NotUtf8 {
         offset: error.valid_up_to(),
@@ -85,7 +86,7 @@ fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Reject
     if text.trim_ascii().is_empty() {
         return Rejection::EmptyBody;
     }
-    // Anywhere in the body, since a syntax error may follow the field at fault.
+    // The whole body is checked, since a syntax error may follow the field at fault.
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         return invalid(&error);
     }

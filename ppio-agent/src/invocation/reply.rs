@@ -122,10 +122,10 @@ pub struct SseIter<I>(pub I);
 
 /// A value or a stream, whichever the request selects.
 ///
-/// The value is any type that implements `Serialize`. The stream is a `Stream` or an `Iterator`, as
-/// an entrypoint returns it without this type; from a closure given to
-/// [`AgentRuntimeAppBuilder::entrypoint`](crate::AgentRuntimeAppBuilder::entrypoint) it is a `Stream`
-/// of `Result`s or a [`SseIter`].
+/// The value is any type that implements `Serialize`. The stream is a `Stream` or an `Iterator`,
+/// like one that an entrypoint returns directly; from a closure given to
+/// [`AgentRuntimeAppBuilder::entrypoint`](crate::AgentRuntimeAppBuilder::entrypoint) it is a
+/// `Stream` of `Result`s or an [`SseIter`].
 ///
 /// ```no_run
 /// use futures_util::stream::{self, Stream, StreamExt as _};

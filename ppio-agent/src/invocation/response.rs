@@ -56,7 +56,8 @@ pub(super) fn respond(
     }
 }
 
-/// An envelope that the handler filled. With the status `error` the invocation failed.
+/// Returns the response of an envelope that the handler filled. With the status `error`, the
+/// invocation has failed.
 fn envelope_response(
     exchange: &Exchange,
     envelope: AgentEnvelope,
@@ -76,7 +77,7 @@ fn envelope_response(
     }))
 }
 
-/// A response that user code made. The invocation ends when its body does.
+/// Returns a response that user code made. The invocation ends when its body does.
 pub(crate) fn user_response(
     exchange: &Exchange,
     response: Response,
@@ -96,7 +97,7 @@ pub(crate) fn user_response(
     })
 }
 
-/// When the whole invocation has to end, where the caller sets a timeout.
+/// When the whole invocation has to end, if the caller sets a timeout.
 fn caller_deadline(exchange: &Exchange, guard: &InvocationGuard) -> Option<CallerDeadline> {
     Some(CallerDeadline {
         at: guard.context().requested_deadline()?,
@@ -122,13 +123,13 @@ fn stream(
     event_stream(exchange, Body::stream(body))
 }
 
-/// In the extensions of a response for a protocol: the runtime wrote its events, so that the data of
+/// Marks a response for a protocol, in its extensions: the runtime wrote its events, so the data of
 /// each is JSON.
 #[cfg(feature = "chat")]
 #[derive(Clone)]
 pub(crate) struct WrittenEvents;
 
-/// A response that is an event stream.
+/// Returns an event stream as a response.
 pub(crate) fn event_stream(exchange: &Exchange, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();

@@ -32,7 +32,7 @@ enum TurnPhase {
 }
 
 impl SessionGate {
-    /// A gate, unless all invocations run at once.
+    /// Returns a gate, unless all invocations run at once.
     pub(crate) fn new(concurrency: SessionConcurrency, max_waiting: usize) -> Option<Arc<Self>> {
         (concurrency != SessionConcurrency::Parallel).then(|| {
             Arc::new(Self {
@@ -43,7 +43,8 @@ impl SessionGate {
         })
     }
 
-    /// Whether a later invocation ends the first, so that it must be valid before it enters.
+    /// Whether a later invocation ends the first, so that the later one must be valid before it
+    /// enters.
     pub(crate) fn interrupts(&self) -> bool {
         self.concurrency == SessionConcurrency::Interrupt
     }
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!(poll(&gate.enter("other").unwrap()), Poll::Ready(Ok(())));
         assert_eq!(poll(&first), Poll::Ready(Ok(())));
         assert!(poll(&second).is_pending() && poll(&third).is_pending());
-        // One that leaves the queue makes room and does not get a turn.
+        // An invocation that leaves the queue makes room, and does not get a turn.
         drop(second);
         let fourth = gate.enter("s").unwrap();
         drop(first);

@@ -24,7 +24,7 @@ pub(crate) const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 pub(crate) struct StreamLimits {
     /// How long the handler may produce nothing.
     pub(super) max_silence: Duration,
-    /// When the stream has to end, where the caller sets a timeout.
+    /// When the stream has to end, if the caller sets a timeout.
     pub(super) deadline: Option<CallerDeadline>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct SseBody {
     limits: StreamLimits,
     last_item: Instant,
     last_byte: Instant,
-    /// The connection has taken a frame and has not polled for another one yet.
+    /// Whether the connection has taken a frame and has not polled for another one yet.
     writing: bool,
     /// One timer for both limits. It is not reset at every item: when it fires, the instants above
     /// decide whether a limit is reached.

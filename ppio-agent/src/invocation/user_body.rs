@@ -68,7 +68,7 @@ impl UserBody {
         self.turn = None;
     }
 
-    /// Marks the invocation as a long one when it is.
+    /// Marks the invocation as a long one once it has run for long.
     fn poll_long(&mut self, cx: &mut Context<'_>) {
         let Some(at) = self.guard.becomes_long_at() else {
             return;

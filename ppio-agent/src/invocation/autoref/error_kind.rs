@@ -46,7 +46,7 @@ pub struct IsStdError;
 /// An error that is only a text.
 pub struct IsDisplay;
 
-/// The error types that a pointer can lead to.
+/// The `dyn Error` types that a pointer can point to.
 pub trait DynError {
     /// The error without its `Send` and `Sync`.
     fn as_error(&self) -> &(dyn StdError + 'static);

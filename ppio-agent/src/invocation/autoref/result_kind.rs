@@ -55,8 +55,8 @@ pub fn error_of<T, E>(_: &Split<T, E>) -> TypeTag<E> {
     TypeTag::new()
 }
 
-/// Implemented by the kind of every type but `Result`; a bound for startup functions whose return type
-/// is not named `Result`.
+/// Implemented by the kind of every type but `Result`; a bound for startup functions whose return
+/// type is not named `Result`.
 #[diagnostic::on_unimplemented(
     message = "the startup function returns a `Result` under another name",
     label = "an alias of `Result`",
