@@ -23,9 +23,9 @@
 //!
 //! # Entrypoints
 //!
-//! The function takes the request, then in any order the [`RequestContext`] and [`State`]s, by value
-//! or by reference. The request is any type that implements `Deserialize`; a body of another shape
-//! is a 422 that names the field.
+//! The function takes the request, then in any order the [`RequestContext`] and [`State`]s, by
+//! value or by reference. The request is any type that implements `Deserialize`; a body of another
+//! shape is a 422 that names the field.
 //!
 //! The type that it returns decides the answer. Aliases, `impl Trait` and boxes work:
 //!
@@ -39,8 +39,8 @@
 //! | a `Result` of any of these | the same, or an error |
 //!
 //! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is any type
-//! that implements `Display`, and a 500; [`Error`] chooses its status, in a `Box<dyn Error>` as
-//! well. A `Result` in a `Result` fails with the error of either.
+//! that implements `Display`, and is answered with 500; [`Error`] chooses another status, also in a
+//! `Box<dyn Error>`. A `Result` in a `Result` fails with the error of either.
 //!
 //! The function is `async` or not. Plain functions and iterators run on blocking threads, so that
 //! they do not delay other requests; an iterator occupies its thread only while it produces items.
@@ -67,7 +67,7 @@
 //! }
 //! ```
 //!
-//! A block with `yield` is a stream, as a generator is in Python:
+//! A block with `yield` is a stream, like a generator in Python:
 //!
 //! ```no_run
 //! # #[cfg(feature = "stream")]
@@ -92,9 +92,10 @@
 //!
 //! # Shared state
 //!
-//! A function with [`startup`] builds what all requests share, once, before the agent listens. It may
-//! fail: the process then exits with the error. Functions take the value as a [`State`]; a state that
-//! no startup function builds does not compile. A function with [`shutdown`] releases it at the end.
+//! A function with [`startup`] builds what all requests share, once, before the agent listens. It
+//! may fail: the process then exits with the error. Functions take the value as a [`State`]; a
+//! state that no startup function builds does not compile. A function with [`shutdown`] releases it
+//! at the end.
 //!
 //! ```no_run
 //! use ppio::State;
@@ -125,12 +126,12 @@
 //! - [`RuntimeConfig`] lists every setting, its environment variable and its default;
 //!   [`RequestContext::settings`] returns the values in force.
 //! - [`routes`] serves further paths with a service such as axum's `Router`.
-//! - [`task::spawn`] starts a background task that continues after its request; [`task::info`] lists
-//!   them, and [`health`] forces a status of the health check.
+//! - [`task::spawn`] starts a background task that continues after its request; [`task::info`]
+//!   lists them, and [`health`] forces a status of the health check.
 //! - [`trace`] makes the calls of an agent a part of its caller's trace.
 //! - [`testing`] calls an agent without a socket, and drops an invocation at every await point.
 //! - [`AgentRuntimeApp::builder`] makes an agent from closures, without a macro.
-//! - [`AgentRuntimeApp::into_service`] makes it a service that another server mounts.
+//! - [`AgentRuntimeApp::into_service`] makes an agent a service that another server mounts.
 //!
 //! # Features
 //!
@@ -155,7 +156,7 @@
 //!
 //! A client that disconnects cancels its invocation: the handler's future is dropped. A handler
 //! that has not answered within [`RuntimeConfig::timeout`] is dropped as well, and the answer is a
-//! 504. A caller can set an earlier deadline, which is one of the whole stream as well
+//! 504. A caller can set an earlier deadline, which applies to the whole stream as well
 //! ([`RequestContext::deadline`]). Synchronous code cannot be stopped from outside; it checks
 //! [`RequestContext::is_cancelled`].
 //!
@@ -194,7 +195,7 @@ pub mod trace;
 pub use app::{
     AgentRuntimeApp, AgentRuntimeAppBuilder, BuilderEntrypoint, SourceLocation, StartError, run,
 };
-/// Makes a stream of a block, which sends an item with `yield`.
+/// Makes a stream from a block that sends items with `yield`.
 ///
 /// The block may await. It is polled when the caller can take more, and dropped when the caller
 /// disconnects. This is `stream!` of the crate [`async_stream`].
@@ -213,7 +214,7 @@ pub use app::{
 /// ```
 #[cfg(feature = "stream")]
 pub use async_stream::stream;
-/// Makes a stream of `Result`s of a block, in which `?` ends the stream with the error.
+/// Makes a stream of `Result`s from a block in which `?` ends the stream with the error.
 ///
 /// This is `try_stream!` of the crate [`async_stream`].
 ///
@@ -306,17 +307,17 @@ pub use ppio_agent_macros::entrypoint;
 ///
 /// A stream that fails has begun as a success; its error is the last item of its body.
 ///
-/// It can read and replace the request and the response, answer without calling [`Next::run`], and
-/// pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
+/// Middleware can read and replace the request and the response, answer without calling
+/// [`Next::run`], and pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
 /// [`RequestContext::extension`]. It takes [`State`]s as further parameters. The lowest order is
 /// outermost; equal orders keep the source order.
 ///
-/// A header that middleware sets is read by the entrypoint, and by the runtime where it names the
+/// A header that middleware sets is read by the entrypoint, and by the runtime if it names the
 /// session, the content type or what is [kept](RuntimeConfig::on_disconnect) of the invocation
 /// (`Idempotency-Key`, `Prefer`, `PPIO-On-Disconnect`, `PPIO-Stream-Ids`). The deadline, the format
 /// of the answer and the request id are those of the caller's own headers, which are read before
-/// middleware runs: setting or removing `PPIO-Timeout`, `PPIO-Response-Format` or `X-Request-Id` has
-/// no effect on them.
+/// middleware runs: setting or removing `PPIO-Timeout`, `PPIO-Response-Format` or `X-Request-Id`
+/// has no effect on them.
 pub use ppio_agent_macros::middleware;
 /// Makes a function the agent's health check, which answers `GET /ping`.
 ///
@@ -331,8 +332,8 @@ pub use ppio_agent_macros::middleware;
 /// }
 /// ```
 ///
-/// It takes nothing or [`State`]s, is `async` or not, and returns an [`IntoPing`]. A failed check is a 500
-/// with the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While
+/// It takes nothing or [`State`]s, is `async` or not, and returns an [`IntoPing`]. A failed check
+/// is a 500 with the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While
 /// [`task`]s run, the status is `HealthyBusy` as well.
 pub use ppio_agent_macros::ping;
 /// Serves the paths that are not the agent's with a tower service, such as axum's `Router`.
@@ -348,16 +349,16 @@ pub use ppio_agent_macros::ping;
 /// }
 /// ```
 ///
-/// It takes nothing or [`State`]s, is `async` or not, and returns an [`IntoRoutes`] or a `Result` of
-/// it with an error that implements `Display`. It runs once, after the [`startup`] functions and
-/// before the agent listens; an error ends the process. An agent has one.
+/// It takes nothing or [`State`]s, is `async` or not, and returns an [`IntoRoutes`] or a `Result`
+/// of it with an error that implements `Display`. It runs once, after the [`startup`] functions and
+/// before the agent listens; an error ends the process. An agent has one such function.
 ///
 /// The agent's own paths take precedence, also with a method that they do not have: `/`, `/ping`,
 /// `/metrics`, `/invocations` and those below it. A path whose feature is switched off, such as
 /// `/metrics` with [`RuntimeConfig::enable_metrics`], goes to the service.
 ///
-/// A request to the service is handled as an invocation is: [`middleware`] with `all` runs around it, the
-/// body has the [`max_request_size`](RuntimeConfig::max_request_size) and the
+/// A request to the service is handled like an invocation: [`middleware`] with `all` runs around
+/// it, the body has the [`max_request_size`](RuntimeConfig::max_request_size) and the
 /// [`body_timeout`](RuntimeConfig::body_timeout), the response begins within the
 /// [`timeout`](RuntimeConfig::timeout) or is a 504, a panic is a 500, and a client that disconnects
 /// cancels it. `Host`, `Origin` and preflights are checked and answered as
@@ -365,8 +366,8 @@ pub use ppio_agent_macros::ping;
 /// (axum: `Extension<RequestContext>`), and [`AgentRuntimeContext::current`] returns it.
 pub use ppio_agent_macros::routes;
 /// Runs a function when the agent ends: after running requests and background tasks, in what is
-/// left of the [`shutdown_grace`](RuntimeConfig::shutdown_grace), or for one second if they took all
-/// of it.
+/// left of the [`shutdown_grace`](RuntimeConfig::shutdown_grace), or for one second if they took
+/// all of it.
 ///
 /// ```no_run
 /// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
@@ -380,12 +381,12 @@ pub use ppio_agent_macros::routes;
 /// }
 /// ```
 ///
-/// It takes nothing or [`State`]s, is `async` or not, and returns nothing or a `Result` with an error
-/// that implements `Display`. An error, a panic or a function that does not end in time is an error
-/// of [`run`]: the process exits with code 1. Several functions run at the same time.
+/// It takes nothing or [`State`]s, is `async` or not, and returns nothing or a `Result` with an
+/// error that implements `Display`. An error, a panic or a function that does not end in time is an
+/// error of [`run`]: the process exits with code 1. Several functions run at the same time.
 ///
-/// They run as well if the agent cannot listen on its address, and not if a startup function fails.
-/// A second signal ends the process without waiting for them.
+/// They also run if the agent cannot listen on its address, but not if a startup function fails. A
+/// second signal ends the process without waiting for them.
 pub use ppio_agent_macros::shutdown;
 /// Builds a [`State`] before the agent listens.
 ///
@@ -410,9 +411,9 @@ pub use ppio_agent_macros::shutdown;
 /// ```
 ///
 /// It has no parameters, is `async` or not, and returns the value or a `Result` with an error that
-/// implements `Display`. An error or a panic ends the process with exit code 1 before it listens, and
-/// so does a signal, with exit code 0. Several functions run one after the other in source order;
-/// each builds another type.
+/// implements `Display`. An error or a panic ends the process with exit code 1 before it listens,
+/// and so does a signal, with exit code 0. Several functions run one after the other in source
+/// order; each builds a different type.
 ///
 /// A state is taken in the crate of its startup function or in a crate that depends on it: a
 /// parameter of type `State<T>` does not compile without a startup function that returns `T`.
@@ -437,11 +438,11 @@ pub use ppio_agent_macros::startup;
 /// `websocket`.
 ///
 /// The connection is closed when the function returns: with the code 1000, or with 1011 if it fails
-/// or panics, whose text is logged and not sent. When the client has disconnected, the function has 5
-/// seconds to return and is then dropped, unless [`RuntimeConfig::on_disconnect`] is
-/// [`OnDisconnect::Continue`]. When the agent shuts down, the client gets 1001, and the function has
-/// the [`shutdown_grace`](RuntimeConfig::shutdown_grace). An error of the socket itself that the
-/// function returns is not a failure.
+/// or panics; the text of the error is logged and not sent. When the client has disconnected, the
+/// function has 5 seconds to return and is then dropped, unless [`RuntimeConfig::on_disconnect`] is
+/// [`OnDisconnect::Continue`]. When the agent shuts down, the client gets 1001, and the function
+/// has the [`shutdown_grace`](RuntimeConfig::shutdown_grace). An error of the socket itself that
+/// the function returns is not a failure.
 ///
 /// A connection counts as an invocation: for [`RuntimeConfig::max_concurrency`], in the metrics and
 /// the log, and as busy in `/ping` while it is open. The handshake goes through the same checks of

@@ -16,8 +16,8 @@ pub(crate) struct Hook<F> {
     pub(crate) function: F,
 }
 
-/// Runs user code in a task, where a panic is an error. The task is aborted when this future is
-/// dropped.
+/// Runs user code in a task, which turns a panic into an error. The task is aborted when this
+/// future is dropped.
 pub(super) async fn run(future: HookFuture) -> Result<(), Error> {
     let mut task = JoinSet::new();
     task.spawn(future);

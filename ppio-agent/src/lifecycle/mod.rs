@@ -22,7 +22,7 @@ use crate::exchange::error::ErrorChain;
 
 /// The startup and shutdown functions of one agent, each of which runs at most once.
 pub(crate) struct Lifecycle {
-    /// `None` once they began to run.
+    /// `None` once they have begun to run.
     startups: tokio::sync::Mutex<Option<Vec<Hook<StartupRun>>>>,
     started: OnceLock<()>,
     shutdowns: Mutex<Vec<Hook<Shutdown>>>,

@@ -19,13 +19,13 @@ pub trait ShutdownOutput {}
 #[diagnostic::do_not_recommend]
 impl ShutdownOutput for () {}
 
-/// Requires that a value is what a shutdown function may return.
+/// Requires that a shutdown function may return the value.
 pub fn shutdown_output<T: ShutdownOutput>(_: T) {}
 
 /// A function that runs when the agent ends.
 pub struct Shutdown(pub(super) Box<dyn FnOnce() -> HookFuture + Send>);
 
-/// Makes a shutdown function of an annotated `async` function.
+/// Makes a shutdown function from an annotated `async` function.
 pub fn shutdown_on_worker<F, R>(function: F) -> Shutdown
 where
     F: FnOnce() -> R + Send + 'static,
@@ -34,7 +34,7 @@ where
     Shutdown(Box::new(|| Box::pin(async move { function().await })))
 }
 
-/// Makes a shutdown function of an annotated plain function.
+/// Makes a shutdown function from an annotated plain function.
 pub fn shutdown_on_blocking_thread<F>(function: F) -> Shutdown
 where
     F: FnOnce() -> Result<(), Error> + Send + 'static,

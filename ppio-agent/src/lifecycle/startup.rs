@@ -49,7 +49,7 @@ impl Startup {
         }
     }
 
-    /// Adds the state to those of the agent.
+    /// Adds the state to those of the agent, and returns the function with its name.
     pub(crate) fn register(
         self,
         name: String,
@@ -68,7 +68,7 @@ impl Startup {
     }
 }
 
-/// Makes a startup function of an annotated `async` function.
+/// Makes a startup function from an annotated `async` function.
 pub fn startup_on_worker<T, F, R>(function: F) -> Startup
 where
     T: SharedState,
@@ -78,7 +78,7 @@ where
     Startup::new(function)
 }
 
-/// Makes a startup function of an annotated plain function.
+/// Makes a startup function from an annotated plain function.
 pub fn startup_on_blocking_thread<T, F>(function: F) -> Startup
 where
     T: SharedState,

@@ -41,7 +41,7 @@ pub struct State<T>(
 );
 
 impl<T> State<T> {
-    /// Makes a state of a value, to call a function that takes one in a test.
+    /// Makes a state from a value, for a test that calls a function with a state.
     pub fn new(value: T) -> Self {
         Self(Arc::new(value))
     }

@@ -69,15 +69,15 @@ impl AnySlot {
 /// The states of one agent.
 #[derive(Default)]
 pub(crate) struct States {
-    /// With what fills each, for errors.
+    /// Each with the name of what fills it, for errors.
     slots: Vec<(AnySlot, String)>,
     /// The first state that a function takes and nothing fills.
     missing: Option<LifecycleError>,
 }
 
 impl States {
-    /// Adds a state. Each type is one state, except `()`, which startup functions return that only
-    /// check something.
+    /// Adds a state. Each type is one state, except `()`: startup functions that only check
+    /// something return it.
     pub(crate) fn add(&mut self, slot: AnySlot, provider: String) -> Result<(), LifecycleError> {
         let same = |other: &&(AnySlot, String)| other.0.type_id == slot.type_id;
         if let Some((_, first)) = self.slots.iter().find(same)
@@ -93,7 +93,7 @@ impl States {
         Ok(())
     }
 
-    /// The states as one function takes them.
+    /// Returns the lookup of the states that one function takes.
     pub(crate) fn for_function(&mut self, function: &str) -> StateLookup<'_> {
         StateLookup {
             states: self,
@@ -101,7 +101,7 @@ impl States {
         }
     }
 
-    /// Fills a slot before its startup function runs, which then does not run.
+    /// Fills a slot in place of its startup function, which then does not run.
     pub(crate) fn replace<T: Send + Sync + 'static>(&self, value: T) -> Result<(), LifecycleError> {
         match self.find::<T>() {
             Some(slot) if slot.is_filled() => Err(LifecycleError::StateInUse {
