@@ -30,7 +30,7 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
     let modes = ["text/plain", "application/json"];
     let interface = |binding: &str, version: &str| json!({"url": url, "protocolBinding": binding, "protocolVersion": version});
     let mut interfaces = vec![interface("JSONRPC", "1.0"), interface("JSONRPC", "0.3")];
-    // The platform calls JSON-RPC alone, at the path where it expects it.
+    // The platform calls only JSON-RPC, at a path of its own.
     if !is_platform {
         interfaces.insert(1, interface("HTTP+JSON", "1.0"));
     }
@@ -52,7 +52,7 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
             "description": summary,
             "tags": ["agent"],
         }],
-        // Of version 0.3.
+        // The members of version 0.3.
         "url": url,
         "preferredTransport": "JSONRPC",
         "protocolVersion": "0.3.0",
@@ -72,12 +72,12 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
         headers.insert(ETAG, tag);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
-    // Its URL is made of them.
+    // The URL in the card is made from these headers.
     headers.insert(VARY, HeaderValue::from_static("host, x-forwarded-proto"));
     response
 }
 
-/// The URL of a path for the caller of a request, which reaches the agent by this host.
+/// Returns the URL of a path, with the host by which the caller of a request reaches the agent.
 fn url_of(headers: &HeaderMap, path: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST.as_str()).unwrap_or("localhost");

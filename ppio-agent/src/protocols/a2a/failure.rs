@@ -30,12 +30,12 @@ pub(super) enum A2aErrorKind {
     TaskNotCancelable,
     UnsupportedOperation,
     VersionNotSupported,
-    /// A list for a caller that cannot be told apart from others. JSON-RPC has no code of its own.
+    /// A list for a caller that cannot be distinguished from others. JSON-RPC has no code for it.
     AnonymousList,
 }
 
 impl A2aErrorKind {
-    /// The code in JSON-RPC; the HTTP status, its name and the reason in REST.
+    /// The code in JSON-RPC, the HTTP status and its name in REST, and the reason in both.
     fn codes(self) -> (i32, StatusCode, &'static str, &'static str) {
         let bad = StatusCode::BAD_REQUEST;
         match self {
@@ -93,7 +93,7 @@ impl A2aError {
         Self::new(A2aErrorKind::TaskNotFound, message)
     }
 
-    /// The error that a failure of a request is.
+    /// Converts the failure of a request.
     pub(super) fn of(failure: &Failure) -> Self {
         let kind = match failure.error_type.as_str() {
             "InvalidJson" => A2aErrorKind::InvalidJson,
@@ -105,12 +105,12 @@ impl A2aError {
         Self::new(kind, failure.message.clone())
     }
 
-    /// The error that a rejection of the runtime is.
+    /// Converts a rejection of the runtime.
     pub(super) fn of_rejection(rejection: Rejection) -> Self {
         Self::of(&Failure::of(&Error::from(rejection), ""))
     }
 
-    /// The response of JSON-RPC that has the error.
+    /// Returns the body of a JSON-RPC response with the error.
     pub(super) fn rpc_body(&self, id: &Value) -> Bytes {
         let (code, _, _, reason) = self.kind.codes();
         to_bytes(&json!({
@@ -120,12 +120,12 @@ impl A2aError {
         }))
     }
 
-    /// The same as an answer. JSON-RPC answers errors with 200.
+    /// Returns the JSON-RPC response with the error. Its status is 200.
     pub(super) fn rpc_response(&self, id: &Value) -> Response {
         json::response(StatusCode::OK, self.rpc_body(id))
     }
 
-    /// The error of a request in REST.
+    /// Converts the error for a request in REST.
     pub(super) fn into_rest(self) -> Error {
         let (_, status, name, reason) = self.kind.codes();
         let body = to_bytes(&json!({"error": {

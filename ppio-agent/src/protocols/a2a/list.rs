@@ -12,12 +12,12 @@ use super::wire::{Task, TaskState, Version};
 use crate::exchange::Exchange;
 use crate::protocols::ProtocolAgent;
 
-/// How many tasks a list has without `pageSize`, and at most.
+/// How many tasks a page has at most: without `pageSize`, and with the largest `pageSize`.
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
 
-/// A place in the list, which a task keeps while others come and go: when its status changed, then
-/// its id.
+/// The place of a task in the list, which stays the same while other tasks come and go: the time
+/// when its status changed, then its id.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct PageToken {
     nanoseconds: u128,

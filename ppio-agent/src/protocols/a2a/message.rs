@@ -1,4 +1,4 @@
-//! The message of a caller, and what the agent gets of it.
+//! The message of a caller, and the request that the agent gets from it.
 
 use ppio_agent_protocol::{ChatMessage, ChatPart, ChatRole, InterruptResponse, InvocationRequest};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::failure::{A2aError, A2aErrorKind};
 use super::wire::Version;
 
-/// The parameters of a message that is sent.
+/// The parameters of a call that sends a message.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SendParams {
@@ -111,7 +111,7 @@ impl Sent {
         let mut message = ChatMessage::of_parts(role, parts?);
         message.id = Some(wire.message_id);
         message.extra = wire.extra;
-        // Of version 0.3, where it says that this is a message.
+        // In version 0.3 it names the type of the object.
         message.extra.remove("kind");
         Ok(Self {
             message,
@@ -128,8 +128,8 @@ impl Sent {
         })
     }
 
-    /// The request of the agent. A message that continues a task answers its interrupt, and follows the
-    /// earlier messages of the task.
+    /// Returns the request for the agent. A message that continues a task answers its interrupt,
+    /// and follows the earlier messages of the task.
     pub(super) fn request(
         &self,
         context: &str,

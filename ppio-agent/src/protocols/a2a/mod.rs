@@ -34,8 +34,8 @@ use crate::exchange::failure::Failure;
 pub(super) enum A2aRoute {
     Card,
     JsonRpc,
-    /// An operation in REST, from the parameters of the path. Where the path has two, it is that of
-    /// `GET`.
+    /// An operation in REST, from the parameters of the path. If the path has two operations, it is
+    /// that of `GET`.
     Rest(for<'a> fn(Parameters<'a>) -> Operation<'a>),
 }
 
@@ -108,7 +108,7 @@ pub(super) static PATHS: PathTable<A2aRoute> = PathTable(&[
     ),
 ]);
 
-/// The body of an error that no request of the protocol was read for.
+/// The body of an error that occurs before a request of the protocol is read.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
     A2aError::of(failure).rpc_body(&serde_json::Value::Null)
 }
@@ -125,7 +125,7 @@ pub(super) async fn answer(
         Some((A2aRoute::Rest(operation), parameters)) => {
             rest::answer(agent, exchange, request, operation(parameters)).await
         }
-        // The platform calls a path of the agent's own.
+        // A platform calls JSON-RPC at a path that is not in the table.
         Some((A2aRoute::JsonRpc, _)) | None => rpc::answer(agent, exchange, request).await,
     }
 }

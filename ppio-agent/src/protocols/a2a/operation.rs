@@ -40,12 +40,12 @@ pub(in crate::protocols) enum Operation<'a> {
 /// What an operation answers with.
 pub(super) enum OperationResult {
     Events(Response),
-    /// A value, and the head of the agent's answer where there is one.
+    /// A value, and the head of the agent's answer if there is one.
     Json(Value, Option<call::AnswerParts>),
 }
 
 impl OperationResult {
-    /// The response, in which `write` puts a value as its binding does.
+    /// Returns the response; `write` writes a value as the binding does.
     pub(super) fn respond(self, write: impl FnOnce(&Value) -> Bytes) -> Response {
         match self {
             Self::Events(response) => response,
@@ -116,7 +116,7 @@ pub(super) async fn perform(
             if run.status().is_ended() {
                 let task = task::of_run(agent.invoker, exchange, &run).await;
                 if task.status.state == TaskState::InputRequired {
-                    // A stream ends with that state, here with its first event.
+                    // A stream ends with this state, which is here in the first event.
                     let mut events = EventWriter::default();
                     framing.write_task(&task, &mut events);
                     return Ok(OperationResult::Events(call::written_events(
@@ -198,7 +198,7 @@ async fn send(
             Ok((whole, parts)) => (Ok(whole), Some(parts)),
             Err(error) => (Err(failure(error)), None),
         };
-        // As later requests read it.
+        // The same time that later requests read.
         let run = task::found(agent, &headers, &started.ids.task).ok();
         let time = run.and_then(|run| run.ended_at());
         let time = time.unwrap_or_else(std::time::SystemTime::now);

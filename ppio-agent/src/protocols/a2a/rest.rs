@@ -51,12 +51,12 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-/// The error of a body that cannot be read, with the status that it has.
+/// Converts the error of a body that cannot be read.
 fn in_rest(error: &Error) -> Error {
     A2aError::of(&Failure::of(error, "")).into_rest()
 }
 
-/// The parameters of a query; a number is one.
+/// Parses the parameters of a query; numbers and booleans become those of JSON.
 fn query(query: &str) -> Value {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let decoded = pairs.map(|(name, value)| {

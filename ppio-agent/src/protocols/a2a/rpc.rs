@@ -1,4 +1,4 @@
-//! JSON-RPC at `/a2a`. The name of a method says which version its caller speaks.
+//! JSON-RPC at `/a2a`. The name of a method determines the version of the protocol.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

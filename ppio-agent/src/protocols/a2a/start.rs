@@ -34,7 +34,7 @@ pub(super) struct Started {
     pub(super) answer: Result<AgentAnswer, Error>,
 }
 
-/// Gives a message to the agent.
+/// Sends a message to the agent.
 pub(super) async fn send(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -70,7 +70,8 @@ pub(super) async fn send(
             Some(Arc::new(config))
         }
     };
-    // A request that is sent again with its idempotency key has to be the same one.
+    // A request that is sent again with its idempotency key has to be identical, so if it names no
+    // context, the id of its message is its context.
     let keyed = || {
         parts
             .headers
@@ -141,7 +142,7 @@ struct Continued {
     history: Vec<ChatMessage>,
 }
 
-/// What a message continues: a task whose agent waits for an answer.
+/// Returns what a message continues: a task whose agent waits for an answer.
 async fn continue_task(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

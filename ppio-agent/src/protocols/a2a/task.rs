@@ -1,4 +1,4 @@
-//! Tasks, each of which is a run, or several if the agent had to be answered.
+//! Tasks, each of which is a run, or several if the agent requested an input.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,17 +21,18 @@ use crate::protocols::whole::WholeAnswer;
 use crate::protocols::{ProtocolAgent, call};
 use crate::runs::run::Run;
 
-/// The artifact that the text of an answer is.
+/// The id of the artifact with the text of an answer.
 pub(super) const ANSWER: &str = "answer";
 
-/// What a run remembers of its task. The id of the task is the first field, by which it is found.
+/// The data of its task that a run stores. The id of the task is the first field: the task is found
+/// by the beginning of the JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TaskData {
     pub(super) task: String,
     pub(super) history: Vec<ChatMessage>,
 }
 
-/// An id of a task, a context or a configuration.
+/// Returns a new id for a task, a context or a configuration.
 pub(super) fn new_id() -> String {
     RequestId::random().as_str().to_owned()
 }
@@ -133,7 +134,7 @@ pub(super) async fn whole_of(
     Ok(whole)
 }
 
-/// The task whose answer has ended.
+/// Returns the task of an answer that has ended.
 pub(super) fn ended(
     ids: TaskIds,
     history: Vec<ChatMessage>,

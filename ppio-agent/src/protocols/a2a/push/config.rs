@@ -1,4 +1,4 @@
-//! What a caller says about the notifications of a task.
+//! A caller's configuration of the notifications of a task.
 
 use http::HeaderValue;
 use serde::Deserialize;
@@ -12,10 +12,11 @@ use crate::protocols::a2a::wire::Version;
 /// The longest id, and the longest name of a scheme.
 const MAX_ID: usize = 256;
 
-/// The longest token, and the longest credentials. Most servers take no longer headers.
+/// The longest token, and the longest credentials. Most servers accept no longer headers.
 const MAX_SECRET: usize = 8 * 1024;
 
-/// Where the notifications of a task are sent, and with what. It has secrets, so it is not printed.
+/// Where the notifications of a task are sent, and with which secrets. It has no `Debug`, so that
+/// they are not logged.
 pub(in crate::protocols::a2a) struct PushConfig {
     pub(super) id: String,
     /// The version of its notifications, which is that of the call that created it.
@@ -69,7 +70,7 @@ impl PushConfig {
         {
             return Err(invalid(format!("`url` cannot be called: {error}")));
         }
-        // An empty text is one that is not set.
+        // An empty text counts as not set.
         for text in [&mut wire.id, &mut wire.token] {
             text.take_if(|text| text.is_empty());
         }
@@ -110,7 +111,7 @@ impl PushConfig {
         })
     }
 
-    /// The configuration without its secrets, which no answer has.
+    /// Returns the configuration as JSON for an answer, without its secrets.
     pub(super) fn json(&self, task: &str, version: Version) -> Value {
         let mut config = Map::new();
         config.insert("id".to_owned(), self.id.clone().into());
@@ -139,7 +140,7 @@ fn check_length(name: &str, text: &str, max: usize) -> Result<(), A2aError> {
     Ok(())
 }
 
-/// The value of a header that is not logged.
+/// Parses the value of a header, and marks it as sensitive, so that it is not logged.
 fn secret(name: &str, value: Option<&str>) -> Result<Option<HeaderValue>, A2aError> {
     let Some(value) = value else {
         return Ok(None);

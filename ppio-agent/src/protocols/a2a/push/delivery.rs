@@ -28,7 +28,7 @@ use crate::protocols::a2a::wire::Version;
 /// How long one attempt may take, from the lookup of the name to the status of the answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often a notification is sent that is not acknowledged.
+/// How often a notification is sent at most, if it is not acknowledged.
 pub(super) const ATTEMPTS: u32 = 4;
 
 /// The pause before the second attempt; it is four times as long before each further one.
@@ -84,8 +84,8 @@ impl Delivery {
         }
     }
 
-    /// Sends a notification until the receiver acknowledges it, there is nothing to send any more, or
-    /// all attempts have failed.
+    /// Sends a notification until the receiver acknowledges it, there is nothing to send any more,
+    /// or all attempts have failed.
     pub(super) async fn deliver(
         &self,
         task: &str,
@@ -98,7 +98,7 @@ impl Delivery {
             let Ok(slot) = self.slots.acquire(&config.target).await else {
                 return;
             };
-            // Only now, so that those that wait hold no task.
+            // Read only now, so that notifications that wait hold no task in memory.
             let Some(body) = notification.body(config.version).await else {
                 return;
             };
@@ -115,14 +115,15 @@ impl Delivery {
                 return;
             }
             tracing::debug!(task, receiver, attempt, %error, "a push notification is sent again");
-            // So that the tasks of a receiver that was away do not return at the same moment.
+            // The pauses differ, so that the notifications for a receiver that was unreachable are
+            // not all sent again at once.
             let [part, ..] = random::predictable().to_ne_bytes();
             sleep(pause + pause * u32::from(part) / 1024).await;
             pause *= 4;
         }
     }
 
-    /// Makes one attempt. The addresses that were checked are those that are connected to.
+    /// Makes one attempt. It connects to the same addresses that were checked.
     async fn send(&self, config: &PushConfig, body: Bytes) -> Result<(), DeliveryError> {
         let target = &config.target;
         let addresses = target.addresses(self.allows_private).await?;
@@ -138,7 +139,7 @@ impl Delivery {
         } else {
             exchange(stream, config, body).await?
         };
-        // A redirect is an answer like others, and leads nowhere.
+        // A redirect is not followed: it is a failure, like other statuses.
         if status.is_success() {
             Ok(())
         } else {
@@ -182,14 +183,14 @@ where
     let mut response = std::pin::pin!(sender.send_request(request));
     let response = tokio::select! {
         response = &mut response => response,
-        // The response, if there is one, arrived before.
+        // The response, if there is one, arrived before the connection ended.
         _ = connection => response.await,
     };
     Ok(response?.status())
 }
 
 /// A TLS configuration that trusts the system's certificates (or those of `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR`), and Mozilla's where the system has none.
+/// `SSL_CERT_DIR`), or Mozilla's if the system has none.
 fn client_config() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();

@@ -1,4 +1,4 @@
-//! The configurations of all tasks, each with what sends its notifications.
+//! The configurations of all tasks, each with the follower that sends its notifications.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,7 +17,7 @@ const MAX_CONFIGS: usize = 10;
 pub(super) struct KeptConfigs(Mutex<HashMap<String, TaskConfigs>>);
 
 struct TaskConfigs {
-    /// The newest run of the task. When it is no longer kept, the configurations are not either.
+    /// The newest run of the task. The configurations are kept as long as this run.
     run: Weak<Run>,
     configs: Vec<KeptConfig>,
 }
@@ -54,7 +54,7 @@ impl KeptConfigs {
         configs.map(|kept| Arc::clone(&kept.config)).collect()
     }
 
-    /// Refuses a configuration that is one too many. One with the same id is replaced.
+    /// Fails if the task has no room for a further configuration. One with the same id is replaced.
     pub(super) fn check_room(&self, task: &str, config: &PushConfig) -> Result<(), A2aError> {
         match self.tasks().get(task) {
             Some(task) => task.check_room(config),
@@ -65,7 +65,7 @@ impl KeptConfigs {
     /// Keeps a configuration, in place of one with the same id, and starts its follower.
     ///
     /// # Errors
-    /// If it is one too many.
+    /// If the task has no room for it.
     pub(super) fn add(
         &self,
         task: &str,
@@ -86,7 +86,7 @@ impl KeptConfigs {
         Ok(())
     }
 
-    /// Starts the followers of a task anew: it has another run, or its run another end.
+    /// Restarts the followers of a task that has another run, or whose run has another end.
     pub(super) fn follow(
         &self,
         task: &str,
@@ -96,7 +96,7 @@ impl KeptConfigs {
         if let Some(task) = self.tasks().get_mut(task) {
             task.run = Arc::downgrade(run);
             for kept in &mut task.configs {
-                // The one before ends first.
+                // The previous follower ends first.
                 kept.follower = None;
                 kept.follower = Some(follow(&kept.config));
             }

@@ -1,9 +1,9 @@
 //! Push notifications: the state of a task is sent to the URLs that its caller has configured.
 //!
-//! A configuration is kept in memory as long as its task (`kept`). It has a task of the runtime of its
-//! own (`PushNotifications::follow`), which waits for the end of the run and reads its answer
-//! afterwards, so that no receiver slows a run. A notification has the whole task: one as it begins to
-//! work, one as it ends or needs an input.
+//! A configuration is kept in memory as long as its task (`kept`). It has a tokio task of its own
+//! (`PushNotifications::follow`), which waits for the end of the run and reads its answer
+//! afterwards, so that no receiver slows a run. A notification has the whole task. One is sent when
+//! the task begins to work, and one when it ends or needs an input.
 
 mod config;
 mod delivery;
@@ -33,7 +33,7 @@ use crate::protocols::ProtocolAgent;
 use crate::runs::registry::RunRegistry;
 use crate::runs::run::Run;
 
-/// The largest task that is sent whole; of a larger one the status is sent alone.
+/// The largest task that is sent whole; of a larger one, only the status is sent.
 const MAX_TASK: usize = 1 << 20;
 
 /// The name of the tasks that send notifications.
@@ -47,7 +47,7 @@ pub(crate) struct PushNotifications {
     is_stopped: watch::Sender<bool>,
 }
 
-/// What the answer of a run is read with after its request.
+/// What is needed to read the answer of a run after its request.
 #[derive(Clone)]
 pub(super) struct RunReading {
     runs: Arc<RunRegistry>,
@@ -79,8 +79,8 @@ impl RunReading {
     }
 }
 
-/// The state of a task that a receiver is sent. It is read when it is sent, since receivers may wait for
-/// each other, and does not keep a run that is dropped meanwhile.
+/// A notification of the state of a task. The state is read when it is sent, since notifications
+/// may wait for each other. A run that is dropped meanwhile is not kept in memory.
 struct Notification {
     run: Weak<Run>,
     reading: RunReading,
@@ -132,7 +132,7 @@ impl PushNotifications {
         self.is_stopped.send_replace(true);
     }
 
-    /// Refuses a configuration that is one too many. One with the same id is replaced.
+    /// Fails if the task has no room for a further configuration. One with the same id is replaced.
     pub(super) fn check_room(&self, task: &str, config: &PushConfig) -> Result<(), A2aError> {
         self.configs.check_room(task, config)
     }
@@ -168,10 +168,11 @@ impl PushNotifications {
         });
     }
 
-    /// Keeps a configuration of a task that exists, and sends notifications about what happens next.
+    /// Keeps a configuration of a task that exists, and sends notifications about what happens
+    /// next.
     ///
     /// # Errors
-    /// If the task has too many.
+    /// If the task has no room for it.
     fn configure(
         self: &Arc<Self>,
         task: &str,
@@ -204,7 +205,7 @@ impl PushNotifications {
             let all = async {
                 let delivery = &push.delivery;
                 if from_start {
-                    // Its end follows in any case, so one attempt is enough.
+                    // A notification of the end follows in any case, so one attempt is enough.
                     let begun = followed.notification(true);
                     delivery.deliver(&task, &config, &begun, 1).await;
                 }

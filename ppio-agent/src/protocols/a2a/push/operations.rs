@@ -35,7 +35,7 @@ pub(in crate::protocols::a2a) async fn perform(
 ) -> Result<Value, A2aError> {
     let push = agent.protocols.push();
     let is_create = matches!(operation, PushOperation::Create(_));
-    // The other operations of version 0.3 have the id of the task as theirs.
+    // In version 0.3, the `id` of the other operations is that of the task.
     let (task_name, id_name) = match version {
         Version::V0_3 if !is_create => ("id", "pushNotificationConfigId"),
         _ => ("taskId", "id"),
@@ -65,7 +65,7 @@ pub(in crate::protocols::a2a) async fn perform(
             let configs = push.configs.of(&task);
             let found = match (text(id, &params, id_name), version) {
                 (Some(id), _) => configs.iter().find(|config| config.id == id),
-                // That version lets callers leave the id out.
+                // The id is optional in version 0.3.
                 (None, Version::V0_3) => configs.first(),
                 (None, Version::V1) => return Err(no_id(id_name)),
             };

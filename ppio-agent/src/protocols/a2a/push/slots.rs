@@ -10,8 +10,8 @@ use super::target::Target;
 /// How many notifications are sent at once.
 const MAX_AT_ONCE: usize = 32;
 
-/// How many of them are sent to one receiver, so that one that does not answer leaves room for the
-/// others.
+/// How many of them are sent to one receiver, so that a receiver that does not answer leaves room
+/// for the others.
 const MAX_OF_RECEIVER: usize = 4;
 
 /// The host and the port of a receiver.
@@ -43,7 +43,7 @@ impl Slots {
     /// # Errors
     /// Never: no semaphore is closed.
     pub(super) async fn acquire(&self, target: &Target) -> Result<Slot<'_>, AcquireError> {
-        // Those that wait for their receiver take no slot of the others.
+        // Notifications that wait for their receiver take no slot from others.
         let of_receiver = self.of_receiver(target).acquire_owned().await?;
         let of_all = self.all.acquire().await?;
         Ok(Slot {
@@ -60,7 +60,7 @@ impl Slots {
         if let Some(known) = receivers.get(&receiver) {
             return Arc::clone(known);
         }
-        // One that is used has a permit or waits for one, and both hold the semaphore.
+        // A semaphore in use is also held by a permit, or by a call that waits for one.
         receivers.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         let semaphore = Arc::new(Semaphore::new(MAX_OF_RECEIVER));
         receivers.insert(receiver, Arc::clone(&semaphore));
@@ -92,14 +92,14 @@ mod tests {
             _ = &mut fifth => panic!("a fifth slot"),
             () = std::future::ready(()) => {}
         }
-        // Others are not kept from theirs.
+        // Other receivers have slots of their own.
         for url in ["http://example.com:81/", "http://example.org/"] {
             drop(slots.acquire(&target(url)).await.unwrap());
         }
         taken.pop();
         taken.push(fifth.await.unwrap());
         taken.clear();
-        // Nothing is kept of a receiver without notifications.
+        // Nothing is kept for a receiver without notifications.
         drop(slots.acquire(&target("http://example.net/")).await.unwrap());
         assert_eq!(slots.of_receivers.lock().unwrap().len(), 1);
     }

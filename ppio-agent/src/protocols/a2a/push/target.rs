@@ -37,7 +37,7 @@ impl Target {
     /// Reads a URL.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A text about the URL, such as `has no valid port`.
     pub(super) fn of(url: &str) -> Result<Self, String> {
         if url.len() > MAX_URL {
             return Err(format!("is longer than {MAX_URL} bytes"));
@@ -74,7 +74,7 @@ impl Target {
     pub(super) fn is_literal(&self) -> bool {
         let host = self.host.trim_end_matches('.').to_ascii_lowercase();
         let last = host.rsplit('.').next().unwrap_or_default();
-        // As the URL standard says which hosts are IPv4 addresses.
+        // The rule of the URL standard for hosts that are IPv4 addresses.
         let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
         host.contains(':') || is_number || last.starts_with("0x") || last == "localhost"
     }
@@ -95,7 +95,7 @@ impl Target {
     }
 }
 
-/// Whether an address is one of the internet, and not of a machine, a network or a purpose.
+/// Whether an address is public, and not reserved for a machine, a network or a special purpose.
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
@@ -103,14 +103,16 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// By the registry of special addresses, <https://www.iana.org/assignments/iana-ipv4-special-registry>.
+/// By the registry of special addresses,
+/// <https://www.iana.org/assignments/iana-ipv4-special-registry>.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let is_special = matches!(
         (a, b, c),
-        // This network, private networks, loopback, and multicast, reserved and broadcast addresses.
+        // This network, private networks, loopback, and multicast, reserved and broadcast
+        // addresses.
         (0 | 10 | 127 | 224.., ..) | (172, 16..=31, _) | (192, 168, _)
-            // Carriers, and link-local addresses, among them the metadata of clouds.
+            // Carriers, and link-local addresses, such as the metadata services of clouds.
             | (100, 64..=127, _) | (169, 254, _)
             // Assignments, documentation, relays, benchmarks.
             | (192, 0, 0 | 2) | (198, 51, 100) | (203, 0, 113) | (192, 88, 99) | (198, 18..=19, _)

@@ -1,4 +1,4 @@
-//! What is left running of a configuration.
+//! Which followers of a configuration run.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn call(agent: &AgentService, method: &str, params: Value) -> Value {
     answer["result"].take()
 }
 
-/// Waits until so many tasks send notifications.
+/// Waits until `followers` tasks send notifications.
 async fn eventually(agent: &AgentService, followers: usize) {
     let found = || {
         let tasks = agent.agent().runs.tasks().own_tasks();
@@ -77,7 +77,7 @@ async fn a_configuration_has_one_follower_and_none_when_it_is_gone() {
     eventually(&agent, 2).await;
     delete("a").await;
     eventually(&agent, 1).await;
-    // Also while it sends the end again and again.
+    // The same holds while a follower retries the notification of the end.
     call(&agent, "CancelTask", json!({"id": task})).await;
     eventually(&agent, 1).await;
     delete("b").await;
