@@ -22,8 +22,8 @@ use crate::telemetry::{RequestTrace, TRACEPARENT, trace_id};
 
 /// The context of one request: its ids, headers, deadline, and the values that middleware added.
 ///
-/// Cloning is cheap. An entrypoint takes it by value or by reference as its second parameter;
-/// elsewhere in the same request [`AgentRuntimeContext::current`] returns it.
+/// Cloning is cheap. An entrypoint takes it by value or by reference after the request; elsewhere
+/// in the same request [`AgentRuntimeContext::current`] returns it.
 ///
 /// ```
 /// use ppio::RequestContext;

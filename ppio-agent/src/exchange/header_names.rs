@@ -10,7 +10,7 @@ pub(crate) const AGENT_CORE_SESSION_ID: HeaderName =
     HeaderName::from_static(headers::AGENT_CORE_SESSION_ID);
 pub(crate) const RESPONSE_FORMAT: HeaderName = HeaderName::from_static(headers::RESPONSE_FORMAT);
 pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static(headers::TIMEOUT);
-/// Makes nginx and compatible proxies send events on without buffering.
+/// Makes nginx and compatible proxies pass events on without buffering.
 pub(crate) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(headers::IDEMPOTENCY_KEY);
 pub(crate) const PPIO_IDEMPOTENCY: HeaderName = HeaderName::from_static(headers::PPIO_IDEMPOTENCY);

@@ -1,4 +1,4 @@
-//! Writes the JSON bodies of responses; no other module does.
+//! Writes the JSON bodies of the runtime's responses.
 
 use std::borrow::Cow;
 use std::time::Duration;

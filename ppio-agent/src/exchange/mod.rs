@@ -114,8 +114,7 @@ impl Exchange {
         json::error_body(error, duration, id)
     }
 
-    /// Writes an error as a response, which has the error in its extensions. No other function
-    /// of the crate writes errors.
+    /// Writes an error as a response, which has the error in its extensions.
     pub(crate) fn error_response(&self, error: Error) -> Response {
         self.error_response_after(error, self.started.elapsed())
     }

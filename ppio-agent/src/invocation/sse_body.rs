@@ -45,8 +45,8 @@ pub(crate) struct SseBody {
     last_byte: Instant,
     /// Whether the connection has taken a frame and has not polled for another one yet.
     writing: bool,
-    /// One timer for both limits. It is not reset at every item: when it fires, the instants above
-    /// decide whether a limit is reached.
+    /// One timer for all limits. It is not reset at every item: when it fires, the times are
+    /// compared to decide whether a limit is reached.
     timer: Option<Pin<Box<Sleep>>>,
     state: SseState,
 }

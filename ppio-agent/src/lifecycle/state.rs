@@ -8,8 +8,8 @@ use std::sync::Arc;
 /// pool, a model, a cache.
 ///
 /// The function with [`#[ppio::startup]`](macro@crate::startup) that returns a `T` builds it.
-/// Entrypoints, pings, middleware and shutdown functions take it as a parameter, by value or by
-/// reference. A clone shares the same value.
+/// Entrypoints, middleware and the other annotated functions, except startup functions, take it as
+/// a parameter, by value or by reference. A clone shares the same value.
 ///
 /// ```
 /// use std::collections::HashMap;

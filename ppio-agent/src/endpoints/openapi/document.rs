@@ -1,4 +1,4 @@
-//! The document itself.
+//! Builds the document.
 
 use ppio_agent_schema::{ReplySchema, Schema};
 use serde_json::{Map, Value, json};

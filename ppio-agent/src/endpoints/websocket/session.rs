@@ -22,7 +22,7 @@ use crate::invocation::counters::InvocationProgress;
 use crate::invocation::guard::InvocationGuard;
 use crate::stalls::Watch;
 
-/// How long a function may run on after its client has disconnected.
+/// How long a function may continue after its client has disconnected.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Connection = SocketDriver<TokioIo<Upgraded>>;

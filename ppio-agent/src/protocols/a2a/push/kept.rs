@@ -27,8 +27,8 @@ struct KeptConfig {
     follower: Option<Follower>,
 }
 
-/// The task of the runtime that sends the notifications of a configuration about one run. Dropping
-/// this ends it, so that a configuration has one at most, and none once it is deleted or replaced.
+/// The tokio task that sends the notifications of a configuration about one run. Dropping this ends
+/// it, so that a configuration has one at most, and none once it is deleted or replaced.
 pub(super) struct Follower(pub(super) AbortHandle);
 
 impl Drop for Follower {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::server::service::AgentService;
 use crate::{AgentRuntimeApp, RuntimeConfig};
 
-/// A receiver that refuses connections, so that notifications are sent again for 20 s.
+/// A receiver that refuses connections, so that notifications are sent again for over 20 s.
 const URL: &str = "http://127.0.0.1:1/";
 
 /// An agent that never answers.
