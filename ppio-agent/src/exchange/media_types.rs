@@ -23,7 +23,10 @@ impl Preference {
             let mut parts = range.split(';').map(str::trim);
             let range = parts.next().unwrap_or_default();
             let quality = parts
-                .find_map(|parameter| parameter.strip_prefix("q=")?.parse().ok())
+                .find_map(|parameter| {
+                    let (name, value) = parameter.split_once('=')?;
+                    name.eq_ignore_ascii_case("q").then(|| value.parse().ok())?
+                })
                 .unwrap_or(1.0);
             found.add(range, media_type, quality);
         }

@@ -44,6 +44,7 @@ mod tests {
             ("Text/Event-Stream; charset=utf-8", true),
             ("text/event-stream, */*", true),
             ("text/event-stream, application/json;q=0.5", true),
+            ("text/event-stream;Q=0.5, */*", false),
             ("text/*, application/json;q=0.9", true),
             ("application/json;q=0.2, text/event-stream;q=0.3", true),
             ("", false),

@@ -84,20 +84,28 @@ pub(super) async fn list(
             Some(cursor.ok_or_else(|| invalid("pageToken", "that of a page before"))?)
         }
     };
-    let state = match params.get("status").and_then(Value::as_str) {
-        None | Some("" | "TASK_STATE_UNSPECIFIED") => None,
+    let text = |name: &str| match params.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(invalid(name, "a text")),
+    };
+    let state = match text("status")? {
+        None | Some("TASK_STATE_UNSPECIFIED") => None,
         Some(name) => {
             let mut all = TaskState::ALL.into_iter();
             let found = all.find(|state| state.as_str(Version::V1) == name);
             Some(found.ok_or_else(|| invalid("status", "a state such as TASK_STATE_WORKING"))?)
         }
     };
-    let context = params.get("contextId").and_then(Value::as_str);
-    let context = context.filter(|context| !context.is_empty());
-    let with_artifacts = params.get("includeArtifacts") == Some(&Value::Bool(true));
+    let context = text("contextId")?;
+    let with_artifacts = match params.get("includeArtifacts") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(with_artifacts)) => *with_artifacts,
+        Some(_) => return Err(invalid("includeArtifacts", "true or false")),
+    };
     let history = number("historyLength")?.unwrap_or(0);
-    let after = match params.get("statusTimestampAfter").and_then(Value::as_str) {
-        None | Some("") => None,
+    let after = match text("statusTimestampAfter")? {
+        None => None,
         Some(time) => {
             let time = humantime::parse_rfc3339(time);
             Some(time.map_err(|_| {

@@ -56,20 +56,18 @@ fn in_rest(error: &Error) -> Error {
     A2aError::of(&Failure::of(error, "")).into_rest()
 }
 
-/// Parses the parameters of a query; numbers and booleans become those of JSON.
+/// Members of a query that are a number or a boolean; all others are texts.
+const NO_TEXTS: [&str; 3] = ["historyLength", "includeArtifacts", "pageSize"];
+
+/// Parses the parameters of a query.
 fn query(query: &str) -> Value {
+    let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let decoded = pairs.map(|(name, value)| {
-        let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
-        let json = match value.parse::<u64>() {
-            Ok(number) => number.into(),
-            Err(_) => match &*value {
-                "true" => true.into(),
-                "false" => false.into(),
-                text => text.into(),
-            },
-        };
-        (name.to_owned(), json)
+    let members = pairs.map(|(name, value)| {
+        let (name, text) = (decoded(name).into_owned(), decoded(value));
+        let other = NO_TEXTS.contains(&&*name).then(|| text.parse().ok());
+        let value = other.flatten().unwrap_or_else(|| Value::from(&*text));
+        (name, value)
     });
-    Value::Object(decoded.collect())
+    Value::Object(members.collect())
 }

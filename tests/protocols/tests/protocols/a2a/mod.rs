@@ -301,6 +301,9 @@ async fn tasks_are_listed() {
     assert_eq!(page["nextPageToken"], "");
     for (query, expected) in [
         ("contextId=c1", 2),
+        ("context%49d=c1", 2),
+        ("contextId=1", 0),
+        ("contextId=true&includeArtifacts=true&historyLength=1", 0),
         ("status=TASK_STATE_COMPLETED", 3),
         ("status=TASK_STATE_WORKING", 0),
         ("statusTimestampAfter=2020-01-31T12%3A00%3A00Z", 3),
@@ -398,6 +401,14 @@ async fn hostile_requests_get_errors_of_json_rpc() {
         ),
         (
             call("ListTasks", &json!({"pageSize": 0})).to_string(),
+            -32602,
+        ),
+        (
+            call("ListTasks", &json!({"contextId": 1})).to_string(),
+            -32602,
+        ),
+        (
+            call("ListTasks", &json!({"includeArtifacts": "yes"})).to_string(),
             -32602,
         ),
         (
