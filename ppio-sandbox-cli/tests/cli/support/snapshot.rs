@@ -31,8 +31,8 @@ const RULES: &[(&str, &str)] = &[
     (r"\d+ (seconds?|minutes?) ago", "<time> ago"),
     // How far a machine isolates and limits sandboxes.
     (
-        r"warning: its sandboxes .*; see `ppio-sandbox-cli local status`",
-        "warning: its sandboxes <isolation>; see `ppio-sandbox-cli local status`",
+        r"warning: sandboxes of the local platform .*; see `ppio-sandbox-cli local status`",
+        "warning: sandboxes of the local platform <isolation>; see `ppio-sandbox-cli local status`",
     ),
     (r"\d+(\.\d+)? ?(B|KB|MB|KiB|MiB)\b", "<size>"),
     (r"\b\d+(\.\d+)? ?m?s\b", "<time>"),
