@@ -1,4 +1,4 @@
-//! Idle connections have no buffers, and go on as any other.
+//! Idle connections release their buffers, and serve later requests as others do.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,7 +23,7 @@ async fn an_idle_connection_has_no_buffers_and_goes_on() {
         ""
     );
     let (large, last) = (large.as_str(), "HEAD /6 HTTP/1.1\r\n\r\n");
-    // Parts of which each is written when the responses to the part before it are here.
+    // A case is a list of parts; each is sent after the responses to the part before it.
     let cases: &[&[(&str, &[&str])]] = &[
         &[(head, &["/1 0;"]), (body, &["/2 3;"])],
         &[(
@@ -44,7 +44,7 @@ async fn an_idle_connection_has_no_buffers_and_goes_on() {
         &[(&format!("{body}G"), &["/2 3;"]), (&head[1..], &["/1 0;"])],
     ];
     for case in cases {
-        // The connection with its first request is without buffers right after it.
+        // A new connection, and one that is idle after its first request.
         for mut client in [Client::new(limits()).await, Client::idle(limits()).await] {
             for (text, bodies) in *case {
                 client.write(text).await;
@@ -92,7 +92,7 @@ async fn an_idle_connection_can_be_upgraded() {
 
 #[tokio::test]
 async fn an_idle_connection_ends() {
-    // By its timeout, by a shutdown, by the client.
+    // Each block ends the connection another way: its timeout, a shutdown, the client.
     let short = Limits {
         keep_alive_timeout: SHORT,
         ..limits()
@@ -123,7 +123,7 @@ async fn half_a_head_after_idling_is_cut_at_the_header_timeout() {
         "{end:?}"
     );
 
-    // Also if it came with the request before.
+    // The same if half a head arrives together with the request before it.
     let mut client = Client::new(short()).await;
     client.write("GET /0 HTTP/1.1\r\n\r\nGET /1 HT").await;
     client.expect(&["/0 0;"]).await;

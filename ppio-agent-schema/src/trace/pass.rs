@@ -18,7 +18,7 @@ pub(super) enum PassGoal {
 
 pub(super) struct Pass<'a> {
     pub(super) goal: PassGoal,
-    /// Whether there is reason for another pass.
+    /// Whether this pass has found something new, so that another one is needed.
     pub(super) learned: Cell<bool>,
     /// Whether a field was left out: one per pass, so that it is clear which one is missing.
     pub(super) left_out: Cell<bool>,
@@ -39,14 +39,14 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Counts one value. Fails if there have been too many.
+    /// Counts one made-up value. Fails when the limit is reached.
     pub(super) fn count(&self) -> Result<(), Refused> {
         let left = self.values.get().checked_sub(1).ok_or(Refused::Other)?;
         self.values.set(left);
         Ok(())
     }
 
-    /// Deserializes within the type `T`. Fails for a type within itself.
+    /// Runs `inner` within the type `T`. Fails if `T` is being deserialized already, and at [`DEPTH`].
     pub(super) fn within<T, R>(
         &self,
         inner: impl FnOnce() -> Result<R, Refused>,
@@ -64,8 +64,8 @@ impl<'a> Pass<'a> {
         result
     }
 
-    /// Whether an enum of this name, read as a `T`, is the tag of an adjacently tagged one: serde
-    /// reads it as an enum within a struct, both with the name of the enum, into a type of its own.
+    /// Whether `T` is the tag of an adjacently tagged enum called `name`. serde reads such an enum as a
+    /// struct, and its tag as an enum of a helper type; both have the name of the enum.
     pub(super) fn is_adjacent_tag<T>(&self, name: &str) -> bool {
         let types = self.types.borrow();
         let outer = types.last().map(|path| last_segment(path));

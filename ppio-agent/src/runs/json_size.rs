@@ -1,11 +1,11 @@
-//! The size of a text as JSON, which is how the journal stores most texts.
+//! The size of a text as JSON, the form in which the journal stores most texts.
 
-/// The size of a text as JSON, without its quotes.
+/// The size of a text as JSON in bytes, without the quotes.
 pub(crate) fn escaped_size(text: &[u8]) -> usize {
-    text.iter().copied().map(of_byte).sum()
+    text.iter().copied().map(escaped_byte_size).sum()
 }
 
-/// The beginning of a text that takes at most `limit` bytes as JSON.
+/// The longest beginning of `text` whose JSON has at most `limit` bytes, without the quotes.
 pub(super) fn beginning(text: &str, limit: usize) -> &str {
     let mut size = 0;
     for (at, character) in text.char_indices() {
@@ -18,8 +18,8 @@ pub(super) fn beginning(text: &str, limit: usize) -> &str {
     text
 }
 
-/// The size of a byte as `serde_json` writes it.
-fn of_byte(byte: u8) -> usize {
+/// The size in bytes of one byte of a text, as `serde_json` writes it.
+fn escaped_byte_size(byte: u8) -> usize {
     match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
         0..=0x1f => 6,

@@ -26,7 +26,7 @@ use crate::exchange::task_tracker::TaskTracker;
 const LOG_TARGET: &str = "ppio::tasks";
 /// How long after the answer, and again after that, the run is checked: tasks and spans that end
 /// sooner are not left behind.
-const SETTLE: Duration = Duration::from_secs(1);
+const CHECK_DELAY: Duration = Duration::from_secs(1);
 /// The lowest of this many counts is used, since a task that is just ending may be counted.
 const COUNTS: usize = 5;
 const COUNT_INTERVAL: Duration = Duration::from_millis(20);
@@ -72,7 +72,7 @@ impl Leftovers {
         self.active = None;
         let mut left = Left::default();
         for _ in 0..2 {
-            sleep(SETTLE).await;
+            sleep(CHECK_DELAY).await;
             left = self.left().await;
             if left == Left::default() {
                 return;

@@ -73,7 +73,7 @@ impl Program {
         }
     }
 
-    /// Passes input, output and the size of the terminal on until the program ends. Returns its
+    /// Forwards input, output and the terminal's size until the program ends. Returns the program's
     /// exit code.
     pub(super) async fn connect_streams(&mut self) -> Result<u8, CliError> {
         let local = (self.has_terminal && io::IsTerminal::is_terminal(&io::stdin()))
@@ -89,14 +89,14 @@ impl Program {
             events,
             modes,
         } = self;
-        let program = Connected {
+        let program = ProgramStreams {
             session,
             envd,
             process,
             has_terminal: *has_terminal,
         };
         let outcome = tokio::select! {
-            // What a program wrote before it ended is printed.
+            // Output is polled first: everything that the program wrote before its end is printed.
             biased;
             ended = print_output(events, modes) => ended,
             Err(error) = program.send_input() => Err(error),
@@ -106,12 +106,12 @@ impl Program {
         drop(local);
         match outcome {
             Ok(code) => Ok(code),
-            Err(StreamError::Local(error)) => Err(error),
-            Err(StreamError::Lost(error)) => Err(lost(platform, session, &error).await),
+            Err(DisconnectReason::Local(error)) => Err(error),
+            Err(DisconnectReason::Lost(error)) => Err(lost(platform, session, &error).await),
         }
     }
 
-    /// Resets the modes of the screen that a program cannot reset any more.
+    /// Resets the screen modes that the program left set when it was cut off.
     pub(super) async fn restore_screen(&mut self) {
         let reset = self.modes.reset();
         if self.has_terminal && !reset.is_empty() {
@@ -121,10 +121,10 @@ impl Program {
         }
     }
 
-    /// Stops the program, whose streams are not connected any more.
+    /// Stops the program after its streams were disconnected.
     pub(super) async fn stop(&self) {
-        // As when a terminal is closed: the kernel sends SIGHUP to the other programs of the
-        // session. An interactive shell ignores SIGTERM.
+        // An interactive shell ignores SIGTERM. When the shell is killed, the kernel sends SIGHUP to the
+        // foreground programs of its terminal, as when a terminal is closed.
         let signal = if self.has_terminal {
             Signal::Kill
         } else {
@@ -159,58 +159,59 @@ fn cut_short(operation: &str) -> Error {
 
 /// Why the streams of a program were disconnected.
 #[derive(Debug)]
-enum StreamError {
+enum DisconnectReason {
     /// This process cannot read, write or use its terminal.
     Local(CliError),
     /// The platform failed, or the connection to it was lost.
     Lost(Error),
 }
 
-/// What the parts of the connection share.
-struct Connected<'a> {
+/// What the tasks of the streams share.
+struct ProgramStreams<'a> {
     session: &'a SandboxSession,
     envd: &'a Envd,
     process: &'a ProcessSelector,
     has_terminal: bool,
 }
 
-impl Connected<'_> {
-    /// Sends standard input to its end. Returns only errors.
-    async fn send_input(&self) -> Result<Infallible, StreamError> {
+impl ProgramStreams<'_> {
+    /// Sends standard input up to its end, then waits for ever. Returns only errors.
+    async fn send_input(&self) -> Result<Infallible, DisconnectReason> {
         // A program may read its input late.
         let envd = self.envd.clone().with_timeout(Duration::MAX);
         let mut input = standard_streams::input();
         loop {
-            let piece = input.recv().await.transpose().map_err(|error| {
-                StreamError::Local(CliError::system("cannot read standard input", error))
+            let chunk = input.recv().await.transpose().map_err(|error| {
+                DisconnectReason::Local(CliError::system("cannot read standard input", error))
             })?;
-            let sent = match (&piece, self.has_terminal) {
-                (Some(piece), false) => envd.send_stdin(self.process, piece).await,
-                (Some(piece), true) => envd.send_terminal(self.process, piece).await,
+            let sent = match (&chunk, self.has_terminal) {
+                (Some(chunk), false) => envd.send_stdin(self.process, chunk).await,
+                (Some(chunk), true) => envd.send_terminal(self.process, chunk).await,
                 (None, false) => envd.close_stdin(self.process).await,
                 (None, true) => envd.send_terminal(self.process, END_OF_INPUT).await,
             };
             match sent {
-                Ok(()) if piece.is_some() => {}
+                Ok(()) if chunk.is_some() => {}
                 Ok(()) => break,
                 // The program has ended or closed its input, or an old daemon cannot close it.
                 Err(error) if matches!(error.root().status(), Some(400 | 404 | 501)) => break,
-                Err(error) => return Err(StreamError::Lost(error)),
+                Err(error) => return Err(DisconnectReason::Lost(error)),
             }
         }
         std::future::pending().await
     }
 
-    /// Passes changes of the terminal's size on. Returns only errors.
+    /// Forwards changes of the terminal's size. Returns only errors, and SIGQUIT as one.
     async fn follow_terminal(
         &self,
         local: Option<&RawTerminal<io::Stdin>>,
-    ) -> Result<Infallible, StreamError> {
+    ) -> Result<Infallible, DisconnectReason> {
         let Some(local) = local else {
             return std::future::pending().await;
         };
-        let failed =
-            |error| StreamError::Local(CliError::system("cannot install signal handlers", error));
+        let failed = |error| {
+            DisconnectReason::Local(CliError::system("cannot install signal handlers", error))
+        };
         let open = |kind| signal(kind).map_err(failed);
         let mut resized = open(SignalKind::window_change())?;
         let continued = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
@@ -229,7 +230,7 @@ impl Connected<'_> {
                 }
                 _ = quit.recv() => {
                     let error = CliError::new(ExitKind::Terminated, "interrupted");
-                    return Err(StreamError::Local(error));
+                    return Err(DisconnectReason::Local(error));
                 }
             }
         }
@@ -240,23 +241,23 @@ impl Connected<'_> {
         let interval = self.session.timeout() / 3;
         loop {
             tokio::time::sleep(interval.max(Duration::from_secs(1))).await;
-            // Without a connection the output ends, which is reported.
+            // A lost connection is reported by the stream of the output.
             let _ = self.session.refresh().await;
         }
     }
 }
 
-/// Prints the output until the program ends. Returns its exit code.
+/// Prints the output until the program ends. Returns the program's exit code.
 async fn print_output(
     events: &mut ProcessEvents,
     modes: &mut ScreenModes,
-) -> Result<u8, StreamError> {
+) -> Result<u8, DisconnectReason> {
     loop {
-        match events.next().await.map_err(StreamError::Lost)? {
+        match events.next().await.map_err(DisconnectReason::Lost)? {
             Some(ProcessEvent::Stdout(bytes)) => {
                 modes.read(&bytes);
                 let printed = standard_streams::print(bytes).await;
-                printed.map_err(|error| StreamError::Local(output_error(error)))?;
+                printed.map_err(|error| DisconnectReason::Local(output_error(error)))?;
             }
             // A closed standard error is not an error.
             Some(ProcessEvent::Stderr(bytes)) => {
@@ -266,28 +267,31 @@ async fn print_output(
             Some(_) => {}
             None => {
                 let error = cut_short("read the output of a process in");
-                return Err(StreamError::Lost(error));
+                return Err(DisconnectReason::Lost(error));
             }
         }
     }
 }
 
-/// The error of a connection that was lost: what has become of the session.
+/// The error of a lost connection, which says whether the session or the platform has ended.
 async fn lost(platform: &Platform, session: &SandboxSession, error: &Error) -> CliError {
     let id = session.sandbox_id();
     if platform.has_ended() {
         let message = "the local platform was stopped, and the session with it";
-        return CliError::new(ExitKind::Platform, message);
+        let help = "start the platform with `ppio-sandbox-cli local up`, and the command again";
+        return CliError::new(ExitKind::Platform, message).help(help);
     }
     let session = platform.client().get_session(id);
     if let Ok(Ok(None)) = tokio::time::timeout(LOOK_UP_TIMEOUT, session).await {
         let message = format!("session {id} has ended, and the program with it");
-        return CliError::new(ExitKind::Platform, message);
+        let help = "invoke the agent, and run the command in the new session";
+        return CliError::new(ExitKind::Platform, message).help(help);
     }
     let message = format!("the connection to session {id} was lost");
     let mut converted = platform.error(message, error);
     converted.kind = ExitKind::Platform;
     converted.help(format!(
-        "the program may still run there: list the processes with `ppio-sandbox-cli agent exec {id} -- ps`"
+        "the program may still run there: list the processes with \
+         `ppio-sandbox-cli agent exec {id} -- ps`"
     ))
 }

@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 
 use super::tunnel::tunnel;
 
-/// Hop-by-hop headers (RFC 9110, section 7.6.1).
+/// Headers of one connection, which are not forwarded (RFC 9110, section 7.6.1; RFC 2616, section
+/// 13.5.1).
 const FOR_ONE_CONNECTION: &[&str] = &[
     "connection",
     "keep-alive",
@@ -37,10 +38,10 @@ pub async fn forward(
     mut request: Request<Body>,
     held: impl Clone + Send + 'static,
 ) -> Result<Response<Body>, hyper::Error> {
-    // Small chunks of a stream are sent at once.
+    // Sends small chunks of a stream without delay.
     let _ = stream.set_nodelay(true);
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        // As the caller wrote them, if the server that received the request kept their case.
+        // Keeps the case of header names, if the server that received the request kept it.
         .preserve_header_case(true)
         .handshake(TokioIo::new(stream))
         .await?;

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 const [, url, screenshots] = process.argv.slice(2)
 
 /** The longest that anything on the page may take. */
-const PATIENCE = 20_000
+const PAGE_TIMEOUT = 20_000
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 
@@ -20,7 +20,7 @@ export async function caller(request) {
 }
 
 export async function until(condition, what) {
-  const deadline = Date.now() + PATIENCE
+  const deadline = Date.now() + PAGE_TIMEOUT
   let last
   while (Date.now() < deadline) {
     last = await condition()
@@ -36,7 +36,7 @@ export class Visit {
     const visit = new this()
     visit.faults = []
     visit.context = await browser.newContext({ viewport: { width: 1360, height: 860 }, ...options })
-    visit.context.setDefaultTimeout(PATIENCE)
+    visit.context.setDefaultTimeout(PAGE_TIMEOUT)
     visit.context.on('request', (request) => {
       const target = request.url()
       if (!target.startsWith(url) && !target.startsWith('data:')) visit.faults.push(`a request to ${target}`)

@@ -16,7 +16,7 @@ const { chromium } = load(process.env.PPIO_INTEROP_NODE_MODULES)('playwright-cor
 const esbuild = load(modules)('esbuild')
 
 /** The longest that anything on the page may take. */
-const PATIENCE = 20_000
+const PAGE_TIMEOUT = 20_000
 
 const { outputFiles } = await esbuild.build({
   entryPoints: [path.join(import.meta.dirname, 'pages', `${name}.jsx`)],
@@ -31,7 +31,7 @@ const html = '<!doctype html><meta charset="utf-8"><main></main><script src="/pa
 
 /** Waits until the agent has dropped the work of an answer. */
 async function isCancelled() {
-  const deadline = Date.now() + PATIENCE
+  const deadline = Date.now() + PAGE_TIMEOUT
   for (;;) {
     const messages = [{ id: 'u', role: 'user', parts: [{ type: 'text', text: 'cancelled' }] }]
     const answer = await fetch(`${url}/api/chat`, {
@@ -46,7 +46,7 @@ async function isCancelled() {
 
 /** Waits until no answer is being written. */
 async function isIdle() {
-  const deadline = Date.now() + PATIENCE
+  const deadline = Date.now() + PAGE_TIMEOUT
   while ((await (await fetch(`${url}/ping`)).json()).status !== 'Healthy') {
     assert.ok(Date.now() < deadline, 'the work goes on')
   }
@@ -61,7 +61,7 @@ const browser = await chromium.launch({
 })
 try {
   const context = await browser.newContext()
-  context.setDefaultTimeout(PATIENCE)
+  context.setDefaultTimeout(PAGE_TIMEOUT)
   // The page is of the agent's origin.
   await context.route(`${url}/page`, (route) => route.fulfill({ contentType: 'text/html', body: html }))
   await context.route(`${url}/page.js`, (route) => route.fulfill({ contentType: 'text/javascript', body: script }))

@@ -8,7 +8,7 @@ use ppio_test_support::{AgentProcess, eventually_some};
 use serde_json::{Value, json};
 
 /// How long a machine may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection after the handshake.
 struct Socket(TcpStream);
@@ -16,7 +16,7 @@ struct Socket(TcpStream);
 impl Socket {
     fn open(agent: &AgentProcess) -> Self {
         let mut stream = TcpStream::connect(agent.addr()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         let handshake = "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n\
                          upgrade: websocket\r\nsec-websocket-version: 13\r\n\
                          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

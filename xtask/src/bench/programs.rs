@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::server::Server;
 use crate::{interop, workspace};
 
-/// The paths of the measured programs.
+/// The paths of the measured programs, and the receiver that was started for them.
 pub(super) struct Programs {
     release: PathBuf,
     logs: PathBuf,

@@ -1,4 +1,4 @@
-//! Creates the entries of an archive, from one open directory to the next.
+//! Creates the entries of an archive relative to open directories, so that no link is followed.
 
 use std::fs;
 use std::io::{self, Read};
@@ -27,30 +27,30 @@ impl UnpackTarget {
     pub(super) fn add(
         &mut self,
         path: &Path,
-        new: &CheckedEntry,
+        entry: &CheckedEntry,
         content: &mut dyn Read,
     ) -> io::Result<()> {
-        if let CheckedEntry::Directory = new {
+        if let CheckedEntry::Directory = entry {
             self.directory(path)?;
             return Ok(());
         }
-        let place = self.entry_path(path)?;
-        match fs::remove_file(place.host_path()?) {
+        let new_path = self.entry_path(path)?;
+        match fs::remove_file(new_path.host_path()?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        match new {
+        match entry {
             CheckedEntry::Directory => {}
             CheckedEntry::File { mode } => {
-                let mut file = place.create()?;
+                let mut file = new_path.create()?;
                 io::copy(content, &mut file)?;
-                // Without setuid and setgid.
+                // An archive must not create files with setuid, setgid or sticky bits.
                 file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
             }
-            CheckedEntry::Link { target } => place.make_link(target)?,
+            CheckedEntry::Link { target } => new_path.make_link(target)?,
             CheckedEntry::HardLink { earlier } => {
                 let earlier = self.entry_path(earlier)?;
-                fs::hard_link(earlier.host_path()?, place.host_path()?)?;
+                fs::hard_link(earlier.host_path()?, new_path.host_path()?)?;
             }
         }
         Ok(())
