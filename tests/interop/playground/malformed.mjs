@@ -174,6 +174,8 @@ export const malformed = {
       assert.equal(visit.request.state, undefined)
       await visit.page.reload()
       await visit.health('Healthy')
+      // The chat is restored after the schema is loaded.
+      await visit.page.locator('.turn.agent').nth(1).waitFor()
       assert.equal(await visit.page.locator('.turn.agent').count(), 2, 'the chat is kept')
     }
     await visit.end()
