@@ -26,6 +26,7 @@ mod man;
 mod platform;
 mod project;
 mod runs;
+mod shell;
 mod signals;
 mod status;
 mod stop;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::bundle::ARCHIVE_ROOT;
 use super::deployment::Deployment;
+use crate::shell;
 
 /// How long the program may take to print its document.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,8 +76,7 @@ fn print_command(program: &str) -> Command {
 fn exports<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut script = String::new();
     for (name, value) in variables {
-        let quoted = value.replace('\'', r"'\''");
-        let _ = writeln!(script, "export {name}='{quoted}'");
+        let _ = writeln!(script, "export {name}={}", shell::quoted(value));
     }
     script
 }

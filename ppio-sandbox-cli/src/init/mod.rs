@@ -15,6 +15,7 @@ use crate::error::{CliError, ExitKind};
 use crate::init::scaffold::{ProjectFile, RuntimeSource, Scaffold};
 use crate::init::workspace::WorkspaceMembership;
 use crate::project::{author, cargo};
+use crate::shell;
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result<(), CliError> {
@@ -243,6 +244,6 @@ fn shell_word(text: &str) -> String {
     if text.chars().all(plain) {
         text.to_owned()
     } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+        shell::quoted(text)
     }
 }

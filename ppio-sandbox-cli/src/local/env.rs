@@ -2,6 +2,7 @@
 
 use crate::arguments::{EnvArguments, EnvSyntax};
 use crate::error::CliError;
+use crate::shell;
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(arguments: EnvArguments, terminal: &Terminal) -> Result<(), CliError> {
@@ -19,8 +20,7 @@ pub(crate) async fn run(arguments: EnvArguments, terminal: &Terminal) -> Result<
 impl EnvSyntax {
     fn line(self, name: &str, value: &str) -> String {
         match self {
-            // Only the single quote is special between single quotes.
-            Self::Sh => format!("export {name}='{}'", value.replace('\'', r"'\''")),
+            Self::Sh => format!("export {name}={}", shell::quoted(value)),
             Self::Fish => {
                 let value = value.replace('\\', r"\\").replace('\'', r"\'");
                 format!("set -gx {name} '{value}';")
