@@ -86,7 +86,7 @@ impl DevTelemetry {
     /// Answers a request for which [`takes`](Self::takes) returns `true`.
     pub(super) async fn respond(self: Arc<Self>, request: Request) -> Response {
         let path = request.uri().path();
-        let Some(signal) = ExportKind::of_path(path.strip_prefix(OTLP_PATH).unwrap_or(path)) else {
+        let Some(kind) = ExportKind::of_path(path.strip_prefix(OTLP_PATH).unwrap_or(path)) else {
             let Some(route) = path.strip_prefix(BASE_PATH).and_then(api::ApiRoute::find) else {
                 let message = format!("`agent dev` has nothing at {path}");
                 return error_response(StatusCode::NOT_FOUND, "NotFound", &message);
@@ -101,7 +101,7 @@ impl DevTelemetry {
             return not_allowed("POST");
         }
         let decoding = Arc::clone(&self.decoding);
-        receiver::receive(request, signal, self.store.clone(), decoding).await
+        receiver::receive(request, kind, self.store.clone(), decoding).await
     }
 
     async fn respond_api(&self, route: api::ApiRoute, query: String) -> Response {

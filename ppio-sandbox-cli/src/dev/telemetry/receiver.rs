@@ -55,7 +55,7 @@ struct Rejected {
 /// Keeps what a request exports. `decoding` has a permit for each export that may be decoded now.
 pub(super) async fn receive(
     request: Request,
-    signal: ExportKind,
+    kind: ExportKind,
     store: SharedStore,
     decoding: Arc<Semaphore>,
 ) -> Response {
@@ -75,12 +75,12 @@ pub(super) async fn receive(
             } else {
                 body
             };
-            keep(&store, &body, encoding, signal)
+            keep(&store, &body, encoding, kind)
         });
         decoding.await.map_err(decoding_failed)?
     };
     match received.await {
-        Ok(rejected) => rejected.into_response(encoding, signal),
+        Ok(rejected) => rejected.into_response(encoding, kind),
         Err(refusal) => refusal.into_response(encoding),
     }
 }
@@ -89,9 +89,9 @@ fn keep(
     store: &SharedStore,
     body: &[u8],
     encoding: Encoding,
-    signal: ExportKind,
+    kind: ExportKind,
 ) -> Result<Rejected, ExportRefusal> {
-    match signal {
+    match kind {
         ExportKind::Traces => {
             encoding.check_size(MessageKind::TracesRequest, body)?;
             let request: ExportTraceServiceRequest = encoding.decode(body)?;
@@ -154,19 +154,19 @@ impl Rejected {
         }
     }
 
-    fn into_response(self, encoding: Encoding, signal: ExportKind) -> Response {
+    fn into_response(self, encoding: Encoding, kind: ExportKind) -> Response {
         let body = match encoding {
-            Encoding::Json => self.to_json(signal).into_bytes(),
-            Encoding::Protobuf => self.into_protobuf(signal),
+            Encoding::Json => self.to_json(kind).into_bytes(),
+            Encoding::Protobuf => self.into_protobuf(kind),
         };
         ([(header::CONTENT_TYPE, encoding.content_type())], body).into_response()
     }
 
-    fn to_json(&self, signal: ExportKind) -> String {
+    fn to_json(&self, kind: ExportKind) -> String {
         if self.count == 0 {
             return "{}".to_owned();
         }
-        let name = match signal {
+        let name = match kind {
             ExportKind::Traces => "rejectedSpans",
             ExportKind::Logs => "rejectedLogRecords",
         };
@@ -175,10 +175,10 @@ impl Rejected {
             .to_string()
     }
 
-    fn into_protobuf(self, signal: ExportKind) -> Vec<u8> {
+    fn into_protobuf(self, kind: ExportKind) -> Vec<u8> {
         let is_partial = self.count > 0;
         let count = i64::try_from(self.count).unwrap_or(i64::MAX);
-        match signal {
+        match kind {
             ExportKind::Traces => ExportTraceServiceResponse {
                 partial_success: is_partial.then_some(ExportTracePartialSuccess {
                     rejected_spans: count,
