@@ -62,8 +62,8 @@ mod tests {
             [PathBuf::from("/opt/py")]
         );
         assert_eq!(
-            exposed("3.12.1\n/work/.venv\n/opt/py\n"),
-            [PathBuf::from("/work/.venv"), PathBuf::from("/opt/py")]
+            exposed("3.12.1\n/srv/venv\n/opt/py\n"),
+            [PathBuf::from("/srv/venv"), PathBuf::from("/opt/py")]
         );
         assert!(exposed("").is_empty());
     }
