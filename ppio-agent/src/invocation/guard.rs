@@ -203,7 +203,7 @@ impl InvocationGuard {
     /// The code that waits for an invocation has a timer anyway, so a fast invocation needs no
     /// timer of its own.
     pub(crate) fn becomes_long_at(&self) -> Option<Instant> {
-        (!self.long).then(|| self.started + self.admission.busy_after)
+        (!self.long && !self.ended).then(|| self.started + self.admission.busy_after)
     }
 
     /// Counts the invocation among those that have run for long.
@@ -350,10 +350,22 @@ impl InvocationGuard {
     fn end(&mut self, end: InvocationEnd, progress: InvocationProgress) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
+        // Before the caller or `GET /metrics` can see the end: the next request then has a place.
+        self.release();
         self.count(progress);
         let counters = &self.admission.counters;
         counters.count_end(self.protocol, end, duration, &self.context);
         duration
+    }
+
+    /// Frees the place among the invocations that run.
+    fn release(&self) {
+        if self.long {
+            self.admission.long.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.admission.max_concurrency.is_some() {
+            self.admission.running.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -369,11 +381,5 @@ impl Drop for InvocationGuard {
             self.cancelled(InvocationProgress::default());
         }
         self.context.cancel();
-        if self.long {
-            self.admission.long.fetch_sub(1, Ordering::Relaxed);
-        }
-        if self.admission.max_concurrency.is_some() {
-            self.admission.running.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 }

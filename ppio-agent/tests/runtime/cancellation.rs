@@ -2,13 +2,16 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::support::{TIMEOUT, TestServer, config, invocation, with_timeout};
-use futures_util::{Stream, StreamExt as _, stream};
-use ppio::{AgentRuntimeApp, BodyEnd, RequestContext, Sse, SseIter, StartError, Value};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use ppio::testing::TestAgent;
+use ppio::{AgentRuntimeApp, BodyEnd, Error, RequestContext, Sse, SseIter, StartError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 /// How soon a handler has to be dropped after its client disconnects.
 const SOON: Duration = Duration::from_millis(100);
@@ -312,4 +315,67 @@ async fn a_cancelled_invocation_no_longer_counts_against_the_limit() {
             .expect("a guard");
         server.idle().await;
     }
+}
+
+/// Invokes the agent when a line about the end of an invocation is written.
+struct InvokedAtTheEnd {
+    agent: TestAgent,
+    statuses: Arc<Mutex<Vec<u16>>>,
+}
+
+impl Subscriber for InvokedAtTheEnd {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        !metadata.is_span()
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if matches!(event.metadata().target(), "ppio" | "ppio::invocation") {
+            let reply = self.agent.invoke("value").now_or_never();
+            let reply = reply.expect("a reply at the first poll");
+            let mut statuses = self.statuses.lock().expect("a lock");
+            statuses.push(reply.status().as_u16());
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn an_invocation_whose_end_is_logged_no_longer_counts_against_the_limit() {
+    let app = AgentRuntimeApp::builder()
+        .config(config().max_concurrency(1))
+        .entrypoint(async |what: String| match what.as_str() {
+            "value" => Ok(what),
+            "fails" => Err(Error::internal("no")),
+            _ => std::future::pending().await,
+        })
+        .build();
+    let agent = TestAgent::new(app.unwrap());
+    assert_eq!(agent.invoke("value").await.status(), 200);
+    let statuses = Arc::default();
+    let subscriber = InvokedAtTheEnd {
+        agent: agent.clone(),
+        statuses: Arc::clone(&statuses),
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        for what in ["value", "fails"] {
+            let reply = agent.invoke(what).now_or_never();
+            reply.expect("a reply at the first poll");
+        }
+        let mut left = Box::pin(agent.invoke("waits"));
+        assert!(left.as_mut().now_or_never().is_none());
+        drop(left);
+    });
+    // At the end of the value, of the error and of the caller that left.
+    assert_eq!(*statuses.lock().unwrap(), [200, 200, 200]);
 }
