@@ -16,6 +16,7 @@ const runList = new VirtualList({
   label: 'Runs',
   height: 52,
   row: runRow,
+  key: ({ id }) => id,
   choose: (run) => openRun(run.id, true),
 });
 $('run-list').append(runList.node);

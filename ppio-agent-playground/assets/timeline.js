@@ -16,6 +16,7 @@ function makeRunTimeline(run) {
     height: 30,
     follows: true,
     row: (span) => spanRow(span, end, answered),
+    key: ({ span_id: id }) => id,
     choose(span) {
       chosen = span;
       detail.replaceChildren(spanDetail(span));

@@ -4,10 +4,13 @@ let lists = 0;
 
 /**
  * `row(item, index)` returns the children of a row. `choose(item, index)` is called for a click and
- * for Enter, and with `follows` also when the arrow keys move.
+ * for Enter, and with `follows` also when the arrow keys move. `key(item, index)` tells items apart
+ * where a list is set again with others between them.
  */
 class VirtualList {
   #items = [];
+  /** The elements of the rows in sight, by the keys of their items. */
+  #rows = new Map();
   /** How many items are shown; the array may grow meanwhile. */
   #count = 0;
   #active = -1;
@@ -15,8 +18,8 @@ class VirtualList {
   #frame;
   #id = `list-${(lists += 1)}`;
 
-  constructor({ label, height, row, choose, follows = false }) {
-    Object.assign(this, { height, row, choose, follows });
+  constructor({ label, height, row, choose, key = (item, index) => index, follows = false }) {
+    Object.assign(this, { height, row, choose, key, follows });
     this.spacer = element('div', { className: 'rows' });
     this.node = element(
       'div',
@@ -104,9 +107,11 @@ class VirtualList {
     spacer.style.height = `${this.#count * height}px`;
     const first = Math.max(0, Math.floor(node.scrollTop / height) - 5);
     const end = Math.min(this.#count, first + Math.ceil(node.clientHeight / height) + 10);
-    const rows = [];
+    const rows = new Map();
     for (let index = first; index < end; index++) {
-      const row = element(
+      const item = this.#items[index];
+      const key = this.key(item, index);
+      const fresh = element(
         'div',
         {
           id: `${this.#id}-${index}`,
@@ -117,15 +122,40 @@ class VirtualList {
           'aria-posinset': String(index + 1),
           'data-index': String(index),
         },
-        ...this.row(this.#items[index], index),
+        ...this.row(item, index),
       );
-      row.style.top = `${index * height}px`;
-      row.style.height = `${height}px`;
-      rows.push(row);
+      fresh.style.top = `${index * height}px`;
+      fresh.style.height = `${height}px`;
+      // Two items with one key are shown as well.
+      if (rows.has(key)) rows.set(fresh, fresh);
+      else rows.set(key, updatedRow(this.#rows.get(key), fresh));
     }
-    spacer.replaceChildren(...rows);
+    for (const [key, row] of this.#rows) if (rows.get(key) !== row) row.remove();
+    let next = spacer.firstChild;
+    for (const row of rows.values()) {
+      if (row === next) next = next.nextSibling;
+      else spacer.insertBefore(row, next);
+    }
+    this.#rows = rows;
     const isActiveInSight = this.#active >= first && this.#active < end;
     if (isActiveInSight) node.setAttribute('aria-activedescendant', `${this.#id}-${this.#active}`);
     else node.removeAttribute('aria-activedescendant');
   }
+}
+
+/**
+ * Makes the row of an item equal to a new one, and returns it. The element stays: a click on an
+ * element that is replaced between pressing and releasing is lost.
+ */
+function updatedRow(row, fresh) {
+  if (!row) return fresh;
+  if (!row.isEqualNode(fresh)) {
+    for (const { name, value } of fresh.attributes) {
+      // The page's content security policy refuses `style` as an attribute.
+      if (name !== 'style') row.setAttribute(name, value);
+    }
+    row.style.cssText = fresh.style.cssText;
+    row.replaceChildren(...fresh.childNodes);
+  }
+  return row;
 }

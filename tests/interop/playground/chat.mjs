@@ -21,6 +21,14 @@ export class ChatVisit extends Visit {
     await this.ended()
   }
 
+  /** Loads the page again, and waits until the chat is restored. */
+  async reload() {
+    await this.page.reload()
+    await this.health('Healthy')
+    // The page shows the field when it has loaded the schema, and restores the chat at once.
+    await this.message().waitFor()
+  }
+
   ended() {
     return until(async () => (await this.answer().getAttribute('aria-busy')) === 'false', 'the answer ends')
   }
@@ -144,8 +152,7 @@ export const chat = {
 
     // The form of the schema, by keyboard, over a reload.
     await visit.say('ask')
-    await visit.page.reload()
-    await visit.health('Healthy')
+    await visit.reload()
     await visit.button('Submit').click()
     const nights = visit.field('nights')
     assert.equal(await nights.getAttribute('aria-invalid'), 'true')
@@ -214,8 +221,7 @@ export const chat = {
     await visit.say('weather')
     await visit.send('slow 60 50')
     await until(async () => (await visit.text()).startsWith('1 2 '), 'the first words')
-    await visit.page.reload()
-    await visit.health('Healthy')
+    await visit.reload()
     await visit.ended()
     const words = Array.from({ length: 60 }, (_, at) => `${at + 1} `).join('')
     assert.equal(await visit.text(), words)
@@ -262,8 +268,7 @@ export const chat = {
     assert.ok((await nodes()) < 10_000, 'the page shows a part')
     await visit.message().pressSequentially('still typing')
     assert.equal(await visit.message().inputValue(), 'still typing')
-    await visit.page.reload()
-    await visit.health('Healthy')
+    await visit.reload()
     await visit.say('hello')
     assert.equal(await visit.text(), 'Hello, world!')
     await visit.end()

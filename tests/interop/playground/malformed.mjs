@@ -115,8 +115,7 @@ export const malformed = {
     // What has a wrong type is shown as it came.
     assert.match(await visit.answered(['{"type":"finish","reason":{"a":1}}']), /^\{"type": "finish", "reason": \{"a": 1\}\}$/)
     assert.match(await visit.answered(['{"type":"text_delta","text":7}']), /^\{"type": "text_delta", "text": 7\}$/)
-    await visit.page.reload()
-    await visit.health('Healthy')
+    await visit.reload()
     assert.equal(await visit.answered([text('after the reload')]), 'after the reload')
     await visit.page.unroute('**/invocations')
     await visit.say('hello')
@@ -172,10 +171,7 @@ export const malformed = {
       await visit.answered(items)
       await visit.answered([])
       assert.equal(visit.request.state, undefined)
-      await visit.page.reload()
-      await visit.health('Healthy')
-      // The chat is restored after the schema is loaded.
-      await visit.page.locator('.turn.agent').nth(1).waitFor()
+      await visit.reload()
       assert.equal(await visit.page.locator('.turn.agent').count(), 2, 'the chat is kept')
     }
     await visit.end()

@@ -110,6 +110,16 @@ export const runs = {
     await visit.open('fail-later')
     await visit.shows(/Hello,\s+ModelError\s+the model went away/)
 
+    // Pressed before the list is loaded again, and released after it.
+    const value = await visit.rows().filter({ hasText: 'value' }).boundingBox()
+    await visit.page.mouse.move(value.x + 20, value.y + value.height / 2)
+    await visit.page.mouse.down()
+    for (let loads = 0; loads < 2; loads++) {
+      await visit.page.waitForResponse((response) => response.url().includes('invocations?limit='))
+    }
+    await visit.page.mouse.up()
+    await visit.shows(/\{"answer": 42\}/)
+
     // Filters.
     await visit.field('Filter by state').selectOption('error')
     await until(async () => (await visit.count()) === '1 of 4', 'one run has failed')
