@@ -37,8 +37,9 @@ impl WrittenValue {
         value
             .serialize(ReplySerializer::new(&mut json, &mut found))
             .map_err(|error| Rejection::NotSerializable(error.to_string()))?;
-        if trace.observes_events() {
-            trace.item(&body[start..], found == Recognized::ChatEvent);
+        let is_event = found == Recognized::ChatEvent;
+        if trace.observes(is_event) {
+            trace.item(&body[start..], is_event);
         }
         Ok(match found {
             Recognized::Envelope(fields) => {

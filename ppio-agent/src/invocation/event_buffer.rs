@@ -165,9 +165,8 @@ impl EventBuffer {
         if is_chat_event && let Some(usage) = TokenUsage::of_event(&events[json..]) {
             progress.tokens.add(usage);
         }
-        if self.trace.observes_events() {
-            self.trace
-                .item(events[json..].trim_ascii_start(), is_chat_event);
+        if self.trace.observes(is_chat_event) {
+            self.trace.item(&events[json..], is_chat_event);
         }
         if let Some(line) = sse::single_line(&events[json..]) {
             events.truncate(json);

@@ -27,7 +27,7 @@ impl RequestTrace {
     }
 
     #[inline]
-    pub(crate) fn observes_events(&self) -> bool {
+    pub(crate) fn observes(&self, _: bool) -> bool {
         false
     }
 

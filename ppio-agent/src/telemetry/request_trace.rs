@@ -76,10 +76,11 @@ impl RequestTrace {
         self.0.as_deref().filter(|request| request.is_recording)
     }
 
-    /// Whether the items of an answer have to be passed to [`item`](Self::item).
+    /// Whether an item of the answer, or its only value, has to be passed to [`item`](Self::item).
     #[inline]
-    pub(crate) fn observes_events(&self) -> bool {
-        self.recorded().is_some()
+    pub(crate) fn observes(&self, is_event: bool) -> bool {
+        self.recorded()
+            .is_some_and(|request| is_event || request.telemetry.captures_content)
     }
 
     /// Reads the JSON of an item of the answer, or of its only value.
@@ -87,14 +88,14 @@ impl RequestTrace {
         let Some(request) = self.recorded() else {
             return;
         };
+        // Without the mark of a chat event.
+        let json = json.trim_ascii_start();
         let captures = request.telemetry.captures_content;
         if is_event && json.starts_with(TEXT_DELTA) && !captures {
             return;
         }
         if !is_event {
-            if captures {
-                request.answer().add_text(json);
-            }
+            request.answer().add_text(json);
             return;
         }
         let Ok(event) = serde_json::from_slice::<ChatEvent>(json) else {
