@@ -3,9 +3,11 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below the ports that the system gives to outgoing connections and to listeners on port 0.
-const FIRST: u16 = 10_000;
-const COUNT: u16 = 22_000;
+/// Above the ports that browsers and Node's `fetch` refuse, the highest of which is 10080
+/// (<https://fetch.spec.whatwg.org/#port-blocking>), and below those that the system gives to
+/// outgoing connections and to listeners on port 0.
+const FIRST: u16 = 10_100;
+const COUNT: u16 = 21_900;
 
 /// A loopback port that is free now, and that no later call in this process returns.
 ///
