@@ -10,8 +10,8 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use ppio::testing::TestAgent;
 use ppio::{AgentRuntimeApp, BodyEnd, Error, RequestContext, Sse, SseIter, StartError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// How soon a handler has to be dropped after its client disconnects.
 const SOON: Duration = Duration::from_millis(100);
@@ -323,12 +323,8 @@ struct InvokedAtTheEnd {
     statuses: Arc<Mutex<Vec<u16>>>,
 }
 
-impl Subscriber for InvokedAtTheEnd {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !metadata.is_span()
-    }
-
-    fn event(&self, event: &Event<'_>) {
+impl<S: Subscriber> Layer<S> for InvokedAtTheEnd {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if matches!(event.metadata().target(), "ppio" | "ppio::invocation") {
             let reply = self.agent.invoke("value").now_or_never();
             let reply = reply.expect("a reply at the first poll");
@@ -336,18 +332,6 @@ impl Subscriber for InvokedAtTheEnd {
             statuses.push(reply.status().as_u16());
         }
     }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
 #[tokio::test]
@@ -363,10 +347,10 @@ async fn an_invocation_whose_end_is_logged_no_longer_counts_against_the_limit() 
     let agent = TestAgent::new(app.unwrap());
     assert_eq!(agent.invoke("value").await.status(), 200);
     let statuses = Arc::default();
-    let subscriber = InvokedAtTheEnd {
+    let subscriber = tracing_subscriber::registry().with(InvokedAtTheEnd {
         agent: agent.clone(),
         statuses: Arc::clone(&statuses),
-    };
+    });
     tracing::subscriber::with_default(subscriber, || {
         for what in ["value", "fails"] {
             let reply = agent.invoke(what).now_or_never();
