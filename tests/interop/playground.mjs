@@ -258,8 +258,7 @@ const scenarios = {
     assert.equal(await visit.entries().count(), 1)
     await visit.button('Clear').click()
     assert.equal(await visit.entries().count(), 0)
-    await visit.page.reload()
-    await visit.health('Healthy')
+    await visit.reload()
     assert.equal(await visit.entries().count(), 0)
     await visit.end()
   },
@@ -407,8 +406,7 @@ const scenarios = {
       await button.click()
       if (colorScheme === 'light') await button.click()
       assert.equal(await brightness(visit) < 128, colorScheme !== 'dark')
-      await visit.page.reload()
-      await visit.health('Healthy')
+      await visit.reload()
       assert.equal(await brightness(visit) < 128, colorScheme !== 'dark')
       await visit.end()
     }

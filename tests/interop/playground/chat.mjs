@@ -23,8 +23,7 @@ export class ChatVisit extends Visit {
 
   /** Loads the page again, and waits until the chat is restored. */
   async reload() {
-    await this.page.reload()
-    await this.health('Healthy')
+    await super.reload()
     // The page shows the field when it has loaded the schema, and restores the chat at once.
     await this.message().waitFor()
   }

@@ -53,6 +53,11 @@ export class Visit {
     return visit
   }
 
+  async reload() {
+    await this.page.reload()
+    await this.health('Healthy')
+  }
+
   /** Checks that nothing sticks out, that buttons fit a finger on a phone, and that controls have names. */
   async isUsable(width, isPhone) {
     assert.equal(await this.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing sticks out')
