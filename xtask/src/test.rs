@@ -12,7 +12,7 @@ use crate::step::Step;
 use crate::{crates, interop, requirements, setup, supply_chain, workspace};
 
 /// How long an unattended run may take, as `timeout` writes it: a hang is a failure.
-const TIME_LIMIT: &str = "39m";
+const TIME_LIMIT: &str = "43m";
 /// Set in a run that has the time limit.
 const IS_LIMITED: &str = "PPIO_XTASK_IS_LIMITED";
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+
+use ppio_test_support::cargo;
 
 use crate::support::{Sandbox, scaffold};
 
@@ -10,9 +11,10 @@ use crate::support::{Sandbox, scaffold};
 fn builds_and_passes_its_own_tests(template: &str) {
     let sandbox = Sandbox::new();
     let folder = scaffold::project(&sandbox, "my-agent", template);
-    let test = Command::new(env!("CARGO"))
+    let test = cargo()
         .args(["test", "--quiet"])
         .env("CARGO_TARGET_DIR", scaffold::target())
+        .env(scaffold::DEBUG_INFO.0, scaffold::DEBUG_INFO.1)
         .current_dir(&folder)
         .output()
         .expect("cargo runs");
@@ -22,7 +24,7 @@ fn builds_and_passes_its_own_tests(template: &str) {
     // No warnings.
     assert!(!complaints.contains("warning"), "{complaints}");
     assert!(said.contains("2 passed"), "{said}");
-    let formatted = Command::new(env!("CARGO"))
+    let formatted = cargo()
         .args(["fmt", "--check"])
         .current_dir(&folder)
         .output()
@@ -182,7 +184,7 @@ fn the_author_comes_from_git() {
 
 /// The names of the members of the workspace that the folder is in, by `cargo metadata`.
 fn members(folder: &Path) -> Vec<String> {
-    let metadata = Command::new(env!("CARGO"))
+    let metadata = cargo()
         .args(["metadata", "--format-version", "1", "--offline"])
         .current_dir(folder)
         .output()

@@ -221,7 +221,11 @@ fn the_text_is_printed_as_it_arrives_and_ctrl_c_cancels() {
 fn an_agent_without_the_protocol_is_explained() {
     // The 404 of the runtime, and that of the author's own routes.
     let names = ["hello", "routes"];
-    let agents = names.map(|name| agent(name, &ppio_test_support::example_binary(name)));
+    let agents = names.map(|name| {
+        let agent = agent(name, &ppio_test_support::example_binary(name));
+        // What an agent without the features does, too.
+        agent.variable("PPIO_AGENT_PROTOCOLS", "websocket")
+    });
     let sandbox = Sandbox::with(agents);
     let paths = ["/v1/chat/completions", "/ag-ui", "/a2a", "/mcp"];
     for (protocol, path) in ALL.into_iter().zip(paths) {

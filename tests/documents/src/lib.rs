@@ -1,7 +1,7 @@
 //! What the documents in `docs/` name, for the tests that compare it with the code.
 
 // Names in the documents are links of this crate's documentation, so that one that does not exist
-// fails `cargo doc`, which the tests run.
+// fails `cargo doc`, which `cargo xtask test` runs.
 #![deny(rustdoc::broken_intra_doc_links)]
 
 pub mod span;

@@ -1,11 +1,14 @@
 //! Builds an example or a test program of this workspace, and returns the path of its binary.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
+
+/// The packages that depend on rig: it changes features that `cargo xtask test` tests the others with.
+const RIG: [&str; 3] = ["ppio-agent-rig", "rig-chat", "graph"];
 
 /// The binaries that this test process has built already.
 static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
@@ -26,6 +29,25 @@ pub fn build_program(name: &str) -> PathBuf {
 /// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo finds out whether
 /// there is anything to do and serializes builds of several test processes itself.
 pub fn build_from(package: &str, name: &str) -> PathBuf {
+    // The selection of the tests' own build, whose dependencies are then compiled already. Each
+    // package alone would compile them again with its own features.
+    let selection: Vec<_> = if RIG.contains(&package) {
+        RIG.map(|package| format!("--package={package}")).into()
+    } else {
+        let others = RIG.map(|package| format!("--exclude={package}"));
+        std::iter::once("--workspace".to_owned())
+            .chain(others)
+            .collect()
+    };
+    build_selected(&selection, name)
+}
+
+/// The binary of the workspace package `package` as its user builds it, with no features but its own.
+pub fn build_alone(package: &str) -> PathBuf {
+    build_selected(&[format!("--package={package}")], package)
+}
+
+fn build_selected(selection: &[String], name: &str) -> PathBuf {
     // After a failed build other tests report the build as well, and not a poisoned lock.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
@@ -35,24 +57,39 @@ pub fn build_from(package: &str, name: &str) -> PathBuf {
 
     let mut command = cargo();
     command
-        .args(["build", "--quiet", "--package", package, "--bin", name])
+        .args(["build", "--quiet", "--bin", name])
+        .args(selection)
         .args(["--message-format", "json-render-diagnostics"]);
+    // Programs in a folder of their own: no other build replaces one that a test is about to start.
+    let target = target();
+    command
+        .arg("--target-dir")
+        .arg(target.join("tests/programs"))
+        .env("CARGO_BUILD_BUILD_DIR", target);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     let output = command
         .output()
-        .unwrap_or_else(|error| panic!("cannot start cargo to build `{package}`: {error}"));
+        .unwrap_or_else(|error| panic!("cannot start cargo to build `{name}`: {error}"));
     assert!(
         output.status.success(),
-        "`cargo build --package {package} --bin {name}` failed ({}):\n{}",
+        "the build of `{name}` failed ({}):\n{}",
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
     let binary = executable(name, &String::from_utf8_lossy(&output.stdout))
-        .unwrap_or_else(|| panic!("the package `{package}` has no binary `{name}`"));
+        .unwrap_or_else(|| panic!("cargo reported no binary `{name}`"));
     built.insert(name.to_owned(), binary.clone());
     binary
+}
+
+/// The target directory: `CARGO_TARGET_DIR`, or `target` in the workspace.
+fn target() -> PathBuf {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let workspace = workspace.canonicalize().expect("the workspace");
+    workspace.join(folder)
 }
 
 /// Returns a command that runs cargo in this workspace, without standard input.
@@ -66,7 +103,8 @@ pub fn cargo() -> Command {
     // would run again, and all that depends on it, whenever a test builds after a developer did.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+        let is_of_package = name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if is_of_package || name == "OUT_DIR" {
             command.env_remove(&*name);
         }
     }

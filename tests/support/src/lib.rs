@@ -25,7 +25,8 @@ mod watchdog;
 pub use agent_dev::AgentDev;
 pub use agent_process::{AgentLauncher, AgentProcess};
 pub use example_binary::{
-    build as example_binary, build_from as example_program, build_program as test_program, cargo,
+    build as example_binary, build_alone as example_binary_alone, build_from as example_program,
+    build_program as test_program, cargo,
 };
 pub use free_port::free_port;
 pub use interop::{

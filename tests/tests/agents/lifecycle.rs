@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use ppio_test_support::{
-    AgentLauncher, AgentProcess, call, eventually, eventually_blocking, eventually_some,
-    example_binary,
+    AgentLauncher, AgentProcess, call, cargo, eventually, eventually_blocking, eventually_some,
+    example_binary, example_binary_alone,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -166,12 +166,9 @@ fn bare(command: Command) -> AgentLauncher {
 
 fn cargo_run(package: &str) -> Command {
     // Built before, so that the deadline is not cargo's.
-    example_binary(package);
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["run", "--quiet", "--package", package])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    example_binary_alone(package);
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", package]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ppio_agent_client::platform::NewSandbox;
 use ppio_agent_client::{ClientConfig, Error, WebSocket, WebSocketError, WebSocketMessage};
-use ppio_test_support::with_timeout;
+use ppio_sandbox_local::TemplateSpec;
+use ppio_test_support::{example_binary_alone, with_timeout};
 use serde_json::{Value, json};
 
 use crate::test_platform::TestPlatform;
@@ -99,7 +100,9 @@ async fn a_sandbox_that_is_not_running_is_the_usual_error() {
 async fn an_agent_that_refuses_is_an_error_of_the_agent() {
     let local = TestPlatform::with(|builder| builder).await;
     let client = local.client();
-    let hello = local.agent("hello").await;
+    let hello = tokio::task::spawn_blocking(|| example_binary_alone("hello"));
+    let hello = TemplateSpec::new("hello").binary(hello.await.unwrap());
+    let hello = local.template(hello).await;
     let session = client.create_session(&hello).await.unwrap();
     let error = session.websocket().await.unwrap_err();
     let Error::Invocation {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use documents::span::{Span, classify};
 use documents::table::{rows, spans};
-use ppio_test_support::{cargo, example_binary};
+use ppio_test_support::example_binary;
 
 use crate::{read, repository};
 
@@ -98,20 +98,6 @@ fn assert_command(line: &str, place: &str) {
     for flag in words.iter().filter(|word| is_flag(word)) {
         assert!(help.contains(flag), "{place}: {line:?} has no {flag}");
     }
-}
-
-/// The links of the documentation of this package are the names of the documents.
-#[test]
-fn every_name_exists() {
-    let output = cargo()
-        .args(["doc", "--quiet", "--no-deps", "--package", "documents"])
-        .output()
-        .expect("cargo starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "the documents have names that do not exist:\n{errors}"
-    );
 }
 
 #[test]

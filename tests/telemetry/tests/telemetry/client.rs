@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::get;
 use ppio_sandbox_local::{LocalPlatform, TemplateSpec};
-use ppio_test_support::{example_binary, with_timeout};
+use ppio_test_support::{example_binary_alone, with_timeout};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -39,7 +39,8 @@ async fn call_in_a_trace(receiver: &str, weather: String) {
     let home = tempfile::tempdir().unwrap();
     let platform = LocalPlatform::builder().home(home.path()).port(0);
     let platform = platform.start().await.unwrap();
-    let build = |name| tokio::task::spawn_blocking(move || example_binary(name));
+    // In the whole workspace their reqwest would have the features of other clients.
+    let build = |name| tokio::task::spawn_blocking(move || example_binary_alone(name));
     let agent = TemplateSpec::new("traced")
         .binary(build("traced").await.unwrap())
         .variable("WEATHER_URL", weather)
