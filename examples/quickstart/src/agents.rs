@@ -34,13 +34,6 @@ pub(crate) async fn build(packages: &[&str]) -> Outcome<Vec<PathBuf>> {
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    // Cargo's variables of this package: build scripts that watch them would run again.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&*name);
-        }
-    }
     for package in packages {
         command.args(["--package", package]);
     }

@@ -14,7 +14,6 @@ fn builds_and_passes_its_own_tests(template: &str) {
     let test = cargo()
         .args(["test", "--quiet"])
         .env("CARGO_TARGET_DIR", scaffold::target())
-        .env(scaffold::DEBUG_INFO.0, scaffold::DEBUG_INFO.1)
         .current_dir(&folder)
         .output()
         .expect("cargo runs");

@@ -223,7 +223,7 @@ fn an_agent_without_the_protocol_is_explained() {
     let names = ["hello", "routes"];
     let agents = names.map(|name| {
         let agent = agent(name, &ppio_test_support::example_binary(name));
-        // What an agent without the features does, too.
+        // Its answers are those of an agent built without the features.
         agent.variable("PPIO_AGENT_PROTOCOLS", "websocket")
     });
     let sandbox = Sandbox::with(agents);

@@ -7,11 +7,17 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-/// The packages that depend on rig: it changes features that `cargo xtask test` tests the others with.
+/// The packages that depend on rig, which `cargo xtask test` checks apart: it changes features of
+/// the others.
 const RIG: [&str; 3] = ["ppio-agent-rig", "rig-chat", "graph"];
 
-/// The binaries that this test process has built already.
-static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+/// Below the target directory: programs in folders of their own, so that no other build replaces
+/// one that a test is about to start.
+const PROGRAMS: &str = "tests/programs";
+const PROGRAMS_ALONE: &str = "tests/programs-alone";
+
+/// The binaries that this test process has built already, by their folder and name.
+static BUILT: Mutex<Option<HashMap<(&str, String), PathBuf>>> = Mutex::new(None);
 
 /// The binary of the workspace package `package`, built first if need be.
 pub fn build(package: &str) -> PathBuf {
@@ -39,19 +45,20 @@ pub fn build_from(package: &str, name: &str) -> PathBuf {
             .chain(others)
             .collect()
     };
-    build_selected(&selection, name)
+    build_in(PROGRAMS, &selection, name)
 }
 
-/// The binary of the workspace package `package` as its user builds it, with no features but its own.
+/// The binary of the workspace package `package` with its own features alone.
 pub fn build_alone(package: &str) -> PathBuf {
-    build_selected(&[format!("--package={package}")], package)
+    build_in(PROGRAMS_ALONE, &[format!("--package={package}")], package)
 }
 
-fn build_selected(selection: &[String], name: &str) -> PathBuf {
+fn build_in(folder: &'static str, selection: &[String], name: &str) -> PathBuf {
     // After a failed build other tests report the build as well, and not a poisoned lock.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
-    if let Some(binary) = built.get(name) {
+    let key = (folder, name.to_owned());
+    if let Some(binary) = built.get(&key) {
         return binary.clone();
     }
 
@@ -60,11 +67,10 @@ fn build_selected(selection: &[String], name: &str) -> PathBuf {
         .args(["build", "--quiet", "--bin", name])
         .args(selection)
         .args(["--message-format", "json-render-diagnostics"]);
-    // Programs in a folder of their own: no other build replaces one that a test is about to start.
     let target = target();
     command
         .arg("--target-dir")
-        .arg(target.join("tests/programs"))
+        .arg(target.join(folder))
         .env("CARGO_BUILD_BUILD_DIR", target);
     if !cfg!(debug_assertions) {
         command.arg("--release");
@@ -80,7 +86,7 @@ fn build_selected(selection: &[String], name: &str) -> PathBuf {
     );
     let binary = executable(name, &String::from_utf8_lossy(&output.stdout))
         .unwrap_or_else(|| panic!("cargo reported no binary `{name}`"));
-    built.insert(name.to_owned(), binary.clone());
+    built.insert(key, binary.clone());
     binary
 }
 

@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::{Invocation, Sandbox};
 
-/// A variable for builds of projects. All have it, so that they share what is compiled.
-pub(crate) const DEBUG_INFO: (&str, &str) = ("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
-
 /// The shared target folder.
 pub(crate) fn target() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -48,8 +45,7 @@ pub(crate) fn command(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> I
         .command(arguments)
         .in_folder(folder)
         .env("CARGO_TARGET_DIR", target())
-        // These shorten the builds.
-        .env(DEBUG_INFO.0, DEBUG_INFO.1)
+        // Shortens the builds.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
 }
