@@ -10,7 +10,7 @@ use ppio_agent_protocol::headers::{
 };
 
 use super::context::RequestContext;
-use crate::telemetry::joined;
+use crate::telemetry::{BAGGAGE, TRACESTATE, joined};
 
 /// The prefixes of headers that AWS's infrastructure adds to a request.
 const RESERVED_PREFIXES: [&str; 2] = ["x-amz-", "x-amzn-"];
@@ -77,12 +77,12 @@ impl RequestContext {
 
     /// The data of vendors about the trace (W3C Trace Context).
     pub fn tracestate(&self) -> Option<Cow<'_, str>> {
-        joined(self.headers(), "tracestate")
+        joined(self.headers(), &TRACESTATE)
     }
 
     /// Values that belong to the trace (W3C Baggage), such as AgentCore's experiment.
     pub fn baggage(&self) -> Option<Cow<'_, str>> {
-        joined(self.headers(), "baggage")
+        joined(self.headers(), &BAGGAGE)
     }
 }
 

@@ -243,7 +243,7 @@ impl RequestContext {
         match self.trace().id() {
             Some(id) => Some(id.into()),
             None => self
-                .header(TRACEPARENT)
+                .header(TRACEPARENT.as_str())
                 .and_then(trace_id)
                 .map(Cow::Borrowed),
         }

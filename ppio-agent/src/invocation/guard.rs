@@ -29,7 +29,7 @@ pub(crate) struct Admission {
     pub(crate) counters: Counters,
     /// Watches the function while it is polled.
     watch: Watch,
-    names: Names,
+    work: Work,
     max_concurrency: Option<usize>,
     /// How many invocations run; counted only if there is a limit.
     running: AtomicUsize,
@@ -42,11 +42,30 @@ pub(crate) struct Admission {
     shutdown: watch::Receiver<()>,
 }
 
-/// The names of a piece of work, and of the code that did it, in log lines.
-#[derive(Clone, Copy)]
-struct Names {
-    work: &'static str,
-    code: &'static str,
+/// What is admitted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Invocation,
+    /// A request of the author's own routes.
+    Route,
+}
+
+impl Work {
+    /// Its name in log lines.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Invocation => "invocation",
+            Self::Route => "request of a route",
+        }
+    }
+
+    /// The name of the code that does it in log lines.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Invocation => "the entrypoint",
+            Self::Route => "the route",
+        }
+    }
 }
 
 impl Admission {
@@ -58,10 +77,7 @@ impl Admission {
         Self {
             counters: Counters::new(),
             watch,
-            names: Names {
-                work: "invocation",
-                code: "the entrypoint",
-            },
+            work: Work::Invocation,
             max_concurrency: settings.max_concurrency,
             busy_after: settings.busy_after,
             running: AtomicUsize::new(0),
@@ -78,10 +94,7 @@ impl Admission {
         watch: Watch,
     ) -> Self {
         Self {
-            names: Names {
-                work: "request of a route",
-                code: "the route",
-            },
+            work: Work::Route,
             max_concurrency: None,
             ..Self::new(settings, shutdown, watch)
         }
@@ -147,14 +160,12 @@ impl InvocationGuard {
         match rejection {
             None => Ok(guard),
             Some(rejection) => {
-                let duration = guard.end(InvocationEnd::ServerError, InvocationProgress::default());
-                guard.trace().end_invocation(&EndedInvocation {
-                    status: Some(rejection.status().as_u16()),
-                    error_type: Some(rejection.error_type()),
-                    is_failure: true,
-                    items: 0,
-                    duration,
-                });
+                guard.end(
+                    InvocationEnd::ServerError,
+                    Some(rejection.status()),
+                    Some(rejection.error_type()),
+                    InvocationProgress::default(),
+                );
                 Err(rejection)
             }
         }
@@ -226,16 +237,9 @@ impl InvocationGuard {
             _ => InvocationEnd::Success,
         };
         let items = progress.items;
-        let duration = self.end(end, progress);
-        self.trace().end_invocation(&EndedInvocation {
-            status: Some(status.as_u16()),
-            error_type: None,
-            is_failure: end == InvocationEnd::ServerError,
-            items,
-            duration,
-        });
+        let duration = self.end(end, Some(status), None, progress);
         let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
-        let Names { work, code } = self.admission.names;
+        let (work, code) = (self.admission.work.name(), self.admission.work.code());
         if end == InvocationEnd::ServerError {
             self.log(|| {
                 tracing::error!(
@@ -268,7 +272,7 @@ impl InvocationGuard {
         let items = progress.items;
         let status = error.status();
         let error_type = error.error_type();
-        let work = self.admission.names.work;
+        let work = self.admission.work.name();
         let end = if error.rejection().is_some_and(Rejection::is_cancellation) {
             InvocationEnd::Cancelled
         } else if error.rejection().is_some_and(Rejection::is_timeout) {
@@ -278,14 +282,8 @@ impl InvocationGuard {
         } else {
             InvocationEnd::ClientError
         };
-        let duration = self.end(end, progress);
-        self.trace().end_invocation(&EndedInvocation {
-            status: (end != InvocationEnd::Cancelled).then_some(status.as_u16()),
-            error_type: Some(error_type),
-            is_failure: matches!(end, InvocationEnd::ServerError | InvocationEnd::Timeout),
-            items,
-            duration,
-        });
+        let answered = (end != InvocationEnd::Cancelled).then_some(status);
+        let duration = self.end(end, answered, Some(error_type), progress);
         let duration_ms = milliseconds(duration);
         if end == InvocationEnd::Cancelled {
             self.log(|| {
@@ -320,16 +318,9 @@ impl InvocationGuard {
 
     pub(crate) fn cancelled(&mut self, progress: InvocationProgress) {
         let items = progress.items;
-        let duration = self.end(InvocationEnd::Cancelled, progress);
-        self.trace().end_invocation(&EndedInvocation {
-            status: None,
-            error_type: None,
-            is_failure: false,
-            items,
-            duration,
-        });
+        let duration = self.end(InvocationEnd::Cancelled, None, None, progress);
         let duration_ms = milliseconds(duration);
-        let work = self.admission.names.work;
+        let work = self.admission.work.name();
         self.log(|| {
             // Not this module's path: `ppio::invocation=warn` of the default filter would hide the
             // line.
@@ -345,9 +336,15 @@ impl InvocationGuard {
         log_about(&self.context, &self.span, write);
     }
 
-    /// Counts the end, and returns the duration. The clock is read once, for the counters, the log
-    /// and the response.
-    fn end(&mut self, end: InvocationEnd, progress: InvocationProgress) -> Duration {
+    /// Counts the end, ends the span, and returns the duration. The clock is read once, for the
+    /// counters, the span, the log and the response. `status` is `None` if there was no response.
+    fn end(
+        &mut self,
+        end: InvocationEnd,
+        status: Option<StatusCode>,
+        error_type: Option<&str>,
+        progress: InvocationProgress,
+    ) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
         // Before the caller or `GET /metrics` can see the end: the next request then has a place.
@@ -355,6 +352,18 @@ impl InvocationGuard {
         self.count(progress);
         let counters = &self.admission.counters;
         counters.count_end(self.protocol, end, duration, &self.context);
+        // What a stream has sent is counted, also if its end does not say.
+        let sent = self.stream.as_ref().map(|stream| stream.counted);
+        let InvocationProgress { items, tokens } = sent.unwrap_or_default();
+        self.trace().end_invocation(&EndedInvocation {
+            status: status.map(|status| status.as_u16()),
+            error_type,
+            is_failure: matches!(end, InvocationEnd::ServerError | InvocationEnd::Timeout),
+            items,
+            tokens,
+            duration,
+            is_route: self.admission.work == Work::Route,
+        });
         duration
     }
 

@@ -142,10 +142,6 @@ impl ChatSpans {
         self.model_since = Some(opentelemetry::time::now());
     }
 
-    pub(super) fn usage(&self) -> Option<TokenUsage> {
-        self.usage
-    }
-
     /// Ends what is open, and returns the attributes of the invocation. `error` is the type of its
     /// error; without an error, a call without a result is left for the caller to run.
     pub(super) fn end(&mut self, recorder: &Recorder<'_>, error: Option<&str>) -> Vec<KeyValue> {

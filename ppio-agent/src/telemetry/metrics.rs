@@ -10,6 +10,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::span_queue::SpanQueue;
+use crate::token_usage::TokenUsage;
 
 /// From a millisecond to an hour, in seconds.
 const DURATIONS: [f64; 12] = [
@@ -97,9 +98,18 @@ impl Metrics {
         }
     }
 
-    pub(super) fn tokens(&self, kind: &'static str, tokens: u64) {
-        let [operation, agent] = self.success.clone();
-        let kind = KeyValue::new("gen_ai.token.type", kind);
-        self.tokens.record(tokens, &[operation, agent, kind]);
+    /// Counts the tokens of an invocation, unless it reports none.
+    pub(super) fn tokens(&self, tokens: TokenUsage) {
+        if tokens == TokenUsage::default() {
+            return;
+        }
+        for (kind, tokens) in [
+            ("input", tokens.input_tokens),
+            ("output", tokens.output_tokens),
+        ] {
+            let [operation, agent] = self.success.clone();
+            let kind = KeyValue::new("gen_ai.token.type", kind);
+            self.tokens.record(tokens, &[operation, agent, kind]);
+        }
     }
 }

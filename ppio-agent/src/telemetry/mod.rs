@@ -40,11 +40,13 @@ pub(crate) use provider::dropped_spans;
 #[cfg(feature = "otel")]
 pub(crate) use provider::{MAX_FLUSH, flush, flush_blocking, inject, start};
 pub(crate) use request_trace::RequestTrace;
-pub(crate) use trace_headers::{TRACE_HEADERS, TRACEPARENT, joined, trace_id};
+pub(crate) use trace_headers::{BAGGAGE, TRACE_HEADERS, TRACEPARENT, TRACESTATE, joined, trace_id};
 
 use std::time::Duration;
 
 use http::HeaderMap;
+
+use crate::token_usage::TokenUsage;
 
 /// Whether log lines of the current thread are about exporting.
 #[cfg(feature = "logging")]
@@ -109,5 +111,8 @@ pub(crate) struct EndedInvocation<'a> {
     /// Whether the agent failed, and not its caller.
     pub(crate) is_failure: bool,
     pub(crate) items: u64,
+    pub(crate) tokens: TokenUsage,
     pub(crate) duration: Duration,
+    /// Whether it was a request of the author's own routes, which the metrics do not count.
+    pub(crate) is_route: bool,
 }

@@ -56,13 +56,15 @@ impl Propagators {
 
     /// The context that the headers of a request describe; empty if they describe none.
     pub(super) fn extract(self, headers: &HeaderMap) -> Context {
+        // Comparing the few names of a request costs less than hashing these for a lookup.
+        let has = |name: &HeaderName| headers.keys().any(|found| found == name);
         let mut context = Context::new();
-        if self.trace_context && headers.contains_key(TRACEPARENT) {
-            let received = ReceivedHeaders::of(headers, TRACESTATE);
+        if self.trace_context && has(&TRACEPARENT) {
+            let received = ReceivedHeaders::of(headers, &TRACESTATE);
             context = TraceContextPropagator::new().extract_with_context(&context, &received);
         }
-        if self.baggage && headers.contains_key(BAGGAGE) {
-            let received = ReceivedHeaders::of(headers, BAGGAGE);
+        if self.baggage && has(&BAGGAGE) {
+            let received = ReceivedHeaders::of(headers, &BAGGAGE);
             context = BaggagePropagator::new().extract_with_context(&context, &received);
         }
         context
@@ -92,11 +94,11 @@ impl Propagators {
 /// The headers of a request, of which `list` may be sent in several parts.
 struct ReceivedHeaders<'a> {
     headers: &'a HeaderMap,
-    list: (&'static str, Option<Cow<'a, str>>),
+    list: (&'static HeaderName, Option<Cow<'a, str>>),
 }
 
 impl<'a> ReceivedHeaders<'a> {
-    fn of(headers: &'a HeaderMap, list: &'static str) -> Self {
+    fn of(headers: &'a HeaderMap, list: &'static HeaderName) -> Self {
         Self {
             headers,
             list: (list, joined(headers, list)),
@@ -106,7 +108,7 @@ impl<'a> ReceivedHeaders<'a> {
 
 impl Extractor for ReceivedHeaders<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        if key == self.list.0 {
+        if self.list.0 == key {
             return self.list.1.as_deref();
         }
         let mut values = self.headers.get_all(key).iter();

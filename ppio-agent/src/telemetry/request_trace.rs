@@ -20,7 +20,7 @@ use super::{EndedInvocation, RequestHead, RequestKind};
 /// The beginning of the most frequent event, which begins and ends nothing.
 const TEXT_DELTA: &[u8] = br#"{"type":"text_delta","#;
 
-/// The span of a request; empty if nothing is exported.
+/// The span of a request; empty if there is none, and no caller's whose context is passed on.
 #[derive(Clone, Default)]
 pub(crate) struct RequestTrace(Option<Arc<TracedRequest>>);
 
@@ -33,7 +33,6 @@ struct TracedRequest {
     started: SystemTime,
     /// Whether an invocation ends the span, and not the response.
     has_invocation: AtomicBool,
-    has_ended: AtomicBool,
     answer: Mutex<AnswerContent>,
 }
 
@@ -48,10 +47,8 @@ impl RequestTrace {
     /// Starts the span of a request, as a child of its caller's.
     #[inline]
     pub(crate) fn start(head: &RequestHead<'_>) -> Self {
-        match telemetry() {
-            None => Self(None),
-            Some(telemetry) => Self(Some(Arc::new(TracedRequest::start(telemetry, head)))),
-        }
+        let request = telemetry().and_then(|telemetry| TracedRequest::start(telemetry, head));
+        Self(request.map(Arc::new))
     }
 
     /// The span of the invocation that a request of a protocol makes.
@@ -158,8 +155,8 @@ impl RequestTrace {
     /// Ends the span of an invocation, and counts it.
     #[inline]
     pub(crate) fn end_invocation(&self, end: &EndedInvocation<'_>) {
-        if let Some(request) = self.0.as_deref() {
-            request.end_invocation(end);
+        if let Some(telemetry) = telemetry() {
+            telemetry.end_invocation(end, self.recorded());
         }
     }
 
@@ -213,11 +210,39 @@ impl Telemetry {
         attributes.push(KeyValue::new("gen_ai.agent.name", self.agent));
         attributes
     }
+
+    /// Counts an invocation, and ends its span.
+    fn end_invocation(&self, end: &EndedInvocation<'_>, recorded: Option<&TracedRequest>) {
+        let error = match (end.status, end.error_type) {
+            (None, _) => Some("cancelled"),
+            (Some(_), Some(error)) => Some(error),
+            (Some(status), None) if end.is_failure => Some(status_type(status)),
+            (Some(_), None) => None,
+        };
+        if let Some(metrics) = &self.metrics
+            && !end.is_route
+        {
+            metrics.ended(end.duration, error);
+            metrics.tokens(end.tokens);
+        }
+        if let Some(request) = recorded {
+            request.end_invocation(end, error);
+        }
+    }
 }
 
 impl TracedRequest {
-    fn start(telemetry: &'static Telemetry, head: &RequestHead<'_>) -> Self {
+    fn start(telemetry: &'static Telemetry, head: &RequestHead<'_>) -> Option<Self> {
         let caller = telemetry.propagators.extract(head.headers);
+        let traces = telemetry.traces.as_ref();
+        if traces.is_none_or(|traces| traces.queue.is_full()) {
+            if let Some(traces) = traces {
+                traces.queue.count_dropped();
+            }
+            return caller
+                .has_active_span()
+                .then(|| Self::unrecorded(telemetry, head.kind, Some(caller)));
+        }
         let (name, mut attributes) = match head.kind {
             RequestKind::Invocation => (
                 telemetry.invocation.into(),
@@ -234,15 +259,6 @@ impl TracedRequest {
             }
             RequestKind::Route => (head.method.as_str().to_owned().into(), Vec::new()),
         };
-        let traces = telemetry.traces.as_ref();
-        let is_full = traces.is_none_or(|traces| traces.queue.is_full());
-        if is_full {
-            if let Some(traces) = traces {
-                traces.queue.count_dropped();
-            }
-            let context = caller.has_active_span().then_some(caller);
-            return Self::unrecorded(telemetry, head.kind, context);
-        }
         attributes.push(KeyValue::new(
             "http.request.method",
             head.method.as_str().to_owned(),
@@ -255,7 +271,7 @@ impl TracedRequest {
         let builder = builder
             .with_kind(SpanKind::Server)
             .with_attributes(attributes);
-        Self::of(telemetry, head.kind, &caller, builder)
+        Some(Self::of(telemetry, head.kind, &caller, builder))
     }
 
     /// Starts a span.
@@ -292,7 +308,6 @@ impl TracedRequest {
             is_recording: false,
             started: SystemTime::UNIX_EPOCH,
             has_invocation: AtomicBool::new(false),
-            has_ended: AtomicBool::new(false),
             answer: Mutex::default(),
         }
     }
@@ -318,25 +333,8 @@ impl TracedRequest {
         }
     }
 
-    fn end_invocation(&self, end: &EndedInvocation<'_>) {
-        if self.has_ended.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let error = match (end.status, end.error_type) {
-            (None, _) => Some("cancelled"),
-            (Some(_), Some(error)) => Some(error),
-            (Some(status), None) if end.is_failure => Some(status_type(status)),
-            (Some(_), None) => None,
-        };
-        if let Some(metrics) = &self.telemetry.metrics
-            && self.kind != RequestKind::Route
-        {
-            metrics.ended(end.duration, error);
-            if let Some(usage) = self.answer().spans.usage() {
-                metrics.tokens("input", usage.input_tokens);
-                metrics.tokens("output", usage.output_tokens);
-            }
-        }
+    /// Ends the span of an invocation. `error` is the type of its error.
+    fn end_invocation(&self, end: &EndedInvocation<'_>, error: Option<&str>) {
         let Some(recorder) = self.recorder() else {
             return;
         };

@@ -1,14 +1,14 @@
 //! The bounded queue of ended spans, which counts what it drops.
 //!
-//! A span costs a third of what answering a small request costs, most of it on the thread that
-//! exports. So the rate is bounded as well: no trace begins while the queue is full
-//! ([`SpanQueue::is_full`]).
+//! A span costs as much as answering a small request, most of it on the thread that exports. So the
+//! rate is bounded as well: no trace begins while the queue is full ([`SpanQueue::is_full`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
+use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
@@ -21,7 +21,10 @@ use super::error::TelemetryError;
 const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 const DEFAULT_QUEUE_SIZE: usize = 2048;
 /// The most spans that are exported per second.
-const MAX_RATE: f64 = 5000.0;
+const MAX_SPANS: f64 = 5000.0;
+/// The most traces that are exported per second. Requests with few spans are small ones, of which
+/// an agent answers most.
+const MAX_TRACES: f64 = 2000.0;
 /// How long the thread that exports sleeps at once.
 const PACE: Duration = Duration::from_millis(20);
 
@@ -84,10 +87,11 @@ impl SpanQueue {
         self.is_flushing.store(true, Relaxed);
     }
 
-    /// Waits on the thread that exports until a batch is within the limit of the rate.
-    fn pace(&self, spans: usize, since: Instant) {
-        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
-        let due = Duration::from_secs_f64(spans as f64 / MAX_RATE);
+    /// Waits on the thread that exports until a batch is within the limits of the rate.
+    #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+    fn pace(&self, spans: usize, traces: usize, since: Instant) {
+        let due = (spans as f64 / MAX_SPANS).max(traces as f64 / MAX_TRACES);
+        let due = Duration::from_secs_f64(due);
         loop {
             let left = due.saturating_sub(since.elapsed());
             if left.is_zero() || self.is_flushing.load(Relaxed) {
@@ -158,8 +162,9 @@ struct CountedExporter<E> {
 impl<E: SpanExporter> SpanExporter for CountedExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let (spans, since) = (batch.len(), Instant::now());
+        let traces = batch.iter().filter(|span| begins_here(span)).count();
         let result = self.exporter.export(batch).await;
-        self.queue.pace(spans, since);
+        self.queue.pace(spans, traces, since);
         self.queue.queued.fetch_sub(spans, Relaxed);
         result
     }
@@ -175,4 +180,9 @@ impl<E: SpanExporter> SpanExporter for CountedExporter<E> {
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
     }
+}
+
+/// Whether the span is the first one of its trace in this process.
+fn begins_here(span: &SpanData) -> bool {
+    span.parent_span_is_remote || span.parent_span_id == SpanId::INVALID
 }

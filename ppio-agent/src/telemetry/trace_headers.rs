@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
-pub(crate) const TRACEPARENT: &str = "traceparent";
-pub(crate) const TRACESTATE: &str = "tracestate";
-pub(crate) const BAGGAGE: &str = "baggage";
-pub(crate) const TRACE_HEADERS: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
+pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+pub(crate) static TRACE_HEADERS: [&HeaderName; 3] = [&TRACEPARENT, &TRACESTATE, &BAGGAGE];
 
 /// The values of a header that may be repeated, as one list.
-pub(crate) fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
     let values = headers.get_all(name).iter();
     let mut values = values.filter_map(|value| value.to_str().ok());
     let first = values.next()?;

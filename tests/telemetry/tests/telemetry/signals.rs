@@ -40,6 +40,40 @@ async fn logs_belong_to_their_spans() {
     }
 }
 
+/// Invocations are counted whether or not their traces are recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_do_not_depend_on_traces() {
+    for (variable, value) in [
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+    ] {
+        let receiver = Receiver::start().await;
+        let agent = exporting(&receiver).env(variable, value).start();
+        let events = [("accept", "text/event-stream")];
+        call::invoke_with(&agent, &events, &json!({"prompt": "chat"}))
+            .await
+            .text()
+            .await;
+        assert!(agent.stop_gracefully().success());
+        let found = receiver.received();
+        assert!(found.spans.is_empty());
+        let count = |metric: &str| {
+            let points = found.points.iter().filter(|point| point.metric == metric);
+            points
+                .map(|point| (point.count, point.sum))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            count("gen_ai.server.request.duration")[0].0,
+            1,
+            "{variable}"
+        );
+        let mut tokens = count("gen_ai.client.token.usage");
+        tokens.sort_by(|a, b| a.1.total_cmp(&b.1));
+        assert_eq!(tokens, [(1, 27.0), (1, 300.0)], "{variable}");
+    }
+}
+
 /// What a shutdown sends has everything, also what no timer would have sent yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_sends_what_is_left() {
