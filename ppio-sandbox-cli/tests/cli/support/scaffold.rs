@@ -47,6 +47,7 @@ pub(crate) fn command(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> I
         .env("CARGO_TARGET_DIR", target())
         // Shortens the builds.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
 }
 
