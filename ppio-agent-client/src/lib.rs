@@ -1,7 +1,7 @@
 //! Client for agents on PPIO: sessions, invocation, streams, and the platform's API.
 //!
 //! An *agent* is an HTTP service that responds to `POST /invocations`. A *template* is a built
-//! image of an agent; a *sandbox* is an isolated machine that runs it; a *session* is a handle of
+//! image of an agent; a *sandbox* is an isolated machine that runs it; a *session* is a handle to
 //! one sandbox.
 //!
 //! ```no_run
@@ -34,12 +34,12 @@
 //! | [`AgentRuntimeClient`] | creates and finds sessions, invokes agents |
 //! | [`SandboxSession`] | one sandbox with an agent in it |
 //! | [`Invoke`] | one invocation: options, and how its response is read |
-//! | [`Post`] | one request for a path of the agent, by another protocol |
+//! | [`Post`] | one request to a path of the agent, in another protocol |
 //! | [`InvocationStream`] | the items of a response |
 //! | [`Run`] | an invocation that outlives its connection |
 //! | [`Error`] | every failure, with its HTTP status and whether a retry is safe |
 //! | [`ClientConfig`], [`SandboxConfig`] | limits and addresses |
-//! | [`TemplateManager`], [`AuthManager`] | a client's, or usable without one |
+//! | [`TemplateManager`], [`AuthManager`] | templates and the API key, with or without a client |
 //! | [`AgentConfig`] and its parts | `agent.yaml`, also in a template's metadata |
 //! | [`platform`] | the control plane and the daemon in each sandbox, for any platform with the E2B protocol |
 //!
@@ -55,14 +55,14 @@
 //! | reads, and calls with the same effect when repeated (kill, pause, resume, refresh, …) | broken connections, 429, 500, 502, 503, 504 |
 //! | creating a sandbox on a platform that honours idempotency keys | the same |
 //! | creating a sandbox on any other platform, a template, a build | connections that were not established, 429, 503: nothing was created |
-//! | invocations of an agent that honours idempotency keys | broken connections; 502, 503 and 504 of a server before the agent |
+//! | invocations of an agent that honours idempotency keys | broken connections; 502, 503 and 504 from a server between client and agent |
 //! | invocations of any other agent, input of a process | connections that were not established, or closed before a byte was written |
 //!
-//! Every invocation has an `Idempotency-Key` of its own. An agent that honours keys announces that
-//! in its responses (`PPIO-Idempotency`). It runs an invocation once, however often it is sent, and
-//! sends its answer again. An invocation that may have reached any other agent is never sent twice;
-//! only the caller can decide to repeat it. [`Error::is_retryable`] returns whether repeating a
-//! call does nothing twice.
+//! Every invocation has its own `Idempotency-Key`. An agent that honours keys announces this in its
+//! responses (`PPIO-Idempotency`). Such an agent runs an invocation once, however often the
+//! invocation is sent, and repeats its answer. An invocation that may have reached any other agent
+//! is never sent twice; only the caller can decide to repeat it. [`Error::is_retryable`] returns
+//! whether a call can be repeated without doing its work twice.
 //!
 //! # Runs
 //! An agent that honours keys keeps its runs for some time. [`Invoke::resumable`] makes a stream
@@ -71,11 +71,11 @@
 //!
 //! # Deadlines
 //! Every call has one deadline for all its attempts and the pauses between them:
-//! [`ClientConfig::timeout`], or the call's own ([`Invoke::timeout`]). If a pause would outlast it,
-//! the last failure is returned at once. For a stream the deadline applies until it begins; after
-//! that, [`ClientConfig::stream_idle_timeout`] limits the time without an item or a heartbeat.
-//! Establishing a connection has a limit of its own within the deadline, and so has an agent's
-//! start ([`SandboxConfig::start_timeout`], the template's limit, or 60 s).
+//! [`ClientConfig::timeout`], or the call's own ([`Invoke::timeout`]). If a pause would outlast the
+//! deadline, the last failure is returned immediately. For a stream the deadline applies until it
+//! begins; after that, [`ClientConfig::stream_idle_timeout`] limits the time without an item or a
+//! heartbeat. Establishing a connection has a limit of its own within the deadline, and so has an
+//! agent's start ([`SandboxConfig::start_timeout`], the template's limit, or 60 s).
 //!
 //! # Cancellation
 //! Dropping a future, a stream or a session at any point is safe and leaves no sandbox, as long as
@@ -85,22 +85,23 @@
 //!   connection broke.
 //! - [`Invoke`] and [`InvocationStream`]: the connection is closed, which cancels the invocation. A
 //!   session that was created for the call is closed. An agent that honours idempotency keys waits
-//!   some seconds for the caller of a broken connection, so it is also sent a request to cancel.
+//!   some seconds for the caller to reconnect, so the client also sends it a request to cancel.
 //!   Resumable streams and streams of a [`Run`] cancel nothing.
 //! - [`SandboxSession`]: when the last handle is dropped, a sandbox that this client created is
 //!   killed in the background; [`detach`](SandboxSession::detach) keeps it. Sandboxes of sessions
 //!   that were found again are not killed.
 //!
 //! Work in the background ends with the runtime: a sandbox that is not killed by then runs until it
-//! expires. A program has to call [`AgentRuntimeClient::close`] before it ends, even with an error.
-//! [`AgentRuntimeClient::scope`] and [`AgentRuntimeClient::with_session`] close on every path: when
-//! their body returns, fails or panics. When they are dropped, they close in the background.
+//! expires. A program has to call [`AgentRuntimeClient::close`] before it ends, even after an
+//! error. [`AgentRuntimeClient::scope`] and [`AgentRuntimeClient::with_session`] close on every
+//! path: when their body returns, fails or panics. When they are dropped, they close in the
+//! background.
 //!
 //! # The API key
 //! The key is sent to the control plane, and to agents only over https on hosts of PPIO's cloud
-//! (`sandbox.ppio.cn`, `sandbox.ppio.com` and their subdomains), by its contract: the key gives
-//! access to the account. [`ClientConfig::send_api_key_to_agents`] changes this. An agent whose
-//! sandbox has a traffic token is sent that token instead (`e2b-traffic-access-token`), and
+//! (`sandbox.ppio.cn`, `sandbox.ppio.com` and their subdomains), as PPIO's contract specifies: the
+//! key gives access to the account. [`ClientConfig::send_api_key_to_agents`] changes this. An agent
+//! whose sandbox has a traffic token is sent that token instead (`e2b-traffic-access-token`), and
 //! [`Invoke::header`] adds headers of the caller, including `authorization`.
 //!
 //! A response of the control plane cannot redirect the key: an id with characters other than
@@ -112,7 +113,8 @@
 //! # Large responses
 //! [`ClientConfig::max_response_size`] (64 MiB) limits one response, file, item of a stream or
 //! output of a process in memory; the limit is 16 MiB for responses of the control plane and 64 KiB
-//! for error texts. A larger one is [`Error::ResponseTooLarge`], and the connection is closed.
+//! for error texts. Anything larger fails with [`Error::ResponseTooLarge`], and the connection is
+//! closed.
 //!
 //! # Environment
 //! `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`, `PPIO_SANDBOX_URL`,
@@ -126,8 +128,8 @@
 //! All are off by default.
 //!
 //! - `otel`: an invocation sends `traceparent`, `tracestate` and `baggage` of the current
-//!   OpenTelemetry span, which is that of the invocation itself if the program's subscriber has the
-//!   layer of `tracing-opentelemetry`.
+//!   OpenTelemetry span. This is the span of the invocation itself if the program's subscriber has
+//!   the layer of `tracing-opentelemetry`.
 //! - `websocket`: `SandboxSession::websocket` opens a WebSocket to the agent.
 //! - `yaml`: `AgentConfig::from_yaml` and `AgentConfig::to_yaml`.
 

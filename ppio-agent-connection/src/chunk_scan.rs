@@ -4,18 +4,18 @@
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct ChunkScan {
     state: ScanState,
-    /// The size of the chunk, or what is left of it.
+    /// The chunk size parsed so far, or the number of bytes left in the chunk.
     size: u64,
 }
 
-/// What comes next.
+/// What the scan expects next.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum ScanState {
     /// The first digit of a size.
     #[default]
     Start,
     Size,
-    /// The rest of a line with a size.
+    /// The rest of the line with the size.
     Extension,
     SizeLf,
     Data,
@@ -94,7 +94,7 @@ impl ChunkScan {
 mod tests {
     use super::*;
 
-    /// How many bytes of `text` the body has, `None` if it is invalid or has no end.
+    /// Returns how many bytes of `text` belong to the body, `None` if it is invalid or has no end.
     fn end(text: &str, size: usize) -> Option<usize> {
         let mut scan = ChunkScan::default();
         let mut length = 0;

@@ -17,9 +17,9 @@ const SHUTDOWN_LINGER: Duration = Duration::from_secs(1);
 /// What happens at a deadline.
 #[derive(Debug)]
 pub(crate) enum Expired {
-    /// The rest of the request body is not waited for any longer.
+    /// The connection stops waiting for the rest of the request body.
     Body,
-    /// hyper's buffers are not kept any longer.
+    /// hyper's buffers are released.
     Buffers,
     /// The connection ends.
     Connection(Result<(), ConnectionError>),
@@ -39,7 +39,7 @@ enum Reason {
 #[derive(Debug)]
 pub(crate) struct Deadlines<'a> {
     limits: &'a Limits,
-    /// The phase and request as of the last poll, and since when.
+    /// The phase and the request number at the last poll, and when they last changed.
     phase: (Phase, u16),
     since: Instant,
     shutdown: Option<Instant>,
@@ -92,7 +92,7 @@ impl<'a> Deadlines<'a> {
         self.poll_timer(next, timer, cx)
     }
 
-    /// Sets the timer, and waits for it. Few polls of a connection get here.
+    /// Sets the timer, and waits for it. Few polls of a connection call it.
     fn poll_timer(
         &mut self,
         next: Option<(Instant, Reason)>,
@@ -129,7 +129,7 @@ impl<'a> Deadlines<'a> {
         !self.is_set || timer.deadline() > deadline.into()
     }
 
-    /// The first deadline.
+    /// Returns the next deadline, if there is one, and its reason.
     fn next(
         &self,
         progress: &Progress,

@@ -15,11 +15,11 @@ use crate::request_body::left;
 /// How many bytes of a body are discarded to use the connection again. Opening another one costs
 /// less than reading more; Go's server has the same limit.
 pub const MAX_DISCARDED: u64 = 256 * 1024;
-/// How long a client may take to send these bytes, from the response on; nginx waits as long for
-/// further bytes.
+/// How long a client may take to send these bytes, counted from the response; nginx waits as long
+/// for further bytes.
 pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the response waits for the end of a chunked body, which decides what the response says
-/// about the connection.
+/// How long the response waits for the end of a chunked body. If the body has not ended by then,
+/// the response has the header `connection: close`.
 const CHUNKED_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Decides whether the connection is closed after a response to a request with an unread body, and
@@ -41,7 +41,7 @@ pub(crate) async fn settle(progress: &Progress, headers: &mut HeaderMap) {
         }
     }
     if may_go_on && progress.unread() <= MAX_DISCARDED {
-        // The connection discards it while the response is on its way.
+        // The connection discards the body while the response is sent.
         if let Some(body) = body {
             progress.abandon(number, body);
         }
@@ -57,12 +57,12 @@ pub(crate) fn close_after(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the headers end the connection.
+/// Whether the headers contain `connection: close`.
 pub(crate) fn closes(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().any(contains_close)
 }
 
-/// Whether the value of a `Connection` header ends the connection.
+/// Whether the value of a `Connection` header contains `close`.
 pub(crate) fn contains_close(value: &HeaderValue) -> bool {
     value
         .as_bytes()
@@ -70,7 +70,7 @@ pub(crate) fn contains_close(value: &HeaderValue) -> bool {
         .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-/// How much may still be discarded, and until when.
+/// The number of bytes that may still be discarded, and the deadline.
 #[derive(Debug)]
 pub(crate) struct Discard {
     left: u64,
@@ -85,8 +85,8 @@ impl Discard {
         }
     }
 
-    /// Discards what has arrived. Returns whether the body has ended; also false if it is broken or
-    /// too long.
+    /// Discards the bytes that have arrived. Returns true if the body has ended, false if it is
+    /// broken or too long.
     pub(crate) fn poll(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<bool> {
         while !body.is_end_stream() {
             let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(cx)) else {
@@ -118,8 +118,8 @@ struct Discarded {
 }
 
 impl Discarding {
-    /// Discards what has arrived of an abandoned body. Returns whether the connection has to be
-    /// polled again.
+    /// Discards the bytes of an abandoned body that have arrived. Returns whether the connection
+    /// has to be polled again.
     pub(crate) fn poll(&mut self, progress: &Progress, cx: &mut Context<'_>) -> bool {
         if self.0.is_none() {
             // Continues only while the response to a request with an unread body is on its way.
@@ -150,7 +150,7 @@ impl Discarding {
         true
     }
 
-    /// When to give up.
+    /// Returns the time at which discarding is given up.
     pub(crate) fn until(&self) -> Option<Instant> {
         self.0.as_ref().map(|discarded| discarded.rest.until)
     }

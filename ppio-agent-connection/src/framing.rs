@@ -1,4 +1,4 @@
-//! Requests whose end is not certain.
+//! Requests whose end is ambiguous.
 
 use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, HeaderValue};
@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue};
 /// The connection is closed after the response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
-    /// The head has two lengths. hyper removes one of them from the headers, so that they do not
-    /// show it.
+    /// The request has two lengths. hyper removes one of them from the headers, so the headers that
+    /// the handler reads do not show it.
     #[error(
         "the request has a `Content-Length` and a `Transfer-Encoding` header; send one of them"
     )]

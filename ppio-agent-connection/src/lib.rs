@@ -1,5 +1,5 @@
-//! One HTTP/1.1 connection of a server: hyper's, with timeouts, a shutdown, and responses that are
-//! sent before the request body was read.
+//! Serves one HTTP/1.1 connection with hyper, and adds timeouts, a shutdown, and responses that are
+//! sent before the request body has been read.
 //!
 //! [`serve`] runs a connection. A request body that the handler does not read to its end would make
 //! hyper close the connection abruptly; the system then answers bytes that still arrive with a
@@ -7,10 +7,10 @@
 //!
 //! - the rest of a body of up to [`MAX_DISCARDED`] bytes is read and discarded, and the connection
 //!   is used again,
-//! - otherwise the response says `connection: close`, and after it the connection is only half
-//!   closed until the client has closed its side, within [`LINGER_TIMEOUT`].
+//! - otherwise the response has the header `connection: close`, and after it the connection stays
+//!   half closed until the client has closed its side, for at most [`LINGER_TIMEOUT`].
 //!
-//! A request whose end is not certain has a [`FramingError`] as an extension.
+//! A request whose end is ambiguous has a [`FramingError`] as an extension.
 
 #![forbid(unsafe_code)]
 

@@ -5,18 +5,20 @@ use std::time::Duration;
 /// The timeouts of a connection.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// From the end of a response to the first byte of the next request.
+    /// The longest time from the end of a response to the first byte of the next request.
     pub keep_alive_timeout: Duration,
-    /// For the head of a request: from its first byte, or from the beginning of the connection.
+    /// The longest time in which the head of a request arrives, from its first byte or from the
+    /// beginning of the connection.
     pub header_timeout: Duration,
     /// How long a client may read nothing of a response; `None` for no limit.
     pub write_timeout: Option<Duration>,
 }
 
-/// Why a connection ended early. Clients cause all of these but a failed body.
+/// Why a connection ended early. Clients cause all of these except a failed
+/// response body.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// An invalid head, or a broken connection.
+    /// An invalid request head, or a broken connection.
     #[error(transparent)]
     Http(#[from] hyper::Error),
     /// The head of a request did not arrive in time.

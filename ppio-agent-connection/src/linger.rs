@@ -41,7 +41,7 @@ impl Linger {
     }
 
     /// Is ready once the client has closed its side or sent too much. The task of the connection
-    /// watches the time.
+    /// enforces the timeouts.
     pub(crate) fn poll<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,

@@ -1,9 +1,9 @@
-//! Finds the end of each request, and heads with two lengths.
+//! Finds the end of each request, and detects request heads with two lengths.
 
 use crate::chunk_scan::ChunkScan;
 use crate::progress::UNKNOWN;
 
-/// How many bytes are kept of a line that continues in the next read.
+/// How many bytes of an incomplete line are kept for the next read.
 const LINE_LENGTH: usize = 40;
 
 const LENGTH: &[u8; 15] = b"content-length:";
@@ -25,7 +25,7 @@ enum ScanState {
     #[default]
     BeforeHead,
     Head,
-    /// A body, and how many of its bytes are left.
+    /// A body that has this many bytes left.
     Sized(u64),
     Chunked(ChunkScan),
     End,
@@ -35,7 +35,7 @@ enum ScanState {
 
 impl MessageScan {
     /// Reads the next bytes. Returns how many of them belong to this request: at least one, unless
-    /// it is at its end.
+    /// the request has ended.
     pub(crate) fn scan(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
@@ -67,7 +67,7 @@ impl MessageScan {
         taken
     }
 
-    /// Whether the head has not ended; it may not have begun.
+    /// Whether the head has not ended yet; also true before it begins.
     pub(crate) fn awaits_end_of_head(&self) -> bool {
         matches!(self.state, ScanState::BeforeHead | ScanState::Head)
     }
@@ -123,10 +123,10 @@ impl MessageScan {
     }
 }
 
-/// What the head says about the length of the body.
+/// The length of the body, as found in the lines of the head.
 #[derive(Debug)]
 struct HeadScan {
-    /// The beginning of a line that the last read did not end.
+    /// The beginning of a line that was incomplete at the end of the last read.
     kept: [u8; LINE_LENGTH],
     kept_length: usize,
     length: Option<u64>,
@@ -158,7 +158,7 @@ impl HeadScan {
         }
     }
 
-    /// What follows the head.
+    /// Returns the state of the scan after the head.
     fn body(&self) -> ScanState {
         match self.length() {
             None | Some(0) => ScanState::End,

@@ -1,4 +1,4 @@
-//! What is known of a connection, shared by its stream, its bodies and the task that runs it.
+//! The state of a connection, shared by its stream, its bodies and the task that runs it.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 
-/// The number of unread bytes of a body whose length is not known, or larger.
+/// The number of unread bytes of a body whose length is unknown or larger than this.
 pub(crate) const UNKNOWN: u64 = (1 << 47) - 1;
 /// The flag of a body that the client sends only after `100 Continue`.
 const AWAITS_CONTINUE: u64 = 1 << 47;
@@ -25,11 +25,11 @@ pub(crate) enum Phase {
     Idle,
     /// A part of a head has arrived.
     Head,
-    /// The handler makes the response.
+    /// The handler is making the response.
     Handling,
-    /// The response is sent.
+    /// The response is being sent.
     Responding,
-    /// hyper has the whole response, and writes the rest of it.
+    /// hyper has the whole response, and is writing the rest of it.
     Flushing,
 }
 
@@ -46,14 +46,14 @@ impl Phase {
 
 /// The state of a connection.
 ///
-/// One task changes most of it. It is atomic because request bodies may be read and dropped
-/// elsewhere.
+/// One task changes most of the fields. They are atomic because request bodies may be read and
+/// dropped elsewhere.
 #[derive(Debug)]
 pub(crate) struct Progress {
     phase: AtomicU8,
     /// The number of the current request, `AWAITS_CONTINUE`, and how much of its body has not been
     /// read. They share a word so that a body that is kept for longer than its request, whose last
-    /// bytes hyper holds, does not change what is known of the next request.
+    /// bytes hyper holds, does not change the state of the next request.
     body: AtomicU64,
     /// The length of the body that was found in the head, which hyper has not parsed yet.
     announced: AtomicU64,
@@ -66,12 +66,12 @@ pub(crate) struct Progress {
     /// Whether hyper's connection is being dropped in the middle of a response.
     is_releasing: AtomicBool,
     opened: Instant,
-    /// Since when the client has read nothing, and until when to linger; 0 for neither. In
-    /// milliseconds after `opened`.
+    /// When the client stopped reading, and until when to linger, each in milliseconds after
+    /// `opened`; 0 if there is no such time.
     blocked_since: AtomicU64,
     lingers_until: AtomicU64,
     abandoned: Mutex<Abandoned>,
-    /// The body of the response that hyper was dropped with.
+    /// The response body that was kept when hyper's connection was dropped.
     kept_body: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
@@ -145,7 +145,7 @@ impl Progress {
         self.is_closing.store(true, Relaxed);
     }
 
-    /// Whether a request was read to its end and its response is made or sent.
+    /// Whether a request was read to its end and its response is being made or sent.
     pub(crate) fn is_answering(&self) -> bool {
         matches!(self.phase(), Phase::Handling | Phase::Responding) && self.unread() == 0
     }
@@ -182,8 +182,8 @@ impl Progress {
             && self.blocked_since.load(Relaxed) == 0
     }
 
-    /// From now on until [`take_body`](Self::take_body) the body of the response is kept when it is
-    /// dropped.
+    /// From now on, keeps the response body when it is dropped, until
+    /// [`take_body`](Self::take_body) is called.
     pub(crate) fn release(&self) {
         self.is_releasing.store(true, Relaxed);
     }
@@ -196,7 +196,7 @@ impl Progress {
         *self.kept_body() = Some(body);
     }
 
-    /// The body that was kept.
+    /// Takes the body that was kept.
     pub(crate) fn take_body<B: 'static>(&self) -> Option<Box<B>> {
         self.is_releasing.store(false, Relaxed);
         self.is_chunked.store(false, Relaxed);
@@ -225,7 +225,7 @@ impl Progress {
         self.phase.store(phase as u8, Relaxed);
     }
 
-    /// How much of the request body has not been read; 0 without a body.
+    /// Returns how many bytes of the request body have not been read; 0 without a body.
     pub(crate) fn unread(&self) -> u64 {
         self.body.load(Relaxed) & UNKNOWN
     }
@@ -251,8 +251,8 @@ impl Progress {
         }
     }
 
-    /// Whether a client can still be sending what will not be read: the rest of a body, or what
-    /// follows an invalid head.
+    /// Whether a client may still be sending bytes that will not be read: the rest of a body, or
+    /// the bytes after an invalid head.
     pub(crate) fn has_unread_bytes(&self) -> bool {
         self.unread() > 0 || self.phase() == Phase::Head
     }
@@ -269,14 +269,14 @@ impl Progress {
         }
     }
 
-    /// The abandoned body of the current request.
+    /// Takes the abandoned body of the current request.
     pub(crate) fn take_abandoned(&self) -> Option<Incoming> {
         let abandoned = self.abandoned().body.take();
         abandoned.and_then(|(number, body)| (number == self.request_number()).then_some(body))
     }
 
-    /// Like [`take_abandoned`](Self::take_abandoned); without a body, `waker` is woken when there
-    /// is one.
+    /// Like [`take_abandoned`](Self::take_abandoned); if there is no body yet, `waker` is woken
+    /// when there is one.
     pub(crate) fn take_abandoned_or_wake(&self, waker: &Waker) -> Option<Incoming> {
         let mut abandoned = self.abandoned();
         let body = abandoned.body.take();
@@ -294,7 +294,7 @@ impl Progress {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that the client does not read from now on.
+    /// Records that the client has stopped reading.
     pub(crate) fn blocked(&self) {
         self.blocked_since
             .store(self.millis(Instant::now()), Relaxed);

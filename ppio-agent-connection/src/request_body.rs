@@ -36,7 +36,7 @@ impl RequestBody {
     }
 }
 
-/// How many bytes of a body are left.
+/// Returns how many bytes of a body are left.
 pub(crate) fn left(body: &Incoming) -> u64 {
     body.size_hint().exact().unwrap_or(UNKNOWN)
 }
@@ -64,7 +64,7 @@ impl Body for RequestBody {
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         match frame {
             Some(Ok(_)) if !body.is_end_stream() => progress.set_unread(*number, left(body)),
-            // What follows a broken body is not a request.
+            // The bytes after a broken body are not a request.
             Some(Err(_)) => {
                 progress.set_unread(*number, UNKNOWN);
                 self.0 = None;

@@ -35,7 +35,8 @@ pin_project! {
 /// The parts of a request's head that the response depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestFraming {
-    /// Whether the end of the request is certain; otherwise the response ends the connection.
+    /// Whether the end of the request is unambiguous; otherwise the connection is closed after the
+    /// response.
     pub(crate) is_framed: bool,
     /// Whether the client supports chunks.
     pub(crate) is_http_11: bool,

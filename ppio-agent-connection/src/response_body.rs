@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::progress::Progress;
 
-/// A body that marks its end in the state of the connection.
+/// A body that records its end in the state of the connection.
 pub(crate) struct TrackedBody<B: Send + 'static> {
     /// `None` only while it is dropped.
     body: Option<B>,

@@ -17,7 +17,7 @@ use crate::limits::ConnectionError;
 use crate::progress::Progress;
 use crate::stream::ConnectionStream;
 
-/// How much is taken of a body before it is written.
+/// How many bytes of a body are buffered before they are written.
 const BUFFER_SIZE: usize = 32 * 1024;
 
 /// The rest of a response body that is sent in chunks and was not ready at once.

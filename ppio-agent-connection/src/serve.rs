@@ -118,7 +118,7 @@ where
                     let _ = changed.as_mut().poll(cx);
                     registered = Some(cx.waker().clone());
                 }
-                // An error: the sender was dropped.
+                // `has_changed` fails if the sender was dropped.
                 if shutdown.has_changed().unwrap_or(true) {
                     if progress.awaits_head() && progress.lingers_until().is_none() {
                         return Poll::Ready(Ok(()));

@@ -25,7 +25,7 @@ pub(crate) struct ConnectionStream<S> {
     /// [`Progress::request_number`] when `scan` was last reset.
     scanned_after: u16,
     is_blocked: bool,
-    /// Bytes read ahead of hyper: the beginning of a request, or what follows one.
+    /// Bytes read ahead of hyper: the beginning of a request, or bytes that follow one.
     early: BytesMut,
     /// Whether `early` holds bytes that were read to detect the end of the stream.
     has_read_ahead: bool,

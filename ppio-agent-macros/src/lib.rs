@@ -6,7 +6,7 @@
 //!
 //! 1. `attr` parses the arguments and `ast` the function;
 //! 2. `valid` checks the signature, and reports every error at its token;
-//! 3. `expand` generates calls of functions in `ppio::__private`, which contain the logic.
+//! 3. `expand` generates calls to functions in `ppio::__private`, which contain the logic.
 
 mod ast;
 mod attr;

@@ -1,7 +1,7 @@
-// The chat: its messages, sending them, and going on after a reload of the page.
+// The chat: its messages, sending them, and continuing after the page is reloaded.
 //
 // Each answer is a run with a key, so that a page that is loaded again finds it by its id. A run
-// that no page reads is cancelled by the agent after its grace.
+// that no page reads is cancelled by the agent after a grace period.
 
 /** The fields of a request that the chat fills. */
 const CHAT_FIELDS = ['prompt', 'messages', 'thread_id', 'resume', 'state', 'stream'];
@@ -40,7 +40,7 @@ function saveChat() {
     const saved = isRunning ? undefined : answer.saved();
     return { text, resume, responses, runId, request, isRunning, answer: saved };
   });
-  // Without room, the beginning of the chat is not found after a reload.
+  // If the storage is full, the oldest turns are not kept for a reload.
   while (!tabStore.write('chat', { thread: chat.thread, turns }) && turns.length) turns.shift();
 }
 
@@ -53,7 +53,7 @@ function restoreChat() {
       addTurn({ ...turn, answer: restored });
     }
   } catch (error) {
-    // Kept by another version of the page: the chat goes on with what was read.
+    // Saved by another version of the page: the chat continues with what was read.
     reportError(error);
   }
   showThread();

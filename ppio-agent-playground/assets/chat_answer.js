@@ -37,13 +37,13 @@ class ChatAnswer {
       if (event) this.#event(event, item);
       else this.#part({ type: 'json', text: item });
     } catch {
-      // Whatever an agent sends, the chat goes on.
+      // The chat continues, whatever an agent sends.
       this.#part({ type: 'json', text: item });
     }
   }
 
   #event(event, item) {
-    // Finding a value takes longer than all else, so it is not done for parts that are not shown.
+    // Finding a value takes longer than all other work, so only shown parts are searched.
     const isShown = this.parts.length < MAX_PARTS || event.type === 'tool_result';
     const value = (name) => (isShown && members(item).get(name)) || 'null';
     switch (event.type) {
@@ -80,7 +80,7 @@ class ChatAnswer {
         this.usage ??= { input: 0, output: 0 };
         this.usage.input += event.input_tokens;
         this.usage.output += event.output_tokens;
-        // An agent that knows it may say what the call cost.
+        // An agent may report what the call cost.
         if (typeof event.cost === 'number') this.usage.cost = (this.usage.cost ?? 0) + event.cost;
         return undefined;
       case 'finish':

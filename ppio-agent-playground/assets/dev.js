@@ -32,7 +32,7 @@ class RunTelemetry {
 
   async #read() {
     const start = performance.now();
-    // Set meanwhile, so that `stop` is noticed.
+    // Set while `#load` runs, so that a call of `stop` is detected.
     const timer = (this.#timer = setTimeout(() => {}));
     if (!document.hidden) await this.#load();
     if (this.#timer !== timer) return;

@@ -49,7 +49,7 @@ async function followRun(record, runId, headers, signal, changed) {
 }
 
 async function readAnswer(record, url, init, signal, show) {
-  // What cannot be shown is no broken connection.
+  // An error of `show` must not count as a broken connection.
   const changed = () => {
     try {
       show(record);

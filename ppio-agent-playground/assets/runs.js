@@ -60,7 +60,7 @@ async function pollRuns() {
   const start = performance.now();
   await loadRuns(MAX_RUNS, [loadBlocking(), loadLeftovers()]);
   showBlocking();
-  // The duration of a run goes on while nothing comes.
+  // The duration of a run increases while nothing arrives.
   for (const run of [opened, compared]) run?.updateSoon();
   const pause = Math.max(RUNS_INTERVAL, (performance.now() - start) * RUNS_INTERVAL_FACTOR);
   clearTimeout(runsTimer);

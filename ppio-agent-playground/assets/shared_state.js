@@ -1,4 +1,4 @@
-// The state that an agent shares, and changes with JSON Patches (RFC 6902).
+// The state that an agent shares with the page, and updates with JSON Patch (RFC 6902).
 
 /** How many characters of JSON the patches of an answer may copy: each copy can double the state. */
 const MAX_COPIED = 2_000_000;
@@ -6,26 +6,26 @@ const MAX_COPIED = 2_000_000;
 const MAX_STATE_DEPTH = 100;
 
 class SharedState {
-  /** Holds the state as its own member `value`, so that the pointer to the whole has a place too. */
+  /** Holds the state as its own member `value`, so that the empty pointer has a parent and a key too. */
   #root = { value: undefined };
-  #room = MAX_COPIED;
+  #copyBudget = MAX_COPIED;
 
   set(value) {
     this.#root = { value };
   }
 
-  /** Does the operations of a patch, but for those that do not fit: the agent decides what its state is. */
+  /** Applies the operations of a patch, and skips those that fail: the agent has the correct state. */
   apply(operations) {
     for (const operation of operations) {
       try {
-        this.#do(operation);
+        this.#applyOperation(operation);
       } catch {
-        // A page that cannot follow goes on with what it has.
+        // The current state stays.
       }
     }
   }
 
-  /** The state as JSON; undefined without one, and for one that is too deep to be sent back. */
+  /** The state as JSON; undefined if there is none, or if it is nested too deeply to be sent back. */
   get text() {
     try {
       const text = JSON.stringify(this.#root.value);
@@ -35,7 +35,7 @@ class SharedState {
     }
   }
 
-  #do(operation) {
+  #applyOperation(operation) {
     const { op, path, from } = operation;
     switch (op) {
       case 'add':
@@ -52,7 +52,7 @@ class SharedState {
   }
 
   #add(pointer, value) {
-    const { parent, key } = this.#place(pointer);
+    const { parent, key } = this.#resolve(pointer);
     if (!Array.isArray(parent)) return putMember({ parent, key }, value);
     const isEnd = key === '-' || key === String(parent.length);
     if (!isEnd && !hasMember({ parent, key })) throw new RangeError('there is no such element');
@@ -71,30 +71,30 @@ class SharedState {
   }
 
   #copy({ parent, key }) {
-    if (this.#room <= 0) throw new RangeError('too much is copied');
+    if (this.#copyBudget <= 0) throw new RangeError('too much is copied');
     const text = JSON.stringify(parent[key]);
-    this.#room -= text.length;
-    if (this.#room <= 0) throw new RangeError('too much is copied');
+    this.#copyBudget -= text.length;
+    if (this.#copyBudget <= 0) throw new RangeError('too much is copied');
     return JSON.parse(text);
   }
 
   #existing(pointer) {
-    const place = this.#place(pointer);
-    if (!hasMember(place)) throw new RangeError('there is no such member');
-    return place;
+    const member = this.#resolve(pointer);
+    if (!hasMember(member)) throw new RangeError('there is no such member');
+    return member;
   }
 
-  /** The object or array that a pointer leads into, and the key in it. */
-  #place(pointer) {
+  /** Resolves a JSON pointer to the object or array that contains the member, and the key in it. */
+  #resolve(pointer) {
     if (pointer !== '' && pointer[0] !== '/') throw new RangeError('this is not a pointer');
     const names = pointer.split('/').slice(1);
     const keys = names.map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
-    let place = { parent: this.#root, key: 'value' };
+    let member = { parent: this.#root, key: 'value' };
     for (const key of keys) {
-      if (!hasMember(place)) throw new RangeError('there is no such member');
-      place = { parent: place.parent[place.key], key };
+      if (!hasMember(member)) throw new RangeError('there is no such member');
+      member = { parent: member.parent[member.key], key };
     }
-    return place;
+    return member;
   }
 }
 
@@ -103,13 +103,13 @@ function givenValue(operation) {
   return operation.value;
 }
 
-/** Whether a place has a value of its own: what objects inherit belongs to the page. */
+/** Whether the member is an own property: inherited ones, such as `constructor`, are not the state. */
 function hasMember({ parent, key }) {
   if (Array.isArray(parent)) return /^(0|[1-9]\d*)$/.test(key) && Number(key) < parent.length;
   return isObject(parent) && Object.hasOwn(parent, key);
 }
 
-/** Sets a member as the object's own, whatever its name is: `__proto__` would set what it inherits. */
+/** Defines an own property, because assigning to `__proto__` would change the prototype. */
 function putMember({ parent, key }, value) {
   if (typeof parent !== 'object' || parent === null) throw new RangeError('only objects have members');
   Object.defineProperty(parent, key, { value, enumerable: true, writable: true, configurable: true });

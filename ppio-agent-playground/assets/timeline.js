@@ -1,4 +1,4 @@
-// The timeline of a run: its spans as bars, each below the one that it is in.
+// The timeline of a run: its spans as bars, each below its parent.
 
 /** Below this width the bar of a span is under its name. */
 const NARROW_TIMELINE = 560;
@@ -152,7 +152,7 @@ function runRemarks({ id, telemetry }) {
   const remarks = blocking
     .filter((found) => found.request_id === id)
     .map((found) => [blockingText(found), BLOCKING_REMEDY]);
-  // An agent that was started again has forgotten it.
+  // An agent that was restarted does not report it any more, but it is in the log.
   const logged = telemetry.logs.find(({ target }) => target === 'ppio::blocking');
   if (logged && !remarks.length) {
     const { function: name, blocked_ms: time } = logged.fields;

@@ -1,4 +1,4 @@
-// A long list of rows of one height, of which only those in sight are elements.
+// A long list of rows of one height, with elements only for the rows in sight.
 
 let lists = 0;
 
@@ -86,7 +86,7 @@ class VirtualList {
     this.#active = Math.max(0, index);
     if (isChoice) {
       this.#chosen = this.#active;
-      // May leave less room to the list.
+      // This may leave less room for the list.
       this.choose(this.#items[this.#active], this.#active);
     }
     const top = this.#active * this.height;

@@ -65,7 +65,7 @@ pub struct Page {
 /// Puts the page together, with a nonce of its own.
 pub fn page() -> Page {
     // The nonce admits the page's own script and style. Nothing that an agent answers becomes
-    // markup, so it need not be impossible to guess.
+    // markup, so the nonce need not be impossible to guess.
     let nonce = format!("{:032x}", fastrand::u128(..));
     let html = PAGE
         .replace("{{nonce}}", &nonce)

@@ -12,7 +12,7 @@ use crate::text::{self, excerpt};
 /// The id of a deployed agent: the agent's name and the template of its sandboxes.
 ///
 /// Displays as `{name}-{template id}` with `_` for each `-` of the name, so that the last `-`
-/// separates the two. Parsing accepts an ARN as well, whose part after the last `/` is the id.
+/// separates the two. Parsing also accepts an ARN; the id is its part after the last `/`.
 ///
 /// ```
 /// use ppio_agent_protocol::{AgentId, AgentName};

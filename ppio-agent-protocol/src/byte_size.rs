@@ -65,7 +65,7 @@ const UNITS: [(&str, u64); 13] = [
 ];
 
 impl ByteSize {
-    /// Creates a size of a number of bytes.
+    /// Creates a size from a number of bytes.
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }

@@ -66,8 +66,8 @@ impl ErrorItem {
         self
     }
 
-    /// Returns the error that an item is: an object whose `error` is a text, without keys other
-    /// than the fields of this type. The PPIO Python runtime sends `error` alone.
+    /// Returns the item as an error if it is one: an object whose `error` is a text, without keys
+    /// other than the fields of this type. The PPIO Python runtime sends `error` alone.
     pub fn from_value(item: &Value) -> Option<Self> {
         let fields = item.as_object()?;
         let known = |key: &String| {

@@ -21,13 +21,14 @@ pub const AGENT_CORE_IDENTITY_WAT: &str = "x-amz-bedrock-agentcore-identity-wat"
 /// The older name of [`AGENT_CORE_IDENTITY_WAT`].
 pub const AGENT_CORE_WORKLOAD_ACCESS_TOKEN: &str = "workloadaccesstoken";
 
-/// Where Amazon Bedrock `AgentCore` sends the user of an agent back to after an `OAuth2` consent.
+/// The URL to which Amazon Bedrock `AgentCore` returns the user of an agent after an `OAuth2`
+/// consent.
 pub const AGENT_CORE_OAUTH2_CALLBACK_URL: &str = "oauth2callbackurl";
 
 /// The prefix of the caller's own headers that Amazon Bedrock `AgentCore` passes on.
 pub const AGENT_CORE_CUSTOM_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
 
-/// What the body of an invocation's response is: a [`ResponseFormat`].
+/// The format of the body of an invocation's response: a [`ResponseFormat`].
 ///
 /// In a request, the format that the caller requests: `envelope` or `value`. An agent that
 /// supports the header answers with the same header, which names the format of the body.
@@ -45,8 +46,8 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// an earlier request with the key started the invocation.
 pub const PPIO_IDEMPOTENCY: &str = "ppio-idempotency";
 
-/// On a response with [`PPIO_IDEMPOTENCY`]: the id of the agent's memory of keys, which a restart
-/// without a journal replaces.
+/// On a response with [`PPIO_IDEMPOTENCY`]: the id of the agent's record of keys. A restart without
+/// a journal replaces this id.
 ///
 /// On a request with [`IDEMPOTENCY_KEY`] that is sent again: the id that the agent had when the
 /// request was first sent, or [`UNKNOWN_INSTANCE`]. An agent with another id refuses such a request
@@ -59,8 +60,8 @@ pub const UNKNOWN_INSTANCE: &str = "unknown";
 /// What happens to an invocation whose caller disconnects: `cancel` or `continue`.
 pub const PPIO_ON_DISCONNECT: &str = "ppio-on-disconnect";
 
-/// On a request: `true` to get an event stream with ids and an end event. On a response: the
-/// stream has them.
+/// On a request: `true` to get an event stream with ids and an end event. On a response: the stream
+/// has ids and an end event.
 pub const PPIO_STREAM_IDS: &str = "ppio-stream-ids";
 
 /// The id of the last event that a reader has received.

@@ -11,10 +11,10 @@
 //! | which of these forms a response has | [`ResponseFormat`] |
 //! | event streams, and their error item | [`sse`], [`ErrorItem`] |
 //! | the body of `GET /ping` | [`PingResponse`], [`PingStatus`] |
-//! | the state of an invocation that is kept | [`RunStatus`] |
+//! | the state of a run: an invocation that an agent keeps | [`RunStatus`] |
 //! | the id of a deployed agent | [`AgentId`] |
 //! | header names and ports | [`headers`] |
-//! | host names, and which mean this machine | [`host`] |
+//! | host names, and which of them name this machine | [`host`] |
 //! | sizes such as `512Mi` | [`ByteSize`] |
 //! | environment variables | [`environment`] |
 //!
@@ -70,7 +70,7 @@ pub use invocation::{
 };
 pub use ping::{InvalidPingStatus, PingResponse, PingStatus};
 pub use run_status::{InvalidRunStatus, RunStatus};
-// Signatures of this crate name their types.
+// Public signatures of this crate use types of these crates.
 #[doc(no_inline)]
 pub use {bytes, serde_json};
 

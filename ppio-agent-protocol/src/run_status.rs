@@ -19,7 +19,7 @@ use crate::text;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunStatus {
-    /// It runs, or waits for its turn.
+    /// The run is executing, or is queued.
     Running,
     /// It ended with a value, or with all of its items.
     Success,

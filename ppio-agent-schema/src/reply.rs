@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::autoref::SchemaOf;
 use crate::schema::Schema;
 
-/// What a function answers with.
+/// The form of a function's answer, with its schemas.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -64,7 +64,7 @@ pub fn return_type<F: Callable<P>, P>(_: &F) -> SchemaOf<F::Return> {
     SchemaOf::new()
 }
 
-/// The output of a future; any other type stays.
+/// The output of a future; any other type is unchanged.
 pub trait AwaitedType<T> {
     /// The type after this step.
     fn awaited(&self) -> SchemaOf<T> {
@@ -75,7 +75,7 @@ pub trait AwaitedType<T> {
 impl<F: Future> AwaitedType<F::Output> for &SchemaOf<F> {}
 impl<T> AwaitedType<T> for SchemaOf<T> {}
 
-/// The success of a `Result`; any other type stays.
+/// The success of a `Result`; any other type is unchanged.
 pub trait SuccessType<T> {
     /// The type after this step.
     fn success(&self) -> SchemaOf<T> {
@@ -86,7 +86,7 @@ pub trait SuccessType<T> {
 impl<T, E> SuccessType<T> for &SchemaOf<Result<T, E>> {}
 impl<T> SuccessType<T> for SchemaOf<T> {}
 
-/// The result of an envelope, which is the value of the answer; any other type stays.
+/// The result of an envelope, which is the value of the answer; any other type is unchanged.
 pub trait EnvelopedType<T> {
     /// The type after this step.
     fn enveloped(&self) -> SchemaOf<T> {
@@ -100,7 +100,7 @@ impl<T> EnvelopedType<T> for SchemaOf<T> {}
 /// An answer that is one value.
 pub struct ValueReply<T>(SchemaOf<T>);
 
-/// An answer that is items.
+/// An answer that consists of items.
 pub struct ItemsReply<T>(SchemaOf<T>);
 
 /// An answer that is one value or items.
@@ -168,7 +168,7 @@ impl<T> ValueReply<T> {
         SchemaOf::new()
     }
 
-    /// The type of the items, of which there are none.
+    /// Returns the unit type, because the answer has no items.
     pub fn item(&self) -> SchemaOf<()> {
         SchemaOf::new()
     }
@@ -181,7 +181,7 @@ impl<T> ValueReply<T> {
 
 #[expect(clippy::unused_self, reason = "found by method call")]
 impl<T> ItemsReply<T> {
-    /// The type of the value, of which there is none.
+    /// Returns the unit type, because the answer has no single value.
     pub fn value(&self) -> SchemaOf<()> {
         SchemaOf::new()
     }

@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value, json};
 
-/// The order in which the keywords of a schema are written, unless it is a list of properties.
+/// The order in which the keywords of a schema are written. A list of properties has its own order.
 const KEYWORDS: &str = "title description default deprecated examples type format minimum maximum \
     minLength maxLength const enum anyOf oneOf items prefixItems minItems maxItems properties \
     required additionalProperties";
@@ -51,7 +51,7 @@ impl Schema {
         self.value.as_object().is_some_and(Map::is_empty)
     }
 
-    /// The place of a key in the declaration that all keys of the object belong to.
+    /// Returns the position of a key in the declaration that all keys of the object belong to.
     fn rank(&self, object: &Map<String, Value>) -> impl Fn(&str) -> usize {
         let declared = self
             .declarations

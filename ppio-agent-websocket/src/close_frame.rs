@@ -12,14 +12,14 @@ const MAX_REASON: usize = 123;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CloseFrame {
-    /// The code; [`close_code`](crate::close_code) has those of the protocol.
+    /// The code; [`close_code`](crate::close_code) lists codes of the protocol.
     pub code: u16,
-    /// A text for people, often empty.
+    /// A human-readable text, often empty.
     pub reason: String,
 }
 
 impl CloseFrame {
-    /// A close frame of this crate's own, whose code and reason are valid.
+    /// Creates a close frame from a code and a reason that are known to be valid.
     pub fn of(code: u16, reason: &str) -> Self {
         Self {
             code,

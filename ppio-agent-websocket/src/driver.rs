@@ -1,4 +1,4 @@
-//! Owns the connection: sends and receives, answers pings, watches the time, and closes.
+//! Owns the connection: sends and receives, answers pings, enforces the timeouts, and closes.
 
 use std::future::Future;
 use std::io;
@@ -31,9 +31,9 @@ use crate::socket::WebSocket;
 const BATCH_SIZE: usize = 32 * 1024;
 /// The size of the buffer that is read into.
 const READ_SIZE: usize = 8 * 1024;
-/// The largest frame that is sent, in bytes: AgentCore passes on no larger ones.
+/// The largest frame that is sent, in bytes: AgentCore does not forward larger ones.
 const SENT_FRAME_SIZE: usize = 64 * 1024;
-/// The largest size of a frame's head.
+/// The largest size of a frame's header, in bytes.
 const FRAME_HEAD: usize = 14;
 /// The part of the buffer for the answers to pings.
 const PONG_SIZE: usize = 4 * 1024;
@@ -43,16 +43,17 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Which side of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It accepted the handshake.
+    /// This side accepted the handshake.
     Server,
-    /// It sent the handshake.
+    /// This side sent the handshake.
     Client,
 }
 
-/// Makes a WebSocket of a connection after the handshake.
+/// Creates a WebSocket from a connection after the handshake.
 ///
 /// The WebSocket of a client is closed with the code 1000 when the last handle is dropped. A server
-/// calls [`SocketDriver::close`] with a code for how its function ended.
+/// calls [`SocketDriver::close`] with a code that depends on how its
+/// function ended.
 pub async fn open<S>(stream: S, role: Role, limits: SocketLimits) -> (WebSocket, SocketDriver<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -96,15 +97,15 @@ pub struct SocketDriver<S> {
     queues: Arc<Queues>,
     limits: SocketLimits,
     phase: DriverPhase,
-    /// The message of which some frames may have been sent.
+    /// The message that is being sent; some of its frames may have been sent already.
     outgoing: Option<OutgoingMessage>,
     /// How many bytes of frames were added since the last flush.
     batch: usize,
     is_flushing: bool,
-    /// When the last message passed, and the last frame.
+    /// When the last message and the last frame were sent or received.
     last_message: Instant,
     last_traffic: Instant,
-    /// Since when the peer reads nothing, and how much had been written then.
+    /// When the peer stopped reading, and how many bytes had been written by then.
     blocked: Option<(Instant, u64)>,
     timer: Pin<Box<Sleep>>,
     /// How many messages were sent.
@@ -158,7 +159,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
     }
 
     fn disconnected(&mut self, error: WebSocketError) -> Poll<SocketEnd> {
-        // After the close of either side a broken connection is how the peer closes its side.
+        // After a close frame of either side, a broken connection counts as the peer closing its
+        // side.
         match std::mem::replace(&mut self.phase, DriverPhase::Ended) {
             DriverPhase::Closing { end, .. } | DriverPhase::Lingering { end, .. } => self.end(end),
             DriverPhase::Open | DriverPhase::Ended => {
@@ -168,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         }
     }
 
-    /// Writes what is queued, then the close frame of this side.
+    /// Writes the queued messages, then the close frame of this side.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), RawError> {
         loop {
             if self.is_flushing {
@@ -241,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         Ok(())
     }
 
-    /// Reads frames while there is room. Ready at the end of the connection.
+    /// Reads frames while there is room in the queue. Is ready at the end of the connection.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<SocketEnd> {
         while matches!(self.phase, DriverPhase::Open | DriverPhase::Closing { .. })
             && self.queues.has_room()
@@ -269,7 +271,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
             Message::Text(text) => WebSocketMessage::Text(text.as_str().to_owned()),
             Message::Binary(bytes) => WebSocketMessage::Binary(bytes),
             Message::Close(frame) => {
-                // Also the answer to the close frame of this side, after which the peer is silent.
+                // This may also be the answer to this side's close frame. The peer sends nothing
+                // after it.
                 let frame = frame.as_ref().map(CloseFrame::received);
                 self.is_flushing = true;
                 if matches!(self.phase, DriverPhase::Open) {
@@ -282,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
                 return;
             }
             Message::Ping(_) => {
-                // Sends the pong.
+                // Flushing sends the pong.
                 self.is_flushing = true;
                 return;
             }
@@ -292,7 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         self.queues.received(message);
     }
 
-    /// Closes with the code of the peer's fault, and stops reading its frames.
+    /// Closes with the code for the peer's fault, and stops reading its frames.
     fn refuse(&mut self, error: WebSocketError) {
         self.queues.incoming_is_over(Some(error.clone()));
         self.outgoing = None;

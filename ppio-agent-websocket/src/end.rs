@@ -7,12 +7,12 @@ use crate::error::WebSocketError;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SocketEnd {
-    /// This side closed it.
+    /// This side closed the connection.
     Closed(CloseFrame),
-    /// The peer closed it, perhaps without a code.
+    /// The peer closed the connection, perhaps without a code.
     ClosedByPeer(Option<CloseFrame>),
     /// The peer exceeded a limit or broke the protocol, and was sent a close frame.
     Refused(WebSocketError),
-    /// It broke.
+    /// The connection broke.
     Broken(WebSocketError),
 }

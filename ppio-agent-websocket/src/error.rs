@@ -1,4 +1,4 @@
-//! What can go wrong on an open connection.
+//! The errors of an open connection.
 
 use std::io;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl WebSocketError {
         matches!(self, Self::Closed | Self::Disconnected(_))
     }
 
-    /// The close frame that the peer gets for its fault; `None` if there is none.
+    /// Returns the close frame that the peer is sent for its fault; `None` for other errors.
     pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::TooLarge { .. } => (close_code::TOO_LARGE, "message too large"),

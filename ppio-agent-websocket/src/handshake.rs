@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 const PROTOCOL: &str = "websocket";
-/// The only version.
+/// The only version that is accepted.
 const VERSION: &str = "13";
 
 /// What is wrong with a client's handshake.
@@ -51,8 +51,8 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 /// `has_body` is whether the request has a body.
 ///
 /// # Errors
-/// If the handshake is not valid, which is a 400. The `Sec-WebSocket-Version` of the response is
-/// [`HandshakeError::supported_version`].
+/// If the handshake is not valid, which is answered with 400. The `Sec-WebSocket-Version` of the
+/// response is [`HandshakeError::supported_version`].
 pub fn accept<B>(
     request: &Request<B>,
     has_body: bool,
@@ -93,7 +93,7 @@ impl HandshakeError {
     }
 }
 
-/// The handshake of a client, with a key of its own.
+/// The handshake of a client, with a random key.
 #[derive(Debug)]
 pub struct ClientHandshake {
     key: String,
@@ -114,7 +114,7 @@ impl ClientHandshake {
             (CONNECTION, HeaderValue::from_static("upgrade")),
             HandshakeError::supported_version(),
         ]);
-        // The key is base64, which every header can carry.
+        // The key is base64, which is valid in a header.
         if let Ok(key) = HeaderValue::from_str(&self.key) {
             headers.insert(SEC_WEBSOCKET_KEY, key);
         }
@@ -152,7 +152,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|found| found.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether it is 16 bytes in base64.
+/// Whether a key is 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(is_base64)

@@ -10,7 +10,8 @@ pub struct SocketLimits {
     pub max_frame_size: usize,
     /// The largest message from the peer, in bytes. A larger one is answered with 1009.
     pub max_message_size: usize,
-    /// How long no message may pass in either direction before the connection is closed with 1001.
+    /// How long the connection may be without a message in either direction before it is closed
+    /// with 1001.
     pub idle_timeout: Option<Duration>,
     /// The interval of pings on an idle connection, which keep proxies from closing it.
     pub heartbeat: Option<Duration>,

@@ -1,4 +1,4 @@
-//! What is sent and received.
+//! The messages that are sent and received.
 
 use bytes::Bytes;
 
@@ -19,7 +19,7 @@ pub enum WebSocketMessage {
 }
 
 impl WebSocketMessage {
-    /// The text of a text message.
+    /// Returns the text of a text message.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -27,7 +27,7 @@ impl WebSocketMessage {
         }
     }
 
-    /// The content of either kind.
+    /// Returns the content of a text or binary message.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),

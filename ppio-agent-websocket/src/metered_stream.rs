@@ -1,4 +1,4 @@
-//! A stream that counts what is written.
+//! A stream that counts the bytes written to it.
 
 use std::io;
 use std::pin::Pin;
@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that counts the bytes written to it, which distinguishes a peer that reads slowly from
-/// one that does not read.
+/// A stream that counts the bytes written to it. The count distinguishes a peer that reads slowly
+/// from one that does not read.
 #[derive(Debug)]
 pub(crate) struct MeteredStream<S> {
     stream: S,

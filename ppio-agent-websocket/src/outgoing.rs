@@ -1,4 +1,4 @@
-//! A message on its way out.
+//! A message that is being sent.
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Message;
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::message::WebSocketMessage;
 
-/// A message, of which some frames may have been sent.
+/// A message that is being sent; some of its frames may have been sent already.
 #[derive(Debug)]
 pub(crate) struct OutgoingMessage {
     rest: Bytes,
@@ -23,7 +23,7 @@ impl OutgoingMessage {
         Self { rest, kind }
     }
 
-    /// The next frame, its size, and whether it is the last one.
+    /// Returns the next frame, its size, and whether it is the last one.
     pub(crate) fn next_frame(&mut self, max_size: usize) -> (Message, usize, bool) {
         let size = self.rest.len().min(max_size.max(1));
         let payload = self.rest.split_to(size);

@@ -14,7 +14,7 @@ const MAX_QUEUED: usize = 64 * 1024;
 /// How many messages are queued in each direction.
 const MAX_MESSAGES: usize = 64;
 
-/// Messages that wait, bounded by their number and size.
+/// Queued messages, bounded by their number and size.
 #[derive(Debug, Default)]
 struct Queue {
     messages: VecDeque<WebSocketMessage>,
@@ -46,17 +46,17 @@ pub(crate) struct Queues(Mutex<QueueState>);
 struct QueueState {
     incoming: Queue,
     outgoing: Queue,
-    /// What the connection failed with, until user code receives it.
+    /// The error that ended the connection, until user code receives it.
     failure: Option<WebSocketError>,
-    /// What user code, or the owner of the driver, closes the connection with.
+    /// The close frame with which user code, or the owner of the driver, closes the connection.
     close: Option<CloseFrame>,
-    /// Whether no handle receives any more.
+    /// Whether no handle receives messages any more.
     is_unread: bool,
-    /// What the peer closed the connection with.
+    /// The close frame of the peer.
     peer_close: Option<CloseFrame>,
     /// Set once the connection has ended.
     end: Option<SocketEnd>,
-    /// Whether no further message comes, because the peer or this side has closed.
+    /// Whether no further message arrives, because the peer or this side has closed.
     is_incoming_over: bool,
     receiver: Option<Waker>,
     /// Senders that wait for room, and those that wait for the end.
@@ -140,7 +140,7 @@ impl Queues {
         Poll::Pending
     }
 
-    /// What the peer closed the connection with, if it has.
+    /// Returns the close frame of the peer, if it sent one with a code.
     pub(crate) fn peer_close(&self) -> Option<CloseFrame> {
         self.lock().peer_close.clone()
     }
@@ -157,7 +157,7 @@ impl Queues {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Discards what is received from now on.
+    /// Discards the messages that are received from now on.
     pub(crate) fn stop_receiving(&self) {
         let mut state = self.lock();
         state.is_unread = true;
@@ -167,7 +167,7 @@ impl Queues {
         wake(driver);
     }
 
-    // What the driver calls.
+    // Called by the driver.
 
     /// Sets the task that is woken by a message to send, by room for a received one, and by a
     /// close.
@@ -209,13 +209,13 @@ impl Queues {
         Some(message)
     }
 
-    /// What this side closes the connection with.
+    /// Returns the close frame with which this side closes the connection, if it does.
     pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
         self.lock().close.clone()
     }
 
-    /// Records that no further message comes and none is sent; `failure` is why, if that is a
-    /// fault.
+    /// Records that no further message arrives and none is sent; `failure` is the error that caused
+    /// it, if there is one.
     pub(crate) fn incoming_is_over(&self, failure: Option<WebSocketError>) {
         let mut state = self.lock();
         if !state.is_incoming_over {

@@ -48,7 +48,7 @@ impl WebSocket {
         poll_fn(|cx| self.queues().poll_receive(cx)).await
     }
 
-    /// Sends a message. Returns when it is queued, which waits while more than 64 KiB are queued
+    /// Sends a message. Returns once the message is queued; waits while more than 64 KiB are queued
     /// already because the peer reads slowly.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl WebSocket {
     }
 
     /// Closes the connection after the messages that were sent, and waits until the peer has closed
-    /// it as well, at most some seconds.
+    /// it as well, for at most a few seconds.
     ///
     /// In an agent the connection is also closed when its function returns, in a client when all
     /// handles are dropped: with the code 1000, and without waiting.
@@ -73,12 +73,13 @@ impl WebSocket {
         Ok(())
     }
 
-    /// What the peer closed the connection with: `None` while it has not, and if it sent no code.
+    /// Returns the close frame of the peer; `None` if it has not closed the connection or sent no
+    /// code.
     pub fn close_frame(&self) -> Option<CloseFrame> {
         self.queues().peer_close()
     }
 
-    /// A handle that sends, for another task.
+    /// Returns a handle with which another task can send.
     pub fn sender(&self) -> WebSocketSender {
         self.handles.clone()
     }

@@ -13,7 +13,8 @@ pub(crate) enum ExitKind {
     Usage,
     /// The platform refused a request, failed or cannot be reached: exit code 3.
     Platform,
-    /// This machine: a file that cannot be written, a program that is missing: exit code 4.
+    /// This machine is the cause, such as a file that cannot be written or a missing program: exit
+    /// code 4.
     System,
     /// The program of `agent exec` cannot be executed: exit code 126, as in shells.
     ProgramNotExecutable,
@@ -112,7 +113,7 @@ impl CliError {
         self
     }
 
-    /// Adds a field for JSON output that the message states already.
+    /// Adds a field for JSON output whose value the message states already.
     pub(crate) fn data(mut self, name: &'static str, value: Value) -> Self {
         self.fields.push((name, value));
         self

@@ -1,4 +1,4 @@
-//! Programs of this machine that are run for what they print: cargo, rustc, python3, git.
+//! Runs programs of this machine for their output: cargo, rustc, python3, git.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::error::{CliError, ExitKind};
 
-/// How long such a program may run.
+/// How long a program may run.
 const RUN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many lines of a program's standard error are quoted.
 const MAX_LINES: usize = 10;
@@ -62,7 +62,7 @@ pub(crate) async fn stdout_of(mut command: Command) -> Result<String, ProgramErr
 }
 
 impl ProgramError {
-    /// The error of a command that needs the program, with what the program printed.
+    /// The error of a command that needs the program, with the program's standard error.
     pub(crate) fn to_error(&self) -> CliError {
         let error = CliError::new(ExitKind::System, self.to_string());
         match self {

@@ -81,8 +81,8 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
     Ok(())
 }
 
-/// Whether a template has an agent's configuration. A template with an invalid one is listed as
-/// well.
+/// Whether a template has an agent's configuration. A template with an invalid configuration is
+/// listed as well.
 fn holds_an_agent(template: &AgentTemplate) -> bool {
     !matches!(template.agent_config(), Ok(None))
 }

@@ -9,7 +9,7 @@ use crate::error::{CliError, ExitKind};
 
 /// The signal streams of the last [`ExitSignals`], kept open after it is dropped.
 ///
-/// Once a stream was opened, tokio's handler stays installed and the signal no longer ends the
+/// Once a stream has been opened, tokio's handler stays installed and the signal no longer ends the
 /// process. A signal that arrives while no `ExitSignals` exists is therefore kept for the next one.
 static SIGNALS: Mutex<Option<SignalStreams>> = Mutex::new(None);
 

@@ -1,13 +1,13 @@
-//! Times as the platform's interface writes them.
+//! Formats and parses times as the platform's interface writes them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// RFC 3339 in UTC with milliseconds.
+/// Formats a time as RFC 3339 in UTC with milliseconds.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// Reads RFC 3339 with any offset. `None` if `text` is not a valid time, or before 1970.
+/// Parses an RFC 3339 time with any offset. `None` if `text` is not a valid time or is before 1970.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let day = text.find(['T', 't', ' '])?;
     // In a query, the `+` of an offset arrives as a space unless it is encoded.
@@ -53,7 +53,7 @@ pub(crate) fn unix_millis(time: SystemTime) -> u64 {
 /// The last second of the year 9999, after which RFC 3339 has no times.
 const LAST_UNIX_SECOND: u64 = 253_402_300_799;
 
-/// A time, at most the last one of RFC 3339.
+/// Converts Unix seconds to a time, at most the last time that RFC 3339 can express.
 pub(crate) fn from_unix_seconds(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_UNIX_SECOND))
 }

@@ -52,7 +52,7 @@ pub enum Error {
         /// What failed in the trial run, or what is missing.
         reason: String,
     },
-    /// The value of an environment variable cannot be read.
+    /// The value of an environment variable is neither true nor false.
     #[error("{name}={value:?} is not true or false")]
     Variable {
         /// The variable.
@@ -60,10 +60,10 @@ pub enum Error {
         /// Its value.
         value: String,
     },
-    /// The watchdog, which ends the sandboxes after the platform, could not be started.
+    /// The watchdog, which ends the sandboxes when the platform has ended, could not be started.
     #[error("failed to start the watchdog that ends sandboxes with the platform")]
     Watchdog(#[source] io::Error),
-    /// The local certificate authority or a certificate could not be made.
+    /// The local certificate authority or a certificate could not be created.
     #[error("failed to prepare the local certificate authority: {0}")]
     Certificate(String),
     /// A template could not be built.

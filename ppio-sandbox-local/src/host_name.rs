@@ -4,7 +4,7 @@ use axum::http::uri::Authority;
 
 use crate::identity::{is_sandbox_id, without_client_id};
 
-/// Reads port and sandbox id from a host name that starts with `{port}-{id}` or
+/// Reads the port and the sandbox id from a host name that starts with `{port}-{id}` or
 /// `{port}-{id}-{clientID}`.
 pub(crate) fn from_host(host: &str) -> Option<(u16, &str)> {
     let (label, _domain) = host.split_once('.')?;

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-/// A sandbox or template id: lower-case letters and digits only, so that it can be part of a host
-/// name between the dashes that separate it from port and client id.
+/// Returns a new sandbox or template id: lower-case letters and digits only, so that it can be part
+/// of a host name between the dashes that separate it from the port and the client id.
 pub(crate) fn short_id(prefix: char) -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut bits = Uuid::new_v4().as_u128();
@@ -25,19 +25,19 @@ pub(crate) fn is_short_id(prefix: char, text: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-/// A build id. Existing clients parse it as a UUID.
+/// Returns a new build id. Existing clients parse it as a UUID.
 pub(crate) fn build_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// A number that no other program uses by chance: 61 random bits, always 19 decimal digits long and
-/// within the integers of every shell.
+/// Returns a number that no other program is likely to use: 61 random bits, always 19 decimal
+/// digits long, and small enough for the integers of every shell.
 pub(crate) fn rare_number() -> u64 {
     let (random, _) = Uuid::new_v4().as_u64_pair();
     (1 << 61) | (random >> 3)
 }
 
-/// 244 random bits as hexadecimal text.
+/// Returns 244 random bits as hexadecimal text.
 pub(crate) fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
@@ -55,7 +55,7 @@ pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
 /// The client id of every sandbox, which names the node. Old clients append it to the sandbox id.
 pub(crate) const CLIENT_ID: &str = "local";
 
-/// The vendors whose clients use this interface, as they name themselves in headers.
+/// The vendors whose clients use this interface, as their headers name them.
 pub(crate) const CLIENT_FAMILIES: [&str; 3] = ["ppio", "e2b", "novita"];
 
 /// Drops the `-{clientID}` that old clients append to a sandbox id.

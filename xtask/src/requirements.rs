@@ -1,5 +1,5 @@
-//! What the tests need and this machine does not have. Tests that need it fail unless a variable
-//! says to leave them out.
+//! The requirements of the tests that this machine lacks. Tests that need them fail unless a
+//! variable leaves these tests out.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -21,7 +21,7 @@ const REQUIREMENTS: [Requirement; 9] = [
         package: "python3",
         is_met: || is_installed("python3"),
     },
-    // Debian ships Python without the part that makes virtual environments.
+    // Debian ships Python without the module that creates virtual environments.
     Requirement {
         package: "python3-venv",
         is_met: || succeeds("python3", &["-c", "import ensurepip, venv"]),
@@ -113,7 +113,7 @@ fn missing() -> Vec<&'static str> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rights {
     Root,
-    /// Continuous integration, whose machines are set up without questions.
+    /// Continuous integration, whose machines are set up without confirmation.
     Sudo,
     None,
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
     let started = Instant::now();
     if interop == Interop::Run {
         limit_time()?;
-        // Before ten minutes of building.
+        // Runs first, because the builds after it take ten minutes.
         setup::run()?;
     }
 
@@ -59,7 +59,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
         .run()?;
     crates::run()?;
     match interop {
-        // May install cargo-deny.
+        // This may install cargo-deny.
         Interop::Run => supply_chain::run()?,
         Interop::Skip => println!("\n==> licences and sources of crates: left out (--no-interop)"),
     }

@@ -1,7 +1,7 @@
 //! Asks a person before it acts: an interrupt, and the response to it in the next request.
 //!
-//! A table is booked without any state: the id of the interrupt says what was asked. A refund needs
-//! state, because the caller must not choose the amount.
+//! A table is booked without any state: the id of the interrupt contains the question. A refund
+//! needs state, because the caller must not choose the amount.
 
 mod refunds;
 
@@ -85,7 +85,7 @@ fn ask(id: String, message: String, tool_call_id: Option<String>) -> ChatEvent {
     }
 }
 
-/// Anything else than a clear approval is a refusal.
+/// Anything other than a clear approval is a refusal.
 fn is_approved(response: &InterruptResponse) -> bool {
     response.status == InterruptStatus::Resolved && response.payload["approved"] == true
 }

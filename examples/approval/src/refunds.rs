@@ -8,7 +8,7 @@ use ppio::{InvocationRequest, Value, json};
 /// The number of refunds that may wait; the oldest are dropped.
 const MAX_WAITING: usize = 1_000;
 
-/// A refund, as the agent has worked it out.
+/// A refund that the agent has calculated.
 #[derive(Clone, Copy)]
 pub(crate) struct Refund {
     pub(crate) order: u32,

@@ -17,9 +17,9 @@ impl From<Error> for AppError {
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        // Only logged: the text may contain the API key's account, its quota or internal hosts.
+        // Only logged: the text may contain the account, its quota or internal hosts.
         tracing::error!(error = %error.report(), code = error.code(), "a request to the agent failed");
-        // The root is the cause, without the operation that failed.
+        // The cause, without the operation that failed.
         let root = error.root();
         let status = match root {
             Error::Validation { .. } => StatusCode::BAD_REQUEST,

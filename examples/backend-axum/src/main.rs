@@ -25,7 +25,7 @@ usage: backend-axum <template> [address, 127.0.0.1:8000 by default]
 PPIO_API_KEY sets the API key. `ppio-sandbox-cli local up` starts a platform on this machine;
 `ppio-sandbox-cli local env` prints the variables that point to it.";
 
-/// What every request needs.
+/// The state that every request needs.
 struct Backend {
     client: AgentRuntimeClient,
     template: String,

@@ -1,4 +1,4 @@
-//! Synchronous code: a plain function that computes, and an iterator that computes on.
+//! Synchronous code: a plain function that computes, and an iterator that computes item by item.
 //!
 //! Both run on blocking threads, so `/ping` and every other request are answered meanwhile. The
 //! iterator occupies its thread only while it computes, and stops when its caller disconnects.

@@ -1,4 +1,4 @@
-//! Runs many invocations at once, each in a sandbox of its own, up to the account's limit.
+//! Runs many invocations concurrently, each in a sandbox of its own, up to the account's limit.
 
 use std::env;
 use std::process::ExitCode;

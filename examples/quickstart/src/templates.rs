@@ -1,4 +1,4 @@
-//! A template of each agent: what sandboxes are made from.
+//! Builds a template of each agent, from which its sandboxes are created.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use ppio_sandbox_local::{BuiltTemplate, LocalPlatform, TemplateSpec};
 
 use crate::Outcome;
 
-/// Builds a template of each program, all at once, with a bar for each.
+/// Builds a template of each program, all concurrently, with a progress bar for each.
 pub(crate) async fn build(
     platform: &LocalPlatform,
     programs: &[PathBuf],

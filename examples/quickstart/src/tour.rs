@@ -1,4 +1,4 @@
-//! What a backend does with agents: sessions, invocations, streams, pause and resume.
+//! Shows how a backend uses agents: sessions, invocations, streams, pause and resume.
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use ppio_rig::rig::agent::{Agent, AgentBuilder};
 use ppio_rig::rig::rig_tool;
 use ppio_rig::rig::tool::ToolExecutionError;
 
-/// What the shop sells: name, how many are there, price in cents.
+/// The articles of the shop: name, number in stock, price in cents.
 const ARTICLES: [(&str, u32, u32); 3] = [
     ("green tea", 12, 450),
     ("black tea", 0, 390),

@@ -1,4 +1,4 @@
-//! The client of deployed agents.
+//! The client for deployed agents.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::platform::{ControlPlane, Envd, SandboxAddress, SandboxFilter};
 use crate::session::{CreateSession, SandboxSession, Sessions};
 use crate::templates::{AgentTemplate, ListTemplates, TemplateManager};
 
-/// A client of deployed agents. Cheap to clone; clones share connections and sessions.
+/// A client for deployed agents. Cheap to clone; clones share connections and sessions.
 ///
 /// When the last handle of a session that this client created is dropped, its sandbox is killed in
 /// the background. The client itself holds the sessions of
@@ -153,9 +153,8 @@ impl AgentRuntimeClient {
         self.sessions.close_all().await
     }
 
-    /// Calls [`close_all_sessions`](Self::close_all_sessions), then waits for the tasks in the
-    /// background. Call it before the process exits, even after an error; [`scope`](Self::scope)
-    /// does so.
+    /// Calls [`close_all_sessions`](Self::close_all_sessions), then waits for the background tasks.
+    /// Call it before the process exits, even after an error; [`scope`](Self::scope) does so.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

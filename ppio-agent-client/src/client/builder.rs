@@ -1,4 +1,4 @@
-//! Builds a client from code and environment.
+//! Builds a client from code and the environment.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct ClientBuilder {
     options: ClientOptions,
 }
 
-/// What was set by a method of its own.
+/// The options that were set by a method of their own.
 #[derive(Debug, Default)]
 struct ClientOptions {
     base_url: Option<String>,
@@ -50,7 +50,7 @@ impl ClientOptions {
 }
 
 impl AgentRuntimeClient {
-    /// A client with the key and the addresses of the environment.
+    /// Creates a client with the key and the addresses from the environment.
     ///
     /// # Errors
     /// [`Error::Authentication`] if neither `PPIO_API_KEY` nor `E2B_API_KEY` is set, or the key

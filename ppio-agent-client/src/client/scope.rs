@@ -1,4 +1,4 @@
-//! Clients and sessions that are closed when the work they are for ends.
+//! Clients and sessions that are closed when the work with them ends.
 
 use std::panic::resume_unwind;
 
@@ -11,8 +11,7 @@ use crate::session::SandboxSession;
 impl AgentRuntimeClient {
     /// Runs `body` with a client of the environment ([`from_env`](Self::from_env)), and closes the
     /// client when `body` returns or panics: every session that the client created is closed, and
-    /// its tasks in the background have ended. [`ClientBuilder::scope`] does the same with other
-    /// settings.
+    /// its background tasks have ended. [`ClientBuilder::scope`] does the same with other settings.
     ///
     /// If this future is dropped, the sessions are closed in the background, which needs a runtime
     /// that is still running.

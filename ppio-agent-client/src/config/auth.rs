@@ -8,7 +8,7 @@ use crate::error::Error;
 
 /// Holds the API key and makes the headers that carry it.
 ///
-/// A client makes its own. A separate one authenticates other HTTP calls, or a
+/// A client creates its own `AuthManager`. A separate one authenticates other HTTP calls, or a
 /// [`TemplateManager`](crate::TemplateManager) without a client.
 #[derive(Debug, Clone)]
 pub struct AuthManager {

@@ -37,24 +37,24 @@ pub struct ClientConfig {
     /// Whether the platform is on this machine, on its default ports and over http. `None`:
     /// `PPIO_DEBUG`.
     pub debug: Option<bool>,
-    /// Whether agents are sent the API key, as `Authorization: Bearer <key>`, with which an agent
-    /// can use the account. `None`: `PPIO_SEND_API_KEY_TO_AGENTS`, else only over https to hosts of
-    /// PPIO's cloud, by its contract. `true` sends it on any platform, if the sandbox is on a
-    /// subdomain of [`domain`](Self::domain) or behind [`sandbox_url`](Self::sandbox_url); `false`
-    /// never sends it.
+    /// Whether agents are sent the API key, as `Authorization: Bearer <key>`. An agent that has the
+    /// key can use the account. `None`: `PPIO_SEND_API_KEY_TO_AGENTS`, else only over https to
+    /// hosts of PPIO's cloud, as PPIO's contract specifies. `true` sends it on any platform, if the
+    /// sandbox is on a subdomain of [`domain`](Self::domain) or behind
+    /// [`sandbox_url`](Self::sandbox_url); `false` never sends it.
     ///
     /// An agent whose sandbox has a traffic token is sent that token instead, and
-    /// [`Invoke::header`](crate::Invoke::header) sends an `authorization` of the caller.
+    /// [`Invoke::header`](crate::Invoke::header) sends an `authorization` header of the caller.
     pub send_api_key_to_agents: Option<bool>,
     /// The size limit of one response of an agent, one file, one item of a stream, and the output
     /// of one process in memory. `None`: `PPIO_MAX_RESPONSE_SIZE` (bytes or `128Mi`), else 64 MiB.
-    /// A larger one is [`Error::ResponseTooLarge`]. The limit counts bytes; parsed JSON can need
-    /// several times as much memory.
+    /// Anything larger fails with [`Error::ResponseTooLarge`]. The limit counts bytes; parsed JSON
+    /// can need several times as much memory.
     pub max_response_size: Option<ByteSize>,
-    /// The time limit of one call, including all its attempts: 300 s. For a stream, until it
-    /// begins.
+    /// The time limit of one call, including all its attempts: 300 s. For a stream, the limit
+    /// applies until it begins.
     pub timeout: Duration,
-    /// The time limit of establishing a connection: 10 s.
+    /// The time limit for establishing a connection: 10 s.
     pub connect_timeout: Duration,
     /// How long an open stream may receive nothing, not even a heartbeat: 300 s.
     pub stream_idle_timeout: Duration,
@@ -62,8 +62,8 @@ pub struct ClientConfig {
     pub session_timeout: Duration,
     /// Attempts after the first, for calls that may be retried: 3.
     pub max_retries: u32,
-    /// The longest pause before the first retry, doubled for each further one: 1 s. The pause is
-    /// random, up to this.
+    /// The longest pause before the first retry, doubled for each further one: 1 s. The actual
+    /// pause is random, up to this value.
     pub retry_delay: Duration,
     /// The longest pause before any retry: 30 s. A `Retry-After` may be longer.
     pub max_retry_delay: Duration,

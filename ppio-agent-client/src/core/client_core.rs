@@ -1,4 +1,4 @@
-//! What a client, its clones and its sessions share.
+//! The state that a client, its clones and its sessions share.
 
 use super::background::BackgroundTasks;
 use crate::config::{AuthManager, ClientConfig, MAX_RESPONSE_SIZE, Secret};
@@ -55,7 +55,7 @@ impl ClientCore {
         }
     }
 
-    /// The size limit of what agents and sandboxes send.
+    /// The size limit of data that agents and sandboxes send.
     pub(crate) fn response_limit(&self) -> BodyLimit {
         let size = self.config.max_response_size;
         BodyLimit::configured(size.unwrap_or(MAX_RESPONSE_SIZE))

@@ -1,4 +1,4 @@
-//! What a client, its clones and its sessions share.
+//! The state that a client, its clones and its sessions share.
 
 mod background;
 mod client_core;

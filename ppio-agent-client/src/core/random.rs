@@ -1,5 +1,5 @@
-//! Random ids and keys. They cannot be guessed, because an agent or a platform returns an earlier
-//! answer to any caller that sends its key.
+//! Random ids and keys. They must not be guessable, because an agent or a platform returns an
+//! earlier answer to any caller that sends the same key.
 
 /// Returns 128 random bits of the operating system.
 ///

@@ -13,13 +13,13 @@ pub use report::ErrorReport;
 
 /// Why a call to an agent or to the platform failed.
 ///
-/// The variant says what the caller did, and [`root`](Self::root) why it failed. Every failure of
-/// creating a session is [`SandboxCreation`](Self::SandboxCreation), and every failure of an
-/// operation on a sandbox is [`SandboxOperation`](Self::SandboxOperation), with the cause as its
-/// source. The exceptions are an invalid argument, which is [`Validation`](Self::Validation), and
-/// an operation on a sandbox that is gone, which is [`SessionNotFound`](Self::SessionNotFound).
-/// [`is_network`](Self::is_network), [`is_rate_limit`](Self::is_rate_limit) and similar methods
-/// check the root.
+/// The variant identifies what the caller did, and [`root`](Self::root) returns why it failed.
+/// Every failure of creating a session is [`SandboxCreation`](Self::SandboxCreation), and every
+/// failure of an operation on a sandbox is [`SandboxOperation`](Self::SandboxOperation), with the
+/// cause as its source. The exceptions are an invalid argument, which is
+/// [`Validation`](Self::Validation), and an operation on a sandbox that is gone, which is
+/// [`SessionNotFound`](Self::SessionNotFound). [`is_network`](Self::is_network),
+/// [`is_rate_limit`](Self::is_rate_limit) and similar methods check the root.
 ///
 /// The text of an error does not repeat its [source](std::error::Error::source);
 /// [`report`](Self::report) displays both.
@@ -45,8 +45,8 @@ pub use report::ErrorReport;
 /// # Ok(()) });
 /// ```
 ///
-/// [`is_retryable`](Self::is_retryable) is `false` for such a broken connection: it is for callers
-/// that must do nothing twice.
+/// [`is_retryable`](Self::is_retryable) is `false` for such a broken connection: it is meant for
+/// callers that must not do any work twice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -103,7 +103,7 @@ pub enum Error {
     SandboxCreation {
         /// The template id or alias.
         template: String,
-        /// The sandbox that was created and killed, if creation came that far.
+        /// The sandbox that was created and then killed, if there was one.
         sandbox_id: Option<String>,
         /// The cause.
         source: Box<Error>,
@@ -155,7 +155,7 @@ pub enum Error {
     /// An open stream received nothing, not even a heartbeat, for too long.
     #[error("no data on the agent's stream for {limit:?}")]
     StreamIdle {
-        /// The longest silence allowed, [`ClientConfig::stream_idle_timeout`].
+        /// The longest time allowed without data, [`ClientConfig::stream_idle_timeout`].
         ///
         /// [`ClientConfig::stream_idle_timeout`]: crate::ClientConfig::stream_idle_timeout
         limit: Duration,

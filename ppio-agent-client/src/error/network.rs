@@ -11,7 +11,7 @@ pub struct NetworkError {
     source: Box<dyn StdError + Send + Sync>,
 }
 
-/// How far a request had come when its connection failed.
+/// How far a request had progressed when its connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkErrorKind {
@@ -49,7 +49,7 @@ impl NetworkError {
         }
     }
 
-    /// How far the request had come.
+    /// How far the request had progressed.
     pub fn kind(&self) -> NetworkErrorKind {
         self.kind
     }

@@ -7,8 +7,8 @@ use ppio_agent_protocol::AGENT_RESTARTED;
 use super::Error;
 
 impl Error {
-    /// The cause below [`SandboxCreation`](Self::SandboxCreation) and
-    /// [`SandboxOperation`](Self::SandboxOperation); any other error itself.
+    /// Returns the cause below [`SandboxCreation`](Self::SandboxCreation) and
+    /// [`SandboxOperation`](Self::SandboxOperation), and any other error itself.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -35,8 +35,9 @@ impl Error {
         matches!(self.root(), Self::Network { .. })
     }
 
-    /// Whether the [`root`](Self::root) is a limit of time: no response within the deadline
-    /// ([`Timeout`](Self::Timeout)), or a silent stream ([`StreamIdle`](Self::StreamIdle)).
+    /// Whether the [`root`](Self::root) is a time limit that passed: no response within the
+    /// deadline ([`Timeout`](Self::Timeout)), or a silent stream
+    /// ([`StreamIdle`](Self::StreamIdle)).
     pub fn is_timeout(&self) -> bool {
         matches!(self.root(), Self::Timeout { .. } | Self::StreamIdle { .. })
     }

@@ -19,7 +19,7 @@ use crate::transport::{
 /// When a call that may have reached the agent is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// Sending it twice has the effect of sending it once.
+    /// Sending the call twice has the same effect as sending it once.
     Always,
     /// Only if the agent honours the idempotency key of the call.
     IfKeysHonoured,

@@ -15,7 +15,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Cancels a run when it is dropped.
 ///
 /// An agent that honours idempotency keys waits some seconds for the caller after a broken
-/// connection. If the caller left on purpose, the agent would work for nothing.
+/// connection. If the caller left on purpose, the agent would continue for no caller.
 #[derive(Debug)]
 pub(super) struct CancelOnDrop {
     cancellation: Option<Box<Cancellation>>,

@@ -18,7 +18,7 @@ pub(super) async fn invocation_error(response: AgentResponse) -> Error {
     let session = response.session.clone();
     let deadline = response.deadline;
     let request_id = response.request_id.clone();
-    // Without its body, the status still says enough.
+    // If the body cannot be read, the status is enough.
     let body = response.read_start().await.unwrap_or_default();
     let not_running = session.not_running(status.as_u16(), "invoke", deadline);
     if let Some(error) = not_running.await {
@@ -65,7 +65,7 @@ pub(super) async fn invocation_error(response: AgentResponse) -> Error {
     }
 }
 
-/// The error in a body that a protocol of the agent writes: `{"error": {"message", "code"}}` of
+/// The error in a body of one of the agent's other protocols: `{"error": {"message", "code"}}` of
 /// OpenAI's protocol and JSON-RPC, or AG-UI's `RUN_ERROR`.
 fn protocol_error(body: &Value) -> Option<&Value> {
     let error = if body["type"] == "RUN_ERROR" {

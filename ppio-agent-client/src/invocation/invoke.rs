@@ -86,8 +86,8 @@ impl Invoke {
     }
 
     /// The time limit of the response, instead of
-    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); of a stream, until it begins.
-    /// Creating a session for the call has limits of its own. A shorter
+    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout). For a stream, the limit applies
+    /// until it begins. Creating a session for the call has limits of its own. A shorter
     /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) applies instead; it is
     /// sent to the agent, and a stream has to end by then as well.
     ///
@@ -129,14 +129,14 @@ impl Invoke {
         self.set(|call| call.options.trace_context(incoming))
     }
 
-    /// Adds a header, in place of one of this crate with the same name: an `authorization` is for
-    /// an agent that checks its callers, and is sent instead of the API key. A header that is added
-    /// twice is sent twice.
+    /// Adds a header, which replaces a header of this crate with the same name: an `authorization`
+    /// header is for an agent that checks its callers, and is sent instead of the API key. A header
+    /// that is added twice is sent twice.
     ///
     /// # Errors
-    /// When awaited, [`Error::Validation`] for a malformed header, for one of the connection
-    /// (`host`, `content-length`, `transfer-encoding`, `connection`, …) and for one of the route
-    /// to the sandbox.
+    /// When awaited, [`Error::Validation`] for a malformed header, for a header of the connection
+    /// (`host`, `content-length`, `transfer-encoding`, `connection`, …) and for a header that
+    /// selects the sandbox.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -184,13 +184,13 @@ impl Invoke {
     /// Lets the invocation outlive its connection. A stream whose connection breaks reconnects and
     /// continues after the last received item: no item is missing or repeated, even if the agent's
     /// sandbox was paused and resumed in the meantime. It fails once an outage has lasted for the
-    /// [`timeout`](Self::timeout) of the call, and at once if the agent no longer has the run
+    /// [`timeout`](Self::timeout) of the call, and immediately if the agent no longer has the run
     /// (status 404) or its next items (410).
     ///
     /// The agent continues when the stream is dropped; [`Run::cancel`] stops it, with
     /// [`InvocationStream::request_id`] as the id of the run. An answer in one piece is fetched
-    /// again after a broken connection in any case; with this option the agent works on it however
-    /// long the client is away.
+    /// again after a broken connection in any case; with this option the agent continues however
+    /// long the client is disconnected.
     ///
     /// # Errors
     /// When awaited, [`Error::Runtime`] if the agent keeps no runs; then it is not invoked.

@@ -50,9 +50,9 @@ pub(crate) struct InvokeOptions {
 /// How the response is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExpectedResponse {
-    /// In the formats of this `Accept` header.
+    /// An answer in one of the formats of this `Accept` header.
     Answer(&'static str),
-    /// Only that the run was accepted.
+    /// Only the confirmation that the run was accepted.
     Detached,
 }
 

@@ -69,7 +69,7 @@ impl AgentResponse {
         };
         let deadline = self.stream_deadline;
         let items = self.into_items_with_ids().await?;
-        // The end event has the error, so an item that looks like an error is an item.
+        // The end event carries the error, so an item that looks like an error is an ordinary item.
         let mut output = InvocationStream::new(items, session, run_id)
             .with_deadline(deadline)
             .with_named_errors(true);

@@ -1,4 +1,4 @@
-//! The builder of a request for a path of the agent.
+//! The builder of a request to a path of the agent.
 
 use std::fmt;
 use std::future::Future;
@@ -53,7 +53,8 @@ impl Post {
     }
 
     /// The time limit of the response, instead of
-    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); of a stream, until it begins.
+    /// [`ClientConfig::timeout`](crate::ClientConfig::timeout). For a stream, the limit applies
+    /// until it begins.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|options| options.timeout = Some(timeout))
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::error::Error;
 
-/// The body, and what an [`InvocationRequest`] says about its call.
+/// The body, and the options that an [`InvocationRequest`] sets for its call.
 #[derive(Debug)]
 pub(super) struct InvocationBody {
     pub(super) bytes: Bytes,

@@ -106,8 +106,8 @@ impl Run {
     }
 
     /// The items of the run from its start, as they arrive. A run that answers with a value is a
-    /// stream of one item; one whose function makes a response of its own has no items, and is read
-    /// with [`result`](Self::result).
+    /// stream of one item; a run whose function builds a response of its own has no items, and is
+    /// read with [`result`](Self::result).
     ///
     /// The stream reconnects by itself; see [`Invoke::resumable`](crate::Invoke::resumable).
     /// Dropping it does not cancel the run.
@@ -164,7 +164,7 @@ impl Run {
         Ok(response)
     }
 
-    /// The response that the function of the agent has made itself.
+    /// The response that the agent's function has built itself.
     async fn response(&self) -> Result<InvocationResponse<Value>, Error> {
         let call = ServiceCall::get("read run", path(&self.target.id, "/response")?)
             .headers(self.target.headers.clone())
@@ -177,7 +177,7 @@ impl Run {
         call.send(AgentResponse::into_value).await
     }
 
-    /// Cancels the run, which ends the streams of its readers, and returns its state, which says
+    /// Cancels the run, which ends the streams of its readers, and returns its state, which shows
     /// how it ended. A run that has ended does not change.
     ///
     /// # Errors
@@ -215,8 +215,8 @@ impl AgentResponse {
 }
 
 impl SandboxSession {
-    /// The run with this id, started by any client in this session. Sends nothing: an unknown id is
-    /// an error of the first call.
+    /// The run with this id, started by any client in this session. Sends nothing: for an unknown
+    /// id, the first call fails.
     pub fn run(&self, id: impl Into<String>) -> Run {
         Run::new(self.clone(), id.into(), HeaderMap::new())
     }

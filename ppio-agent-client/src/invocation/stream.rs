@@ -125,7 +125,7 @@ impl InvocationStream {
         Ok(())
     }
 
-    /// Makes the stream, which has ids, reconnect.
+    /// Lets the stream, whose items have ids, reconnect.
     pub(super) fn set_resumption(&mut self, resumption: Resumption) {
         self.resumption = Some(Box::new(resumption));
     }

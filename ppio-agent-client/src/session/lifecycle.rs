@@ -1,4 +1,4 @@
-//! Pause, resume, refresh and close, each by a call of the platform.
+//! Pause, resume, refresh and close, each with a call to the platform.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl SandboxSession {
         Ok(())
     }
 
-    /// Resets the sandbox's timeout, counted from now. Never shortens the time it has left.
+    /// Resets the sandbox's timeout, counted from now. Never shortens the remaining time.
     ///
     /// # Errors
     /// [`Error::SessionNotFound`] if it is gone.

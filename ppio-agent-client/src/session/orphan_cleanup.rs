@@ -1,8 +1,8 @@
 //! Finds and kills a sandbox whose creation failed after the request may have arrived.
 //!
 //! If the connection breaks during `POST /sandboxes`, the sandbox may exist. A platform that
-//! honours idempotency keys is sent the request again. For any other, each sandbox is created with
-//! the key in its metadata, and is found by it.
+//! honours idempotency keys is sent the request again. For any other platform, each sandbox is
+//! created with the key in its metadata, and is found by that key.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -76,7 +76,7 @@ impl SandboxSession {
                     error = %error.report(),
                     "cannot look up the template"
                 );
-                // The last ping says more than a timeout of the lookup.
+                // The error of the last ping is more specific than a timeout of the lookup.
                 if !matches!(error, Error::Timeout { .. }) {
                     last.set(error);
                 }

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::platform::Envd;
 use crate::transport::{BodyLimit, RetryPolicy};
 
-/// How long after its expiry a sandbox counts as expired for good: until then a refresh may be on
-/// its way.
+/// How long after its expiry a sandbox counts as expired for good: until then a refresh may be in
+/// flight.
 const EXPIRY_GRACE: Duration = Duration::from_secs(60);
 
 /// A sandbox with an agent in it. Cheap to clone; all clones are the same session.
@@ -144,20 +144,20 @@ impl SandboxSession {
         self.sandbox_id().to_owned()
     }
 
-    /// Takes over the tokens of a response, and keeps those that it lacks.
+    /// Stores the tokens of a response, and keeps the current ones that the response lacks.
     pub(super) fn update_tokens(&self, envd: Option<Secret>, traffic: Option<Secret>) {
         let mut state = self.core.lock();
         state.envd_token = non_empty(envd).or(state.envd_token.take());
         state.traffic_token = non_empty(traffic).or(state.traffic_token.take());
     }
 
-    /// Whether it has expired, as far as this process can tell.
+    /// Whether the sandbox has expired, as far as this process can tell.
     pub(crate) fn has_expired(&self) -> bool {
         let expires_at = self.core.lock().expires_at;
         expires_at.is_some_and(|at| Instant::now() >= at)
     }
 
-    /// Whether less than half of its time is left, as far as this process can tell.
+    /// Whether less than half of the sandbox's timeout remains, as far as this process can tell.
     pub(crate) fn is_half_spent(&self) -> bool {
         let state = self.core.lock();
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
@@ -166,7 +166,7 @@ impl SandboxSession {
             .is_some_and(|at| left(at) < state.timeout / 2)
     }
 
-    /// Whether it was closed, or expired so long ago that no refresh can be on its way.
+    /// Whether the session was closed, or expired so long ago that no refresh can be in flight.
     pub(crate) fn is_over(&self) -> bool {
         let state = self.core.lock();
         let over = |at: Instant| at.elapsed() > EXPIRY_GRACE;

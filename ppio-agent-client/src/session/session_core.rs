@@ -45,7 +45,7 @@ pub(super) struct SessionCore {
 }
 
 pub(super) struct SessionState {
-    /// Missing from lists of sandboxes, and perhaps present in a single sandbox.
+    /// The daemon's access token: absent from lists of sandboxes, optional in a single sandbox.
     pub(super) envd_token: Option<Secret>,
     /// The token that the edge requires, from the responses to creation and resuming.
     pub(super) traffic_token: Option<Secret>,

@@ -25,7 +25,7 @@ use crate::templates::StartCommand;
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a creation whose connection broke waits for the lookup of the template, whose response
-/// says whether the platform honours idempotency keys.
+/// shows whether the platform honours idempotency keys.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) type Created = Result<SandboxSession, Error>;

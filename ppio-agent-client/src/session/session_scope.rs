@@ -1,4 +1,4 @@
-//! A session that is closed when the work it is for ends.
+//! A session that is closed when the work with it ends.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

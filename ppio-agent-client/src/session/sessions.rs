@@ -18,7 +18,7 @@ use crate::core::ClientCore;
 use crate::error::Error;
 use crate::platform::{NewSandbox, Sandbox, SandboxInfo};
 
-/// Cheap to clone; clones share the open sessions.
+/// The sessions of a client. Cheap to clone; clones share the open sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Sessions {
     core: Arc<ClientCore>,

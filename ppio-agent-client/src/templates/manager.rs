@@ -93,7 +93,7 @@ impl TemplateManager {
             Ok(single) if single.template_id == template.template_id => {
                 template.builds = single.builds;
             }
-            // A name with an owner cannot be part of a path, the id can.
+            // A name with an owner cannot be part of a path, but the id can.
             Err(Error::Validation { .. }) => {
                 let single = self.platform.get_template(&template.template_id).await;
                 template.builds = single.map(|single| single.builds).unwrap_or_default();

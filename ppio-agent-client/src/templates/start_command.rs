@@ -21,7 +21,8 @@ pub(crate) struct StartCommand {
 }
 
 impl StartCommand {
-    /// Reads the template's document; the defaults if the template is not listed (another team's).
+    /// Reads the template's document; returns the defaults if the template is not listed (because
+    /// it is another team's).
     pub(crate) fn of(template: Option<&Template>) -> Self {
         let document = template.and_then(|template| document(&template.metadata));
         let document = document.unwrap_or_default();

@@ -48,7 +48,7 @@ impl StartCommandCache {
         }
         entries.retain(|_, slot| match slot.try_lock() {
             Ok(cached) => matches!(&*cached, Some((at, _)) if at.elapsed() < CACHE_TTL),
-            // It is being looked up.
+            // The entry is being looked up.
             Err(_) => true,
         });
         Arc::clone(entries.entry(template_id.to_owned()).or_default())

@@ -1,4 +1,4 @@
-//! Every variant of the error enum, made from bytes on a socket, with the answers to its questions.
+//! Every variant of the error enum, from responses on a socket, with what its methods return.
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -12,7 +12,7 @@ use crate::clients::client_with;
 
 const INVOKE: &str = "agent POST /invocations";
 
-/// What a variant says of itself.
+/// The expected properties of an error.
 struct Expected {
     code: &'static str,
     status: Option<u16>,
@@ -49,7 +49,7 @@ async fn set_up() -> (ScriptedPlatform, AgentRuntimeClient, SandboxSession) {
 
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "one table: a step for each variant")]
-async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
+async fn every_variant_has_the_expected_properties() {
     let (platform, client, session) = set_up().await;
     let mut seen = BTreeSet::new();
     let mut expect = |error: &Error, expected: Expected| {
@@ -63,7 +63,7 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
         text: "",
     };
 
-    // Before anything is sent. (All others below were answered, or not, by the platform.)
+    // Before anything is sent. In all later cases the request reaches the platform.
     let error = session.invoke("hi").request_id("a\nb").await.unwrap_err();
     expect(
         &error,
@@ -136,7 +136,7 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
         },
     );
 
-    platform.script("GET /sandboxes/{id}", Reply::error(404, "who?"));
+    platform.script("GET /sandboxes/{id}", Reply::error(404, "no such sandbox"));
     let other = client.platform().get_sandbox("sb9").await.unwrap_err();
     expect(
         &other,
@@ -204,8 +204,8 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
         Reply::with_headers(429, &headers, "slow down"),
     );
     let error = client.list_sessions().await.unwrap_err();
-    let asked = Duration::from_secs(7);
-    assert!(matches!(&error, Error::RateLimit { retry_after: Some(after), .. } if *after == asked));
+    let pause = Duration::from_secs(7);
+    assert!(matches!(&error, Error::RateLimit { retry_after: Some(after), .. } if *after == pause));
     expect(
         &error,
         Expected {
@@ -265,9 +265,9 @@ async fn every_variant_comes_from_the_wire_and_answers_for_itself() {
     assert_eq!(seen, BTreeSet::from(all));
 }
 
-/// The same refusals, spoken by the agent's port instead of the control plane.
+/// The same statuses, returned by the agent's port instead of the control plane.
 #[tokio::test]
-async fn the_agents_port_refuses_in_its_own_ways() {
+async fn the_agents_port_has_other_errors_than_the_control_plane() {
     let (platform, _client, session) = set_up().await;
     for (status, code) in [
         (401, "authentication"),
@@ -281,7 +281,7 @@ async fn the_agents_port_refuses_in_its_own_ways() {
         platform.script(INVOKE, Reply::error(status, "no"));
         let error = session.invoke("hi").await.unwrap_err();
         assert_eq!((error.code(), error.status()), (code, Some(status)));
-        // Only what is said before any work may be asked again.
+        // Only statuses that are sent before any work has started are retryable.
         assert_eq!(
             error.is_retryable(),
             [429, 503].contains(&status),
@@ -293,10 +293,10 @@ async fn the_agents_port_refuses_in_its_own_ways() {
     }
 }
 
-/// A 502 may mean that the sandbox is gone, so the platform is asked. That question has no more
-/// time than the invocation has left.
+/// A 502 may mean that the sandbox is gone, so the client looks it up. The lookup has to end within
+/// the invocation's timeout.
 #[tokio::test]
-async fn looking_for_the_reason_of_a_failure_keeps_to_the_deadline() {
+async fn the_lookup_of_a_sandbox_after_a_502_ends_within_the_deadline() {
     let (platform, _client, session) = set_up().await;
     platform.script(INVOKE, Reply::error(502, "connection refused"));
     platform.script("GET /sandboxes/{id}", Reply::nothing().hang());
@@ -309,7 +309,7 @@ async fn looking_for_the_reason_of_a_failure_keeps_to_the_deadline() {
     assert_eq!(platform.count("GET /sandboxes/{id}"), 1);
 }
 
-/// Whatever the platform refuses a creation with: where it failed is in the variant, why in the root.
+/// For every failure of a creation, the variant names the operation and the root is the cause.
 #[tokio::test]
 async fn every_failed_creation_has_one_variant_and_its_cause_as_root() {
     let platform = ScriptedPlatform::start().await;
@@ -358,7 +358,7 @@ async fn every_failed_creation_has_one_variant_and_its_cause_as_root() {
         assert_eq!(error.is_rate_limit(), rate_limit, "{root}");
         assert_eq!(error.is_authentication(), authentication, "{root}");
     }
-    // What is done with a sandbox, the same way.
+    // Operations on an existing sandbox behave in the same way.
     let session = client.create_session("tmpl_1").await.unwrap();
     for (status, root) in [
         (401, "authentication"),
@@ -372,8 +372,8 @@ async fn every_failed_creation_has_one_variant_and_its_cause_as_root() {
     }
 }
 
-/// The retry loop of the Python SDK's documentation: wait after a rate limit and after a failure of
-/// the network, whichever of the requests of an invocation it meets.
+/// The retry loop of the Python SDK's documentation: wait after a rate limit and after a network
+/// failure, in any of the requests of an invocation.
 #[tokio::test]
 async fn a_retry_loop_sees_rate_limits_and_network_failures_of_every_step() {
     let platform = ScriptedPlatform::start().await;
@@ -419,7 +419,7 @@ async fn a_ping_of_a_paused_or_expired_sandbox_says_so() {
     let error = session.ping().await.unwrap_err();
     assert!(matches!(error, Error::SessionNotFound { .. }), "{error}");
 
-    // A running agent that responds with this status has responded.
+    // A 502 of a running agent is the agent's own response.
     let session = client.create_session("tmpl_1").await.unwrap();
     platform.script("agent GET /ping", Reply::error(502, "no"));
     let error = session.ping().await.unwrap_err();

@@ -228,7 +228,9 @@ async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forg
     pass(Duration::from_secs(60)).await;
     ask("used").await.unwrap();
     platform
-        .eventually("it is prolonged", |platform| platform.count(REFRESH) == 1)
+        .eventually("the timeout is set", |platform| {
+            platform.count(REFRESH) == 1
+        })
         .await;
     assert_eq!(platform.requests(REFRESH)[0].json()["duration"], 100);
     assert_eq!(platform.live().len(), 1);

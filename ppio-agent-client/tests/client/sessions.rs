@@ -108,7 +108,7 @@ async fn resume_keeps_the_sessions_own_timeout_and_refresh_really_extends() {
     let id = session.sandbox_id();
     session.refresh().await.unwrap();
     let sandbox = platform.sandbox(id).unwrap();
-    assert_eq!((sandbox.prolonged, sandbox.timeout), (1, 1234));
+    assert_eq!((sandbox.timeout_updates, sandbox.timeout), (1, 1234));
     session.pause().await.unwrap();
     session.resume().await.unwrap();
     assert_eq!(

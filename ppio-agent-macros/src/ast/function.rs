@@ -79,7 +79,8 @@ impl Function {
         text.trim().to_owned()
     }
 
-    /// The function as it follows reported errors: without what `rustc` would report a second time.
+    /// Returns the function to emit after reported errors, without the parts that `rustc` would
+    /// report a second time.
     pub(crate) fn without_reported(mut self) -> Self {
         self.attributes.retain(|it| !starts_a_runtime(it));
         self.signature.variadic = None;

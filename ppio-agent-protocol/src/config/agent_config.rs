@@ -79,7 +79,7 @@ pub struct AgentConfig {
 }
 
 impl AgentConfig {
-    /// Creates the document of an agent that was not deployed yet.
+    /// Creates the document of an agent that has not been deployed yet.
     pub fn new(metadata: AgentMetadata, spec: AgentSpec) -> Self {
         Self {
             api_version: ApiVersion::V1,

@@ -47,7 +47,7 @@ impl AgentConfigError {
         &self.problem
     }
 
-    /// Whether a required field is missing, which [`path`](Self::path) names.
+    /// Whether a required field is missing; [`path`](Self::path) returns that field.
     pub fn is_missing_field(&self) -> bool {
         self.is_missing_field
     }

@@ -22,7 +22,7 @@ pub struct AuthorEmail(String);
 #[error("{0:?} is not an e-mail address, write one such as `developer@example.com`")]
 pub struct InvalidAuthorEmail(String);
 
-/// A path of 256 bytes without its `<` and `>`.
+/// The limit of RFC 5321 for a path, 256 bytes, less its `<` and `>`.
 const MAX_BYTES: usize = 254;
 
 impl AuthorEmail {

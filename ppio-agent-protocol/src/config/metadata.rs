@@ -35,7 +35,7 @@ pub struct AgentMetadata {
 }
 
 impl AgentMetadata {
-    /// Creates a section of the required fields: texts, or values of the fields' types.
+    /// Creates a section from the required fields: texts, or values of the fields' types.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ impl StartTimeout {
     /// The longest timeout, in seconds: one hour.
     pub const MAX_SECONDS: u16 = 3600;
 
-    /// Creates a timeout of a number of seconds.
+    /// Creates a timeout from a number of seconds.
     ///
     /// # Errors
     ///

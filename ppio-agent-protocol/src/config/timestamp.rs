@@ -11,7 +11,7 @@ use crate::text::{self, excerpt};
 /// A time in ISO 8601, as it was written: a date, or a date with a time of day.
 ///
 /// The time of day may leave out seconds, have decimals, and end with `Z` or an offset such as
-/// `+08:00`. Without either it is a local time.
+/// `+08:00`. Without `Z` or an offset it is a local time.
 ///
 /// ```
 /// use ppio_agent_protocol::Timestamp;
@@ -113,7 +113,7 @@ fn is_zone(text: &str) -> bool {
         && digits(minutes, 2).is_some_and(|minutes| minutes < 60)
 }
 
-/// The number that exactly `length` digits write.
+/// Parses a text of exactly `length` digits.
 fn digits(text: &str, length: usize) -> Option<u32> {
     let plain = text.len() == length && text.bytes().all(|digit| digit.is_ascii_digit());
     if plain { text.parse().ok() } else { None }

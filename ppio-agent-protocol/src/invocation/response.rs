@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::text;
 
-/// The name under which an [`InvocationResponse`] serializes, as a newtype struct. The runtime
-/// recognizes by it that an agent returned an envelope; formats such as JSON do not write it.
+/// The name under which an [`InvocationResponse`] serializes, as a newtype struct. By this name,
+/// the runtime recognizes that an agent returned an envelope; formats such as JSON do not write it.
 #[doc(hidden)]
 pub const ENVELOPE_NAME: &str = "$ppio::InvocationResponse";
 
@@ -117,10 +117,10 @@ impl<T> InvocationResponse<T> {
 }
 
 impl InvocationResponse {
-    /// Reads the envelope of an agent whose response does not say what it is, from a value that is
-    /// exactly one: it has `result`, `status` and `duration`, no field that this type does not
-    /// define, and every field has its type; the status is `success` without an `error`, or `error`
-    /// with one.
+    /// Reads the envelope of an agent that does not announce the format of its response. The value
+    /// must be exactly an envelope: it has `result`, `status` and `duration`, no field that this
+    /// type does not define, and every field has its type; the status is `success` without an
+    /// `error`, or `error` with one.
     ///
     /// # Errors
     /// Any other value is returned as it is.

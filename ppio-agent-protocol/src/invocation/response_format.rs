@@ -1,9 +1,9 @@
-//! What the body of a response is.
+//! The format of a response's body.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What the body of an invocation's response is, as the header [`RESPONSE_FORMAT`] names it.
+/// The format of the body of an invocation's response, as the header [`RESPONSE_FORMAT`] names it.
 ///
 /// ```
 /// use ppio_agent_protocol::ResponseFormat;
@@ -19,7 +19,7 @@ use std::str::FromStr;
 pub enum ResponseFormat {
     /// `envelope`: an [`InvocationResponse`](crate::InvocationResponse).
     Envelope,
-    /// `value`: what the agent's code returned, and nothing around it.
+    /// `value`: the value that the agent's code returned, without an envelope.
     Value,
     /// `events`: an event stream. Each item is a value, and the error that ends a failed stream is
     /// an event named `error`.

@@ -37,7 +37,7 @@ pub enum InvalidEvent {
     /// The type contains a line break.
     #[error("the type of an event cannot contain a line break, remove it or move it to the data")]
     LineBreakInType,
-    /// The id contains a line break, or a NUL, with which readers ignore it.
+    /// The id contains a line break, or a NUL, which makes readers ignore the id.
     #[error("the id of an event cannot contain a line break or a NUL, remove or encode it")]
     ForbiddenInId,
 }

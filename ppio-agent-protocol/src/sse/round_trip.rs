@@ -1,4 +1,4 @@
-//! Written streams are read, in chunks of any size.
+//! Tests that written streams are read back, in chunks of any size.
 
 use std::time::Duration;
 

@@ -230,7 +230,7 @@ impl Translation {
     }
 }
 
-/// What a tool returned: one value, or the list of its parts.
+/// Returns the result of a tool as JSON: one value, or a list of its parts.
 fn result_value(content: Vec<ToolResultContent>) -> Value {
     let mut parts: Vec<Value> = content
         .into_iter()
@@ -247,7 +247,7 @@ fn result_value(content: Vec<ToolResultContent>) -> Value {
     }
 }
 
-/// The address or the bytes of an image; `None` for one that is stored by the provider.
+/// Returns the URL or the bytes of an image; `None` for one that is stored by the provider.
 fn image_data(image: Image) -> Option<Value> {
     let media_type = image.media_type.map(|kind| kind.to_mime_type());
     match image.data {

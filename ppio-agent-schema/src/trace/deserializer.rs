@@ -1,4 +1,4 @@
-//! The deserializer that makes up values and notes what they are made up for.
+//! The deserializer that makes up values and notes what the type expects.
 
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, SeqAccess, VariantAccess,

@@ -1,4 +1,4 @@
-//! Writes what is known of a type as a JSON Schema.
+//! Writes a traced type as a JSON Schema.
 //!
 //! Each function adds the names of the fields that it writes to `declarations`, one list per
 //! struct.
@@ -95,7 +95,7 @@ fn externally_tagged(
     ])
 }
 
-/// An object of parts that are moved into it; `json!` copies them.
+/// Returns an object whose values are moved into it; `json!` would copy them.
 fn object<const N: usize>(parts: [(&str, Value); N]) -> Value {
     let parts = parts.into_iter();
     Value::Object(parts.map(|(key, part)| (key.to_owned(), part)).collect())

@@ -1,4 +1,4 @@
-//! Reads what a type looks like from its `Deserialize`.
+//! Infers the structure of a type from its `Deserialize`.
 //!
 //! A type's `Deserialize` names what it expects (`deserialize_struct` with the names of the fields,
 //! `deserialize_str`, …) and gets a made-up value. What it refuses is noted, and the next pass
@@ -33,8 +33,8 @@ use self::pass::{Pass, PassGoal};
 use self::traced_type::{TracedField, TracedType};
 use crate::schema::Schema;
 
-/// The most values that are made up for one type. It bounds time and memory: types that refer to
-/// each other in many ways have more paths than could ever be walked.
+/// The maximum number of values that are made up for one type. It bounds time and memory: types
+/// that refer to each other in many ways have more paths than could ever be walked.
 const VALUES: u32 = 50_000;
 
 impl Schema {
@@ -76,7 +76,7 @@ impl Schema {
     }
 }
 
-/// Collects what `explore` finds out about a type. A type that panics is any JSON.
+/// Returns the schema of the type that `explore` inspects. A type that panics is any JSON.
 fn trace(explore: impl FnOnce(&mut TracedType, &Cell<u32>)) -> Schema {
     let explored = catch_unwind(AssertUnwindSafe(|| {
         let mut traced = TracedType::default();

@@ -1,4 +1,4 @@
-//! What is known of a type.
+//! The structure of a type, as far as it is known.
 
 use std::borrow::Cow;
 
@@ -21,9 +21,9 @@ pub(super) const TEXTS: [(&str, Option<&str>); 9] = [
 #[derive(Debug, Clone, Default)]
 pub(super) struct TracedType {
     pub(super) kind: TypeKind,
-    /// How many made-up values it has refused.
+    /// How many made-up values the type has refused.
     pub(super) attempt: usize,
-    /// Whether it has refused them all, and is left out from now on.
+    /// Whether the type has refused them all, and is left out from now on.
     pub(super) is_refused: bool,
 }
 
@@ -77,10 +77,10 @@ pub(super) struct TracedVariant<B> {
     pub(super) name: &'static str,
     /// What the variant carries.
     pub(super) body: B,
-    /// Whether it is a name and nothing else; `None` until that is known.
+    /// Whether the variant is a name and nothing else; `None` until that is known.
     pub(super) is_unit: Option<bool>,
     pub(super) is_refused: bool,
-    /// The last goal for which there is nothing more to find in it.
+    /// The last goal for which there is nothing more to find in the variant.
     pub(super) explored: Option<PassGoal>,
 }
 
@@ -90,7 +90,7 @@ impl TracedType {
         TEXTS[self.attempt].0
     }
 
-    /// The object that has a flattened field.
+    /// Returns the object that has a flattened field.
     pub(super) fn open_object(&mut self) -> Option<&mut TracedObject> {
         match &mut self.kind {
             TypeKind::Object(object) if object.others.is_some() => Some(object),

@@ -30,7 +30,7 @@ use crate::lifecycle::states::{AnySlot, Slot, StateLookup, States};
 use crate::server::middleware::{IntoResponse, Middleware, MiddlewareWithState, Next};
 use crate::stalls::{FunctionName, FunctionNames};
 
-/// Builds an [`AgentRuntimeApp`]. `E` is [`BuilderEntrypoint`] once it has an entrypoint.
+/// Builds an [`AgentRuntimeApp`]. `E` is [`BuilderEntrypoint`] once the entrypoint is set.
 #[must_use]
 pub struct AgentRuntimeAppBuilder<E> {
     entrypoint: E,
@@ -48,17 +48,17 @@ pub struct AgentRuntimeAppBuilder<E> {
     info: AgentInfo,
 }
 
-/// What serves the paths that are not the agent's.
+/// The service for the paths that are not the agent's, or the function that builds it.
 enum Routes {
     Service(MountedService),
     Function(Deferred<Startup>),
 }
 
-/// Makes a part of the agent once all states are known.
+/// Builds a component of the agent once all states are known.
 type Deferred<T> = Box<dyn FnOnce(&mut StateLookup<'_>) -> T + Send>;
 
 impl AgentRuntimeApp {
-    /// Begins an app from closures or functions.
+    /// Returns a builder for an app that is made of closures or functions.
     pub fn builder() -> AgentRuntimeAppBuilder<()> {
         AgentRuntimeAppBuilder {
             entrypoint: (),
@@ -79,10 +79,10 @@ impl AgentRuntimeApp {
 }
 
 impl AgentRuntimeAppBuilder<()> {
-    /// The function that answers invocations: it takes the request and optionally the
-    /// [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is `async` or not,
-    /// and returns an [`IntoReply`](crate::IntoReply). Functions that are not `async` run on
-    /// blocking threads.
+    /// Sets the function that answers invocations: it takes the request and optionally the
+    /// [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, may be `async`, and
+    /// returns an [`IntoReply`](crate::IntoReply). Functions that are not `async` run on blocking
+    /// threads.
     pub fn entrypoint<M, F>(self, entrypoint: F) -> AgentRuntimeAppBuilder<BuilderEntrypoint>
     where
         F: Entrypoint<M>,
@@ -122,35 +122,35 @@ fn schema_of<T: AgentRequest>() -> SchemaFunction {
     SchemaFunction
 }
 
-/// The entrypoint of a builder that can be built.
+/// The entrypoint of a builder; only a builder with an entrypoint can be built.
 pub struct BuilderEntrypoint {
     handler: Deferred<Handler>,
     schema: SchemaFunction,
 }
 
 impl<E> AgentRuntimeAppBuilder<E> {
-    /// The name of the agent in other protocols, `agent` by default. For an annotated function it
-    /// is the name of its package.
+    /// Sets the name of the agent in other protocols, `agent` by default. For an annotated function
+    /// it is the name of its package.
     pub fn name(mut self, name: &'static str) -> Self {
         self.info.name = name;
         self
     }
 
-    /// What the agent does, for callers that choose an agent or a tool; empty by default. For an
-    /// annotated function it is the function's documentation.
+    /// Sets the description of the agent, for callers that choose an agent or a tool; empty by
+    /// default. For an annotated function it is the function's documentation.
     pub fn description(mut self, description: &'static str) -> Self {
         self.info.description = description;
         self
     }
 
-    /// The version of the agent, empty by default. For an annotated function it is that of its
+    /// Sets the version of the agent, empty by default. For an annotated function it is that of its
     /// package.
     pub fn version(mut self, version: &'static str) -> Self {
         self.info.version = version;
         self
     }
 
-    /// An asynchronous health check, which may take [`State`](crate::State)s.
+    /// Sets an asynchronous health check, which may take [`State`](crate::State)s.
     pub fn ping<M, F>(mut self, ping: F) -> Self
     where
         F: AsyncPing<M>,
@@ -159,8 +159,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// A synchronous health check, which may take [`State`](crate::State)s. It runs on a blocking
-    /// thread.
+    /// Sets a synchronous health check, which may take [`State`](crate::State)s. It runs on a
+    /// blocking thread.
     pub fn blocking_ping<M, F>(mut self, ping: F) -> Self
     where
         F: BlockingPing<M>,
@@ -169,9 +169,9 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// The function that serves `/ws`: it takes the [`WebSocket`](crate::WebSocket) and optionally
-    /// the [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is `async`, and
-    /// returns nothing or a `Result`. See [`websocket`](macro@crate::websocket).
+    /// Sets the function that serves `/ws`: it takes the [`WebSocket`](crate::WebSocket) and
+    /// optionally the [`RequestContext`](crate::RequestContext) and [`State`](crate::State)s, is
+    /// `async`, and returns nothing or a `Result`. See [`websocket`](macro@crate::websocket).
     ///
     /// ```
     /// use ppio::{AgentRuntimeApp, Value, WebSocket};
@@ -197,7 +197,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// Middleware around `/invocations`. The first one is outermost.
+    /// Adds middleware around `/invocations`. The middleware that is added first is outermost.
     pub fn middleware<F, R>(self, middleware: F) -> Self
     where
         F: Fn(Request, Next) -> R + Send + Sync + 'static,
@@ -206,7 +206,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self.wrap(Box::new(|_| Middleware::new(middleware, 0, false)))
     }
 
-    /// Middleware around every route, the health check included.
+    /// Adds middleware around every route, the health check included.
     pub fn middleware_for_all_routes<F, R>(self, middleware: F) -> Self
     where
         F: Fn(Request, Next) -> R + Send + Sync + 'static,
@@ -215,8 +215,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self.wrap(Box::new(|_| Middleware::new(middleware, 0, true)))
     }
 
-    /// Middleware around `/invocations` that takes [`State`](crate::State)s after the request and
-    /// the [`Next`].
+    /// Adds middleware around `/invocations` that takes [`State`](crate::State)s after the request
+    /// and the [`Next`].
     pub fn middleware_with_state<M, F>(self, middleware: F) -> Self
     where
         F: MiddlewareWithState<M>,
@@ -224,8 +224,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self.wrap(Box::new(|states| middleware.into_middleware(states, false)))
     }
 
-    /// Middleware around every route that takes [`State`](crate::State)s after the request and the
-    /// [`Next`].
+    /// Adds middleware around every route that takes [`State`](crate::State)s after the request and
+    /// the [`Next`].
     pub fn middleware_with_state_for_all_routes<M, F>(self, middleware: F) -> Self
     where
         F: MiddlewareWithState<M>,
@@ -238,22 +238,22 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// What happens to an invocation whose caller disconnects, in place of the policy in
+    /// Sets what happens to an invocation whose caller disconnects. This replaces the policy in
     /// [`config`](Self::config). The environment variable overrides it.
     pub fn on_disconnect(mut self, policy: OnDisconnect) -> Self {
         self.on_disconnect = Some(policy);
         self
     }
 
-    /// What a second invocation of a session does while one runs, in place of the policy in
+    /// Sets what a second invocation of a session does while one runs. This replaces the policy in
     /// [`config`](Self::config). The environment variable overrides it.
     pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
         self.session_concurrency = Some(concurrency);
         self
     }
 
-    /// A state that is built already. Functions take it as a [`State`](crate::State); each type is
-    /// one state.
+    /// Adds a state that is already built. Functions take it as a [`State`](crate::State); each
+    /// type is one state.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -274,8 +274,9 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// An asynchronous function that builds a state before the agent listens. Functions take it as
-    /// a [`State`](crate::State); each type is one state. An error ends the start.
+    /// Adds an asynchronous function that builds a state before the agent listens. Functions take
+    /// it as a [`State`](crate::State); each type is one state. If it returns an error, the agent
+    /// does not start.
     ///
     /// ```
     /// use ppio::{AgentRuntimeApp, State};
@@ -308,8 +309,9 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// An asynchronous function that runs when the agent ends, after running requests and within
-    /// the shutdown grace. It may take [`State`](crate::State)s, and returns nothing or a `Result`.
+    /// Adds an asynchronous function that runs when the agent ends, after running requests and
+    /// within the shutdown grace. It may take [`State`](crate::State)s, and returns nothing or a
+    /// `Result`.
     pub fn shutdown<M, F>(mut self, shutdown: F) -> Self
     where
         F: ShutdownFunction<M>,
@@ -319,7 +321,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// A service for the paths that are not the agent's, such as axum's `Router`; see
+    /// Sets a service for the paths that are not the agent's, such as axum's `Router`; see
     /// [`routes`](macro@crate::routes). It replaces the service of an earlier call.
     ///
     /// ```
@@ -339,7 +341,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// A function that builds the service of [`routes`](Self::routes) from
+    /// Sets a function that builds the service of [`routes`](Self::routes) from
     /// [`State`](crate::State)s, before the agent listens.
     pub fn routes_with_state<M, F>(mut self, routes: F) -> Self
     where
@@ -350,7 +352,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// The configuration. Environment variables override it.
+    /// Sets the configuration. Environment variables override it.
     pub fn config(mut self, config: RuntimeConfig) -> Self {
         self.config = config;
         self
@@ -358,11 +360,11 @@ impl<E> AgentRuntimeAppBuilder<E> {
 }
 
 impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
-    /// Resolves the configuration.
+    /// Resolves the configuration and builds the app.
     ///
     /// # Errors
     /// If the configuration is invalid; the error names every variable at fault. If a function
-    /// takes a state that the builder does not have, or two states have one type.
+    /// takes a state that the builder does not have, or two states have the same type.
     pub fn build(self) -> Result<AgentRuntimeApp, StartError> {
         let mut config = self.config;
         config.on_disconnect = self.on_disconnect.or(config.on_disconnect);

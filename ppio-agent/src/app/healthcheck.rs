@@ -8,7 +8,7 @@ use super::start_error::StartError;
 use crate::config::settings::Settings;
 use crate::server::reachable;
 
-/// The timeout of each step; container platforms give a check about 30 s.
+/// The timeout of each step; container platforms allow about 30 s for a check.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Succeeds if the service answers with 200.

@@ -168,7 +168,7 @@ where
     }
 }
 
-/// Returns a member of a line under its name at AgentCore, which follows Python's `logging`.
+/// Renames a member of a line to its name at AgentCore, which follows Python's `logging`.
 fn renamed((name, value): (String, Value)) -> (String, Value) {
     let new_name = match &*name {
         "target" => "logger",

@@ -19,7 +19,7 @@ use crate::server::reachable;
 const NO_OPENAPI: &str = "there is none: set PPIO_AGENT_ENABLE_OPENAPI=true, and build the agent with \
     the feature `schema`";
 
-/// Runs the annotated agent of this program: what the generated `main` does.
+/// Runs the annotated agent of this program, as the generated `main` does.
 ///
 /// If the entrypoint is not in the root of its crate, the program needs a `main`:
 ///
@@ -62,8 +62,8 @@ impl AgentRuntimeApp {
     /// or SIGINT, then shuts down. A signal while startup functions run ends them.
     ///
     /// With the argument `--healthcheck` it calls `/ping` of the running service instead; the
-    /// result is `Ok` if the answer is a 200. That is the `HEALTHCHECK` of a container image that
-    /// has no `curl`.
+    /// result is `Ok` if the answer is a 200. This can be the `HEALTHCHECK` of a container image
+    /// without `curl`.
     ///
     /// With the argument `--openapi` it prints the document of `/openapi.json` to standard output
     /// instead. No startup function runs, and no port is opened.
@@ -72,9 +72,9 @@ impl AgentRuntimeApp {
     /// has a `tracing` subscriber of its own.
     ///
     /// # Errors
-    /// If a startup function fails, the address cannot be listened on, the runtime cannot start, a
-    /// shutdown function fails, the health check fails, or the `OpenAPI` document cannot be
-    /// printed. Inside a tokio runtime, as with `#[tokio::main]`: use
+    /// If a startup function fails, the agent cannot listen on the address, the runtime cannot
+    /// start, a shutdown function fails, the health check fails, or the `OpenAPI` document cannot
+    /// be printed. It also fails inside a tokio runtime, as with `#[tokio::main]`: use
     /// [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
     pub fn run(self) -> Result<(), StartError> {
         let has = |argument: &str| std::env::args_os().skip(1).any(|arg| arg == argument);
@@ -93,7 +93,7 @@ impl AgentRuntimeApp {
         self.start_logging();
         #[cfg(all(feature = "otel", not(feature = "logging")))]
         crate::telemetry::layers::install();
-        // Returned only now, so that the error is logged like every other one.
+        // Returned only now, so that the error is logged like every other error.
         #[cfg(feature = "otel")]
         exports?;
         serve(self)
@@ -112,11 +112,11 @@ impl AgentRuntimeApp {
         printed.map_err(|error| StartError::OpenApi(error.to_string()))
     }
 
-    /// Exports traces, metrics and logs as the `OTEL_*` variables say, for programs that serve the
-    /// agent by other means than [`run`](Self::run). Call it before
+    /// Exports traces, metrics and logs as the `OTEL_*` variables specify, for programs that do not
+    /// serve the agent with [`run`](Self::run). Call it before
     /// [`start_logging`](Self::start_logging), or before the program installs a subscriber of its
-    /// own with a [`layer`](crate::trace::layer). Without an endpoint nothing is exported. An agent
-    /// that shuts down sends the remaining telemetry.
+    /// own with a [`layer`](crate::trace::layer). Without an endpoint nothing is exported. The
+    /// agent sends the remaining telemetry when it shuts down.
     ///
     /// # Errors
     /// If a variable has a value that is not supported.
@@ -126,8 +126,8 @@ impl AgentRuntimeApp {
         Ok(crate::telemetry::start(name, version)?)
     }
 
-    /// Starts the log that [`run`](Self::run) writes, for programs that serve the agent by other
-    /// means. A subscriber that the program has installed stays.
+    /// Starts the log that [`run`](Self::run) writes, for programs that serve the agent in another
+    /// way. A subscriber that the program has installed is not replaced.
     #[cfg(feature = "logging")]
     pub fn start_logging(&self) {
         logging::start(self.resolved());
@@ -162,7 +162,7 @@ fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
 }
 
 /// Returns the line that names the address. Some browsers do not open a wildcard address, so the
-/// line also has one that every browser opens.
+/// line also has an address that every browser opens.
 fn listening_on(address: SocketAddr) -> String {
     let open = reachable(address);
     if open == address {

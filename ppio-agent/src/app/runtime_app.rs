@@ -37,7 +37,8 @@ use crate::stalls::{AsyncFunctions, FunctionName, FunctionNames};
 
 /// A configured agent, ready to be served.
 ///
-/// The `main` that `#[ppio::entrypoint]` generates makes one and runs it. The same without a macro:
+/// The `main` that `#[ppio::entrypoint]` generates builds an app and runs it. The same without a
+/// macro:
 ///
 /// ```no_run
 /// use ppio::{AgentRuntimeApp, RequestContext, Value};
@@ -60,7 +61,7 @@ pub struct AgentRuntimeApp {
     info: AgentInfo,
 }
 
-/// What an app is made of.
+/// The components of an app.
 pub(super) struct AppParts {
     pub(super) handler: Handler,
     pub(super) about: AboutAgent,
@@ -80,7 +81,7 @@ pub(super) struct AppParts {
 }
 
 impl AgentRuntimeApp {
-    /// The app of the annotated functions of this program.
+    /// Returns the app of the annotated functions of this program.
     ///
     /// # Errors
     /// No entrypoint or more than one, more than one ping or routes function, a state that no
@@ -89,10 +90,10 @@ impl AgentRuntimeApp {
         Self::annotated_where(|_| true)
     }
 
-    /// The app of the annotated functions in one module and the modules inside it.
+    /// Returns the app of the annotated functions in one module and its submodules.
     ///
-    /// A program has one agent. A test that has several, each in a module of its own, selects one
-    /// of them with this.
+    /// A program has one agent. A test program that has several agents, each in its own module,
+    /// selects one of them with this function.
     ///
     /// ```
     /// mod polite {
@@ -297,7 +298,7 @@ impl AgentRuntimeApp {
     /// ```
     ///
     /// # Errors
-    /// If no startup function builds a state of this type, or it has a value already.
+    /// If no startup function builds a state of this type, or the state already has a value.
     pub fn with_state<T: Send + Sync + 'static>(self, value: T) -> Result<Self, StartError> {
         self.states.replace(value)?;
         Ok(self)
@@ -316,11 +317,11 @@ impl AgentRuntimeApp {
     }
 
     /// Runs the startup functions and listens on the configured address, inside a tokio runtime.
-    /// The program installs the log; see [`AgentRuntimeServer::serve`].
+    /// The program itself installs a log subscriber; see [`AgentRuntimeServer::serve`].
     ///
     /// # Errors
-    /// If the journal cannot be used, a startup function fails, or the address cannot be listened
-    /// on. In the last case the shutdown functions run.
+    /// If the journal cannot be used, a startup function fails, or the agent cannot listen on the
+    /// address. In the last case the shutdown functions run.
     pub async fn bind(self) -> Result<AgentRuntimeServer, StartError> {
         self.settings.warn_about_platform();
         self.open_journal().await?;
@@ -353,10 +354,10 @@ impl AgentRuntimeApp {
             })
     }
 
-    /// The agent as a service, to mount in another server or to call without a socket.
+    /// Returns the agent as a service, to mount in another server or to call without a socket.
     ///
     /// This reads the [journal](crate::RuntimeConfig::journal), if one is configured. If that
-    /// fails, the reason is logged, and invocations that would be kept are a 503.
+    /// fails, the reason is logged, and invocations whose answers would be kept get a 503.
     ///
     /// # Panics
     /// If the agent has startup or routes functions, which only [`start`](Self::start) can run.
@@ -427,7 +428,7 @@ impl AgentRuntimeServer {
     /// Serves until SIGTERM or SIGINT, then shuts down; a second signal aborts what still runs.
     ///
     /// A server installs no log: it writes `tracing` events with targets that begin with `ppio`,
-    /// and the subscriber of the program shows them. A program that has none calls
+    /// and the subscriber of the program shows them. A program without a subscriber calls
     /// [`AgentRuntimeApp::start_logging`].
     ///
     /// # Errors

@@ -77,12 +77,12 @@ pub enum StartError {
     /// A state is missing, or a startup or shutdown function failed.
     #[error("{0}")]
     Lifecycle(LifecycleError),
-    /// The address cannot be listened on.
+    /// The agent cannot listen on the address.
     #[error("cannot listen on {address} (set PPIO_AGENT_HOST or PPIO_AGENT_PORT to use another)")]
     Bind {
         /// The address as configured.
         address: String,
-        /// The error of the system.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The journal cannot be read or written.
@@ -96,7 +96,7 @@ pub enum StartError {
         /// What failed.
         reason: String,
     },
-    /// Telemetry cannot be exported as the `OTEL_*` variables say.
+    /// Telemetry cannot be exported as the `OTEL_*` variables specify.
     #[cfg(feature = "otel")]
     #[error("cannot export telemetry: {0} (or set OTEL_SDK_DISABLED=true)")]
     Telemetry(crate::telemetry::TelemetryError),
@@ -124,7 +124,8 @@ impl fmt::Debug for StartError {
     }
 }
 
-// Not with `#[from]`, which would make the error a source: its text is part of this one.
+// Without `#[from]`, which would make the inner error a source: its text is already a part of this
+// error's text.
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)

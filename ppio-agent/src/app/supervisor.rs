@@ -114,7 +114,7 @@ fn result(outcome: Result<Result<(), LifecycleError>, JoinError>) -> Result<(), 
     }
 }
 
-/// The target of what the server itself logs.
+/// The log target of the server's own events.
 const LOG_TARGET: &str = "ppio::server";
 
 async fn received(signal: oneshot::Receiver<()>) {

@@ -19,7 +19,8 @@ use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::stalls::Watch;
 use crate::telemetry::{EndedInvocation, RequestTrace};
 
-/// The target of the line that an invocation ends with: at level `info`, or `error` if it failed.
+/// The `tracing` target of the log line that is written when an invocation ends: at level `info`, or
+/// `error` if it failed.
 ///
 /// Writing the line costs more than answering a small request, so `info` is off by default.
 pub(crate) const LOG_TARGET: &str = "ppio::invocation";
@@ -42,7 +43,7 @@ pub(crate) struct Admission {
     shutdown: watch::Receiver<()>,
 }
 
-/// What is admitted.
+/// The kind of request that is admitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
     Invocation,
@@ -51,7 +52,7 @@ enum Work {
 }
 
 impl Work {
-    /// Its name in log lines.
+    /// Returns how log lines name a request of this kind.
     fn name(self) -> &'static str {
         match self {
             Self::Invocation => "invocation",
@@ -59,7 +60,7 @@ impl Work {
         }
     }
 
-    /// The name of the code that does it in log lines.
+    /// Returns how log lines name the code that handles this kind.
     fn code(self) -> &'static str {
         match self {
             Self::Invocation => "the entrypoint",
@@ -106,7 +107,7 @@ impl Admission {
     }
 }
 
-/// What has been counted of a stream so far.
+/// The part of a stream that is already counted.
 #[derive(Default)]
 struct StreamCount {
     counted: InvocationProgress,
@@ -137,7 +138,7 @@ impl InvocationGuard {
         admission.counters.count_start(exchange.protocol);
         let limit = admission.max_concurrency;
         let running = limit.map(|_| admission.running.fetch_add(1, Ordering::Relaxed));
-        // From here on dropping the guard counts down again.
+        // From here on, dropping the guard decrements `running`.
         let mut guard = Self {
             admission: admission.clone(),
             context,
@@ -149,7 +150,7 @@ impl InvocationGuard {
             long: false,
         };
         guard.trace().begin_invocation(guard.context.request_id());
-        // An error means that the server is gone.
+        // `has_changed` fails if the sender was dropped: the server has stopped.
         let rejection = if admission.shutdown.has_changed().unwrap_or(true) {
             Some(Rejection::ShuttingDown)
         } else {
@@ -186,7 +187,7 @@ impl InvocationGuard {
         self.watch().poll(self.context.request_id_bytes(), poll)
     }
 
-    /// Counts what a stream has sent so far, also after its end.
+    /// Counts what a stream has sent so far. May also be called after the stream has ended.
     pub(crate) fn sent(&mut self, progress: InvocationProgress) {
         let stream = self.stream.get_or_insert_default();
         if !stream.has_sent_item && progress.items > 0 {
@@ -217,7 +218,7 @@ impl InvocationGuard {
         (!self.long && !self.ended).then(|| self.started + self.admission.busy_after)
     }
 
-    /// Counts the invocation among those that have run for long.
+    /// Counts the invocation as long-running.
     pub(crate) fn mark_long(&mut self) {
         if !std::mem::replace(&mut self.long, true) {
             self.admission.long.fetch_add(1, Ordering::Relaxed);
@@ -347,12 +348,12 @@ impl InvocationGuard {
     ) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
-        // Before the caller or `GET /metrics` can see the end: the next request then has a place.
+        // Before the caller or `GET /metrics` can see the end, so that the next request is admitted.
         self.release();
         self.count(progress);
         let counters = &self.admission.counters;
         counters.count_end(self.protocol, end, duration, &self.context);
-        // What a stream has sent is counted, also if its end does not say.
+        // The counted progress of the stream: the `progress` at its end can be empty.
         let sent = self.stream.as_ref().map(|stream| stream.counted);
         let InvocationProgress { items, tokens } = sent.unwrap_or_default();
         self.trace().end_invocation(&EndedInvocation {
@@ -367,7 +368,7 @@ impl InvocationGuard {
         duration
     }
 
-    /// Frees the place among the invocations that run.
+    /// Stops counting the invocation as running.
     fn release(&self) {
         if self.long {
             self.admission.long.fetch_sub(1, Ordering::Relaxed);

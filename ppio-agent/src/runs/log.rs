@@ -8,21 +8,21 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// The size of a segment of small items, and of what is read at once.
+/// The size of a segment of small items, and about the size of one read with ids.
 const SEGMENT: usize = 32 * 1024;
-/// Events from this size on become a segment without being copied.
+/// Events of at least this size become a segment without being copied.
 const LARGE: usize = 4 * 1024;
 
 /// The items that are kept. The oldest can be dropped, so the first kept one is not always item 1.
 pub(super) struct RunLog {
     segments: VecDeque<Segment>,
-    /// The newest items, while they are few.
+    /// The newest items, until they become a segment.
     tail: Segment<Vec<u8>>,
     /// The id of the next item.
     next: u64,
     /// The size of all kept items.
     size: usize,
-    /// What each [`append`](Self::append) counts beside its bytes.
+    /// The size that each [`append`](Self::append) counts in addition to its bytes.
     overhead: usize,
     max_segment: usize,
 }
@@ -71,7 +71,8 @@ impl RunLog {
             next: first,
             size: 0,
             overhead,
-            // The oldest items are dropped by segments, so a small log needs small ones.
+            // The oldest items are dropped one segment at a time, so a small log needs small
+            // segments.
             max_segment: SEGMENT.min(max_size / 4).max(1),
         }
     }
@@ -148,8 +149,8 @@ impl RunLog {
         }
     }
 
-    /// Reads items from the cursor on, and moves the cursor behind them; empty if there are no
-    /// more. The cursor must not be before [`first`](Self::first).
+    /// Reads items from the cursor on, and moves the cursor past them; returns no bytes if there
+    /// are no more items. The cursor must not be before [`first`](Self::first).
     pub(super) fn read(&self, cursor: &mut Cursor, with_ids: bool) -> Bytes {
         if cursor.next >= self.next {
             return Bytes::new();

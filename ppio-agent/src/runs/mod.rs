@@ -65,17 +65,17 @@ use crate::invocation::{Invoker, event_stream, payload};
 #[derive(Debug, Clone)]
 pub(crate) struct RunSettings {
     pub(crate) on_disconnect: OnDisconnect,
-    /// How many runs are kept.
+    /// The maximum number of kept runs.
     pub(crate) max_runs: usize,
-    /// The size of what one run keeps.
+    /// The maximum size of the data that one run keeps, in bytes.
     pub(crate) max_size: usize,
-    /// The size of what all runs keep together.
+    /// The maximum size of the data that all runs together keep, in bytes.
     pub(crate) max_total_size: usize,
-    /// The directory in which runs survive the process.
+    /// The directory of the journal, from which runs are restored after the process ended.
     pub(crate) journal: Option<PathBuf>,
-    /// Whether callers that cannot be told apart may list their runs.
+    /// Whether callers that cannot be distinguished may list their runs.
     pub(crate) lists_anonymous: bool,
-    /// Whether every invocation is a run, and keeps what a developer inspects.
+    /// Whether every invocation is a run, and keeps the data that a developer inspects.
     pub(crate) inspects: bool,
     /// How long a run is kept after its end.
     pub(crate) retention: Duration,
@@ -85,7 +85,7 @@ pub(crate) struct RunSettings {
 
 impl RunSettings {
     fn of(settings: &RuntimeSettings) -> Self {
-        // A size over that of the address space sets no limit.
+        // A size that does not fit into a `usize` sets no limit.
         let size = |size: ByteSize| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
         Self {
             on_disconnect: settings.on_disconnect,
@@ -192,7 +192,8 @@ pub(crate) async fn invoke_with(
     Ok(response)
 }
 
-/// Announces that keys are honoured, and by which instance.
+/// Adds the headers that announce the handling of idempotency keys, and the instance that keeps
+/// them.
 pub(crate) fn announce_keys(value: &'static str, runs: &RunRegistry, response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(PPIO_IDEMPOTENCY, HeaderValue::from_static(value));
@@ -318,7 +319,7 @@ fn accepted(run: &Run, exchange: &Exchange) -> Response {
     exchange.announce(ResponseFormat::Value, &mut response);
     let headers = response.headers_mut();
     let location = format!("/invocations/{}", run.id.path_segment());
-    // An id has only characters that a header may have.
+    // An id contains only characters that are valid in a header.
     if let Ok(location) = HeaderValue::from_str(&location) {
         headers.insert(LOCATION, location);
     }

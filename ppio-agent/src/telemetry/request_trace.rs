@@ -1,4 +1,4 @@
-//! The span of a request, from its head to the end of its answer.
+//! The span of a request, from its headers to the end of its response.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,21 +17,21 @@ use super::chat_spans::{ChatSpans, Recorder, push_within};
 use super::provider::{Telemetry, Traces, telemetry};
 use super::{EndedInvocation, RequestHead, RequestKind};
 
-/// The beginning of the most frequent event, which begins and ends nothing.
+/// The prefix of a `text_delta` event, the most frequent one. It neither starts nor ends a span.
 const TEXT_DELTA: &[u8] = br#"{"type":"text_delta","#;
 
-/// The span of a request; empty if there is none, and no caller's whose context is passed on.
+/// The span of a request. Empty if there is no span and no caller's context to propagate.
 #[derive(Clone, Default)]
 pub(crate) struct RequestTrace(Option<Arc<TracedRequest>>);
 
 struct TracedRequest {
     telemetry: &'static Telemetry,
     kind: RequestKind,
-    /// The context of the span; `None` if there is neither a span nor one of the caller.
+    /// The context of the span; `None` if neither this request nor its caller has a span.
     context: Option<Context>,
     is_recording: bool,
     started: SystemTime,
-    /// Whether an invocation ends the span, and not the response.
+    /// Whether the invocation, rather than the response, ends the span.
     has_invocation: AtomicBool,
     answer: Mutex<AnswerContent>,
 }
@@ -44,14 +44,14 @@ struct AnswerContent {
 }
 
 impl RequestTrace {
-    /// Starts the span of a request, as a child of its caller's.
+    /// Starts the span of a request, as a child of the caller's span.
     #[inline]
     pub(crate) fn start(head: &RequestHead<'_>) -> Self {
         let request = telemetry().and_then(|telemetry| TracedRequest::start(telemetry, head));
         Self(request.map(Arc::new))
     }
 
-    /// The span of the invocation that a request of a protocol makes.
+    /// Starts the span of the invocation that a protocol request makes.
     #[cfg(feature = "chat")]
     pub(crate) fn invocation(&self) -> Self {
         self.map(|request| {
@@ -109,7 +109,7 @@ impl RequestTrace {
         }
     }
 
-    /// Leaves the end of the span to the invocation, whose id is known.
+    /// Leaves the end of the span to the invocation, and sets the invocation's id.
     #[inline]
     pub(crate) fn begin_invocation(&self, request_id: &str) {
         if let Some(request) = self.0.as_deref() {
@@ -118,7 +118,7 @@ impl RequestTrace {
         }
     }
 
-    /// Records what the agent is called with.
+    /// Records the session's id, and the request body if content is captured.
     #[inline]
     pub(crate) fn called(&self, session: impl FnOnce() -> Option<String>, body: &[u8]) {
         let Some(request) = self.recorded() else {
@@ -166,8 +166,8 @@ impl RequestTrace {
         self.recorded().is_some_and(TracedRequest::is_protocol)
     }
 
-    /// Ends the span of a request, unless an invocation ends it. `error` is why the response is not
-    /// complete.
+    /// Ends the span of a request, unless an invocation ends it. `error` is the reason for an
+    /// incomplete response.
     #[inline]
     pub(crate) fn end_response(&self, status: StatusCode, error: Option<&'static str>) {
         if let Some(request) = self.recorded()
@@ -385,7 +385,7 @@ impl TracedRequest {
     }
 }
 
-/// A status as the type of an error.
+/// Returns the attribute `error.type` for a status.
 fn status_type(status: u16) -> &'static str {
     match status {
         500 => "500",
@@ -407,7 +407,7 @@ impl AnswerContent {
     }
 }
 
-/// One message, as the conventions write a list of them.
+/// Returns a list of one message, in the format of `OpenTelemetry`.
 fn messages(role: &str, text: &str) -> String {
     json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
 }

@@ -1,4 +1,4 @@
-//! Which hosts an agent serves, and which heads it refuses according to RFC 9112.
+//! Which `Host` values an agent accepts, and which malformed requests it rejects (RFC 9112).
 
 use crate::support::{Answer, TestServer, config, echo};
 use ppio::RuntimeConfig;
@@ -37,7 +37,7 @@ async fn request(server: &TestServer, line: &str, host: &str) -> Answer {
     connection.answer().await
 }
 
-/// To a browser, a page whose name resolves to 127.0.0.1 has the origin of the agent.
+/// DNS rebinding: a page whose host name later resolves to 127.0.0.1 could read the agent's answers.
 #[tokio::test]
 async fn on_loopback_other_hosts_are_refused_on_every_route() {
     let server = server(config()).await;
@@ -102,7 +102,7 @@ async fn allowed_hosts_are_served() {
 }
 
 #[tokio::test]
-async fn every_form_of_a_loopback_address_is_recognized() {
+async fn every_loopback_address_checks_the_host() {
     for host in ["localhost", "127.0.0.2", "::1", "[::1]"] {
         let server = server(RuntimeConfig::new().host(host).port(0)).await;
         let answer = request(&server, "GET /ping", "rebound.example").await;
@@ -113,7 +113,7 @@ async fn every_form_of_a_loopback_address_is_recognized() {
 }
 
 #[tokio::test]
-async fn on_every_address_any_host_is_served() {
+async fn any_host_is_served_when_bound_to_all_addresses() {
     for host in ["0.0.0.0", "::"] {
         let mut server = server(RuntimeConfig::new().host(host).port(0)).await;
         server.address.set_ip(match host {
@@ -127,7 +127,7 @@ async fn on_every_address_any_host_is_served() {
     }
 }
 
-/// Sends a head and a request behind it, which must not be answered.
+/// Sends a request that must be rejected, and a pipelined request that must not be answered.
 async fn refused(server: &TestServer, request: &str) -> String {
     let mut connection = server.connect().await;
     let smuggled = "GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -136,7 +136,7 @@ async fn refused(server: &TestServer, request: &str) -> String {
     assert_eq!(answer.status, 400, "{request}: {}", answer.text());
     connection.assert_closed().await;
     if answer.body.is_empty() {
-        // The refusal of hyper.
+        // hyper itself rejected the request.
         return String::new();
     }
     assert_eq!(answer.header("connection"), Some("close"), "{request}");
@@ -145,7 +145,7 @@ async fn refused(server: &TestServer, request: &str) -> String {
 
 #[tokio::test]
 async fn a_request_without_exactly_one_host_is_refused() {
-    // On every address, where no host is refused for its name.
+    // Bound to all addresses, so that no host is rejected for its name.
     let mut server = server(RuntimeConfig::new().host("0.0.0.0").port(0)).await;
     server.address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     for line in REQUESTS
@@ -170,7 +170,7 @@ async fn a_request_without_exactly_one_host_is_refused() {
     }
     let twice = "GET /ping HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n";
     assert!(refused(&server, twice).await.contains("more than one"));
-    // HTTP/1.0 has no `Host`.
+    // HTTP/1.0 does not require `Host`.
     let old = server.send("GET /ping HTTP/1.0\r\n\r\n").await;
     assert_eq!(old.status, 200);
     let loopback = self::server(config()).await;

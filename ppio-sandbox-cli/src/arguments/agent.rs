@@ -149,7 +149,7 @@ pub(crate) struct DevArguments {
     /// Build with optimizations
     #[arg(long)]
     pub(crate) release: bool,
-    /// Disturb one call of four: drop its caller, read its answer slowly, restart or pause the
+    /// Disturb one call in four: drop its caller, read its answer slowly, restart or pause the
     /// agent
     ///
     /// The seed is printed at the start; the same seed makes the same decisions about calls in the

@@ -153,7 +153,7 @@ pub(super) async fn close_sessions(platform: &Platform) {
     let _ = timeout(CLOSE_TIMEOUT, platform.client().close()).await;
 }
 
-/// The deployed document and the new one, or why there are none.
+/// The deployed document and the new one, or why they cannot be compared.
 async fn documents(
     deployment: &Deployment,
     program: &str,

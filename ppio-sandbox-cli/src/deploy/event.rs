@@ -22,7 +22,7 @@ pub(super) enum DeployEvent<'a> {
     Compiled { duration: f64 },
     /// The files and folders of the project that are not sent, if there are any.
     LeftOut { files: &'a [LeftOutFile] },
-    /// A warning; the deployment goes on.
+    /// A warning; the deployment continues.
     Warning { message: &'a str },
     /// The API was compared with that of the deployed agent, or could not be. Not sent if none is
     /// deployed.

@@ -1,5 +1,5 @@
-//! Prepares what needs no platform: the program, the files, the metadata and variables of the
-//! template.
+//! Prepares the items of a deployment that need no platform: the program, the files, the metadata
+//! and variables of the template.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::terminal::{OutputFormat, Terminal};
 const TARGET_KEY: &str = "agent_target";
 /// The value of [`TARGET_KEY`] for a program that was built for the host.
 const HOST: &str = "host";
-/// The key of `spec` that lists the files which are sent beside a Rust program.
+/// The key of `spec` that lists the files that are sent along with a Rust program.
 const FILES_KEY: &str = "files";
 
 /// Compiles and packs the project.

@@ -28,7 +28,8 @@ const INSTALL_REQUIREMENTS: &str = "\
     case $lacks in *'Would install'*) false;; esac || \
     PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
     python -m pip install --no-cache-dir --no-warn-conflicts --target /app -r requirements.txt";
-/// Installs the project with its dependencies. Its modules that are in place already are kept.
+/// Installs the project with its dependencies. Modules of the project that are already there are
+/// kept.
 const INSTALL_PROJECT: &str = "\
     PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
     python -m pip install --no-cache-dir --no-warn-conflicts --target /app .";
@@ -127,7 +128,7 @@ impl PythonPackages {
         }
     }
 
-    /// The files of which the build needs one.
+    /// The files, one of which the build needs.
     pub(super) fn needed_files(&self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
@@ -163,7 +164,7 @@ fn has_entries(value: &Value) -> bool {
     value.as_table().is_some_and(|table| !table.is_empty())
 }
 
-/// The error for packages in a place that pip does not read.
+/// The error for packages that are listed where pip does not read them.
 fn unreadable_by_pip(place: &str, export: &str) -> CliError {
     let message = format!("pip does not read {place}, so the agent's packages would be missing");
     CliError::new(ExitKind::Usage, message)

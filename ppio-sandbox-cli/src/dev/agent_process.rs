@@ -33,7 +33,7 @@ use crate::error::CliError;
 
 /// The number of output lines that are kept to explain an exit.
 const MAX_TAIL_LINES: usize = 60;
-/// The bytes that are kept of each of these lines.
+/// The maximum number of bytes that are kept of each of these lines.
 const MAX_TAIL_LINE: usize = 4096;
 /// How long one `GET /ping` may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ const LISTEN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the output may stay open after the exit.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The variable that makes the agent keep what the page of debug mode shows of runs.
+/// The variable that makes the agent keep the data of runs that the page of debug mode shows.
 const INSPECT_RUNS: &str = "PPIO_AGENT_INSPECT_RUNS";
 
 /// The log target of the runtime's server, which logs its shutdown.
@@ -74,7 +74,7 @@ pub(super) struct AgentExit {
 impl AgentExit {
     /// Whether the output names `EADDRINUSE`. Programs exit with the same status for every error,
     /// so the output has to be read: Python, Rust and Node print its number or name, which no
-    /// locale changes; Go and some servers print the system's text alone.
+    /// locale changes; Go and some servers print only the system's text.
     pub(super) fn is_address_in_use(&self) -> bool {
         let number = Errno::ADDRINUSE.raw_os_error();
         let text = io::Error::from(Errno::ADDRINUSE).to_string();
@@ -181,7 +181,7 @@ impl AgentProcess {
     }
 
     /// Waits until the agent answers `GET /ping`, or has exited. If it listens only on other ports
-    /// for a while, `on_other_ports` is called with them, and the wait goes on.
+    /// for a while, `on_other_ports` is called with them, and the wait continues.
     pub(super) async fn serving(
         &mut self,
         on_other_ports: impl FnOnce(&BTreeSet<u16>),

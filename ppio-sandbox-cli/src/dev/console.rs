@@ -1,4 +1,5 @@
-//! The output of `agent dev`: cargo's, the agent's, and what happens between them.
+//! Prints the output of `agent dev`: cargo's output, the agent's output, and the events between
+//! them.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ const DEFAULT_COLUMNS: u16 = 80;
 #[derive(Debug)]
 pub(super) struct DevConsole {
     terminal: Terminal,
-    /// Whether cargo's last output did not end with a newline, as progress does not.
+    /// Whether cargo's last output did not end with a newline, as is usual for progress.
     in_line: Mutex<bool>,
 }
 
@@ -30,7 +31,7 @@ pub(super) struct DevConsole {
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum DevEvent<'a> {
-    /// A build starts because of these files; none at the start.
+    /// A build starts because these files changed; empty for the first build.
     Building { changed: &'a [String] },
     /// The build or the start of the agent failed.
     Failed { error: &'a str, output: &'a str },
@@ -82,7 +83,7 @@ impl DevConsole {
         self.terminal.is_verbose()
     }
 
-    /// Prints a piece of cargo's output at once.
+    /// Prints a chunk of cargo's output immediately.
     pub(super) fn cargo_output(&self, output: &[u8]) {
         let Some(last) = output.last() else { return };
         let mut in_line = self.in_line();
@@ -167,7 +168,7 @@ impl DevConsole {
     pub(super) fn chaos(&self, seed: u32) {
         self.event(&DevEvent::Chaos { seed }, || {
             self.terminal.line(format!(
-                "chaos: one call of four is disturbed; `--chaos {seed}` disturbs the same ones"
+                "chaos: one call in four is disturbed; `--chaos {seed}` disturbs the same ones"
             ));
         });
     }

@@ -1,6 +1,6 @@
 //! The variables in the project's `.env`.
 //!
-//! A line is `NAME=VALUE`, optionally behind `export`. A value without quotes ends at ` #`; one in
+//! A line is `NAME=VALUE`, optionally after `export`. A value without quotes ends at ` #`; one in
 //! single quotes is taken as it is, and one in double quotes has the escapes `\n`, `\r`, `\t`,
 //! `\"`, `\\` and `\$`. References to other variables are not expanded.
 
@@ -15,7 +15,8 @@ pub(super) const FILE_NAME: &str = ".env";
 /// Variables by name.
 pub(super) type Variables = BTreeMap<String, String>;
 
-/// The variables of the file in `folder` that the environment does not have; none without a file.
+/// The variables of the file in `folder` that are not set in the environment; none if there is no
+/// file.
 ///
 /// # Errors
 /// If the file cannot be read, or a line is malformed; its value is not quoted, because it may be a

@@ -1,4 +1,4 @@
-//! `agent dev`: builds and runs the agent on this machine, again on every change.
+//! `agent dev`: builds and runs the agent on this machine, and does so again on every change.
 //!
 //! ```text
 //! watch ──changed files──▶ rebuilder ──starts──▶ agent_process ◀──forwards── proxy ◀── client
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `watch` compares snapshots (`snapshot`) of the source files (`sources`). `rebuilder` is the loop
-//! that builds and replaces the agent, and gives it the variables of `dot_env`. `agent_process` is
-//! one process of the agent, in a `process_group` that the `watchdog` kills if this program is
+//! that builds and replaces the agent, and sets the variables of `dot_env` for it. `agent_process`
+//! is one process of the agent, in a `process_group` that the `watchdog` kills if this program is
 //! killed; `output_reader` splits its output into `output_line`s. `proxy` keeps the port open for
 //! `allowed_callers`, with the connections of `server`, and serves the `waiting_page`. `console`
 //! prints, and `transcript` keeps cargo's output. `telemetry` receives the traces of the agent, and

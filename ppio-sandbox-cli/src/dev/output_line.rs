@@ -1,4 +1,4 @@
-//! A line of the agent's output, parsed once for all that read it.
+//! A line of the agent's output, parsed once for all its readers.
 
 use serde_json::{Map, Value};
 

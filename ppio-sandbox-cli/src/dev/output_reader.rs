@@ -8,7 +8,7 @@ use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 
-/// The bytes of a line or of a piece of one, at most.
+/// The maximum size of a line, or of a piece of one, in bytes.
 const MAX_LINE: usize = 256 * 1024;
 
 #[derive(Debug)]

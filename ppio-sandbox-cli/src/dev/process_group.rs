@@ -87,7 +87,7 @@ impl AgentProcessGroup {
         let _ = kill_process_group(self.id, Signal::KILL);
     }
 
-    /// Sends a signal to the group, if its id is still its own.
+    /// Sends a signal to the group, if the id still belongs to this group.
     fn send(&self, signal: Signal) {
         if self.status.is_none() {
             let _ = kill_process_group(self.id, signal);

@@ -1,4 +1,4 @@
-//! The port that stays open: forwards requests to the current agent process and lets them wait
+//! The port that stays open: forwards requests to the current agent process, or makes them wait
 //! while there is none.
 
 use std::convert::Infallible;
@@ -29,11 +29,11 @@ const AGENT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER_SECONDS: &str = "2";
 /// The `error_type` while there is no agent.
 const UNAVAILABLE: &str = "AgentUnavailable";
-/// The path of the list of runs. A header of its response shows the page that there are traces as
-/// well.
+/// The path of the list of runs. A header of its response indicates to the page that traces are
+/// available as well.
 const RUN_LIST_PATH: &str = "/invocations";
 
-/// What the proxy answers requests with.
+/// The state that determines how the proxy answers requests.
 #[derive(Debug, Clone)]
 pub(super) enum ProxyPhase {
     /// The agent is being built or started: requests wait.
@@ -100,7 +100,7 @@ pub(super) struct DevProxy {
 }
 
 impl DevProxy {
-    /// Listens on a loopback port, on any free one for 0.
+    /// Listens on a loopback port; if it is 0, on any free port.
     pub(super) async fn listen(
         port: u16,
         callers: AllowedCallers,
@@ -200,8 +200,8 @@ async fn respond(
     response
 }
 
-/// Answers a waiting page when the phase differs from the one that it shows (in the query), or
-/// after [`waiting_page::STATUS_TIMEOUT`].
+/// Answers a waiting page when the phase differs from the one that the page shows (given in the
+/// query), or after [`waiting_page::STATUS_TIMEOUT`].
 async fn status_changed(
     shown: Option<&str>,
     mut phase: watch::Receiver<CurrentPhase>,

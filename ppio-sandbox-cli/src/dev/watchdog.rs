@@ -1,4 +1,4 @@
-//! A process that kills the agents when `agent dev` itself was killed.
+//! A process that kills the agents when `agent dev` itself is killed.
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::Pid;
 
-/// The variable that marks the agent's processes, also those that leave its process group.
+/// The variable that marks the agent's processes, including those that leave its process group.
 pub(super) const RUN_VARIABLE: &str = "PPIO_DEV_RUN";
 
 /// Reads a list of process groups from a pipe. The kernel closes the pipe when the writer ends,
-/// also by SIGKILL. Then the script kills those groups and, with `/proc`, the processes that have
-/// the variable.
+/// even by SIGKILL. Then the script kills those groups and, with the help of `/proc`, the processes
+/// that have the variable.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 variable=$1 groups=
@@ -86,7 +86,7 @@ impl GroupWatchdog {
         writeln!(groups, "{sign} {}", group.as_raw_nonzero())
     }
 
-    /// Kills what is left, and waits for the watchdog.
+    /// Kills the remaining processes, and waits for the watchdog.
     pub(super) fn finish(self) -> io::Result<()> {
         let Self {
             mut shell, groups, ..

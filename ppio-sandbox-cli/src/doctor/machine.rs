@@ -17,7 +17,7 @@ use crate::project::cargo::toolchain;
 
 /// The oldest compiler that builds an agent.
 const MIN_RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
-/// A host name such as that of a port of a sandbox.
+/// A host name like those of sandbox ports.
 const SANDBOX_HOST: &str = "8080-doctor.localhost";
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 

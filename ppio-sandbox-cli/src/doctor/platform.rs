@@ -23,7 +23,7 @@ pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {
         (None, Some(name)) => Some(format!(
             "PPIO_API_KEY is not set: the local platform is used, and {name} only with `--remote`"
         )),
-        // With `--remote`, the check of the platform reports that; `--local` needs no key.
+        // With `--remote`, the check of the platform reports a missing key; `--local` needs no key.
         (None, None) if arguments.local || arguments.remote => None,
         (None, None) => Some("PPIO_API_KEY is not set: the local platform is used".to_owned()),
     };

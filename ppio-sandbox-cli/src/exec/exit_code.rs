@@ -5,8 +5,8 @@ use ppio_agent_client::platform::ExitStatus;
 
 use crate::error::ExitKind;
 
-/// The names of the signals from 1 on, as in statuses of Go: other platforms have daemons written
-/// in Go.
+/// The names of the signals from 1 on, as in Go's process statuses: the daemons of other platforms
+/// are written in Go.
 const SIGNALS: [&str; 15] = [
     "hangup",
     "interrupt",
@@ -24,7 +24,7 @@ const SIGNALS: [&str; 15] = [
     "alarm clock",
     "terminated",
 ];
-/// The exit code of a program that was ended by a signal which has no known name.
+/// The exit code of a program that was ended by a signal whose name is not known.
 const UNKNOWN_SIGNAL: u8 = 255;
 
 /// The exit code of a program: its own, or 128 plus the number of the signal that ended it.
@@ -39,8 +39,8 @@ pub(super) fn exit_code(status: &ExitStatus) -> u8 {
     number.map_or(UNKNOWN_SIGNAL, |number| number.saturating_add(128))
 }
 
-/// The kind of a failed start if the program is the cause. A daemon that starts programs through
-/// another program reports this by the exit code instead.
+/// The kind of error of a failed start if the program is the cause. A daemon that starts programs
+/// through another program reports such a failure by the exit code instead.
 pub(super) fn start_failure(error: &Error) -> Option<ExitKind> {
     let Error::Runtime {
         status: Some(400 | 403 | 404 | 500),

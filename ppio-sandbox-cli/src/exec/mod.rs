@@ -39,7 +39,7 @@ pub(crate) async fn run(
         Ok(program)
     };
     let mut program = or_interrupted(starting).await?;
-    // The handlers of signals are in place before the modes of the terminal change.
+    // The signal handlers are installed before the modes of the terminal change.
     let outcome = or_interrupted(program.connect_streams()).await;
     if let Err(error) = &outcome {
         program.restore_screen().await;

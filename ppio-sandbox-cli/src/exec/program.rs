@@ -111,7 +111,7 @@ impl Program {
         }
     }
 
-    /// Resets the screen modes that the program left set when it was cut off.
+    /// Resets the screen modes that the program left set when it was disconnected.
     pub(super) async fn restore_screen(&mut self) {
         let reset = self.modes.reset();
         if self.has_terminal && !reset.is_empty() {
@@ -149,7 +149,7 @@ async fn started(envd: &Envd, command: &Command) -> Result<(ProcessEvents, u32),
     }
 }
 
-/// The error of a stream of events that ends without the expected one.
+/// The error of an event stream that ends without the expected event.
 fn cut_short(operation: &str) -> Error {
     Error::Protocol {
         operation: operation.to_owned(),
@@ -166,7 +166,7 @@ enum DisconnectReason {
     Lost(Error),
 }
 
-/// What the tasks of the streams share.
+/// The state that the tasks of the streams share.
 struct ProgramStreams<'a> {
     session: &'a SandboxSession,
     envd: &'a Envd,
@@ -201,7 +201,7 @@ impl ProgramStreams<'_> {
         std::future::pending().await
     }
 
-    /// Forwards changes of the terminal's size. Returns only errors, and SIGQUIT as one.
+    /// Forwards changes of the terminal's size. Returns only errors; SIGQUIT counts as an error.
     async fn follow_terminal(
         &self,
         local: Option<&RawTerminal<io::Stdin>>,
@@ -273,7 +273,7 @@ async fn print_output(
     }
 }
 
-/// The error of a lost connection, which says whether the session or the platform has ended.
+/// The error of a lost connection. It states whether the session or the platform has ended.
 async fn lost(platform: &Platform, session: &SandboxSession, error: &Error) -> CliError {
     let id = session.sandbox_id();
     if platform.has_ended() {

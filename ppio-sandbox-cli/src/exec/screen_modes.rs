@@ -1,4 +1,5 @@
-//! The modes that a program sets on the screen of a terminal, which stay if it cannot reset them.
+//! The screen modes that a program sets on a terminal. They stay set if the program cannot reset
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ pub(super) struct ScreenModes {
     changed: BTreeMap<u16, bool>,
 }
 
-/// What was read of a control sequence.
+/// The part of a control sequence that was read so far.
 #[derive(Debug, Default)]
 enum Sequence {
     #[default]

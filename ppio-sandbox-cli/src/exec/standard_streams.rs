@@ -4,14 +4,14 @@ use std::io::{self, Read as _};
 
 use tokio::sync::mpsc;
 
-/// The number of bytes in one piece of input. A pipe holds twice as many.
+/// The number of bytes in one chunk of input. A pipe holds twice as many.
 const INPUT_PIECE: usize = 32 * 1024;
 
-/// Standard input in pieces, until its end.
+/// Standard input in chunks, until its end.
 ///
 /// Read by a thread that nothing waits for, because reading a terminal cannot be cancelled.
 pub(super) fn input() -> mpsc::Receiver<io::Result<Vec<u8>>> {
-    // One piece is read ahead.
+    // One chunk is read ahead.
     let (sender, receiver) = mpsc::channel(1);
     std::thread::spawn(move || {
         let mut buffer = vec![0; INPUT_PIECE];

@@ -83,7 +83,7 @@ fn not_a_member(root: &Path, given: &Path, error: CliError) -> CliError {
     }
 }
 
-/// The error for a Python project in a folder that a workspace takes for a package.
+/// The error for a Python project in a folder that a workspace treats as a package.
 fn no_package(root: &Path, given: &Path, folder: &Path) -> CliError {
     let message = format!(
         "{} would break the cargo workspace in {}",

@@ -30,7 +30,7 @@ pub(crate) enum RuntimeSource {
     /// The registry, with the version of this program.
     Registry,
     /// The checkout that this program was built from, if it exists, so that unreleased changes can
-    /// be tried. A program from the registry has none.
+    /// be tried. A program from the registry has no checkout.
     Checkout(PathBuf),
 }
 
@@ -240,7 +240,7 @@ impl Scaffold {
                 self.entrypoint.as_str()
             )
         };
-        // Cargo reads profiles from the root of a workspace alone.
+        // Cargo reads profiles only from the root of a workspace.
         let root = match self.workspace {
             WorkspaceMembership::Member(_) => String::new(),
             WorkspaceMembership::None => PROFILE.to_owned(),

@@ -12,7 +12,7 @@ use crate::platform::PrintError;
 use crate::terminal::styled::escaped_json;
 use crate::terminal::{OutputFormat, Terminal};
 
-/// The facts about an invocation. The names are a contract with the programs that read JSON output.
+/// The summary of an invocation. The names are a contract with the programs that read JSON output.
 #[derive(Debug, Serialize)]
 pub(crate) struct InvocationSummary {
     /// `None` if the answer is not a stream.
@@ -132,7 +132,7 @@ impl<'a> ItemPrinter<'a> {
         self.check_complete("the stream ended before the answer was complete")
     }
 
-    /// Reads an item, or a whole answer, of another protocol. With text output prints its parts.
+    /// Reads an item, or a whole answer, of another protocol. With text output, prints its parts.
     fn read(&mut self, item: &Value) -> Result<(), PrintError> {
         let Some(reader) = &mut self.reader else {
             return Ok(());
@@ -183,7 +183,7 @@ impl<'a> ItemPrinter<'a> {
         self.terminal.write_text(text)
     }
 
-    /// Prints a string as a part of one text, any other item on its own line.
+    /// Prints a string as a continuation of the text before it, and any other item on its own line.
     fn print_item(&mut self, id: Option<u64>, item: &Value) -> Result<(), CliError> {
         match (self.terminal.format(), item) {
             (OutputFormat::Json, item) => self.terminal.write_json(&match id {
@@ -207,7 +207,7 @@ impl<'a> ItemPrinter<'a> {
     }
 }
 
-/// A string unchanged, another value as indented JSON.
+/// Returns a string unchanged, and any other value as indented JSON.
 fn to_text(result: &Value) -> String {
     match result {
         Value::String(text) => text.clone(),

@@ -96,7 +96,7 @@ async fn close_sessions(platform: &Platform, terminal: &Terminal) -> Result<(), 
     Ok(())
 }
 
-/// What is sent to the agent.
+/// The request to the agent: the body for `POST /invocations`, or a call by another protocol.
 enum InvokeRequest {
     Invocation(Value),
     Protocol(ProtocolCall),
@@ -208,7 +208,7 @@ impl InvokeCommand<'_> {
         }
     }
 
-    /// Prints the id of a run that goes on.
+    /// Prints the id of a run that continues.
     fn report_run(&self, run: &Run) {
         let (run_id, session_id) = (run.id(), run.session().sandbox_id());
         let document = json!({

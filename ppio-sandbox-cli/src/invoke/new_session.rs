@@ -1,4 +1,5 @@
-//! Creates a session, and watches its agent so that the error of a failed start has its output.
+//! Creates a session, and watches its agent so that the error of a failed start contains the
+//! agent's output.
 
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
@@ -46,7 +47,7 @@ pub(super) async fn create(
     }
     let tail = tail.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut error = error;
-    // The error of an agent that ended at once has its output already.
+    // The error of an agent that ended immediately contains its output already.
     if let Some(last) = tail.last()
         && !error.causes.iter().any(|cause| cause.contains(last))
     {

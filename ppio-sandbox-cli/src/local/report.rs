@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::platform::local::isolation_report::IsolationReport;
 use crate::terminal::Terminal;
 
-/// What is needed to use the platform, including its API key.
+/// The data needed to use the platform, including its API key.
 #[derive(Debug, Serialize)]
 struct PlatformReport<'a> {
     url: &'a str,

@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(
         ended = platform.shutdown() => ended.map_err(|error| {
             CliError::system("the local platform did not stop cleanly", error)
         })?,
-        // A second signal: the watchdog kills what is left.
+        // A second signal: the watchdog kills the remaining processes.
         _ = signals.next() => {}
     }
     match kind {

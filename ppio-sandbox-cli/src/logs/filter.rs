@@ -21,15 +21,15 @@ impl From<LineArguments> for LineFilter {
 }
 
 impl LineFilter {
-    /// The first time of interest, in milliseconds since the Unix epoch.
+    /// The start of the selected time range, in milliseconds since the Unix epoch.
     pub(super) fn start(&self) -> Option<i64> {
         self.0.since.map(unix_milliseconds)
     }
 
     /// Text that the raw form of every selected line contains, for the platform to search for.
     ///
-    /// The level is not sent: the platform's level is that of the stream, so the platform would
-    /// leave out errors that an agent writes to standard output.
+    /// The level is not sent: the platform derives the level from the stream, so it would leave out
+    /// errors that an agent writes to standard output.
     pub(super) fn search(&self) -> Option<&str> {
         let pattern = self.0.grep.as_ref().map(regex::Regex::as_str);
         // The runtime's JSON does not escape these characters, and patterns give them no other
@@ -51,7 +51,7 @@ impl LineFilter {
         until.is_some_and(|until| milliseconds(record.time()).is_some_and(|time| time > until))
     }
 
-    /// Whether a line that is not past is printed.
+    /// Whether a line that is not after `--until` is printed.
     pub(super) fn selects(&self, record: &SessionLogLine) -> bool {
         let LineArguments {
             since,
@@ -83,7 +83,7 @@ fn is_of_run(record: &SessionLogLine, run: &str) -> bool {
     ids.any(|id| id == run)
 }
 
-/// Whether a text contains an id that is not a part of a longer one.
+/// Whether a text contains an id, and not only as a part of a longer one.
 fn has_id(text: &str, id: &str) -> bool {
     text.match_indices(id).any(|(start, _)| {
         let before = text[..start].chars().next_back();

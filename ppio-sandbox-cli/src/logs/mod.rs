@@ -116,7 +116,7 @@ impl SessionLog<'_> {
         }
     }
 
-    /// Prints the selected lines behind `position`, and moves it behind them.
+    /// Prints the selected lines after `position`, and moves `position` past them.
     async fn print(&self, position: &mut LogPosition) -> Result<(), PrintError> {
         loop {
             let query = LogQuery {

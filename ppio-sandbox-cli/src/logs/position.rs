@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ppio_agent_client::platform::LogEntry;
 
-/// The end of what was read. Requests start at a millisecond, which may have several lines.
+/// The position after the last line that was read. Requests start at a millisecond, which may have
+/// several lines.
 #[derive(Debug, Default)]
 pub(super) struct LogPosition {
     /// The time of the last line, since the Unix epoch.
@@ -14,14 +15,14 @@ pub(super) struct LogPosition {
     read: VecDeque<LogEntry>,
 }
 
-/// The lines of an answer that were not read before.
+/// The lines of an answer that had not been read before.
 #[derive(Debug)]
 pub(super) struct NewEntries {
     pub(super) entries: Vec<LogEntry>,
     pub(super) gap: Option<LogGap>,
 }
 
-/// Why lines behind an answer may be missing, although the platform may have them.
+/// Why lines after an answer may be missing, although the platform may have them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LogGap {
     /// A millisecond has more lines than an answer holds, and those beyond cannot be requested.
@@ -44,13 +45,12 @@ impl LogPosition {
         self.milliseconds
     }
 
-    /// Moves behind the lines of an answer, and never back. If `is_full`, there may be further
-    /// lines.
+    /// Moves past the lines of an answer, and never back. If `is_full`, there may be further lines.
     pub(super) fn advance(&mut self, entries: Vec<LogEntry>, is_full: bool) -> NewEntries {
         let start = self.milliseconds;
         let mut new = Vec::new();
         let mut has_older = false;
-        // A line is new only if the answer has it more often than it was read.
+        // A line is new only if the answer contains it more often than it was read.
         let mut read_before = self.read.clone();
         for entry in entries {
             let milliseconds = milliseconds(&entry.timestamp).or(self.milliseconds);
@@ -183,7 +183,7 @@ mod tests {
                 assert_eq!(again.gap, Some(LogGap::NotAdvancing));
                 assert_eq!(position.milliseconds(), end);
             }
-            // Lines behind the others are read once.
+            // Lines after the others are read once.
             let mut more = lines.clone();
             more.push(at("004", "new"));
             assert_eq!(messages(position.advance(more.clone(), true)), ["new"]);

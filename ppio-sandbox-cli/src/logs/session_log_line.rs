@@ -1,4 +1,4 @@
-//! A line of a log: what the platform adds to it, and what is in it.
+//! A line of a log, with the data that the platform adds to it.
 
 use ppio_agent_client::platform::LogEntry;
 use serde_json::{Map, Value, json};
@@ -58,12 +58,12 @@ impl SessionLogLine {
         self.members.as_ref()
     }
 
-    /// The line for people, if it is JSON of the runtime.
+    /// The line formatted for people, if it is JSON of the runtime.
     pub(super) fn formatted(&self) -> Option<Styled> {
         self.members.as_ref().and_then(log_line::formatted)
     }
 
-    /// The line for programs.
+    /// The line as JSON for programs.
     pub(super) fn to_json(&self, sandbox: &str) -> Value {
         let mut members = self.members.clone().unwrap_or_default();
         let message = || Value::from(self.text());

@@ -1,4 +1,4 @@
-//! The deployed agent that a command is about.
+//! The deployed agent that a command works on.
 
 use ppio_agent_client::platform::{SandboxFilter, SandboxInfo, SandboxState};
 use ppio_agent_client::{AgentTemplate, Error, SandboxSession};

@@ -146,12 +146,12 @@ impl Platform {
         &self.client
     }
 
-    /// Whether it is the platform on this machine.
+    /// Whether this is the platform on this machine.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.kind, PlatformKind::Local(_))
     }
 
-    /// Whether it is a local platform that has ended, and its sandboxes with it.
+    /// Whether this is a local platform that has ended, together with its sandboxes.
     pub(crate) fn has_ended(&self) -> bool {
         match &self.kind {
             PlatformKind::Local(running) => !running.is_running(),
@@ -159,7 +159,7 @@ impl Platform {
         }
     }
 
-    /// Its name in a sentence.
+    /// The platform's name, for use in a sentence.
     pub(crate) fn name(&self) -> String {
         match &self.kind {
             PlatformKind::Local(running) => format!("the local platform at {}", running.url()),
@@ -172,7 +172,7 @@ impl Platform {
         }
     }
 
-    /// Its name without its address.
+    /// The platform's name without its address.
     pub(crate) fn short_name(&self) -> String {
         match &self.kind {
             PlatformKind::Local(_) => "the local platform".to_owned(),
@@ -180,7 +180,7 @@ impl Platform {
         }
     }
 
-    /// The end of a sentence: why it was chosen, if that was by default.
+    /// The end of a sentence: why the platform was chosen, if it was chosen by default.
     pub(crate) fn why(&self) -> &'static str {
         if self.by_default {
             ", because PPIO_API_KEY is not set"

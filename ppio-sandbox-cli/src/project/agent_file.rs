@@ -43,8 +43,8 @@ impl AgentFile {
         })
     }
 
-    /// As [`find`](Self::find), but if there is none, a new file with this text, which is not
-    /// written.
+    /// As [`find`](Self::find), but if there is no file, returns a new one with this text, without
+    /// writing it.
     pub(crate) fn find_or_new(folder: &Path, text: &str) -> Result<Self, CliError> {
         let start = canonical(folder)?;
         if at_or_above(&start).is_some() {
@@ -62,7 +62,7 @@ impl AgentFile {
         if self.exists { &self.text } else { "" }
     }
 
-    /// The same file with another text, not written.
+    /// The same file with another text, which is not written.
     pub(crate) fn with_text(&self, text: String) -> Self {
         Self {
             text,

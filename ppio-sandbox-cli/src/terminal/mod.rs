@@ -1,7 +1,7 @@
 //! Everything that the program prints: results to standard output, the rest to standard error.
 //!
 //! Text goes through [`Styled`], which escapes control characters, except the output of agents when
-//! standard output is not a terminal: that is not escaped.
+//! standard output is not a terminal: that output is not escaped.
 
 pub(crate) mod log_line;
 mod progress;
@@ -87,7 +87,7 @@ impl Terminal {
         }
     }
 
-    /// Prints a part of a result at once: escaped on a terminal, elsewhere unchanged.
+    /// Prints a part of a result immediately: escaped on a terminal, elsewhere unchanged.
     ///
     /// # Errors
     /// [`ExitKind::OutputClosed`] when standard output is closed.
@@ -100,7 +100,7 @@ impl Terminal {
         }
     }
 
-    /// [`write_text`](Self::write_text) with the colours of this program.
+    /// As [`write_text`](Self::write_text), with the colours of this program.
     #[expect(clippy::unused_self, reason = "printing is the terminal's")]
     pub(crate) fn write_styled(&self, text: &Styled) -> Result<(), CliError> {
         if AutoStream::choice(&io::stdout()) == ColorChoice::Never {
@@ -110,7 +110,7 @@ impl Terminal {
         }
     }
 
-    /// [`write_text`](Self::write_text) with a line of JSON.
+    /// As [`write_text`](Self::write_text), for a value as a line of JSON.
     pub(crate) fn write_json(&self, value: &impl Serialize) -> Result<(), CliError> {
         self.write_text(&format!("{}\n", json_line(value)))
     }
@@ -127,7 +127,7 @@ impl Terminal {
         self.styled_note(&Styled::from(text));
     }
 
-    /// [`note`](Self::note) with colours.
+    /// As [`note`](Self::note), with colours.
     pub(crate) fn styled_note(&self, text: &Styled) {
         if self.is_verbose() {
             let _ = writeln!(anstream::stderr(), "{NOTE}{text}{NOTE:#}");
@@ -238,7 +238,7 @@ fn write(text: &str) -> Result<(), CliError> {
     written.map_err(output_error)
 }
 
-/// The error of a write to standard output.
+/// The error of a failed write to standard output.
 pub(crate) fn output_error(error: io::Error) -> CliError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => {

@@ -1,4 +1,4 @@
-//! Answers by idempotency key: a request that is sent again gets the answer of the first one.
+//! Stores answers by idempotency key: a repeated request gets the answer to the first one.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,15 +13,16 @@ use tokio::sync::watch;
 
 use super::ApiError;
 
-/// In bytes.
+/// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
-/// At this number, the oldest finished answer is removed to make room for another.
+/// The most answers that are kept. At this number, the oldest finished answer is removed to make
+/// room for another.
 const MAX_ANSWERS: usize = 1000;
-/// How long an answer is kept. Clients send a request again within seconds.
+/// How long an answer is kept. Clients repeat a request within seconds.
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// The answers to the last requests with an idempotency key. Errors are not kept: the request had
-/// no effect, and may be sent again.
+/// The answers to the latest requests with an idempotency key. Errors are not kept: the request had
+/// no effect and may be repeated.
 #[derive(Debug, Default)]
 pub(crate) struct IdempotentAnswers(Arc<Mutex<HashMap<String, Entry>>>);
 
@@ -63,11 +64,11 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
 
 impl IdempotentAnswers {
     /// Returns the answer to the first request with this key. The first request runs `work` in a
-    /// task of its own, which goes on if the caller disconnects.
+    /// task of its own, which continues if the caller disconnects.
     ///
     /// # Errors
     ///
-    /// 422 if the first request had another body; the error of the work.
+    /// Status 422 if the first request had a different body; otherwise the error of the work.
     pub(crate) async fn answer(
         &self,
         key: String,
@@ -136,7 +137,7 @@ impl Drop for Attempt {
     }
 }
 
-/// Removes answers that were kept long enough, and the oldest one to make room for another.
+/// Removes expired answers, and the oldest one to make room for another.
 fn remove_old(entries: &mut HashMap<String, Entry>) {
     let is_running = |entry: &Entry| entry.answer.borrow().is_none();
     entries.retain(|_, entry| is_running(entry) || entry.began_at.elapsed() < LIFETIME);

@@ -28,7 +28,7 @@ pub(super) async fn require_key(
     }
 }
 
-/// The API key of either header; which one a client sends depends on the call.
+/// Returns the API key from one of two headers; which one a client sends depends on the call.
 fn presented_key(headers: &HeaderMap) -> Option<&str> {
     if let Some(key) = headers.get("x-api-key") {
         return key.to_str().ok();

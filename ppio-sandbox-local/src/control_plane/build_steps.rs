@@ -25,7 +25,7 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<TemplateStep, 
     if request.args.iter().any(|argument| argument.contains('\0')) {
         return Err(wrong("arguments without NUL bytes"));
     }
-    // Arguments that do not apply are sent as empty texts.
+    // Clients send arguments that do not apply as empty strings.
     let argument = |place: usize| {
         request
             .args

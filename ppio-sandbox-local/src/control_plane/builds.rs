@@ -145,7 +145,7 @@ pub(super) async fn status(
     PathParameters((id, build_id)): PathParameters<(String, String)>,
     Parameters(query): Parameters<StatusQuery>,
 ) -> Result<Json<Value>, ApiError> {
-    // The state first: logs read after it are at least as new.
+    // Reads the state first, so that the logs are at least as new as the state.
     let record = find(&shared, &id)?;
     let build = find_build(&record.builds, &build_id)?;
     let entries = entries(&shared, &build_id, &query)?;

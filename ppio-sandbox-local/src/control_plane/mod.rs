@@ -28,7 +28,8 @@ use ppio_agent_protocol::headers::PPIO_IDEMPOTENCY;
 use crate::api::ApiError;
 use crate::shared::Shared;
 
-/// A request of the control plane is a few kilobytes; a build with many steps somewhat more.
+/// The largest request body, in bytes. Most are a few kilobytes; a build with many steps needs
+/// somewhat more.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -83,7 +84,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         ));
     Router::new()
         .merge(authenticated)
-        // Authorised by the link itself: some clients upload without the API key.
+        // The link itself authorises the upload: some clients upload without the API key.
         .route(
             "/uploads/{token}",
             put(uploads::store).layer(DefaultBodyLimit::disable()),

@@ -12,7 +12,7 @@ use crate::identity;
 use crate::isolation::{Networks, SandboxNetwork};
 use crate::sandbox::{HostMask, SandboxIngress};
 
-/// How `denyOut` names every address.
+/// The value of `denyOut` that stands for every address.
 const ALL_ADDRESSES: &str = "0.0.0.0/0";
 
 #[derive(Debug, Deserialize)]
@@ -51,8 +51,9 @@ impl NetworkRequest {
         })
     }
 
-    /// Whether the sandbox reaches other machines. Refuses all other rules for outgoing traffic.
-    /// `access` is the `allowInternetAccess` outside these settings, in the request itself.
+    /// Whether the sandbox may reach other machines. Any other rule for outgoing traffic is
+    /// refused. `access` is the field `allowInternetAccess` of the request itself, outside these
+    /// settings.
     pub(super) fn allows_internet(&self, access: Option<bool>) -> Result<bool, ApiError> {
         let denied = self.deny_out.as_deref().unwrap_or_default();
         let allows = access != Some(false)

@@ -20,7 +20,7 @@ const MAX_LIMIT: usize = 100;
 const NEXT_TOKEN: HeaderName = HeaderName::from_static("x-next-token");
 const TOTAL_RUNNING: HeaderName = HeaderName::from_static("x-total-running");
 
-/// Parameters may be repeated, so they stay pairs.
+/// The query as pairs, because a parameter may be repeated.
 type Pairs = Parameters<Vec<(String, String)>>;
 
 pub(super) async fn running(
@@ -157,7 +157,7 @@ impl ListFilter {
         Ok(filter)
     }
 
-    /// The sandboxes that the filter accepts, on all pages, in its order.
+    /// All sandboxes that the filter accepts, not only those of one page, in the requested order.
     fn matching(&self, shared: &Shared) -> Vec<Arc<LocalSandbox>> {
         let mut sandboxes = shared.sandboxes.list();
         sandboxes.retain(|sandbox| self.accepts(sandbox));

@@ -1,4 +1,4 @@
-//! Sandboxes in answers of the control plane.
+//! Sandboxes as JSON in responses of the control plane.
 
 use serde_json::{Value, json};
 

@@ -29,11 +29,11 @@ use crate::template::StoreError;
 const DEFAULT_TIMEOUT: u64 = 15;
 /// The longest timeout: a day, in seconds.
 const MAX_TIMEOUT: u64 = 86_400;
-/// The template with the programs of the MCP gateway, which SDKs name for `mcp`.
+/// The template with the programs of the MCP gateway, which SDKs request for the option `mcp`.
 const MCP_GATEWAY: &str = "mcp-gateway";
-/// In bytes, over all keys and values.
+/// The largest metadata, in bytes over all keys and values.
 const MAX_METADATA: usize = 64 * 1024;
-/// In bytes, over all names and values. Linux allows 128 KiB per string.
+/// The largest environment, in bytes over all names and values. Linux allows 128 KiB per string.
 const MAX_ENVIRONMENT: usize = 96 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -86,10 +86,11 @@ pub(super) struct ResumeRequest {
     auto_pause_memory: Option<bool>,
 }
 
-/// Creates a sandbox, or returns that of an earlier request with the same idempotency key.
+/// Creates a sandbox, or returns the one that an earlier request with the same idempotency key
+/// created.
 ///
-/// `secure` in the request has no effect: every sandbox's daemon requires its token. Nor has `mcp`:
-/// clients start the MCP gateway themselves, with these settings as its arguments.
+/// `secure` in the request has no effect: every sandbox's daemon requires its token. `mcp` has no
+/// effect either: clients start the MCP gateway themselves, with these settings as its arguments.
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     request: Request,
@@ -204,7 +205,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
     })
 }
 
-/// Whether an optional object or array has members.
+/// Whether an optional object or array is given and not empty.
 fn holds_anything(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => false,

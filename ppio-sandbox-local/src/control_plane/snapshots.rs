@@ -1,4 +1,4 @@
-//! Snapshots and forks of sandboxes: of their files, not of their memory.
+//! Snapshots and forks of sandboxes. They copy files, not memory.
 //!
 //! A snapshot is a template; a fork is a sandbox made from a snapshot that is not kept. In both
 //! cases the new sandbox runs the start command of the template again.
@@ -75,7 +75,7 @@ pub(super) async fn create(
             "{name:?} is the name of a template: choose another name for the snapshot"
         )));
     }
-    // In a task of its own, which a caller that disconnects does not cancel.
+    // Runs in its own task, which is not cancelled when the caller disconnects.
     let storing = tokio::spawn(async move {
         let staging = Staging::of(&shared, &sandbox).await?;
         let tag = tag.unwrap_or_else(|| DEFAULT_TAG.to_owned());
@@ -123,7 +123,7 @@ fn store(
             message: with_sources(&error),
             step: None,
         };
-        // The first error is the one that matters.
+        // Only the first error is reported.
         let _ = templates.fail(&record.id, &build_id, failure);
         store_error(&error)
     })?;
@@ -185,7 +185,7 @@ fn view(record: &TemplateRecord, tag: &str) -> Value {
     })
 }
 
-/// Answers with one result per fork: the sandbox or its error.
+/// Returns one result per fork: the sandbox or its error.
 pub(super) async fn fork(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,
@@ -198,7 +198,7 @@ pub(super) async fn fork(
         return Err(ApiError::bad_request(message));
     }
     let sandbox = find(&shared, &id)?;
-    // In a task of its own, which a caller that disconnects does not cancel.
+    // Runs in its own task, which is not cancelled when the caller disconnects.
     let forking = tokio::spawn(async move {
         let staging = Staging::of(&shared, &sandbox).await?;
         let forks = (0..count).map(|_| {

@@ -1,4 +1,4 @@
-//! Templates and builds in answers of the control plane.
+//! Templates and builds as JSON in responses of the control plane.
 
 use serde_json::{Value, json};
 

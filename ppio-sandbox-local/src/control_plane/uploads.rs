@@ -40,11 +40,11 @@ pub(super) async fn link(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// The origin under which the caller reaches the platform, also through a tunnel or a proxy.
+/// The origin under which the caller reaches the platform, even through a tunnel or a proxy.
 fn origin(headers: &HeaderMap, scheme: &Scheme, address: SocketAddr) -> String {
     let header = |name: &str| {
         let value = headers.get(name)?.to_str().ok()?;
-        // Every proxy on the way appends a value; the first is the one that the caller used.
+        // Every proxy appends a value; the first value is the one that the caller used.
         value.split(',').next().map(str::trim)
     };
     let scheme = header("x-forwarded-proto")
@@ -85,8 +85,8 @@ pub(super) async fn store(
         })
 }
 
-/// Returns a response whose status line has the message too: when an upload fails, SDKs show the
-/// status line, not the body.
+/// Returns a response whose status line also contains the message: when an upload fails, SDKs show
+/// the status line, not the body.
 fn with_reason(error: ApiError) -> Response {
     let line = error
         .message

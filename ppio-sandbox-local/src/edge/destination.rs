@@ -16,9 +16,9 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    /// Returns the destination by the host name, else by the headers, else, for calls of the
-    /// daemon, by the access token or the signature of a link. After a `connect` the Python SDK
-    /// sends only the token.
+    /// Finds the destination by the host name, else by the headers, else, for calls to the daemon,
+    /// by the access token or the signature of a link. After a `connect` the Python SDK sends only
+    /// the token.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Destination {
         Ok(Self::ControlPlane)
     }
 
-    /// Whether the platform answers, and not a program in a sandbox.
+    /// Whether the platform itself answers the request, and not a program in a sandbox.
     pub(super) fn is_platform(&self) -> bool {
         match self {
             Self::ControlPlane => true,
@@ -109,7 +109,7 @@ impl Destination {
     }
 }
 
-/// Reads the signed link of a request to the daemon without an access token.
+/// Reads the signed link of a request to the daemon that has no access token.
 fn signed_link(request: &Request<Body>) -> Result<Option<SignedLink>, ApiError> {
     if !envd::serves(request.uri().path()) || request.headers().contains_key("x-access-token") {
         return Ok(None);

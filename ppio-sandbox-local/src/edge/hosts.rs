@@ -1,7 +1,7 @@
 //! The host names that the platform answers for, and the pages that may call it.
 //!
 //! A page on the internet can make a browser call loopback, under a name of its own that resolves
-//! to 127.0.0.1 (DNS rebinding) or across origins. Both show in `Host` and `Origin`.
+//! to 127.0.0.1 (DNS rebinding) or across origins. Both can be recognised by `Host` and `Origin`.
 
 use axum::http::uri::Uri;
 use ppio_agent_protocol::host::is_loopback;

@@ -25,7 +25,7 @@ use crate::shared::Shared;
 
 pub(crate) use hosts::Hosts;
 
-/// The port of `https://` URLs without one.
+/// The port of `https://` URLs that name no port.
 const HTTPS_PORT: u16 = 443;
 
 /// Answers every request that reaches the platform's port.
@@ -67,7 +67,7 @@ impl Edge {
     async fn route(&self, mut request: Request<Body>) -> Result<Response, ApiError> {
         request_checks::check(&mut request, &self.hosts)?;
         let target = Destination::of(&request, &self.shared.sandboxes)?;
-        // A server in a sandbox decides itself which pages may call it.
+        // A server in a sandbox decides for itself which pages may call it.
         if target.is_platform() {
             request_checks::check_page(&request, &self.hosts)?;
         }

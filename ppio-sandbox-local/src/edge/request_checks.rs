@@ -57,8 +57,7 @@ fn host(request: &Request<Body>) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// Refuses a request that a browser sends for a foreign page. Without a browser there is no
-/// `Origin`.
+/// Refuses a request that a browser sends for a foreign page. Other clients send no `Origin`.
 pub(super) fn check_page(request: &Request<Body>, hosts: &Hosts) -> Result<(), ApiError> {
     for origin in request.headers().get_all(header::ORIGIN) {
         let origin = String::from_utf8_lossy(origin.as_bytes());

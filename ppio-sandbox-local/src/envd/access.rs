@@ -71,7 +71,7 @@ pub(crate) struct SignedLink {
 }
 
 impl SignedLink {
-    /// Reads a link. `None` for one without a signature.
+    /// Parses a link. `None` for a link without a signature.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl SignedLink {
         else {
             return Ok(None);
         };
-        // The signed text joins its parts with `:`, so one text could be two links.
+        // The signed text joins its parts with `:`, so the same text could stand for two links.
         if path.contains(':') || username.contains(':') {
             return Err(ApiError::bad_request(
                 "the path and the user of a signed link cannot contain `:`: send the access token instead",

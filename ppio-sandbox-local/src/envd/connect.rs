@@ -33,7 +33,8 @@ pub(super) enum ConnectCode {
     DeadlineExceeded,
     Unavailable,
     Unauthenticated,
-    /// Not a code of the protocol, which answers an unknown content type with a bare status 415.
+    /// Not an error code of the protocol, which answers an unknown content type with status 415
+    /// alone.
     UnsupportedMediaType,
 }
 
@@ -201,7 +202,7 @@ fn envelope(flags: u8, message: &Value) -> Bytes {
     let text = message.to_string();
     let mut bytes = Vec::with_capacity(ENVELOPE_HEADER + text.len());
     bytes.push(flags);
-    // Messages are pieces of output, far below 4 GiB.
+    // Messages are chunks of output, far below 4 GiB.
     bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
     bytes.extend_from_slice(text.as_bytes());
     Bytes::from(bytes)

@@ -1,4 +1,4 @@
-//! Files of a sandbox: looked up, and described to clients.
+//! Looks up files of a sandbox and describes them to clients.
 
 use std::fs::Metadata;
 use std::io;
@@ -15,7 +15,8 @@ use crate::error::with_sources;
 use crate::files::{ConfinedPath, LastLink, PathError, SandboxFiles};
 use crate::sandbox::{LocalSandbox, user_environment};
 
-/// Describes a file. A symbolic link has the type and the mode of what it leads to, and names it.
+/// Describes a file. A symbolic link has the type and the mode of its target, and its description
+/// names the target.
 pub(super) fn describe(files: &SandboxFiles, path: &ConfinedPath) -> io::Result<Value> {
     let metadata = path.metadata()?;
     let target = metadata.is_symlink().then(|| resolve(files, path));

@@ -14,7 +14,7 @@ use crate::api::ApiError;
 
 const HEADER_PREFIX: &str = "x-metadata-";
 const ATTRIBUTE_PREFIX: &str = "user.e2b.";
-/// The longest name of an attribute that Linux takes, in bytes.
+/// The longest name of an attribute that Linux accepts, in bytes.
 const MAX_NAME: usize = 255;
 /// The most that ext4 stores for one file, in bytes.
 const MAX_TOTAL: usize = 4096;
@@ -75,7 +75,7 @@ impl FileMetadata {
             let Some(key) = name.strip_prefix(ATTRIBUTE_PREFIX) else {
                 continue;
             };
-            // A program of the sandbox may set anything, and remove it meanwhile.
+            // A program of the sandbox may set any attribute, and may remove this one meanwhile.
             if let Ok(length) = lgetxattr(path, name, &mut value[..])
                 && let Ok(value) = std::str::from_utf8(&value[..length])
             {
@@ -85,8 +85,8 @@ impl FileMetadata {
         Self(metadata)
     }
 
-    /// Replaces all metadata of an open file and returns it: none on a file system without
-    /// attributes.
+    /// Replaces all metadata of an open file and returns what was stored: nothing on a file system
+    /// without extended attributes.
     pub(super) fn write(self, file: &File) -> io::Result<Self> {
         match self.replace(file) {
             Ok(()) => Ok(self),

@@ -26,7 +26,8 @@ use crate::sandbox::{LocalSandbox, user_environment};
 use crate::template::unpacked_limit;
 
 const READ_CHUNK: usize = 64 * 1024;
-/// How many compressed bytes are unpacked at once; they become up to a thousand times as many.
+/// How many compressed bytes are unpacked in one step; they expand to up to a thousand times as
+/// many.
 const PACKED_PIECE: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -68,7 +69,8 @@ pub(super) async fn download(
         .read_to_end(&mut first)
         .await
         .map_err(failed)?;
-    // A program may truncate the file meanwhile; a file of one chunk is answered as it was read.
+    // A program may truncate the file meanwhile; for a file of one chunk, the length that was read
+    // is sent.
     let length = if first.len() < READ_CHUNK {
         Some(first.len() as u64)
     } else {

@@ -1,5 +1,5 @@
-//! Writes an uploaded file in place, as envd does: other names of the file, programs that have it
-//! open and watches see what is written, and a named pipe passes it on.
+//! Writes an uploaded file in place, as envd does: the new content is seen through the file's other
+//! names, by programs that have it open and by watches, and a named pipe passes it on.
 
 use std::fs::File;
 use std::io;

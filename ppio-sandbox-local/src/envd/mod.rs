@@ -27,7 +27,7 @@ pub(crate) const PORT: u16 = 49983;
 /// The largest message of the process or filesystem service, in bytes.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// Expects the sandbox as an extension of each request.
+/// Returns the routes of the daemon. Each request must carry its sandbox as an extension.
 pub(crate) fn router() -> Router {
     Router::new()
         .route(

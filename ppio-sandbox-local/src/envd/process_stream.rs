@@ -128,7 +128,7 @@ struct ProcessStream {
     gone: Pin<Box<dyn Future<Output = ()> + Send>>,
     keepalive: Duration,
     deadline: Option<Instant>,
-    /// The process has ended; only the end of the stream is left to send.
+    /// Whether the process has ended, so that only the end of the stream remains to be sent.
     finished: bool,
     ended: bool,
 }

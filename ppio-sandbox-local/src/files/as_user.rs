@@ -1,8 +1,8 @@
 //! File system calls with the rights of a sandbox's user.
 //!
-//! A platform that runs as root can open every file. A call for a client must open no more than a
-//! command of the sandbox could, so the thread that makes it takes the user's identity meanwhile.
-//! Files that the call creates then also belong to the user.
+//! A platform that runs as root can open every file. A call for a client must not open more than a
+//! command of the sandbox could open, so the thread that makes the call takes the user's identity
+//! meanwhile. Files that the call creates then also belong to the user.
 
 use std::io;
 use std::process::abort;
@@ -13,7 +13,7 @@ use rustix::process::{
 };
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-/// Runs file system calls as the user and group `id` on this thread. Blocks as they do.
+/// Runs file system calls as the user and group `id` on this thread. Blocks as long as they do.
 ///
 /// Only the effective ids change: a sandbox cannot send a signal to a thread whose real and saved
 /// user are root.
@@ -34,9 +34,9 @@ struct Identity {
 /// How many threads have another identity, and whether the process was dumpable before the first.
 static TAKEN: Mutex<(usize, DumpableBehavior)> = Mutex::new((0, DumpableBehavior::NotDumpable));
 
-/// Makes the process dumpable again, which it is not after a thread has changed its identity.
-/// Otherwise a root without `CAP_SYS_PTRACE` could not open the platform's descriptors, through
-/// which the programs that start a command enter the namespaces of its sandbox.
+/// Makes the process dumpable again: the kernel clears this flag when a thread changes its
+/// identity. Otherwise a root without `CAP_SYS_PTRACE` could not open the platform's descriptors,
+/// through which the programs that start a command enter the namespaces of its sandbox.
 ///
 /// Only the last guard does so: while a thread has the identity of a sandbox's user, that user
 /// would own the thread's files in `/proc`.
@@ -70,7 +70,7 @@ impl Drop for DumpableGuard {
 
 impl Identity {
     fn take(id: u32) -> rustix::io::Result<Self> {
-        // From here on a failure restores what was changed.
+        // If one of the calls below fails, dropping this value restores the identity.
         let identity = Self {
             groups: getgroups()?,
             _dumpable: DumpableGuard::take()?,
@@ -84,12 +84,12 @@ impl Identity {
 
 impl Drop for Identity {
     fn drop(&mut self) {
-        // The user first: only root can set groups.
+        // Restores the user first, because only root can set groups.
         let restored = set_thread_res_uid(None::<Uid>, Uid::ROOT, None::<Uid>)
             .and_then(|()| set_thread_res_gid(None::<Gid>, Gid::ROOT, None::<Gid>))
             .and_then(|()| set_thread_groups(&self.groups));
         if restored.is_err() {
-            // The thread would go on as the user of a sandbox.
+            // Otherwise the thread would continue as the user of a sandbox.
             abort();
         }
     }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn calls_have_the_rights_of_the_user_and_no_others() {
         if !geteuid().is_root() {
-            // Only root takes another identity.
+            // Only root can take another identity.
             assert!(as_user(USER, || Ok::<_, io::Error>(())).is_err());
         }
         if !Requirement::root() {

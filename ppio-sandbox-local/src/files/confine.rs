@@ -17,9 +17,9 @@ use rustix::io::Errno;
 
 use super::confined_path::{ConfinedPath, PATH_ONLY};
 
-/// The longest path that Linux takes, in bytes.
+/// The longest path that Linux accepts, in bytes.
 const MAX_PATH: usize = 4096;
-/// The longest file name that Linux takes, in bytes.
+/// The longest file name that Linux accepts, in bytes.
 const MAX_NAME: usize = 255;
 /// Links that Linux follows before it reports a loop.
 const MAX_LINKS: usize = 40;
@@ -49,7 +49,7 @@ pub(crate) enum PathError {
 }
 
 impl PathError {
-    /// Whether the user has no permission to pass a directory of the path.
+    /// Whether the lookup failed because the user may not enter a directory of the path.
     pub(crate) fn is_denied(&self) -> bool {
         matches!(self, Self::Lookup { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }

@@ -1,4 +1,5 @@
-//! Copies files into the directory of a build. Both sides are walked through open directories.
+//! Copies files into the directory of a build. Source and target are walked through open
+//! directories.
 //!
 //! A program that a step left running may swap directories and links meanwhile. Links in the target
 //! are replaced or refused, and not followed.
@@ -64,7 +65,8 @@ fn copy_directory(source: &ConfinedPath, target: &mut ConfinedPath, level: u32) 
         }
     }
     if is_new {
-        // Last, through the descriptor: the mode may make the directory read-only.
+        // Sets the mode last and through the descriptor, because it may make the directory
+        // read-only.
         let mode = fs::metadata(from.host_path())?.permissions().mode() & PERMISSIONS;
         fs::set_permissions(to.host_path(), fs::Permissions::from_mode(mode))?;
     }

@@ -1,4 +1,4 @@
-//! A path inside a sandbox, held by its directory.
+//! A path inside a sandbox, relative to an open directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -68,8 +68,8 @@ impl ConfinedPath {
     }
 
     /// Opens a file for writing and empties it, or creates it. Its other names and the programs
-    /// that have it open see what is written. A named pipe that no program reads is the error
-    /// `ENXIO`, and writing to one that is full does not block.
+    /// that have it open see what is written. For a named pipe that no program reads, the error is
+    /// `ENXIO`; writing to a full one does not block.
     pub(crate) fn overwrite(&self) -> io::Result<File> {
         let name = self.last_name()?;
         loop {

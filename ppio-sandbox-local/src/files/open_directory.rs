@@ -36,7 +36,7 @@ impl OpenDirectory {
         })
     }
 
-    /// A directory of this machine, which is `/` for the paths below it.
+    /// Opens a directory of this machine, which is `/` for the paths below it.
     pub(crate) fn on_host(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty())?;
@@ -76,8 +76,8 @@ impl OpenDirectory {
 }
 
 impl ConfinedPath {
-    /// A file or directory of this machine. Links in `path` are followed; `inside` has the last
-    /// name of `path`.
+    /// Finds a file or directory of this machine. Links in `path` are followed; `inside` is `/`
+    /// with the last name of `path`.
     pub(crate) fn on_host(path: &Path) -> io::Result<Self> {
         let real = path.canonicalize()?;
         let names = real.parent().zip(real.file_name()).zip(path.file_name());

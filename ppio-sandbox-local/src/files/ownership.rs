@@ -2,7 +2,8 @@
 //!
 //! A platform that runs as root gives each sandbox a user of its own, and the sandbox's root
 //! directory belongs to that user. What the platform creates below gets the owner of the directory
-//! that it is created in, so the sandbox can use it. Other platforms own everything themselves.
+//! that it is created in, so the sandbox can use it. A platform that does not run as root owns all
+//! files itself.
 
 use std::fs;
 use std::io;
@@ -47,7 +48,8 @@ impl Owner {
         Self((uid != 0).then_some((uid, gid)))
     }
 
-    /// Gives an open file to this owner: also a pipe, or a directory opened with `O_PATH`.
+    /// Gives an open file to this owner. It may also be a pipe, or a directory opened with
+    /// `O_PATH`.
     pub(crate) fn give(self, file: impl AsFd) -> io::Result<()> {
         let Some((uid, gid)) = self.ids() else {
             return Ok(());

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long processes that were just killed or started may still create files, and the kernel may
-/// take to remove their mounts.
+/// How long removing is attempted: processes that were just killed or started may still create
+/// files, and the kernel may need some time to remove their mounts.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two attempts.
 const REMOVE_INTERVAL: Duration = Duration::from_millis(10);

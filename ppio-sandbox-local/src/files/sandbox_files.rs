@@ -89,7 +89,7 @@ impl SandboxFiles {
         }
     }
 
-    /// Runs file system calls with the rights of the sandbox's user. Blocks as they do.
+    /// Runs file system calls with the rights of the sandbox's user. Blocks as long as they do.
     pub(crate) fn as_user<T, E: From<io::Error>>(
         &self,
         calls: impl FnOnce() -> Result<T, E>,

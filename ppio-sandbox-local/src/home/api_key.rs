@@ -48,7 +48,7 @@ impl ApiKey {
         &self.0
     }
 
-    /// Compares in constant time.
+    /// Whether `candidate` is this key, compared in constant time.
     pub(crate) fn matches(&self, candidate: &str) -> bool {
         constant_time_eq(self.0.as_bytes(), candidate.as_bytes())
     }

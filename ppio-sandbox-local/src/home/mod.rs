@@ -40,7 +40,8 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Home {
     path: PathBuf,
-    // A new name for each start: the watchdog of a killed platform may still remove its directory.
+    // A new name for each start: the watchdog of a killed platform may still be removing its
+    // directory.
     run: PathBuf,
     /// The link in the home to `run`, if `run` is elsewhere.
     link: Option<PathBuf>,
@@ -67,7 +68,8 @@ impl Home {
         if !take(&lock).map_err(Error::home(&lock_path))? {
             return Err(Error::HomeInUse { path });
         }
-        // The state file of a killed platform: with the lock held, it would count as this one's.
+        // Removes the state file of a killed platform: with the lock held, other programs would
+        // read it as the state of this platform.
         let left_behind = state_path(&path);
         match fs::remove_file(&left_behind) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -93,7 +95,7 @@ impl Home {
         };
         fs::create_dir_all(home.templates()).map_err(Error::home(home.templates()))?;
         if let Some(link) = &home.link {
-            // First, so that the next start finds the directory.
+            // Created before the directory, so that the next start finds the directory.
             symlink(&home.run, link).map_err(Error::home(link))?;
         }
         let mode = match placement {
@@ -129,7 +131,7 @@ impl Home {
         self.link.as_deref()
     }
 
-    /// Removes the link to [`Home::run`], which is gone.
+    /// Removes the link to [`Home::run`], once that directory is gone.
     pub(crate) fn remove_link(&self) -> io::Result<()> {
         self.link.as_ref().map_or(Ok(()), fs::remove_file)
     }

@@ -180,7 +180,7 @@ impl Cgroup {
         }
         let deadline = Instant::now() + CGROUP_EVENT_TIMEOUT;
         loop {
-            // Again each time: a process that was just being started may join meanwhile.
+            // Repeated on each attempt, because a process that is just starting may join meanwhile.
             fs::write(self.path.join("cgroup.kill"), "1")?;
             let removed = if self.has(UNPOPULATED)? {
                 remove_cgroups(&self.path)

@@ -28,7 +28,7 @@ pub(crate) struct ChosenIsolation {
     pub(crate) networks: Networks,
 }
 
-/// What a platform must have.
+/// The isolation that a platform must have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WantedIsolation {
     pub(crate) kind: Option<IsolationKind>,

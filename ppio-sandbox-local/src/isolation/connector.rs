@@ -1,10 +1,10 @@
 //! Connects to ports in the network namespace of a sandbox.
 //!
 //! A socket belongs to the network namespace that its process was in when the socket was opened.
-//! The platform cannot enter one: an ordinary user needs rights that only a process with a single
-//! thread can get. So a shell enters the network namespace, and no other namespace of the sandbox,
-//! whose processes do not see it. The shell connects, and the platform copies its socket
-//! (`pidfd_getfd(2)`).
+//! The platform itself cannot enter another namespace: an ordinary user needs rights that only a
+//! process with a single thread can get. So a shell enters the network namespace, and no other
+//! namespace of the sandbox. The processes of the sandbox do not see the shell. The shell connects,
+//! and the platform copies its socket (`pidfd_getfd(2)`).
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -89,7 +89,8 @@ impl NetworkConnector {
             let _turn = self.turn(address.port()).await;
             let _permit = self.shells.acquire().await.map_err(io::Error::other)?;
             let idle = self.idle().take();
-            // Killed if it fails or if this future is dropped: its answer may come later.
+            // The shell is killed if it fails or if this future is dropped, because its answer may
+            // arrive later.
             let mut shell = match idle {
                 Some(shell) => shell,
                 None => ConnectorShell::start(&self.arguments).await?,

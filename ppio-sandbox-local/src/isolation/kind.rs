@@ -4,9 +4,10 @@ use std::fmt;
 
 /// How sandboxes are kept apart from each other and from the machine.
 ///
-/// With either, a process of a sandbox has a session of its own, no open file of the platform's but
-/// its standard streams, no capability, and gains none (`no_new_privs`). A platform that runs as
-/// root gives each sandbox a user of its own; no process of a sandbox is root.
+/// With either kind, a process of a sandbox has a session of its own, no open file of the platform
+/// except its standard streams, and no capability, and it cannot gain one (`no_new_privs`). A
+/// platform that runs as root gives each sandbox a user of its own; no process of a sandbox is
+/// root.
 ///
 /// **The network is the machine's**: agents reach what the machine reaches, servers on its loopback
 /// address and abstract Unix sockets included, and sandboxes share its ports. With bubblewrap, a
@@ -29,10 +30,10 @@ pub enum IsolationKind {
     /// A process group. It separates processes for pausing and killing, and **hides nothing** that
     /// its user can read: run only code that you trust.
     ///
-    /// The processes run as the platform's user, with all its rights. If the platform runs as
-    /// root, each sandbox runs as a user without rights, which reads what every user of the machine
-    /// can read: neither the platform's API key nor another sandbox's files, and no interpreter
-    /// below `/root` either. The directories of these sandboxes are in
+    /// The processes run as the platform's user, with all its rights. If the platform runs as root,
+    /// each sandbox runs as a user without rights, which can read only what every user of the
+    /// machine can read: neither the platform's API key nor another sandbox's files, and no
+    /// interpreter below `/root` either. The directories of these sandboxes are in
     /// `/var/lib/ppio-sandbox-local`.
     ///
     /// Pausing and killing find every process that a sandbox started, even one that left its

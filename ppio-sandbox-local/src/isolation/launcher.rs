@@ -35,7 +35,7 @@ const MAX_FILE: u64 = 64 << 30;
 /// Descriptors that one process of a sandbox can have open.
 const MAX_DESCRIPTORS: u64 = 65_536;
 
-/// What is needed to start a process of a sandbox.
+/// Builds the commands that start the processes of a sandbox.
 #[derive(Debug)]
 pub(crate) struct ProcessLauncher {
     pub(super) directory: PathBuf,

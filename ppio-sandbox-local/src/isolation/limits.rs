@@ -1,6 +1,6 @@
-//! What a sandbox may use.
+//! The resource limits of a sandbox.
 
-/// What a sandbox may use. Zero means no limit.
+/// The resource limits of a sandbox. Zero means no limit.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SandboxLimits {
     pub(crate) memory_bytes: u64,
@@ -10,7 +10,8 @@ pub(crate) struct SandboxLimits {
 /// The most threads and processes of one sandbox, so that it cannot exhaust those of the machine.
 pub(super) const MAX_TASKS: u32 = 4096;
 
-/// Whether `/proc/self/limits` of a process in a sandbox holds the limit that was set.
+/// Whether `limits`, the `/proc/self/limits` of a process in a sandbox, has the limit of processes
+/// that was set.
 pub(super) fn bounds_processes(limits: &str) -> bool {
     limits.lines().any(|line| {
         line.strip_prefix("Max processes").is_some_and(|rest| {

@@ -99,7 +99,7 @@ impl PastaProcess {
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let pid = pid.ok_or_else(|| io::Error::other("pasta has ended"))?;
         let process = pidfd_open(pid, PidfdFlags::empty())?;
-        // Dropped once `pasta` is ready, which ignores SIGPIPE.
+        // Dropped once `pasta` is ready; `pasta` ignores SIGPIPE.
         let stderr = child.stderr.take();
         while !has_route(namespaces.first) {
             if let Some(status) = child.try_wait()? {
@@ -126,7 +126,7 @@ fn named(error: &io::Error, doing: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{doing}: {error}"))
 }
 
-/// What `pasta` printed, without its remarks about a system log that does not run.
+/// Returns what `pasta` printed, without its messages about a system log that does not run.
 async fn complaint(stderr: Option<ChildStderr>) -> String {
     let mut text = String::new();
     if let Some(stderr) = stderr {

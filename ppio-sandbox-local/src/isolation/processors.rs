@@ -7,8 +7,8 @@ use rustix::thread::{CpuSet, sched_getaffinity};
 /// The next processor to assign, so that sandboxes do not all share the first ones.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// The processors for a sandbox that may use `count`, as `taskset` takes them. `None` if it may use
-/// all of them.
+/// Returns the processors for a sandbox that may use `count` of them, in the format of `taskset`.
+/// `None` if it may use all of them.
 pub(super) fn choose(count: u32) -> Option<String> {
     let available = sched_getaffinity(None).ok()?;
     let available: Vec<_> = (0..CpuSet::MAX_CPU)

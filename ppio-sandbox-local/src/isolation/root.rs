@@ -13,7 +13,7 @@ use super::system_files::OWN_SYSTEM;
 use super::users::{INNER_USER, SandboxUser};
 use crate::files::{self, Owner};
 
-/// What to do with a file or link in the place of a directory.
+/// What to do with a file or link at the path of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
     /// It comes from the template.
@@ -120,7 +120,7 @@ fn make_file(root: &Path, path: &Path, text: &str, mode: u32, owner: Owner) -> i
 }
 
 /// Creates the directory of a sandbox with its `root`. Only the sandbox's user can enter it, and
-/// cannot list it.
+/// even that user cannot list it.
 pub(crate) fn prepare_directory(directory: &Path, user: &SandboxUser) -> io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(directory)?;
     let root = directory.join("root");

@@ -31,7 +31,7 @@ use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
 /// How long processes may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the parents of killed processes have to wait for them and to end.
+/// The time that the parents of killed processes are given to wait for them and to end.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two signals to the processes of a sandbox.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
@@ -188,7 +188,7 @@ impl SandboxProcesses {
     /// determined; the start of the program then reports the error.
     pub(crate) fn has_directory(&self, path: &str) -> bool {
         let Some(first) = self.first_process() else {
-            // As the isolation without namespaces resolves it.
+            // Resolves the path as the isolation without namespaces does.
             return files::join(&self.root(), Path::new(path)).is_dir() || Path::new(path).is_dir();
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -322,7 +322,7 @@ async fn end_processes(
         }
         let (killed, waiting) = match namespaces {
             // The kernel ends a process namespace with its first process, once the parents of the
-            // others have waited for them. Some parents are outside; were they killed, the
+            // others have waited for them. Some parents are outside; if they were killed, the
             // machine's first process would have to wait instead, and may do so late or never.
             Some(namespaces) if started.elapsed() < PARENT_TIMEOUT => namespaces.split(&alive)?,
             _ => (alive, Vec::new()),

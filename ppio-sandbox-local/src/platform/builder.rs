@@ -91,7 +91,7 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Whether the port also speaks TLS, with certificates of a local authority, and tunnels
+    /// Whether the port also accepts TLS, with certificates of a local authority, and tunnels
     /// `CONNECT` to sandboxes. Default: no. Plain HTTP works either way.
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
@@ -118,9 +118,9 @@ impl LocalPlatformBuilder {
     }
 
     /// Shows sandboxes one more file or directory of this machine, read-only at the same path, and
-    /// puts its `bin` folder on their PATH. For interpreters outside the system's own folders,
-    /// such as a Python virtual environment. Process groups of a platform that runs as root cannot
-    /// use what lies below `/root` ([`IsolationKind::ProcessGroup`]).
+    /// puts its `bin` folder on their PATH. Needed for interpreters outside the system's own
+    /// folders, such as a Python virtual environment. Process groups of a platform that runs as
+    /// root cannot use what lies below `/root` ([`IsolationKind::ProcessGroup`]).
     pub fn expose(mut self, path: impl Into<PathBuf>) -> Self {
         self.exposed.push(path.into());
         self
@@ -148,11 +148,11 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Allows one more host name in requests, and pages of that name to call the platform. For a
-    /// tunnel or a proxy that passes its own name on. Default: `localhost` and the names below it,
-    /// loopback addresses, and `{port}-{id}` of a sandbox in any domain. Other hosts are refused
-    /// with status 421 and other pages with 403, because a web page can point a name of its own at
-    /// loopback.
+    /// Allows one more host name in requests, and pages of that name to call the platform. Needed
+    /// for a tunnel or a proxy that passes its own name on. Default: `localhost` and the names
+    /// below it, loopback addresses, and `{port}-{id}` of a sandbox in any domain. Other hosts are
+    /// refused with status 421 and other pages with 403, because a web page can point a name of its
+    /// own at loopback.
     pub fn allow_host(mut self, name: impl Into<String>) -> Self {
         self.allowed_hosts.push(name.into());
         self

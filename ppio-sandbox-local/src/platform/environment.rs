@@ -23,7 +23,7 @@ pub(crate) fn variables(
         set("ACCESS_TOKEN", key.reveal().to_owned());
         set("DOMAIN", shared::domain(address));
         set("API_URL", url.clone());
-        // Calls of the daemon come here too and are distinguished by their headers.
+        // Calls to the daemon are sent here too and are distinguished by their headers.
         set("SANDBOX_URL", url.clone());
     }
     if tls {
@@ -34,7 +34,7 @@ pub(crate) fn variables(
         for name in ["HTTPS_PROXY", "https_proxy"] {
             variables.insert(name.to_owned(), url.clone());
         }
-        // Node reads the proxy's variables only with this one.
+        // Node reads the proxy variables only if this one is set.
         variables.insert("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned());
     }
     variables

@@ -88,7 +88,8 @@ impl LocalPlatform {
         self.shared.sandboxes.networks().own_unavailable()
     }
 
-    /// The limits of sandboxes that this machine does not enforce. Logged once at start, too.
+    /// The limits of sandboxes that this machine does not enforce. They are also logged once at
+    /// start.
     pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
         &self.unenforced_limits
     }
@@ -113,7 +114,7 @@ impl LocalPlatform {
     ///
     /// [`Error::Home`] when the files of a sandbox could not be removed.
     pub async fn shutdown(mut self) -> Result<(), Error> {
-        // First, so that no program finds a platform that is about to end.
+        // Removes the state file first, so that no program finds a platform that is about to end.
         self.state_file.take();
         self.shared.builder.close().await;
         let run = self.shared.home.run();

@@ -43,7 +43,7 @@ pub struct TemplateSpec {
 pub struct BuiltTemplate {
     /// Its id, which `create_session` and `POST /sandboxes` take.
     pub id: String,
-    /// Its name without a tag, which they take too.
+    /// Its name without a tag, which can be used in place of the id.
     pub name: String,
     /// The id of its build.
     pub build_id: String,
@@ -114,8 +114,8 @@ impl TemplateSpec {
         self
     }
 
-    /// A command that succeeds once the start command is ready. Without one a sandbox is ready at
-    /// once, and the first request waits for the agent to open its port.
+    /// A command that succeeds once the start command is ready. Without one a sandbox is ready
+    /// immediately, and the first request waits for the agent to open its port.
     pub fn ready_command(mut self, command: impl Into<String>) -> Self {
         self.ready_command = Some(command.into());
         self

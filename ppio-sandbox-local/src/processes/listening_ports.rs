@@ -64,7 +64,8 @@ mod tests {
             let port = listener.local_addr().unwrap().port();
             assert!(listening_ports(group).unwrap().contains(&port), "{address}");
             drop(listener);
-            // A program that another test starts just now holds what is open until it runs.
+            // A program that another test is starting holds copies of the open sockets until its
+            // `exec`.
             let deadline = Instant::now() + Duration::from_secs(20);
             while listening_ports(group).unwrap().contains(&port) {
                 assert!(Instant::now() < deadline, "{address}");

@@ -19,7 +19,7 @@ pub(crate) fn find_by_marks(directory: &Path) -> io::Result<Vec<i32>> {
 /// The processes of all `sandboxes`, and those started for others below `directory`.
 ///
 /// A process belongs to a sandbox when one of four things holds: the mark is in the environment
-/// that it was started with, which children inherit; its process group is one of the sandbox; its
+/// that it was started with, which children inherit; its process group is one of the sandbox's; its
 /// parent belongs to the sandbox; or it has the sandbox's limit of file locks.
 pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<i32>> {
     let mut mark = format!("{MARK_VARIABLE}=").into_bytes();

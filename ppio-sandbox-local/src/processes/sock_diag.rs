@@ -1,7 +1,7 @@
 //! The kernel's list of listening sockets, over its `sock_diag` socket (`sock_diag(7)`).
 //!
-//! `/proc/net/tcp` holds the same, but to read past its last listener the kernel walks the table of
-//! connections, which takes milliseconds on a machine with much memory.
+//! `/proc/net/tcp` lists the same sockets, but to read past its last listener the kernel walks the
+//! table of connections, which takes milliseconds on a machine with much memory.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -47,7 +47,7 @@ pub(crate) fn listeners(port: Option<u16>) -> io::Result<Vec<ListeningSocket>> {
         let request = request(family, port)?;
         rustix::net::send(&socket, &request, SendFlags::empty())?;
         loop {
-            // The kernel answers before `send` returns, and goes on when an answer is read.
+            // The kernel answers before `send` returns, and continues when an answer is read.
             let (_, count) = rustix::net::recv(&socket, &mut *buffer, RecvFlags::DONTWAIT)?;
             let messages = buffer.get(..count).ok_or(io::ErrorKind::InvalidData)?;
             if read(messages, &mut listeners)? {

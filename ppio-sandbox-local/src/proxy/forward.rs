@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 
 use super::tunnel::tunnel;
 
-/// Headers of one connection, which are not forwarded (RFC 9110, section 7.6.1; RFC 2616, section
-/// 13.5.1).
+/// Headers that apply to one connection and are not forwarded (RFC 9110, section 7.6.1; RFC 2616,
+/// section 13.5.1).
 const FOR_ONE_CONNECTION: &[&str] = &[
     "connection",
     "keep-alive",
@@ -24,11 +24,11 @@ const FOR_ONE_CONNECTION: &[&str] = &[
 ];
 
 /// Sends `request` over `stream`, a new connection to an HTTP/1.1 server, and returns the response
-/// once its head was received.
+/// once its status line and headers were received.
 ///
 /// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled as long as both
 /// sides are connected. Dropping the future or the response closes the connection. `held` is
-/// dropped when the connection has ended, also after an upgrade.
+/// dropped when the connection has ended, even after an upgrade.
 ///
 /// # Errors
 ///

@@ -67,7 +67,7 @@ fn find_in_namespace(init: i32, missing: &mut BTreeSet<u64>) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = open(in_proc(init).join("root"), flags, Mode::empty())?;
     let processes: OwnedFd = openat(&root, "proc", flags | OFlags::NOFOLLOW, Mode::empty())?;
-    // A sandbox cannot mount there, but it could put a directory of its own in the way.
+    // A sandbox cannot mount there, but it could put a directory of its own at that path.
     if fstatfs(&processes)?.f_type != PROC_SUPER_MAGIC {
         return Err(io::ErrorKind::Unsupported.into());
     }

@@ -7,8 +7,8 @@ use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
 };
 
-/// How long the other side may go on after one side has ended: a peer that does not close its side,
-/// or whose machine is gone, must not keep the tunnel open.
+/// How long the other side may continue after one side has ended: a peer that does not close its
+/// side, or whose machine is gone, must not keep the tunnel open.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 const BUFFER_SIZE: usize = 16 * 1024;
 

@@ -39,14 +39,14 @@ pub(crate) struct SandboxSpec {
 
 impl SandboxRegistry {
     /// Creates and starts a sandbox, and waits until the ready command of its template succeeds.
-    /// After a failure, nothing of the sandbox is left.
+    /// After a failure, nothing of the sandbox remains.
     pub(crate) async fn create(
         self: &Arc<Self>,
         new: SandboxSpec,
     ) -> Result<Arc<LocalSandbox>, CreateError> {
         let place = self.reserve()?;
         let registry = Arc::clone(self);
-        // In a task of its own, which a caller that disconnects does not cancel.
+        // Runs in its own task, which is not cancelled when the caller disconnects.
         let creation = tokio::spawn(async move {
             let network = new.network;
             let agent_port = if network.is_own() {

@@ -1,4 +1,4 @@
-//! Measures a running sandbox, and kills or pauses it when its timeout is over.
+//! Measures a running sandbox, and kills or pauses it when its timeout has passed.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,8 @@ use crate::error::with_sources;
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl LocalSandbox {
-    /// Runs as long as the sandbox: samples what it uses, and kills or pauses it at its end.
+    /// Runs as long as the sandbox exists: samples what it uses, and kills or pauses it when its
+    /// timeout has passed.
     pub(super) async fn watch_expiry(self: Arc<Self>, registry: Weak<SandboxRegistry>) {
         let mut changes = self.lifetime.subscribe();
         let mut next_sample = tokio::time::Instant::now() + SAMPLE_INTERVAL;
@@ -63,7 +64,7 @@ impl LocalSandbox {
         };
         if let Err(reason) = outcome {
             tracing::warn!(sandbox = %self.id, %reason, "failed to end a sandbox whose timeout has passed");
-            // Before the next attempt.
+            // Waits before the next attempt.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

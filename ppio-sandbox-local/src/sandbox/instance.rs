@@ -30,7 +30,7 @@ pub(crate) struct LocalSandbox {
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     pub(crate) started_at: SystemTime,
-    /// The token that calls of its daemon carry. It also identifies the sandbox that a call is for.
+    /// The token that calls to its daemon carry. It also identifies the sandbox that a call is for.
     pub(crate) access_token: String,
     /// Whether a request resumes the sandbox when it is paused.
     pub(crate) auto_resume: bool,

@@ -84,8 +84,8 @@ impl LocalSandbox {
                 "sandbox paused"
             }
             PauseKind::Files => {
-                // After an error the sandbox stays paused: a resume ends the processes that are
-                // left and starts it again.
+                // After an error the sandbox stays paused: a resume ends the remaining processes
+                // and starts the sandbox again.
                 let killed = self.sandbox_processes().kill().await;
                 killed.map_err(ChangeError::Processes)?;
                 "sandbox paused, its processes ended"

@@ -31,6 +31,6 @@ pub(crate) struct Lifetime {
     pub(crate) phase: SandboxPhase,
     pub(crate) end_at: SystemTime,
     pub(crate) on_timeout: OnTimeout,
-    /// How it was paused last.
+    /// The kind of the last pause.
     pub(crate) paused: PauseKind,
 }

@@ -58,7 +58,8 @@ impl LogBuffer {
         fields: &[(&str, &str)],
     ) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock, and never back: a client would miss a line that is older than the last.
+        // The time is read under the lock and never decreases: a client would miss a line that is
+        // older than the last.
         let now = SystemTime::now();
         let time = entries
             .back()

@@ -22,7 +22,7 @@ const MAX_SPARES: usize = 4;
 
 impl SandboxRegistry {
     /// Takes the prepared sandbox of this template, or prepares one. After a failure, nothing of
-    /// the sandbox is left.
+    /// the sandbox remains.
     pub(super) async fn prepared(
         &self,
         image: &TemplateImage,
@@ -39,8 +39,8 @@ impl SandboxRegistry {
         self.prepare(parts).await
     }
 
-    /// Prepares the next sandbox of this template, unless there is one, or others are being
-    /// created, which it would slow down.
+    /// Prepares the next sandbox of this template, unless one is prepared already, or sandboxes are
+    /// being created, which this would slow down.
     pub(super) async fn prepare_spare(
         self: Arc<Self>,
         image: TemplateImage,
@@ -64,7 +64,7 @@ impl SandboxRegistry {
         }
         match self.prepare(parts).await {
             Ok(spare) => spares.lock().push(spare),
-            // The next creation reports what is wrong.
+            // The next creation reports the error.
             Err(error) => tracing::debug!(%error, "failed to prepare a sandbox"),
         }
         while let Some(unusable) = spares.take(|spare| !spare.is_usable()) {
@@ -78,7 +78,7 @@ impl SandboxRegistry {
         }
     }
 
-    /// Removes the prepared sandboxes of a platform that creates no more.
+    /// Removes the prepared sandboxes of a platform that creates no more sandboxes.
     pub(super) async fn discard_spares(&self) {
         let Some(spares) = self.spares() else {
             return;

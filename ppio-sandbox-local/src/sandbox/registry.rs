@@ -158,7 +158,7 @@ impl SandboxRegistry {
             return Ok(false);
         };
         let ending = Arc::clone(&sandbox);
-        // In a task of its own, which a caller that disconnects does not cancel.
+        // Runs in its own task, which is not cancelled when the caller disconnects.
         let ended = tokio::spawn(async move { ending.end().await });
         ended.await.map_err(io::Error::other)??;
         self.lock().remove(id);

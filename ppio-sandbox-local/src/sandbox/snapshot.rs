@@ -1,4 +1,4 @@
-//! Copies a sandbox: its files, and what it was created with.
+//! Copies a sandbox: its files, and the settings that it was created with.
 
 use std::path::{Path, PathBuf};
 

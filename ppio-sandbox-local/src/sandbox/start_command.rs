@@ -16,7 +16,7 @@ const READY_INTERVAL: Duration = Duration::from_millis(50);
 const SHOWN_LINES: usize = 5;
 
 impl LocalSandbox {
-    /// Starts the start command. With a ready command, returns once it succeeds.
+    /// Runs the start command. With a ready command, returns once that succeeds.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What a sandbox is made from: one finished build.
+/// The finished build that a sandbox is made from.
 #[derive(Debug, Clone)]
 pub(crate) struct TemplateImage {
     pub(crate) template_id: String,

@@ -7,12 +7,12 @@ use crate::files::USER_HOME;
 /// The users of every sandbox. All are the same user of the machine.
 const USERS: [&str; 2] = ["user", "root"];
 
-/// A call for a user that no sandbox has.
+/// The error of a call that names a user that no sandbox has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid username: '{0}'")]
 pub(crate) struct UnknownUser(String);
 
-/// Checks the name of a user; an empty one is that of the default user.
+/// Checks the name of a user; an empty name stands for the default user.
 pub(crate) fn check_user(name: &str) -> Result<(), UnknownUser> {
     if name.is_empty() || USERS.contains(&name) {
         return Ok(());

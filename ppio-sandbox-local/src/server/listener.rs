@@ -40,8 +40,8 @@ pub(crate) struct ServerState {
     /// The port of the platform.
     pub(crate) port: u16,
     pub(crate) tls: Option<Tls>,
-    /// Changes once, when the platform shuts down. It stays unread here, so that the clones of
-    /// connections see the change.
+    /// Changes once, when the platform shuts down. This receiver is only cloned and never read, so
+    /// that the clones of all connections see the change.
     pub(crate) closing: watch::Receiver<bool>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn serve(listener: TcpListener, state: ServerState) {
                     connections.spawn(connection(Arc::clone(&state), stream));
                 }
                 Err(error) => {
-                    // Usually out of descriptors: wait for connections to end.
+                    // Usually the process is out of descriptors: waits for connections to end.
                     tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }

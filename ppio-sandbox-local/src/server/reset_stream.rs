@@ -28,7 +28,7 @@ impl CutShort {
 }
 
 /// A TCP connection that is reset after a response that was cut short. Clients recognize a broken
-/// connection by the reset; after an orderly end they report an error of the protocol.
+/// connection by the reset; after an orderly end they report a protocol error.
 #[derive(Debug)]
 pub(super) struct ResetStream {
     stream: TcpStream,
@@ -44,7 +44,7 @@ impl ResetStream {
 impl Drop for ResetStream {
     fn drop(&mut self) {
         if self.cut_short.0.load(Ordering::Relaxed) {
-            // After an error the connection ends in order.
+            // If this fails, the connection is closed without a reset.
             let _ = self.stream.set_zero_linger();
         }
     }

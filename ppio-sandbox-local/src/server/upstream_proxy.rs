@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::host_name::normalized;
 
-/// The longest head of a proxy's answer, in bytes.
+/// The longest status line and headers of a proxy's answer, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// The port of a proxy whose URL has none.
 const DEFAULT_PORT: u16 = 80;

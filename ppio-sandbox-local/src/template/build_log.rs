@@ -18,7 +18,7 @@ pub(crate) struct BuildLogWriter {
     pub(super) progress: watch::Sender<BuildProgress>,
 }
 
-/// How far a build is, for calls that follow it.
+/// The progress of a build, for calls that follow it.
 #[derive(Debug, Default)]
 pub(super) struct BuildProgress {
     pub(super) lines: usize,

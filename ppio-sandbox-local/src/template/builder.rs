@@ -141,7 +141,7 @@ impl TemplateBuilder {
         let builds: Vec<_> = lock(&self.running).extract_if(.., of_template).collect();
         let directory = self.templates.path(&template_id);
         let (sender, removed) = oneshot::channel();
-        // In a task of its own, which a caller that disconnects does not cancel.
+        // Runs in its own task, which is not cancelled when the caller disconnects.
         let removal = tokio::spawn(async move {
             join_all(builds.into_iter().map(RunningBuild::end)).await;
             let outcome = remove_directory(&directory).await;
@@ -156,7 +156,7 @@ impl TemplateBuilder {
         }
         match tokio::time::timeout(DELETE_ANSWER_TIMEOUT, removed).await {
             Ok(Ok(outcome)) => outcome.map_err(StoreError::Io),
-            // The removal goes on; after a crash, the next start removes files without a record.
+            // The removal continues; after a crash, the next start removes files without a record.
             Ok(Err(_)) | Err(_) => Ok(()),
         }
     }

@@ -40,7 +40,7 @@ pub(super) struct BuildJob {
     pub(super) stop: StopSignal,
 }
 
-/// Is true, or has lost its sender, once the build has to stop.
+/// The value is true, or the sender was dropped, once the build has to stop.
 #[derive(Clone)]
 pub(super) struct StopSignal(pub(super) watch::Receiver<bool>);
 
@@ -191,7 +191,7 @@ impl BuildJob {
         self.try_start_command(staging, &recipe).await?;
         let mut metadata = request.metadata;
         self.read_agent_file(&staging.join("root"), &mut metadata);
-        // Before the status changes: clients read no more of the log then.
+        // Logged before the status changes, because clients read no more of the log then.
         self.log.push(SandboxLogLevel::Info, "Build finished");
         self.templates
             .finish(
@@ -205,7 +205,7 @@ impl BuildJob {
     }
 
     /// Runs the start command in a sandbox of its own until the ready command succeeds. Does
-    /// nothing without a ready command, because then it is unknown when the start command has
+    /// nothing without a ready command, because then nothing shows whether the start command has
     /// worked.
     async fn try_start_command(
         &self,
@@ -240,7 +240,7 @@ impl BuildJob {
             network: self.sandboxes.networks().with_internet(),
         };
         let trial = Arc::clone(&self.sandboxes);
-        // In a task of its own: a stop does not wait for it, and the sandbox is ended in any case.
+        // Runs in its own task: a stop does not wait for it, and the sandbox is ended in any case.
         let trial = tokio::spawn(async move {
             let sandbox = trial.create(spec).await?;
             trial.kill(&sandbox.id).await.map_err(CreateError::Files)?;

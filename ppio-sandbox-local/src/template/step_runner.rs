@@ -79,7 +79,7 @@ impl StepRunner {
                 let unpacked = self.scratch.join(identity::short_id('x'));
                 std::fs::create_dir_all(&unpacked)?;
                 archive::unpack(&archive, &unpacked)?;
-                // A source names files of the archive only, even with `..` and through links.
+                // A source can name only files of the archive, even with `..` and through links.
                 let among_files =
                     |path: &str| confine(&unpacked, "/", &format!("/{path}"), LastLink::Follow);
                 let found = among_files(source)?;
@@ -122,7 +122,7 @@ impl StepRunner {
         Ok(())
     }
 
-    /// Copies a file to a file or into a directory, a directory's content into a directory.
+    /// Copies a file to a file or into a directory, or the content of a directory into a directory.
     fn copy_into(
         &self,
         source: &ConfinedPath,

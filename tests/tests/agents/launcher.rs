@@ -1,4 +1,5 @@
-//! The launcher that other tests rely on: it must not wait for ever, not stay silent and not leave anything behind.
+//! The launcher that other tests use: it must not hang, must report why a start failed, and must
+//! leave no process behind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -13,7 +14,7 @@ fn shell(script: &str) -> AgentLauncher {
         .arg(script)
 }
 
-/// Why starting `launcher` panics.
+/// Starts `launcher`, and returns the message of its panic.
 fn reason(launcher: AgentLauncher) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| launcher.start())) else {
         panic!("the agent started");
@@ -22,7 +23,7 @@ fn reason(launcher: AgentLauncher) -> String {
 }
 
 #[test]
-fn an_agent_that_ends_at_once_is_not_waited_for() {
+fn the_start_fails_as_soon_as_the_agent_exits() {
     let started = Instant::now();
     let reason = reason(shell("exit 3").ready_within(Duration::from_secs(20)));
     assert!(reason.contains("ended at once"), "{reason}");
@@ -31,7 +32,7 @@ fn an_agent_that_ends_at_once_is_not_waited_for() {
 }
 
 #[test]
-fn an_agent_that_never_answers_is_given_up() {
+fn the_start_fails_if_the_agent_never_answers() {
     let reason = reason(shell("sleep 600").ready_within(Duration::from_millis(100)));
     assert!(reason.contains("did not answer"), "{reason}");
 }
@@ -45,7 +46,7 @@ fn drop_ends_the_children_of_the_agent() {
     let child = Pid::from_raw(agent.stdout().trim().parse().unwrap()).unwrap();
     assert!(test_kill_process(child).is_ok(), "the child runs");
     drop(agent);
-    // It stays a zombie until its new parent looks at it.
+    // The child stays a zombie until its new parent reaps it.
     eventually_blocking("the child is gone", || {
         std::fs::read_to_string(format!("/proc/{}/stat", child.as_raw_nonzero()))
             .map_or(true, |stat| stat.contains(") Z "))
@@ -60,7 +61,7 @@ fn stop_lets_the_agent_shut_down() {
 }
 
 #[test]
-fn settings_of_the_test_win_over_the_chosen_address() {
+fn variables_of_the_test_replace_the_chosen_address() {
     let mut agent = shell("echo $PPIO_AGENT_HOST $PPIO_AGENT_PORT; echo why >&2; exit 2")
         .env("PPIO_AGENT_PORT", "not-a-port")
         .spawn();

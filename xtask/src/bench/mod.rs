@@ -50,8 +50,8 @@ const PROTOCOLS: [&str; 2] = ["ours", "ours-protocols"];
 /// The same agent without tracing, with it but without a receiver, and with a receiver.
 const TRACED: [&str; 3] = ["ours", "ours-otel", "ours-exporting"];
 const TRACED_STREAM: [&str; 3] = ["ours-stream", "ours-stream-otel", "ours-stream-exporting"];
-/// What follows `ours` and `ours-stream` in the name of a server that exports to the receiver. The
-/// program is the one with `OTEL` after its name.
+/// The suffix after `ours` and `ours-stream` in the name of a server that exports to the receiver.
+/// The program is the one with `OTEL` after its name.
 const EXPORTING: &str = "-exporting";
 const OTEL: &str = "-otel";
 const CLIENTS: [&str; 2] = ["ours", PYTHON];
@@ -169,7 +169,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
     )
 }
 
-/// The protocols alone: a chat completion, and what they cost an invocation.
+/// Measures the protocols alone: a chat completion, and their cost per invocation.
 pub(crate) fn protocols(plan: &Plan) -> Result<(), Error> {
     release_build("release build")
         .args(["--package", "hello", "--bin", "load", "--bin", "axum"])
@@ -229,8 +229,8 @@ fn protocol_thresholds(completion: &Samples, unary: &Samples) -> [Threshold; 2] 
     ]
 }
 
-/// Tracing alone: what it costs an invocation while it is off, and while spans, metrics and log
-/// lines are exported.
+/// Measures tracing alone: its cost per invocation while it is off, and while spans, metrics and
+/// log lines are exported.
 pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
     release_build("release build")
         .args(["--bin", "load", "--bin", "otlp-receiver"])
@@ -277,7 +277,8 @@ pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
     )
 }
 
-/// The local platform alone: a new session to its first answer, by both clients.
+/// Measures the local platform alone: the time from a new session to its first answer, with both
+/// clients.
 pub(crate) fn platform(plan: &Plan) -> Result<(), Error> {
     release_build("release build")
         .args(["--package", "hello"])
@@ -306,7 +307,7 @@ const THROUGHPUT: [(&str, &str); 5] = [
     ("on its own cores", CAPACITY),
 ];
 
-/// What the load program sends.
+/// The requests that the load program sends.
 struct Load {
     connections: usize,
     body: &'static str,

@@ -1,7 +1,7 @@
 //! Writes a document in block style.
 //!
-//! The YAML library decides by YAML 1.2 which strings need quotes, and `no` or a date would be read
-//! as another type by readers of YAML 1.1. Keys and numbers have the same problem.
+//! The YAML library decides by YAML 1.2 which strings need quotes, but readers of YAML 1.1 would
+//! read `no` or a date as another type. Keys and numbers have the same problem.
 
 use serde_yaml::{Mapping, Number, Value};
 
@@ -78,7 +78,7 @@ fn inline(value: &Value) -> String {
         Value::String(text) => scalar(text),
         Value::Sequence(_) => "[]".to_owned(),
         Value::Mapping(_) => "{}".to_owned(),
-        // JSON has no tags, and so no document of this crate.
+        // JSON has no tags, so the documents of this crate have none.
         Value::Tagged(tagged) => inline(&tagged.value),
     }
 }

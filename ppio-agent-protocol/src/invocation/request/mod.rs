@@ -138,8 +138,8 @@ impl InvocationRequest {
     /// Sets the structured input: any value that serializes to a JSON object.
     ///
     /// # Errors
-    /// Serializing the request, and so an invocation with it, returns the error of a value that
-    /// does not. The same holds for [`with_metadata`](Self::with_metadata) and
+    /// Serializing the request, and therefore an invocation with it, fails if the value does not
+    /// serialize to an object. The same holds for [`with_metadata`](Self::with_metadata) and
     /// [`with_stream_options`](Self::with_stream_options).
     ///
     /// ```
@@ -160,7 +160,7 @@ impl InvocationRequest {
         self
     }
 
-    /// Creates a request of the messages of a chat. The prompt is the text of the user's last
+    /// Creates a request from the messages of a chat. The prompt is the text of the user's last
     /// message.
     ///
     /// ```

@@ -17,13 +17,13 @@ const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// How much is written at start to check that the disk has room, in bytes.
 const PROBE_SIZE: usize = 64 * 1024;
-/// The limit of the numbers of runs, so that adding to a number does not overflow.
+/// The upper limit of run numbers, so that an addition to a number does not overflow.
 const MAX_NUMBER: u64 = 1 << 48;
 
 /// A directory that no other process uses as a journal.
 pub(super) struct JournalDirectory {
     path: PathBuf,
-    /// The system releases the lock when the file is closed, also when the process is killed.
+    /// The system releases the lock when the file is closed, even if the process is killed.
     _lock: File,
 }
 
@@ -105,7 +105,7 @@ impl JournalDirectory {
         Ok(key)
     }
 
-    /// The files of runs, in order. Others are left alone, with a warning.
+    /// The files of runs, in order. Other files are left alone, and a warning is logged.
     pub(super) fn files(&self) -> io::Result<Vec<FileName>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {

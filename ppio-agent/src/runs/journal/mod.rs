@@ -8,7 +8,7 @@
 //!
 //! A run has one file, or several if its stream is long, so that the oldest items can be deleted. A
 //! thread writes them (`writer`), one record with one `write` (`record`), and reports each record
-//! that the kernel has taken. `recovery` reads the files back at start.
+//! that the kernel has accepted. `recovery` reads the files back at start.
 
 mod directory;
 pub(super) mod record;
@@ -26,16 +26,16 @@ use self::record::Record;
 pub(super) use self::recovery::RecoveredRun;
 use self::writer::{Writer, WriterJob};
 
-/// A file holds one of this many parts of what a run may keep.
+/// The size limit of a file is that of a run divided by this number.
 const SEGMENTS: usize = 16;
 
-/// The journal of an agent. The directory is locked until its last clone is dropped.
+/// The journal of an agent. The directory is locked until the last clone of the journal is dropped.
 #[derive(Clone)]
 pub(super) struct Journal {
     jobs: Sender<WriterJob>,
 }
 
-/// A journal with what an earlier process left in it.
+/// A journal, and the runs that an earlier process left in it.
 pub(super) struct OpenedJournal {
     pub(super) journal: Journal,
     pub(super) key: [u8; 16],
@@ -45,7 +45,7 @@ pub(super) struct OpenedJournal {
     pub(super) next_number: u64,
 }
 
-/// How much is read back.
+/// The limits of what is restored from the journal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JournalLimits {
     pub(super) runs: usize,
@@ -110,7 +110,7 @@ impl Journal {
         self.send(WriterJob::Remove { number });
     }
 
-    /// Waits until everything up to now is written.
+    /// Waits until all records that were sent so far are written.
     pub(super) async fn flush(&self) {
         let (flushed, is_flushed) = oneshot::channel();
         self.then(move || {
@@ -119,7 +119,7 @@ impl Journal {
         let _ = is_flushed.await;
     }
 
-    /// Calls `then` on the thread of the journal, once everything up to now is done.
+    /// Calls `then` on the thread of the journal, once all earlier jobs are done.
     pub(super) fn then(&self, then: impl FnOnce() + Send + 'static) {
         self.send(WriterJob::Then(Box::new(then)));
     }
@@ -130,8 +130,8 @@ impl Journal {
     }
 }
 
-/// The size of what a run may keep in its log, so that its files with their beginnings stay below
-/// `max_size`: the oldest file is deleted as a whole.
+/// Returns the size limit of a run's log. It keeps the run's files, with their beginnings, below
+/// `max_size`, although the oldest file can only be deleted as a whole.
 pub(super) fn log_limit(max_size: usize) -> usize {
     max_size - max_size / SEGMENTS * 2
 }

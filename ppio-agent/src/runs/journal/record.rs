@@ -1,8 +1,8 @@
 //! The records in the files of runs.
 //!
-//! A file begins with [`MAGIC`]. A record is the length and a checksum of its content, each of four
-//! bytes in little-endian order, and the content: a byte for the kind, and the data. The data is
-//! JSON, except for items and values, which are stored as they are.
+//! A file begins with [`MAGIC`]. A record consists of the length and a checksum of its content,
+//! each of four bytes in little-endian order, and the content itself: a byte for the kind, and the
+//! data. The data is JSON, except for items and values, which are stored as they are.
 
 use std::hash::Hasher as _;
 use std::io::{self, Read};
@@ -18,19 +18,19 @@ use crate::runs::tag::RunTag;
 /// The beginning of each file of a run. The last digit is the version of the format.
 pub(super) const MAGIC: &[u8] = b"ppio-run-1\n";
 
-/// The bytes of a record of items beside the items.
+/// The size of a record of items without the items themselves, in bytes.
 pub(in crate::runs) const ITEMS_OVERHEAD: usize = HEADER + 1 + size_of::<u64>();
 
-/// The length and the checksum.
+/// The size of the length and the checksum, in bytes.
 const HEADER: usize = 8;
 
-/// The longest record that is not items or a value.
+/// The maximum length of a record that holds neither items nor a value.
 const MAX_OTHER: u64 = 1 << 20;
 
-/// How much is read at once of a record that is too large.
+/// The chunk size for reading a record that is too large, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// All of a run's end that precedes its answer is within this many bytes.
+/// The members of a run's end that precede its answer fit into this many bytes.
 const END_HEAD: usize = 256;
 
 /// The kind byte of the end of a run.
@@ -43,9 +43,9 @@ pub(in crate::runs) enum Record {
     Start(RunStart),
     /// The number of the first item in a file, if it is not 1.
     First(u64),
-    /// The answer begins, and is not a value.
+    /// The beginning of an answer that is not a value.
     Head(StoredHead),
-    /// Whole items as the log has them, or a part of a response that counts as one item.
+    /// Whole items as the log stores them, or a chunk of a response, which counts as one item.
     Items { count: u64, bytes: Vec<u8> },
     /// The last record of a run.
     End(StoredEnd),
@@ -110,7 +110,7 @@ pub(in crate::runs) enum StoredAnswer {
 }
 
 impl StoredEnd {
-    /// Reads the end of a run from its beginning, without its answer.
+    /// Reads the end of a run, without its answer, from the beginning of its record.
     fn without_answer(beginning: &[u8]) -> Option<Self> {
         // The answer is the last member.
         let member = br#","answer":"#;
@@ -124,11 +124,11 @@ impl StoredEnd {
 /// Why a record cannot be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// The file ends within it.
+    /// The file ends within the record.
     Torn,
-    /// It is not what was written.
+    /// The record differs from what was written.
     Damaged,
-    /// It is larger than a run may be.
+    /// The record is larger than a run may be.
     TooLarge,
     Io(io::Error),
 }
@@ -168,7 +168,7 @@ impl Record {
             }
         }
         let content = &out[start + HEADER..];
-        // Records are bounded by the size of a run, and one item by the memory.
+        // Records are limited by the size of a run, and a single item by the memory.
         let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
         let checksum = checksum(content);
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
@@ -207,7 +207,7 @@ impl Record {
     }
 }
 
-/// Serializes a struct of this file. It cannot fail, since their keys are strings.
+/// Serializes a struct of this file. This cannot fail, since all keys are strings.
 fn write_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
     let _ = serde_json::to_writer(out, value);
 }
@@ -226,7 +226,7 @@ fn checksum_of(hasher: &StableHasher) -> u32 {
 /// Reads the records of a file.
 pub(super) struct RecordReader<R> {
     input: R,
-    /// What is left of the file.
+    /// The number of bytes left in the file.
     left: u64,
     max_size: u64,
 }
@@ -282,7 +282,8 @@ impl<R: Read> RecordReader<R> {
 
 impl<R: Read> RecordReader<R> {
     /// Reads a record that is larger than a run may be, without holding all of it in memory. The
-    /// end of a run loses its answer, so that the run stays known; any other record is an error.
+    /// end of a run is returned without its answer, so that the run is not lost; any other record
+    /// is an error.
     fn read_large(&mut self, length: u32, sum: u32) -> Result<(Record, u64), ReadError> {
         let mut hasher = StableHasher::with_keys(0, 0);
         let mut beginning = Vec::new();

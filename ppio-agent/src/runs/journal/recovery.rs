@@ -1,4 +1,4 @@
-//! Reads the runs of an earlier process back.
+//! Reads back the runs of an earlier process.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -23,7 +23,7 @@ pub(in crate::runs) struct RecoveredRun {
     pub(in crate::runs) head: Option<StoredHead>,
     /// The number of the first item.
     pub(in crate::runs) first: u64,
-    /// The items as they were appended, with the number of items in each part.
+    /// The items in the chunks in which they were appended, each with its number of items.
     pub(in crate::runs) items: Vec<(u64, Vec<u8>)>,
     pub(in crate::runs) end: StoredEnd,
     pub(super) files: VecDeque<SegmentFile>,
@@ -35,7 +35,7 @@ pub(super) struct Recovered {
     pub(super) next_number: u64,
 }
 
-/// A run as far as its files were read.
+/// A run that is being read from its files.
 struct PartialRun {
     start: RunStart,
     head: Option<StoredHead>,
@@ -50,14 +50,14 @@ struct PartialRun {
     size: u64,
 }
 
-/// What the files of a run are.
+/// The result of reading the files of a run.
 enum FoundRun {
     Run(Box<PartialRun>),
     /// The process was killed before the first record was written.
     NotStarted,
     /// Not written by an agent.
     Foreign,
-    /// Larger than the limits are now.
+    /// Larger than the current limits.
     TooLarge,
 }
 
@@ -137,7 +137,7 @@ fn read(
             }
         };
         let size = run.as_ref().map_or(0, |run| run.size);
-        // Twice, since a value or an item that has the whole size may follow others.
+        // Twice the limit, since a value or an item of the full size may follow other items.
         if size > limits.run_size.saturating_mul(2) as u64 {
             return Ok(FoundRun::TooLarge);
         }
@@ -223,7 +223,7 @@ fn read_file(
 }
 
 impl PartialRun {
-    /// Whether `bytes` has `count` items.
+    /// Whether `bytes` contains `count` items.
     fn fits(&self, count: u64, bytes: &[u8]) -> bool {
         match self.head {
             None => false,
@@ -235,7 +235,7 @@ impl PartialRun {
         }
     }
 
-    /// Returns the run; one that was interrupted is ended, also in its file.
+    /// Returns the run. If it was interrupted, an end is added to it, and to its file.
     fn finish(self, directory: &JournalDirectory, number: u64) -> io::Result<RecoveredRun> {
         let end = if let Some(end) = self.end {
             end
@@ -244,7 +244,7 @@ impl PartialRun {
             if let Some(&SegmentFile { segment, .. }) = self.files.back() {
                 let path = directory.path(FileName { number, segment });
                 let mut file = options().append(true).open(path)?;
-                // Cuts off a record that is not whole.
+                // Removes an incomplete record.
                 file.set_len(self.length)?;
                 let mut encoded = Vec::new();
                 Record::End(end.clone()).encode(&mut encoded);
@@ -264,7 +264,7 @@ impl PartialRun {
     }
 }
 
-/// The end of a run whose process ended before it.
+/// Returns the end of a run whose process ended before the run did.
 fn interrupted(start: &RunStart) -> StoredEnd {
     let now = SystemTime::now();
     let error = Error::from(Rejection::AgentStopped);

@@ -50,7 +50,7 @@ struct RunFiles {
     file: Option<File>,
     /// The length of the last file.
     length: u64,
-    /// Whether a record was lost, so that no later one may follow.
+    /// Whether a record was lost, so that no later record may be written.
     failed: bool,
 }
 
@@ -76,7 +76,7 @@ impl Writer {
         }
     }
 
-    /// Works until the journal is dropped.
+    /// Runs the jobs until the journal is dropped.
     pub(super) fn run(mut self, jobs: &Receiver<WriterJob>) {
         while let Ok(job) = jobs.recv() {
             match job {

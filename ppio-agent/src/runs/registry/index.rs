@@ -23,7 +23,7 @@ pub(super) struct Index {
     /// In the order in which they ended.
     pub(super) ended: VecDeque<(Instant, u64)>,
     pub(super) next_number: u64,
-    /// Whether a task drops runs when their time is over.
+    /// Whether a task is running that drops expired runs.
     pub(super) expires: bool,
     pub(super) journal: Option<Journal>,
 }
@@ -53,7 +53,7 @@ impl Index {
         }
         if let Some(run) = self.runs.remove(&number) {
             self.by_id.remove(run.id.as_str());
-            // The oldest is usually the first.
+            // Usually, the oldest run is removed.
             match self.ended.front() {
                 Some(&(_, oldest)) if oldest == number => drop(self.ended.pop_front()),
                 _ => self.ended.retain(|&(_, ended)| ended != number),
@@ -72,7 +72,7 @@ impl Index {
         oldest.is_some()
     }
 
-    /// Drops the runs that ended long ago. Returns when the next one is due.
+    /// Drops the runs whose retention is over. Returns when the next one is due.
     pub(super) fn expire(&mut self, retention: Duration) -> Option<Instant> {
         loop {
             let &(ended, number) = self.ended.front()?;

@@ -82,13 +82,13 @@ impl RunRegistry {
         self.fingerprints.get_or_init(Fingerprints::default)
     }
 
-    /// The id of the keys that this agent keeps, as `PPIO-Instance`. With a journal, it is as old
-    /// as the directory of the journal, otherwise as the process.
+    /// The id of the keys that this agent keeps, as `PPIO-Instance`. With a journal, it stays the
+    /// same as long as the directory of the journal exists, otherwise as long as the process runs.
     pub(crate) fn instance(&self) -> &HeaderValue {
         self.instance.get_or_init(|| self.fingerprints().instance())
     }
 
-    /// Starts the task that drops runs when their time is over.
+    /// Starts the task that drops expired runs.
     fn start_expiring(self: &Arc<Self>, index: &mut Index) {
         if index.expires || index.ended.is_empty() {
             return;
@@ -109,7 +109,7 @@ impl RunRegistry {
         self.fingerprints().caller(headers, session)
     }
 
-    /// The tasks of running runs, and others that a shutdown waits for with them.
+    /// The tasks of running runs, and other tasks that a shutdown waits for.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
@@ -119,7 +119,7 @@ impl RunRegistry {
         &self.inspected_tasks
     }
 
-    /// Whether a task drops runs when their time is over.
+    /// Whether a task is running that drops expired runs.
     pub(super) fn expires(&self) -> bool {
         self.index().expires
     }
@@ -203,7 +203,7 @@ impl RunRegistry {
             index.keys.insert(number, key);
         }
         index.runs.insert(number, Arc::clone(&run));
-        // Under the lock, so that the end is counted later.
+        // Counted under the lock, so that the end of the run is counted after it.
         if options.on_disconnect == OnDisconnect::Continue {
             self.count_continuing();
         }
@@ -238,7 +238,7 @@ impl RunRegistry {
         }
     }
 
-    /// Refuses lists to a caller that cannot be told apart from others, unless the configuration
+    /// Refuses lists to a caller that cannot be distinguished from others, unless the configuration
     /// allows them. Such callers need the id of a run.
     fn check_lists(&self, caller: &RunCaller) -> Result<(), Rejection> {
         if caller.is_anonymous() && !self.settings.lists_anonymous {
@@ -316,12 +316,12 @@ impl RunRegistry {
         Ok(runs.iter().map(|run| run.view()).collect())
     }
 
-    /// Whether a run goes on without its caller, so that the sandbox has to stay.
+    /// Whether a run continues without its caller, so that the sandbox has to be kept.
     pub(crate) fn is_busy(&self) -> bool {
         self.continuing.load(Ordering::Relaxed) > 0
     }
 
-    /// How many runs are kept, and the size of what they hold.
+    /// Returns the number of kept runs, and the total size of their data.
     #[cfg(feature = "metrics")]
     pub(crate) fn kept(&self) -> (usize, usize) {
         (
@@ -335,7 +335,7 @@ impl RunRegistry {
         self.tasks.wait_idle(timeout).await;
     }
 
-    /// Cancels all running runs at the end of a shutdown. Returns whether there was one.
+    /// Cancels all running runs at the end of a shutdown. Returns whether any run was running.
     pub(crate) fn cancel_all(&self) -> bool {
         let running: Vec<_> = self.index().runs.values().cloned().collect();
         let mut any = false;
@@ -402,7 +402,7 @@ impl RunOwner for RunRegistry {
     }
 }
 
-/// Drops runs when their time is over, until no ended run is left.
+/// Drops expired runs, until no ended run is left.
 async fn expire(registry: std::sync::Weak<RunRegistry>) {
     loop {
         let due = {

@@ -44,7 +44,7 @@ impl RunRegistry {
         }
     }
 
-    /// Waits until everything up to now is in the journal.
+    /// Waits until all records that were sent to the journal so far are written.
     pub(crate) async fn flush_journal(&self) {
         if let Some(Ok(journal)) = self.journal.get() {
             journal.flush().await;

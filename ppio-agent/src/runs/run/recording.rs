@@ -1,4 +1,4 @@
-//! The journal's side of a run: what is written of it, and how it is restored.
+//! Writes a run to the journal, and restores it from the journal.
 
 use std::io;
 use std::pin::pin;
@@ -22,7 +22,7 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::RequestId;
 
 impl Run {
-    /// A run of an earlier process, which has ended. `None` if the records are not those of a run.
+    /// Returns a finished run of an earlier process; `None` if the records do not describe a run.
     pub(in crate::runs) fn restored(
         recovered: RecoveredRun,
         owner: &Arc<dyn RunOwner>,
@@ -47,10 +47,10 @@ impl Run {
             state.head = Some(Head::restored(head)?);
         }
         state.end = Some(end);
-        // The process may have ended before the last reader had the end.
+        // The process may have ended before the last reader received the end.
         state.left_early = usize::from(on_disconnect == OnDisconnect::Continue);
         let id = RequestId::parse(&start.id)?;
-        // `Drop` subtracts it.
+        // `Drop` subtracts the size again.
         let total_size = Arc::clone(owner.total_size());
         total_size.fetch_add(size, Ordering::Relaxed);
         Some(Self {
@@ -70,7 +70,7 @@ impl Run {
         })
     }
 
-    /// Writes the start of the run to the journal. The run starts only when the journal has it.
+    /// Writes the start of the run to the journal. The run starts only after it is written.
     pub(in crate::runs) fn record_start(self: &Arc<Self>, record: impl FnOnce(&Self) -> Record) {
         let Some(journal) = &self.journal else {
             return;
@@ -84,7 +84,7 @@ impl Run {
                 }
                 Err(error) => {
                     tracing::error!(%error, run = run.id.as_str(), "cannot write the journal");
-                    // First, so that a caller that tries again does not join the run.
+                    // Removed first, so that a caller that retries does not join the run.
                     if let Some(owner) = run.owner.upgrade() {
                         owner.forget(&run);
                     }
@@ -95,7 +95,8 @@ impl Run {
         });
     }
 
-    /// Waits until the journal has the run, if there is one. Returns whether the run can start.
+    /// Waits until the start of the run is written, if there is a journal. Returns whether the run
+    /// can start.
     pub(in crate::runs) async fn recorded(&self) -> bool {
         loop {
             let mut changed = pin!(self.recording.notified());
@@ -110,13 +111,13 @@ impl Run {
         }
     }
 
-    /// Ends the run as cancelled, and waits until the journal has its end.
+    /// Ends the run as cancelled, and waits until its end is written to the journal.
     pub(crate) async fn cancel_recorded(self: &Arc<Self>, reason: &'static str) {
         self.cancel(reason);
         self.end_recorded().await;
     }
 
-    /// Waits until the run has ended and the journal has its end.
+    /// Waits until the run has ended and its end is written to the journal.
     pub(crate) async fn end_recorded(&self) {
         loop {
             let mut changed = pin!(self.recording.notified());
@@ -148,7 +149,7 @@ impl Run {
         }
     }
 
-    /// Ends a run that the journal cannot write. It does not continue without the journal.
+    /// Ends a run that cannot be written to the journal. A run never continues without it.
     pub(super) fn fail_unwritten(&self, state: MutexGuard<'_, RunState>, error: &io::Error) {
         if state.end.is_none() {
             tracing::error!(%error, run = self.id.as_str(), "cannot write the journal");

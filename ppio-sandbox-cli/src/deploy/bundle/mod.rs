@@ -39,7 +39,7 @@ impl Bundle {
         })
     }
 
-    /// Adds a file with this text. It takes the place of a file of the project with the same path.
+    /// Adds a file with this text. It replaces a file of the project with the same path.
     pub(in crate::deploy) fn add_text(&mut self, path: &str, text: String) {
         self.files.insert(path.into(), FileContent::Text(text));
     }
@@ -176,7 +176,7 @@ impl Bundle {
         let target = match target {
             ResolvedLink::Inside(target) => target,
             ResolvedLink::Outside(target) => return Err(self.outside_project(path, &target)),
-            // For example the lock file of another program.
+            // For example, the link is the lock file of another program.
             ResolvedLink::Missing => {
                 self.leave_out(path, LeftOutReason::BrokenLink, false);
                 return Ok(());

@@ -118,7 +118,8 @@ impl Comparison<'_> {
     }
 
     /// Compares `branch` with the first branch of `superset` that fits, otherwise with its
-    /// counterpart. Returns that other branch; `None`, without a report, if there is neither.
+    /// counterpart. Returns that branch of `superset`. If there is neither, reports nothing and
+    /// returns `None`.
     fn first_that_fits<'b>(
         &mut self,
         branch: &Branch,
@@ -231,13 +232,13 @@ fn tags(branch: &Branch) -> Vec<Tag> {
     tags
 }
 
-/// The names of alternatives in a sentence; `None` if one has none.
+/// The names of alternatives, for use in a sentence; `None` if one of them has no name.
 fn names(branches: &[&Branch]) -> Option<String> {
     let names: Option<Vec<_>> = branches.iter().map(|branch| name(branch)).collect();
     Some(names?.join(", "))
 }
 
-/// The name of an alternative in a sentence.
+/// The name of an alternative, for use in a sentence.
 fn name(branch: &Branch) -> Option<String> {
     let tag = tags(branch).into_iter().next().map(|(key, value)| {
         if key.is_empty() {

@@ -109,7 +109,7 @@ impl Branch {
         self.keywords.get("enum").and_then(Value::as_array)
     }
 
-    /// How much work it is to copy the branch.
+    /// The amount of work to copy the branch.
     pub(super) fn size(&self) -> usize {
         let parts = self.keywords.values().chain(&self.unmerged);
         1 + parts.map(size).sum::<usize>()
@@ -121,7 +121,7 @@ impl Branch {
     }
 }
 
-/// The types of branches in a sentence.
+/// The types of branches, for use in a sentence.
 pub(super) fn types(branches: &[Branch]) -> String {
     let mut kinds: Vec<_> = branches.iter().map(|branch| branch.kind).collect();
     kinds.sort_unstable();

@@ -1,4 +1,4 @@
-//! Takes schemas apart into branches without references and combinations.
+//! Splits schemas into branches without references and combinations.
 
 use serde_json::{Map, Value, json};
 
@@ -10,8 +10,8 @@ use super::work::{Share, Work, size};
 /// The deepest nesting of references and combinations in one schema.
 const MAX_DEPTH: usize = 32;
 
-/// The branches of a schema; `None` if it is too deep or too much work, or has too many branches or
-/// a reference that leads nowhere.
+/// The branches of a schema; `None` if it is nested too deeply, takes too much work, or has too
+/// many branches or a reference that cannot be resolved.
 pub(super) fn branches(
     document: ComparedDocument<'_>,
     schema: &Value,

@@ -49,22 +49,22 @@ impl Place {
         }
     }
 
-    /// A part of this part.
+    /// The place of the part `name` of this part.
     pub(super) fn part(&self, name: &str) -> Self {
         Self::new(format!("{} {name}", self.part))
     }
 
-    /// A member of an object, by RFC 6901.
+    /// The place of a member of an object, by RFC 6901.
     pub(super) fn member(&self, name: &str) -> Self {
         self.below(&name.replace('~', "~0").replace('/', "~1"))
     }
 
-    /// An element of an array.
+    /// The place of an element of an array.
     pub(super) fn element(&self, index: usize) -> Self {
         self.below(&index.to_string())
     }
 
-    /// Every other member or element.
+    /// The place of every other member or element.
     pub(super) fn others(&self) -> Self {
         self.below("*")
     }
@@ -87,7 +87,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A few values in a sentence.
+/// A few values, for use in a sentence.
 pub(super) fn list<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
     const SHOWN: usize = 8;
     let mut texts: Vec<_> = values.into_iter().map(Value::to_string).collect();

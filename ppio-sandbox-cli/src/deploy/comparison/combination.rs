@@ -1,4 +1,4 @@
-//! Combines the branches of schemas that have to be valid at once.
+//! Combines the branches of schemas that a value has to satisfy together.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,8 @@ use super::work::Share;
 /// The most branches of a schema.
 const MAX_BRANCHES: usize = 256;
 
-/// The branches of what is valid by both; `None` if they are too many or too much work.
+/// The branches of the values that are valid by both; `None` if there are too many branches or they
+/// take too much work.
 pub(super) fn product(left: &[Branch], right: &[Branch], work: &Share<'_>) -> Option<Vec<Branch>> {
     let mut merged = Vec::new();
     for left in left {
@@ -28,7 +29,7 @@ pub(super) fn product(left: &[Branch], right: &[Branch], work: &Share<'_>) -> Op
     Some(merged)
 }
 
-/// The type of values that are of both types.
+/// The type of the values that belong to both types.
 fn common_kind(left: Kind, right: Kind) -> Option<Kind> {
     match (left, right) {
         (left, right) if left.includes(right) => Some(right),
@@ -133,7 +134,8 @@ fn both(keyword: &str, left: &Value, right: &Value) -> Option<Value> {
     }
 }
 
-/// The schema of what is valid by both. Adding further schemas does not nest it more deeply.
+/// The schema of the values that are valid by both. Adding further schemas does not nest it more
+/// deeply.
 fn all_of(left: &Value, right: &Value) -> Value {
     fn members(schema: &Value) -> &[Value] {
         let keywords = schema.as_object().filter(|keywords| keywords.len() == 1);

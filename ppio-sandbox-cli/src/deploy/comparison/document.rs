@@ -8,7 +8,7 @@ use super::branch::Branch;
 use super::work::{Share, Work};
 
 /// Keywords that do not affect which values are valid. `discriminator` only names the member that
-/// tells alternatives apart.
+/// distinguishes alternatives.
 const ANNOTATIONS: [&str; 20] = [
     "title",
     "description",
@@ -58,13 +58,13 @@ impl<'a> ComparedDocument<'a> {
         self.0["paths"].as_object().into_iter().flatten()
     }
 
-    /// What a reference names; `None` if it leads nowhere or to another document.
+    /// The value that a reference points to; `None` if there is none or it is in another document.
     pub(super) fn target(self, reference: &str) -> Option<&'a Value> {
         self.0.pointer(reference.strip_prefix('#')?)
     }
 
-    /// The value that a chain of references leads to. A reference that leads nowhere is returned
-    /// itself.
+    /// The value that a chain of references leads to. A reference that cannot be resolved is itself
+    /// returned.
     pub(super) fn resolve(self, value: &'a Value) -> &'a Value {
         let mut resolved = value;
         for _ in 0..MAX_REFERENCES {
@@ -90,7 +90,7 @@ pub(super) fn plain_reference(schema: &Value) -> Option<&str> {
         .then_some(reference)
 }
 
-/// Whether values are the same but for annotations and the names of what they refer to.
+/// Checks whether values are the same except for annotations and the names of their references.
 #[derive(Debug)]
 pub(super) struct Sameness<'a, 'w> {
     old: ComparedDocument<'a>,

@@ -1,4 +1,4 @@
-//! Compares the limits of values: bounds, formats, patterns, and keywords of which only a
+//! Compares the limits of values: bounds, formats, patterns, and keywords for which only a
 //! difference is reported.
 
 use serde_json::{Map, Value};
@@ -152,7 +152,7 @@ impl Comparison<'_> {
             "format" | "pattern" | "multipleOf" | "uniqueItems" => match (subset, superset) {
                 (_, None) => {}
                 (Some(subset), Some(superset)) if subset == superset => {}
-                // A format never implies another; for patterns and `multipleOf` that is not
+                // One format never implies another; whether patterns and `multipleOf` do is not
                 // decided.
                 (Some(_), Some(_)) if keyword != "format" => {
                     self.not_compared(place, &format!("`{keyword}`"));

@@ -80,7 +80,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Reports what callers send in the old object and the new one does not accept.
+    /// Reports what callers send in the old object but the new one does not accept.
     fn accepted_members(&mut self, old: &Members<'_>, new: &Members<'_>, place: &Place) {
         for name in new.required.iter().filter(|name| !old.requires(name)) {
             let change = match old.get(name) {
@@ -102,7 +102,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Reports what callers expect of the old object and the new one does not have.
+    /// Reports what callers expect in the old object but the new one does not have.
     fn promised_members(&mut self, old: &Members<'_>, new: &Members<'_>, place: &Place) {
         for name in old.required.iter().filter(|name| !new.requires(name)) {
             let change = match new.get(name) {

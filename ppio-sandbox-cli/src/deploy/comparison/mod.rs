@@ -3,14 +3,14 @@
 //! A request that callers send today has to be accepted by the new service, and what the new
 //! service answers has to be what callers expect today. So the old schema of a request has to be a
 //! subset of the new one, and the new schema of an answer a subset of the old one. A place where
-//! that does not hold is a breaking change.
+//! this does not hold is a breaking change.
 //!
 //! - A new value of an enumeration in an answer, or a new alternative of the same JSON type, is a
 //!   note if all earlier ones are still there; otherwise it may replace one of them. Programs that
 //!   read an answer are expected to ignore unknown values. If every new event in a stream needed
 //!   the flag for breaking changes, authors would pass it without reading what it allows.
-//! - What a program cannot decide (`not`, `if`, two patterns, alternatives that nothing tells
-//!   apart) is reported as not compared if it has changed, and never counts as compatible.
+//! - What a program cannot decide (`not`, `if`, two patterns, alternatives that nothing
+//!   distinguishes) is reported as not compared if it has changed, and never counts as compatible.
 //! - Descriptions, examples, defaults and other annotations are ignored, and compatible changes are
 //!   not listed.
 //!

@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 64;
 /// The approximate number of changes after which the rest is not compared.
 const MAX_CHANGES: usize = 20_000;
 
-/// Who writes a value.
+/// The writer of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Direction {
     /// Callers: what they write today has to be accepted.
@@ -37,7 +37,7 @@ impl Direction {
     }
 }
 
-/// Two references and who writes the value.
+/// Two references and the writer of the value.
 pub(super) type Pair = (String, String, Direction);
 
 /// Two documents, and the changes found so far.
@@ -49,7 +49,7 @@ pub(super) struct Comparison<'a> {
     /// The pairs that were compared, and whether changes in them are blocking. Each is reported
     /// where it is found first. A pair that is being compared is not blocking by itself.
     pub(super) seen: HashMap<Pair, bool>,
-    /// How many changes were found that are not notes, repetitions included.
+    /// The number of changes found that are not notes, including repetitions.
     pub(super) blocking: usize,
     pub(super) work: Work,
     pairs: usize,
@@ -151,7 +151,7 @@ impl<'a> Comparison<'a> {
         self.depth -= 1;
     }
 
-    /// Compares what two references name, unless that was done before.
+    /// Compares the targets of two references, unless they were compared before.
     fn once(
         &mut self,
         old: &str,

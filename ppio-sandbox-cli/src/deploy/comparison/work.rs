@@ -1,4 +1,4 @@
-//! How much work a comparison may take.
+//! The amount of work that a comparison may take.
 
 use std::cell::Cell;
 
@@ -9,10 +9,10 @@ const MAX_OF_SCHEMA: usize = 500_000;
 /// The most work for a whole comparison.
 const MAX_IN_ALL: usize = 5_000_000;
 
-/// The work that is left, counted in JSON values that are looked at or copied.
+/// The remaining work, counted in JSON values that are read or copied.
 ///
-/// A short document can describe a long one: fourteen schemas of a line, each of which has the next
-/// one ten times, are 10¹⁴ schemas.
+/// A short document can describe a long one: fourteen one-line schemas, each of which contains the
+/// next one ten times, make 10¹⁴ schemas.
 #[derive(Debug)]
 pub(super) struct Work(Cell<usize>);
 
@@ -21,7 +21,7 @@ impl Work {
         Self(Cell::new(MAX_IN_ALL))
     }
 
-    /// Takes some of the work that is left. If there is less, takes all of it and returns `None`.
+    /// Takes some of the remaining work. If less remains, takes all of it and returns `None`.
     pub(super) fn take(&self, values: usize) -> Option<()> {
         let left = self.0.get().checked_sub(values);
         self.0.set(left.unwrap_or_default());
@@ -32,7 +32,7 @@ impl Work {
         self.0.get() == 0
     }
 
-    /// Takes all work that is left.
+    /// Takes all of the remaining work.
     pub(super) fn end(&self) {
         self.0.set(0);
     }
@@ -54,14 +54,14 @@ pub(super) struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// Takes some of the share and of the whole; `None` if less is left of either.
+    /// Takes some of the share and of the whole; `None` if less remains of either.
     pub(super) fn take(&self, values: usize) -> Option<()> {
         self.own.take(values)?;
         self.all.take(values)
     }
 }
 
-/// How much work it is to copy a value.
+/// The amount of work to copy a value.
 pub(super) fn size(value: &Value) -> usize {
     /// The bytes of a text that count as another value.
     const TEXT: usize = 64;

@@ -1,4 +1,4 @@
-//! Decides which calls are disturbed, and how: the same seed, the same decisions.
+//! Decides which calls are disturbed, and how. The same seed gives the same decisions.
 
 use std::time::Duration;
 
@@ -41,10 +41,11 @@ impl Decisions {
         }
     }
 
-    /// The number of the next call, and what happens to it. One of four is disturbed.
+    /// The number of the next call, and what happens to it. On average, one call in four is
+    /// disturbed.
     pub(super) fn next(&mut self) -> (u64, Option<Disturbance>) {
         self.calls += 1;
-        // Each call takes the same number of random values.
+        // Each call uses the same number of random values.
         let kind = self.random.u8(..CALLS);
         let part = self.random.usize(1..=MAX_PART);
         let after = Duration::from_millis(self.random.u64(..=MAX_DELAY_MS));

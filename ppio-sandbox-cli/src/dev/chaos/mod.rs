@@ -83,7 +83,7 @@ pub(super) struct DisturbedCall {
 }
 
 impl Chaos {
-    /// Creates the disturber of calls, and the receiver of what has to happen to the agent.
+    /// Creates the disturber of calls, and the receiver of the disturbances of the agent.
     pub(super) fn new(
         seed: u32,
         console: &Arc<DevConsole>,

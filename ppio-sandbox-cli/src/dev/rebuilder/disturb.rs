@@ -1,4 +1,4 @@
-//! Does to the agent what `--chaos` decides.
+//! Applies the decisions of `--chaos` to the agent.
 
 use std::io;
 

@@ -1,5 +1,5 @@
-//! The loop of `agent dev`: build, start, replace, wait for a change. `disturb` does what `--chaos`
-//! decides.
+//! The loop of `agent dev`: build, start, replace, wait for a change. `disturb` applies the
+//! decisions of `--chaos`.
 
 mod disturb;
 
@@ -33,9 +33,9 @@ use crate::error::{CliError, ExitKind};
 use crate::project::Project;
 use crate::project::cargo::{self, BuildOutput, BuiltProgram, CargoBuild};
 
-/// How long a replaced agent may go on with running requests.
+/// How long a replaced agent may continue with running requests.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a replaced agent may go on if it has to exit before the next one can start.
+/// How long a replaced agent may continue if it has to exit before the next one can start.
 const RESTART_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an agent may take to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,9 +58,9 @@ pub(super) struct Rebuilder {
     telemetry: Arc<DevTelemetry>,
     /// The author's variable that makes the agent export its traces elsewhere.
     exports_by: Option<&'static str>,
-    /// What `--chaos` does to the agent.
+    /// Receives the disturbances of the agent that `--chaos` decides.
     disturbances: Option<Receiver<AgentDisturbance>>,
-    /// When a paused agent goes on.
+    /// When a paused agent is resumed.
     paused_until: Option<Instant>,
     /// The agent that gets new requests.
     current: Option<RunningAgent>,
@@ -124,7 +124,7 @@ impl Rebuilder {
         }
     }
 
-    /// Sets the disturbances of the agent.
+    /// Sets the receiver of the disturbances of the agent.
     pub(super) fn disturbed_by(mut self, disturbances: Option<Receiver<AgentDisturbance>>) -> Self {
         self.disturbances = disturbances;
         self

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// The estimate for a JSON object: what most messages take.
+/// The estimate for a JSON object, which is what most messages take.
 const OBJECT_SIZE: usize = 128;
 /// The estimate for any other JSON value.
 const VALUE_SIZE: usize = 64;
@@ -39,7 +39,7 @@ pub(super) enum MessageKind {
 }
 
 impl MessageKind {
-    /// What the field with this number is, if it is a message or in a list.
+    /// The kind of the field with this number, if the field is a message or in a list.
     fn field(self, number: u32) -> Option<Self> {
         Some(match (self, number) {
             (Self::TracesRequest, 1) => Self::ResourceSpans,

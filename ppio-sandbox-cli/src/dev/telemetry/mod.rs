@@ -49,11 +49,11 @@ pub(crate) const BASE_PATH: &str = "/_ppio/dev/";
 /// The header that marks responses of this program for the page.
 pub(super) const DEV_HEADER: &str = "ppio-dev";
 
-/// What the agent exported and logged.
+/// The data that the agent exported and logged.
 #[derive(Debug)]
 pub(super) struct DevTelemetry {
     store: SharedStore,
-    /// One export is decoded at a time, so that many do not use up the memory.
+    /// One export is decoded at a time, so that many exports together do not use up the memory.
     decoding: Arc<Semaphore>,
 }
 
@@ -76,7 +76,7 @@ impl DevTelemetry {
         }
     }
 
-    /// Whether a request is one for this program: below [`BASE_PATH`], or an export.
+    /// Whether a request is for this program: below [`BASE_PATH`], or an export.
     pub(super) fn takes(request: &Request) -> bool {
         let path = request.uri().path();
         path.starts_with(BASE_PATH)

@@ -101,7 +101,7 @@ fn log_record(record: OtlpLogRecord, service: &SharedText, target: &SharedText) 
     }
 }
 
-/// The level of a severity number; each level has four of them.
+/// The level of a severity number; each level has four numbers.
 fn level_of_severity(number: i32) -> LogLevel {
     match number {
         1..=4 => LogLevel::Trace,

@@ -27,7 +27,7 @@ use super::store::SharedStore;
 /// The largest number of spans or log records that are kept of one export.
 const MAX_RECORDS: usize = 50_000;
 
-/// What is exported.
+/// The kind of data that is exported.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ExportKind {
     Traces,
@@ -35,7 +35,7 @@ pub(super) enum ExportKind {
 }
 
 impl ExportKind {
-    /// What is exported to a path of the specification.
+    /// The kind of data that is exported to a path of the specification.
     pub(super) fn of_path(path: &str) -> Option<Self> {
         match path {
             "/v1/traces" => Some(Self::Traces),
@@ -45,7 +45,7 @@ impl ExportKind {
     }
 }
 
-/// What was not kept of an export, and why.
+/// The number of records of an export that were not kept, and the reason.
 #[derive(Debug)]
 struct Rejected {
     count: usize,
@@ -67,7 +67,7 @@ pub(super) async fn receive(
         let is_compressed = is_gzip(request.headers())?;
         let body = read(request).await?;
         let permit = decoding.acquire_owned().await.map_err(decoding_failed)?;
-        // Decoding a large export takes a while, and goes on if the request is dropped.
+        // Decoding a large export takes a while, and continues if the request is dropped.
         let decoding = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let body = if is_compressed {

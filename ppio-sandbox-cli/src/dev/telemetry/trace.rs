@@ -1,4 +1,4 @@
-//! One trace: the spans of it that have arrived.
+//! One trace, as the spans of it that have arrived.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::dev::clipped::clipped;
 pub(super) struct Trace {
     pub(super) spans: SpansById,
     pub(super) bytes: usize,
-    /// The spans for which the trace had no room.
+    /// The number of spans for which the trace had no room.
     pub(super) dropped_spans: usize,
     pub(super) start: Nanos,
     pub(super) end: Nanos,
-    /// The spans with an error.
+    /// The number of spans with an error.
     pub(super) errors: usize,
     pub(super) runs: BTreeSet<String>,
     pub(super) sessions: BTreeSet<String>,

@@ -23,9 +23,9 @@ pub(super) struct TraceSummary<'a> {
     started_at: Nanos,
     duration_ms: f64,
     spans: usize,
-    /// The spans with an error.
+    /// The number of spans with an error.
     errors: usize,
-    /// The spans for which there was no room.
+    /// The number of spans for which there was no room.
     dropped_spans: usize,
     runs: &'a BTreeSet<String>,
     sessions: &'a BTreeSet<String>,
@@ -40,7 +40,7 @@ struct Tokens {
     output: u64,
 }
 
-/// A span, with its place in the tree.
+/// A span, with its position in the tree.
 #[derive(Debug, Serialize)]
 pub(super) struct SpanView<'a> {
     span_id: &'a str,
@@ -59,7 +59,7 @@ pub(super) struct SpanView<'a> {
     is_error: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
     status_message: &'a str,
-    /// Whether it went on after the invocation around it was answered.
+    /// Whether the span continued after the invocation around it was answered.
     outlives_answer: bool,
     attributes: &'a Attributes,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,7 +93,7 @@ impl<'a> TraceSummary<'a> {
 }
 
 impl Tokens {
-    /// The tokens of the model calls; if none has any, those of the invocations.
+    /// The tokens of the model calls; if no model call has any, those of the invocations.
     fn of(spans: &SpansById) -> Option<Self> {
         let counted = |category| {
             let mut found = None;
@@ -157,7 +157,7 @@ fn first(spans: &SpansById) -> Option<&Span> {
     roots.min_by(earlier).or_else(|| all().min_by(earlier))
 }
 
-/// The id of its parent, if that is in the trace.
+/// The id of the span's parent, if the parent is in the trace.
 fn parent<'a>(span: &'a Span, spans: &SpansById) -> Option<&'a str> {
     let parent = span.parent_id.as_deref();
     parent.filter(|parent| spans.contains_key(*parent))

@@ -14,12 +14,12 @@ pub(crate) enum AnswerPart {
     EndOfText,
     /// A value, in a line of its own.
     Value(Value),
-    /// What happened, in a line of standard error.
+    /// A note on what happened, in a line of standard error.
     Note(String),
 }
 
 impl AnswerPart {
-    /// A text as it is, any other value in a line.
+    /// A string as text, any other value in a line of its own.
     pub(super) fn of_value(value: &Value) -> Self {
         match value {
             Value::String(text) => Self::Text(text.clone()),
@@ -43,7 +43,7 @@ impl AnswerPart {
         Self::note(&format!("tool {what}: {text}"))
     }
 
-    /// The note that the agent waits for an answer, which has to name `subject`.
+    /// The note that the agent waits for an answer; the answer has to name `subject`.
     pub(super) fn interrupt(subject: &str, reason: &str, message: Option<&str>) -> Self {
         let message = message.map(|message| format!(": {message}"));
         let message = message.unwrap_or_default();

@@ -45,7 +45,8 @@ pub(super) async fn call(
     send(sender, "tools/call", params, Some(name)).await
 }
 
-/// The arguments for the tool. A prompt becomes its `input` if the tool has that and no `prompt`.
+/// The arguments for the tool. A prompt becomes its `input` if the tool has an `input` and no
+/// `prompt`.
 fn fitting(arguments: &Map<String, Value>, tool: &Value) -> Map<String, Value> {
     let known = &tool["inputSchema"]["properties"];
     let mut arguments = arguments.clone();
@@ -97,7 +98,7 @@ fn unusable(message: impl Into<String>) -> CliError {
 #[derive(Debug, Default)]
 pub(super) struct CallReader {
     calls: OpenToolCalls,
-    /// Whether there was progress. It has everything that the result has.
+    /// Whether there was progress. The progress contains everything that the result contains.
     has_progress: bool,
     is_complete: bool,
 }

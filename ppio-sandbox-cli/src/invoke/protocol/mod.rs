@@ -1,5 +1,5 @@
-//! Calls by the protocols that agents serve beside `/invocations`: one file each writes the request
-//! and reads the answer.
+//! Calls by the protocols that agents serve besides `/invocations`. Each protocol has one file,
+//! which builds the request and reads the answer.
 
 mod a2a;
 mod ag_ui;
@@ -43,7 +43,7 @@ pub(crate) struct AgentFailure {
     error_type: Option<String>,
 }
 
-/// What every request of a call is sent with.
+/// The session, headers and timeout with which every request of a call is sent.
 struct Sender<'a> {
     session: &'a SandboxSession,
     headers: &'a [(HeaderName, HeaderValue)],
@@ -155,14 +155,14 @@ fn path(protocol: AgentProtocol) -> &'static str {
 }
 
 impl Sender<'_> {
-    /// Posts a body with headers of the protocol, which those of the command line replace.
+    /// Posts a body with headers of the protocol. Headers of the command line replace them.
     async fn post(
         &self,
         path: &str,
         body: &Map<String, Value>,
         own: &[(&str, &str)],
     ) -> Result<InvocationOutput, Error> {
-        // Without this header, the agent goes on after Ctrl-C in some protocols.
+        // Without this header, the agent continues after Ctrl-C in some protocols.
         let default = (PPIO_ON_DISCONNECT, "cancel");
         let own = own.iter().copied().chain([default]);
         let own = own.filter(|(name, _)| self.headers.iter().all(|(given, _)| given != name));
@@ -183,7 +183,7 @@ impl AgentFailure {
         }
     }
 
-    /// From an object with a `message`, and a `code` that is the error type.
+    /// Creates the failure from an object with a `message`, and a `code` that is the error type.
     fn of_error(error: &Value) -> Self {
         let message = error["message"].as_str().map(str::to_owned);
         Self {
@@ -229,7 +229,7 @@ fn push_message(request: &mut Map<String, Value>, message: Value) -> Result<(), 
     }
 }
 
-/// Adds members that the request does not have.
+/// Adds those members that the request does not have.
 fn add_defaults<const N: usize>(request: &mut Map<String, Value>, defaults: [(&str, Value); N]) {
     for (name, value) in defaults {
         request.entry(name).or_insert(value);

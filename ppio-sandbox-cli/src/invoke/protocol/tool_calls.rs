@@ -2,7 +2,7 @@
 
 use super::AnswerPart;
 
-/// The tool calls that have begun and not ended.
+/// The tool calls that have begun but not ended.
 #[derive(Debug, Default)]
 pub(super) struct OpenToolCalls {
     open: Vec<OpenToolCall>,

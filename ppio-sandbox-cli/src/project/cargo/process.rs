@@ -60,7 +60,7 @@ impl CargoProcess {
 
 impl Drop for CargoProcess {
     fn drop(&mut self) {
-        // The child has an id until it was waited for, so the id cannot have been reused.
+        // The child has an id until it has been waited for, so the id cannot have been reused.
         let id = self.child.id().and_then(|id| i32::try_from(id).ok());
         if let Some(group) = id.and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);

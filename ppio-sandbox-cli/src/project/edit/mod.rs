@@ -6,7 +6,7 @@ use ppio_agent_protocol::yaml::is_plain;
 use serde_yaml::Value;
 use yaml_edit::{Mapping, ScalarStyle, ScalarValue, YamlFile, YamlValue};
 
-/// Some editors on Windows write it at the start of a file.
+/// Some editors on Windows write this character at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A value to set. Missing sections on its path are created.
@@ -29,7 +29,7 @@ pub(crate) enum NewValue {
 pub(crate) enum EditError {
     #[error("the file is not YAML")]
     Unreadable(#[source] serde_yaml::Error),
-    /// The file has anchors, tags or lists on the way to the value.
+    /// The file has anchors, tags or lists on the path to the value.
     #[error("cannot set `{path}` without changing the meaning of other lines")]
     Entangled { path: String },
 }
@@ -99,7 +99,7 @@ pub(crate) fn is_readable(text: &str) -> bool {
     read(text).is_ok()
 }
 
-/// The string or number at a path, as text; `None` if there is none or it is of another kind.
+/// The string or number at a path, as text; `None` if there is no value or it is of another kind.
 pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     let document = read(text).ok()?;
     let value = path

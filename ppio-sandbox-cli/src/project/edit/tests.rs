@@ -127,8 +127,8 @@ fn lost(before: &str, after: &str) -> Vec<String> {
 fn assert_only_the_value_changed(what: &str, before: &str, after: &str, change: &Edit) {
     let lost: Vec<_> = lost(before, after)
         .into_iter()
-        // A last line without an end gets one when something follows it, and flow style grows on
-        // its line.
+        // A last line without a line end gets one when something follows it, and flow style grows
+        // on its line.
         .filter(|line| {
             !after
                 .lines()
@@ -162,7 +162,7 @@ fn every_change_applies_to_every_form_of_yaml() {
         for change in changes() {
             let after = match apply(&text, std::slice::from_ref(&change)) {
                 Ok(after) => after,
-                // A section that is a list has no place for a key.
+                // A section that is a list cannot hold a key.
                 Err(EditError::Entangled { .. }) if what == "a list beside" => continue,
                 Err(error) => panic!("{what}, {change:?}: {error}\n{text}"),
             };

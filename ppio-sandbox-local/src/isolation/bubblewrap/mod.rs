@@ -7,9 +7,9 @@
 //! - As root, `bwrap` mounts without a user namespace, and `nsenter` becomes the sandbox's user
 //!   between entering the namespaces and its `exec`.
 //! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user.
-//!   The processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter` enter
-//!   one each. The second enters the sandbox's mount namespace only after the inner one, and loses
-//!   its rights by an `exec` as a user that is not root.
+//!   The processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter`
+//!   processes enter one of them each. The second enters the sandbox's mount namespace only after
+//!   the inner one, and loses its rights by an `exec` as a user that is not root.
 
 mod arguments;
 mod mount_points;
@@ -227,7 +227,7 @@ impl Isolation for BubblewrapIsolation {
             entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);
             entering.add(&[&self.nsenter]);
             if let Some(user) = launcher.user() {
-                // Open files, because a pid may be reused once its process is gone.
+                // Given as open files, because a pid may be reused once its process is gone.
                 entering.add(&[
                     format!("--mount={}", namespaces.mount.path()),
                     format!("--pid={}", namespaces.pid.path()),
@@ -249,8 +249,8 @@ impl Isolation for BubblewrapIsolation {
                     "--".to_owned(),
                 ]);
                 entering.add(&[&self.nsenter]);
-                // By pid: in the outer namespace no file of the platform can be opened. If the pid
-                // was reused, the namespaces of that process cannot be entered from there.
+                // Given by pid: in the outer namespace no file of the platform can be opened. If
+                // the pid was reused, the namespaces of that process cannot be entered from there.
                 entering.add(&["--user", "--preserve-credentials"]);
                 entering.add(&["--mount", "--pid", "--ipc", "--uts"]);
                 entering.add(namespaces.network.as_ref().map_or(&[][..], |_| &["--net"]));

@@ -1,4 +1,4 @@
-//! The places in a sandbox's root at which `bwrap` mounts.
+//! The paths in a sandbox's root at which `bwrap` mounts.
 
 use std::fs;
 use std::io;
@@ -13,9 +13,10 @@ use crate::isolation::root::make_mount_point;
 pub(super) const SYSTEM: &[&str] = &[
     "bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32", "nix",
 ];
-/// Other places that `bwrap` mounts at.
+/// Other paths that `bwrap` mounts at.
 const MOUNTED: &[&str] = &["dev", "etc", "proc"];
-/// What a sandbox sees as `/dev/shm` if `bwrap` cannot limit the size of one in memory.
+/// The directory that a sandbox sees as `/dev/shm` if `bwrap` cannot limit the size of a file
+/// system in memory.
 pub(super) const SHARED_DIRECTORY: &str = ".ppio/shm";
 
 impl BubblewrapIsolation {

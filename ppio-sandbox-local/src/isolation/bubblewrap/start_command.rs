@@ -24,7 +24,7 @@ const MASKED: &[&str] = &[
 const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
 /// Identifies a start of the machine; each start of a sandbox has one of its own.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// The size of `/dev/shm` if the template sets no limit of memory, in bytes.
+/// The size of `/dev/shm` if the template sets no memory limit, in bytes.
 const SHARED_MEMORY: u64 = 1 << 30;
 
 impl BubblewrapIsolation {

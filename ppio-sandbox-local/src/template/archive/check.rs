@@ -29,7 +29,7 @@ pub(super) struct ArchivePlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PlannedEntry {
     Directory,
-    /// Of this many bytes.
+    /// A file of this many bytes.
     File(u64),
     Link,
 }

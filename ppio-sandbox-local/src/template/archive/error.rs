@@ -50,7 +50,7 @@ pub(crate) enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// Whether the archive is malformed, rather than a call of this machine failed.
+    /// Whether the archive is the cause, as opposed to a failed system call of this machine.
     pub(crate) fn is_of_archive(&self) -> bool {
         !matches!(self, Self::Io(_))
     }

@@ -1,7 +1,7 @@
 //! Uploaded archives, tar.gz or plain tar, which may be malicious.
 //!
-//! An archive is unpacked from one open directory to the next. What an entry may be is checked
-//! against the entries before it, the same way at the upload and when it is unpacked.
+//! An archive is unpacked from one open directory to the next. Each entry is checked against the
+//! entries before it, by the same rules at the upload and when the archive is unpacked.
 
 mod budget;
 mod check;

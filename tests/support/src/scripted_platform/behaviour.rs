@@ -19,8 +19,8 @@ pub struct ScriptedSandbox {
     pub paused: bool,
     /// The timeout that was set last, in seconds.
     pub timeout: u64,
-    /// How often its timeout was set after its creation.
-    pub prolonged: usize,
+    /// How many times its timeout was set after its creation.
+    pub timeout_updates: usize,
     /// Its metadata.
     pub metadata: BTreeMap<String, String>,
     /// Its environment variables.
@@ -34,7 +34,7 @@ impl ScriptedSandbox {
             template_id: template_id.to_owned(),
             paused: false,
             timeout: 300,
-            prolonged: 0,
+            timeout_updates: 0,
             metadata: BTreeMap::new(),
             env_vars: BTreeMap::new(),
         }
@@ -58,7 +58,7 @@ impl ScriptedSandbox {
     }
 }
 
-/// The document of an agent that starts by itself.
+/// The `agent.yaml`, as JSON, of an agent that needs no start command.
 pub(super) fn agent(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Agent",
@@ -110,7 +110,7 @@ pub(super) fn respond(state: &mut State, request: &Recorded) -> Reply {
                 }
                 "POST /sandboxes/{id}/timeout" | "POST /sandboxes/{id}/refreshes" => {
                     sandbox.timeout = timeout;
-                    sandbox.prolonged += 1;
+                    sandbox.timeout_updates += 1;
                     no_content()
                 }
                 "POST /sandboxes/{id}/pause" if sandbox.paused => {
@@ -156,7 +156,7 @@ fn create(state: &mut State, body: &Value, timeout: u64) -> Reply {
         template_id: template_id.to_owned(),
         paused: false,
         timeout,
-        prolonged: 0,
+        timeout_updates: 0,
         metadata: map("metadata"),
         env_vars: map("envVars"),
     };
@@ -165,7 +165,7 @@ fn create(state: &mut State, body: &Value, timeout: u64) -> Reply {
     reply
 }
 
-/// Returns two sandboxes per page, so that paging is always in use.
+/// Returns two sandboxes per page, so that tests with more exercise the paging.
 fn list(state: &State, request: &Recorded) -> Reply {
     let query = request
         .target
@@ -180,7 +180,7 @@ fn list(state: &State, request: &Recorded) -> Reply {
         .sandboxes
         .iter()
         .filter(|sandbox| {
-            // `metadata=k%3Dv`: an id of hexadecimal digits needs no more decoding than this.
+            // `metadata=k%3Dv`: ids of hexadecimal digits have no other encoded characters.
             let wanted = query
                 .split('&')
                 .find_map(|pair| pair.strip_prefix("metadata="));

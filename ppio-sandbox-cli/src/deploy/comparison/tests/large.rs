@@ -76,7 +76,7 @@ fn what_is_too_large_is_not_compared() {
         ),
         // A chain that is longer than the stack is deep.
         ("a chain", many(|next| next, 50_000)),
-        // Their pairs are 10⁸.
+        // They have 10⁸ pairs.
         ("two rings", (ring(10_007, &text), ring(10_009, &number))),
         (
             "untagged alternatives",

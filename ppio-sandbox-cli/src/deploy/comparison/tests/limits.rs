@@ -125,7 +125,7 @@ fn what_cannot_be_decided_is_not_compared() {
         &["not compared: request: `enum` changed, not compared"],
         &["not compared: reply: `enum` changed, not compared"],
     );
-    // Nothing tells these alternatives apart.
+    // Nothing distinguishes these alternatives.
     let either = |kinds: [&str; 2]| {
         let alternatives = kinds.map(|kind| object(&["a"], json!({"a": {"type": kind}})));
         json!({"anyOf": alternatives})
@@ -142,7 +142,7 @@ fn what_cannot_be_decided_is_not_compared() {
         &["not compared: request: the list of alternatives changed, not compared"],
         &["not compared: reply: the list of alternatives changed, not compared"],
     );
-    // References that lead nowhere.
+    // References that cannot be resolved.
     let outside = |file: &str| json!({"$ref": file});
     check_both(&outside("a.json"), &outside("a.json"), &[], &[]);
     check_both(

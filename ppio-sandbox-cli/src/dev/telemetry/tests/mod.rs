@@ -1,4 +1,4 @@
-//! Exports, and what the API returns of them.
+//! Exports, and what the API returns for them.
 
 mod api;
 mod exports;
@@ -73,7 +73,7 @@ fn export(spans: Vec<Span>) -> ExportTraceServiceRequest {
     }
 }
 
-/// The trace of an invocation with a step, a tool that fails, a model, and a task that goes on.
+/// The trace of an invocation with a step, a tool that fails, a model, and a task that continues.
 fn invocation(trace: u8, run: &str) -> Vec<Span> {
     let operation = |name| ("gen_ai.operation.name", text(name));
     let mut tool = with(
