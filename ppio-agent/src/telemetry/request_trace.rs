@@ -407,7 +407,7 @@ impl AnswerContent {
     }
 }
 
-/// Returns a list of one message, in the format of `OpenTelemetry`.
+/// Returns a list of one message, in the format of the `GenAI` conventions of `OpenTelemetry`.
 fn messages(role: &str, text: &str) -> String {
     json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
 }

@@ -22,8 +22,8 @@ const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 const DEFAULT_QUEUE_SIZE: usize = 2048;
 /// The most spans that are exported per second.
 const MAX_SPANS: f64 = 5000.0;
-/// The most traces that are exported per second. Requests with few spans are small ones, of which
-/// an agent answers most.
+/// The most traces that are exported per second. Only an agent that answers small requests reaches
+/// this rate, and each of its traces costs about as much as the request.
 const MAX_TRACES: f64 = 2000.0;
 /// How long the thread that exports sleeps at once.
 const PACE: Duration = Duration::from_millis(20);
