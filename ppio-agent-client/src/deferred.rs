@@ -31,7 +31,7 @@ impl<C: DeferredCall> Deferred<C> {
     /// Changes the options.
     ///
     /// # Panics
-    /// The call has begun: it would ignore the change.
+    /// If the call has begun, because it would ignore the change.
     pub(crate) fn set(&mut self, change: impl FnOnce(&mut C)) {
         change(self.options.as_mut().expect(BEGUN));
     }
@@ -44,7 +44,7 @@ impl<C: DeferredCall> Deferred<C> {
     /// The options.
     ///
     /// # Panics
-    /// The call has begun.
+    /// If the call has begun.
     pub(crate) fn into_options(self) -> C {
         self.options.expect(BEGUN)
     }

@@ -117,12 +117,12 @@
 //! closed.
 //!
 //! # Environment
-//! `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`, `PPIO_SANDBOX_URL`,
-//! `PPIO_DEBUG`, `PPIO_SEND_API_KEY_TO_AGENTS` and `PPIO_MAX_RESPONSE_SIZE`. If `E2B_API_KEY` is
-//! set and `PPIO_API_KEY` is not, the same names with `E2B_` are read instead, and the default
-//! domain is `e2b.app`: a key is only used with the addresses of its vendor. `HTTPS_PROXY`,
-//! `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`. A variable that is
-//! empty or has white space only counts as not set.
+//! The client reads `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`,
+//! `PPIO_SANDBOX_URL`, `PPIO_DEBUG`, `PPIO_SEND_API_KEY_TO_AGENTS` and `PPIO_MAX_RESPONSE_SIZE`. If
+//! `E2B_API_KEY` is set and `PPIO_API_KEY` is not, the same names with `E2B_` are read instead, and
+//! the default domain is `e2b.app`: a key is only used with the addresses of its vendor. The client
+//! also reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and `SSL_CERT_FILE` and
+//! `SSL_CERT_DIR`. A variable that is empty or contains only white space counts as not set.
 //!
 //! # Features
 //! All are off by default.

@@ -1,13 +1,13 @@
 //! The page to try a PPIO agent in a browser: one file that loads nothing else.
 //!
-//! [`page`] puts it together from the assets, which are compiled in. It sends requests to
+//! [`page`] assembles the page from the assets, which are compiled in. The page sends requests to
 //! `invocations`, polls `ping`, and makes its form, or a chat, from the JSON Schema that `./`
 //! returns as `request`; all three are relative to the page's own address. If the list of runs has
 //! the header `ppio-dev`, it reads traces and logs from `_ppio/dev/`.
 //!
-//! What an agent answers is untrusted text. The page shows it as text only, and the content
-//! security policy that it is sent with allows no script but its own, no markup from strings
-//! (trusted types) and no connection but to the agent.
+//! The answers of an agent are untrusted text. The page shows them as text only, and its content
+//! security policy allows no script except its own, no markup from strings (trusted types) and no
+//! connection except to the agent.
 //!
 //! ```
 //! let page = ppio_agent_playground::page();
@@ -62,7 +62,7 @@ pub struct Page {
     pub headers: [(&'static str, Cow<'static, str>); 5],
 }
 
-/// Puts the page together, with a nonce of its own.
+/// Assembles the page, with a nonce of its own.
 pub fn page() -> Page {
     // The nonce admits the page's own script and style. Nothing that an agent answers becomes
     // markup, so the nonce need not be impossible to guess.

@@ -108,7 +108,7 @@ pub struct ValueOrItemsReply<T, I>(SchemaOf<T>, SchemaOf<I>);
 
 /// The items of a stream or an iterator; any other type is a single value.
 pub trait ReplyForm<P> {
-    /// What the answer consists of.
+    /// Returns the form of the answer.
     fn form(&self) -> P;
 }
 

@@ -1,8 +1,8 @@
-//! A status of the health check that code forces.
+//! Forces the status of the health check.
 //!
 //! `/ping` answers with a forced status, regardless of the [`ping`](macro@crate::ping) function and
-//! of what runs. In a request the status is forced for the request's agent, elsewhere for all
-//! agents of the process.
+//! of running tasks and invocations. In a request, the status is forced for the request's agent,
+//! elsewhere for all agents of the process.
 //!
 //! ```
 //! use ppio::{PingStatus, health};

@@ -27,23 +27,24 @@
 //! value or by reference. The request is any type that implements `Deserialize`; a body of another
 //! shape is a 422 that names the field.
 //!
-//! The type that it returns decides the answer. Aliases, `impl Trait` and boxes work:
+//! The function's return type determines the answer. Aliases, `impl Trait` and boxes work:
 //!
 //! | returns | answer |
 //! | --- | --- |
 //! | anything that implements `Serialize` | JSON |
-//! | an [`InvocationResponse`] | the envelope itself, with what it leaves out added |
+//! | an [`InvocationResponse`] | the envelope itself, with missing fields added |
 //! | a `Stream` or an `Iterator` of such values | an event stream, one event for each item |
 //! | a [`Reply`] of a value and a stream or an iterator | either, as the request selects |
 //! | [`Response`] | itself |
 //! | a `Result` of any of these | the same, or an error |
 //!
 //! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is any type
-//! that implements `Display`, and is answered with 500; [`Error`] chooses another status, also in a
-//! `Box<dyn Error>`. A `Result` in a `Result` fails with the error of either.
+//! that implements `Display`, and becomes a 500; an [`Error`], also in a `Box<dyn Error>`, sets
+//! another status. A nested `Result` fails with the error of either level.
 //!
-//! The function is `async` or not. Plain functions and iterators run on blocking threads, so that
-//! they do not delay other requests; an iterator occupies its thread only while it produces items.
+//! The function may be `async` or not. Plain functions and iterators run on blocking threads, so
+//! that they do not delay other requests; an iterator occupies its thread only while it produces
+//! items.
 //!
 //! ```no_run
 //! use futures_util::stream::{self, Stream};
@@ -92,10 +93,10 @@
 //!
 //! # Shared state
 //!
-//! A function with [`startup`] builds what all requests share, once, before the agent listens. It
-//! may fail: the process then exits with the error. Functions take the value as a [`State`]; a
-//! state that no startup function builds does not compile. A function with [`shutdown`] releases it
-//! at the end.
+//! A function with [`startup`] builds a value that all requests share, once, before the agent
+//! listens. It may fail: the process then exits with the error. Functions take the value as a
+//! [`State`]; a parameter for a state that no startup function builds does not compile. A function
+//! with [`shutdown`] releases it at the end.
 //!
 //! ```no_run
 //! use ppio::State;
@@ -128,10 +129,10 @@
 //! - [`routes`] serves further paths with a service such as axum's `Router`.
 //! - [`task::spawn`] starts a background task that continues after its request; [`task::info`]
 //!   lists them, and [`health`] forces a status of the health check.
-//! - [`trace`] makes the calls of an agent a part of its caller's trace.
+//! - [`trace`] propagates the caller's trace to the calls that an agent makes.
 //! - [`testing`] calls an agent without a socket, and drops an invocation at every await point.
 //! - [`AgentRuntimeApp::builder`] makes an agent from closures, without a macro.
-//! - [`AgentRuntimeApp::into_service`] makes an agent a service that another server mounts.
+//! - [`AgentRuntimeApp::into_service`] turns an agent into a service that another server mounts.
 //!
 //! # Features
 //!
@@ -141,8 +142,8 @@
 //! | `metrics` | yes | `GET /metrics` |
 //! | `schema` | yes | `GET /openapi.json`, and the JSON Schemas that `GET /` shows in debug mode |
 //! | `playground` | yes | the page for browsers in debug mode; turns on `schema` |
-//! | `stream` | yes | `stream!` and `try_stream!`, which make a stream of a block with `yield` |
-//! | `otel` | no | OpenTelemetry: traces, metrics and logs over OTLP, as the `OTEL_*` variables say |
+//! | `stream` | yes | `stream!` and `try_stream!`, which make a stream from a block with `yield` |
+//! | `otel` | no | OpenTelemetry: traces, metrics and logs over OTLP, configured by the `OTEL_*` variables |
 //! | `protocols` | no | all of the protocols below |
 //! | `a2a` | no | A2A at `/a2a`, and the agent card |
 //! | `ag-ui` | no | AG-UI at `/ag-ui` |
@@ -162,7 +163,7 @@
 //!
 //! On SIGTERM and SIGINT the service stops accepting connections, waits at most
 //! [`RuntimeConfig::shutdown_grace`] for running requests and background tasks, and aborts the
-//! rest. Then the [`shutdown`] functions run, in what is left of the grace.
+//! rest. Then the [`shutdown`] functions run in the remaining grace.
 
 #![forbid(unsafe_code)]
 
@@ -287,9 +288,9 @@ pub use ppio_agent_macros::entrypoint;
 /// }
 /// ```
 ///
-/// The response of an error has the [`Error`] in its extensions, so its body need not be parsed.
-/// That holds for every error of the runtime, of the entrypoint and of other middleware; a
-/// [`Response`] that code makes by itself has what that code puts there.
+/// An error response carries the [`Error`] in its extensions, so its body need not be parsed. That
+/// holds for every error of the runtime, of the entrypoint and of other middleware; a [`Response`]
+/// that code builds itself has only the extensions that this code adds.
 ///
 /// ```no_run
 /// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
@@ -305,17 +306,18 @@ pub use ppio_agent_macros::entrypoint;
 /// }
 /// ```
 ///
-/// A stream that fails has begun as a success; its error is the last item of its body.
+/// A stream that fails has already sent the status of a success; its error is the last item of its
+/// body.
 ///
 /// Middleware can read and replace the request and the response, answer without calling
 /// [`Next::run`], and pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
 /// [`RequestContext::extension`]. It takes [`State`]s as further parameters. The lowest order is
 /// outermost; equal orders keep the source order.
 ///
-/// A header that middleware sets is read by the entrypoint, and by the runtime if it names the
-/// session, the content type or what is [kept](RuntimeConfig::on_disconnect) of the invocation
+/// A header that middleware sets is read by the entrypoint, and by the runtime if it determines the
+/// session, the content type or how the invocation is [kept](RuntimeConfig::on_disconnect)
 /// (`Idempotency-Key`, `Prefer`, `PPIO-On-Disconnect`, `PPIO-Stream-Ids`). The deadline, the format
-/// of the answer and the request id are those of the caller's own headers, which are read before
+/// of the answer and the request id come from the caller's own headers, which are read before
 /// middleware runs: setting or removing `PPIO-Timeout`, `PPIO-Response-Format` or `X-Request-Id`
 /// has no effect on them.
 pub use ppio_agent_macros::middleware;
@@ -332,9 +334,9 @@ pub use ppio_agent_macros::middleware;
 /// }
 /// ```
 ///
-/// It takes nothing or [`State`]s, is `async` or not, and returns an [`IntoPing`]. A failed check
-/// is a 500 with the status `HealthyBusy`, so that the platform does not reclaim the sandbox. While
-/// [`task`]s run, the status is `HealthyBusy` as well.
+/// The function takes nothing or [`State`]s, may be `async`, and returns an [`IntoPing`]. A failed
+/// check is a 500 with the status `HealthyBusy`, so that the platform does not reclaim the sandbox.
+/// While [`task`]s run, the status is `HealthyBusy` as well.
 pub use ppio_agent_macros::ping;
 /// Serves the paths that are not the agent's with a tower service, such as axum's `Router`.
 ///
@@ -349,25 +351,25 @@ pub use ppio_agent_macros::ping;
 /// }
 /// ```
 ///
-/// It takes nothing or [`State`]s, is `async` or not, and returns an [`IntoRoutes`] or a `Result`
-/// of it with an error that implements `Display`. It runs once, after the [`startup`] functions and
-/// before the agent listens; an error ends the process. An agent has one such function.
+/// The function takes nothing or [`State`]s, may be `async`, and returns an [`IntoRoutes`] or a
+/// `Result` of one, whose error implements `Display`. It runs once, after the [`startup`] functions
+/// and before the agent listens; an error ends the process. An agent has at most one such function.
 ///
-/// The agent's own paths take precedence, also with a method that they do not have: `/`, `/ping`,
+/// The agent's own paths take precedence, even for methods that they do not support: `/`, `/ping`,
 /// `/metrics`, `/invocations` and those below it. A path whose feature is switched off, such as
 /// `/metrics` with [`RuntimeConfig::enable_metrics`], goes to the service.
 ///
 /// A request to the service is handled like an invocation: [`middleware`] with `all` runs around
-/// it, the body has the [`max_request_size`](RuntimeConfig::max_request_size) and the
-/// [`body_timeout`](RuntimeConfig::body_timeout), the response begins within the
-/// [`timeout`](RuntimeConfig::timeout) or is a 504, a panic is a 500, and a client that disconnects
-/// cancels it. `Host`, `Origin` and preflights are checked and answered as
-/// [`RuntimeConfig::cors_origins`] says. The [`RequestContext`] is in the extensions of the request
+/// it, the body is limited by [`max_request_size`](RuntimeConfig::max_request_size) and
+/// [`body_timeout`](RuntimeConfig::body_timeout), the response has to begin within the
+/// [`timeout`](RuntimeConfig::timeout), otherwise it is a 504, a panic is a 500, and a client that
+/// disconnects cancels it. The checks of `Host` and `Origin` and the answers to preflights follow
+/// [`RuntimeConfig::cors_origins`]. The [`RequestContext`] is in the extensions of the request
 /// (axum: `Extension<RequestContext>`), and [`AgentRuntimeContext::current`] returns it.
 pub use ppio_agent_macros::routes;
-/// Runs a function when the agent ends: after running requests and background tasks, in what is
-/// left of the [`shutdown_grace`](RuntimeConfig::shutdown_grace), or for one second if they took
-/// all of it.
+/// Runs a function when the agent shuts down, once requests and background tasks have ended: in the
+/// remaining [`shutdown_grace`](RuntimeConfig::shutdown_grace), or for one second if they took all
+/// of it.
 ///
 /// ```no_run
 /// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
@@ -381,9 +383,9 @@ pub use ppio_agent_macros::routes;
 /// }
 /// ```
 ///
-/// It takes nothing or [`State`]s, is `async` or not, and returns nothing or a `Result` with an
-/// error that implements `Display`. An error, a panic or a function that does not end in time is an
-/// error of [`run`]: the process exits with code 1. Several functions run at the same time.
+/// The function takes nothing or [`State`]s, may be `async`, and returns nothing or a `Result` with
+/// an error that implements `Display`. An error, a panic or a function that does not end in time is
+/// an error of [`run`]: the process exits with code 1. Several functions run at the same time.
 ///
 /// They also run if the agent cannot listen on its address, but not if a startup function fails. A
 /// second signal ends the process without waiting for them.
@@ -410,13 +412,14 @@ pub use ppio_agent_macros::shutdown;
 /// }
 /// ```
 ///
-/// It has no parameters, is `async` or not, and returns the value or a `Result` with an error that
-/// implements `Display`. An error or a panic ends the process with exit code 1 before it listens,
-/// and so does a signal, with exit code 0. Several functions run one after the other in source
-/// order; each builds a different type.
+/// The function has no parameters, may be `async`, and returns the value or a `Result` with an
+/// error that implements `Display`. An error or a panic ends the process with exit code 1 before it
+/// listens, and so does a signal, with exit code 0. Several functions run one after the other in
+/// source order; each builds a different type.
 ///
-/// A state is taken in the crate of its startup function or in a crate that depends on it: a
-/// parameter of type `State<T>` does not compile without a startup function that returns `T`.
+/// A state can be used in the crate of its startup function and in crates that depend on that
+/// crate: a parameter of type `State<T>` does not compile without a startup function that returns
+/// `T`.
 pub use ppio_agent_macros::startup;
 /// Makes a function serve `/ws`, where each connection is a `ppio::WebSocket`.
 ///
@@ -433,23 +436,23 @@ pub use ppio_agent_macros::startup;
 /// }
 /// ```
 ///
-/// It takes the socket, then in any order the [`RequestContext`] and [`State`]s, is `async`, and
-/// returns nothing or a `Result` with an error that implements `Display`. It needs the feature
-/// `websocket`.
+/// The function takes the socket, then in any order the [`RequestContext`] and [`State`]s, is
+/// `async`, and returns nothing or a `Result` with an error that implements `Display`. The
+/// attribute needs the feature `websocket`.
 ///
 /// The connection is closed when the function returns: with the code 1000, or with 1011 if it fails
 /// or panics; the text of the error is logged and not sent. When the client has disconnected, the
 /// function has 5 seconds to return and is then dropped, unless [`RuntimeConfig::on_disconnect`] is
 /// [`OnDisconnect::Continue`]. When the agent shuts down, the client gets 1001, and the function
-/// has the [`shutdown_grace`](RuntimeConfig::shutdown_grace). An error of the socket itself that
-/// the function returns is not a failure.
+/// has the [`shutdown_grace`](RuntimeConfig::shutdown_grace). If the function returns an error of
+/// the socket itself, this is not a failure.
 ///
 /// A connection counts as an invocation: for [`RuntimeConfig::max_concurrency`], in the metrics and
 /// the log, and as busy in `/ping` while it is open. The handshake goes through the same checks of
 /// host and origin, and the same [`middleware`], as an invocation. Middleware that sets the header
 /// `sec-websocket-protocol` of the response selects a subprotocol.
 pub use ppio_agent_macros::websocket;
-/// `agent.yaml`: what an agent is, what it needs, and where it was deployed.
+/// The types of `agent.yaml`, which describes an agent, its requirements and its deployment.
 pub use ppio_agent_protocol::{
     AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
     AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, InvalidAgentName,
@@ -476,13 +479,13 @@ pub use server::middleware::{IntoResponse, Next};
 pub use server::service::AgentService;
 #[cfg(feature = "otel")]
 pub use telemetry::TelemetryError;
-/// The runtime that agents run on, so that an agent that only sleeps or times out needs no
+/// The async runtime that agents run on. An agent that only sleeps or sets timeouts needs no
 /// dependency of its own: `ppio::tokio::time::sleep`.
 ///
 /// Its features `macros`, `net`, `rt-multi-thread`, `signal`, `sync` and `time` are on.
 pub use tokio;
 
-/// What the expansion of the macros calls. It may change in every version.
+/// The items that the expansion of the macros uses. They may change in any version.
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;

@@ -1,7 +1,7 @@
 //! Background tasks that continue after their request is answered.
 //!
 //! [`spawn`] starts one. Work that runs elsewhere, such as a job of another service, is a task from
-//! [`add`] to [`complete`]. [`info`] lists the tasks that run.
+//! [`add`] until [`complete`]. [`info`] lists the running tasks.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -36,7 +36,7 @@ use crate::exchange::task_tracker::{RunningTask, TaskTracker};
 /// ```
 ///
 /// # Panics
-/// Outside of a tokio runtime. The handle returns a panic of the task.
+/// If called outside of a tokio runtime. A panic of the task is returned by the handle.
 pub fn spawn<F>(name: impl Into<String>, future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
@@ -65,7 +65,7 @@ where
 /// with the returned id.
 ///
 /// As with [`spawn`], `/ping` answers `HealthyBusy` meanwhile, and a shutdown waits for the task
-/// within the shutdown grace. `metadata` is for [`info`].
+/// within the shutdown grace. [`info`] returns `metadata`.
 ///
 /// ```
 /// use ppio::{json, task};
@@ -82,16 +82,16 @@ pub fn add(name: impl Into<String>, metadata: impl Into<Option<Value>>) -> u64 {
     id
 }
 
-/// Ends a task that [`add`] began; false if there is none with this id.
+/// Ends a task that [`add`] began. Returns `false` if no such task has this id.
 pub fn complete(id: u64) -> bool {
     let task = added().remove(&id);
     task.is_some()
 }
 
-/// The tasks that run now, oldest first: those of the agent of the current request, and those that
+/// Returns the running tasks, oldest first: those of the current request's agent, and those that
 /// were started outside of a request.
 ///
-/// As JSON it is what AgentCore's runtime answers: `{"active_count": 1, "running_jobs": [{"name":
+/// Its JSON has the format of AgentCore's runtime: `{"active_count": 1, "running_jobs": [{"name":
 /// "index", "duration": 0.5}]}`.
 pub fn info() -> TaskInfo {
     TaskInfo::of(&tracker())
@@ -101,9 +101,9 @@ pub fn info() -> TaskInfo {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TaskInfo {
-    /// How many run.
+    /// The number of running tasks.
     pub active_count: usize,
-    /// Each of them, oldest first.
+    /// The running tasks, oldest first.
     pub running_jobs: Vec<RunningJob>,
 }
 
@@ -114,12 +114,12 @@ pub struct RunningJob {
     /// The id for [`complete`].
     #[serde(skip)]
     pub id: u64,
-    /// The name that the code gave it.
+    /// The name passed to [`spawn`] or [`add`].
     pub name: String,
     /// How long it has run; seconds in JSON.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
-    /// What the code added to it.
+    /// The metadata passed to [`add`].
     #[serde(skip)]
     pub metadata: Option<Value>,
 }
@@ -146,13 +146,13 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// The tasks that are added and not complete.
+/// Returns the tasks that were added and are not complete.
 fn added() -> MutexGuard<'static, BTreeMap<u64, RunningTask>> {
     static ADDED: Mutex<BTreeMap<u64, RunningTask>> = Mutex::new(BTreeMap::new());
     ADDED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The tracker of the current request's agent; outside of a request, that of the process.
+/// Returns the tracker of the current request's agent; outside of a request, that of the process.
 pub(crate) fn tracker() -> TaskTracker {
     let context = AgentRuntimeContext::current();
     let tasks = context.as_ref().and_then(RequestContext::tasks);

@@ -1,4 +1,4 @@
-//! The tokens that models took, as chat events report them: for metrics, runs and traces.
+//! The tokens that models used, as chat events report them, for metrics, runs and traces.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ pub(crate) struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// What the JSON of a chat event reports, if it is about usage.
+    /// Parses the JSON of a chat event. Returns `None` if it is not a usage event.
     pub(crate) fn of_event(json: &[u8]) -> Option<Self> {
         let json = json.strip_prefix(b" ").unwrap_or(json);
         json.starts_with(br#"{"type":"usage","#)
             .then(|| serde_json::from_slice(json).ok())?
     }
 
-    /// Adds what an event reports to the sum of those before.
+    /// Adds the tokens of one event to the sum of the previous events.
     pub(crate) fn add_to(sum: &mut Option<Self>, input_tokens: u64, output_tokens: u64) {
         sum.get_or_insert_default().add(Self {
             input_tokens,
@@ -30,7 +30,7 @@ impl TokenUsage {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
-    /// Adds what another event reports.
+    /// Adds the tokens of another event.
     pub(crate) fn add(&mut self, other: Self) {
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);

@@ -1,16 +1,16 @@
-//! The trace of a request, for the calls that an agent makes.
+//! Propagates the trace of a request to the calls that an agent makes.
 
 use http::HeaderMap;
 
 use crate::exchange::context::AgentRuntimeContext;
 use crate::telemetry::{TRACE_HEADERS, joined};
 
-/// Sets the headers by which a request that an agent sends becomes a part of the current trace:
+/// Sets the headers that make an agent's outgoing request a part of the current trace:
 /// `traceparent`, `tracestate` and `baggage`.
 ///
-/// With the feature `otel` they name the current span: one of `tracing`, a span of a tool, or that
-/// of the invocation. If there is none, the headers of the current request are passed on. Outside
-/// of a request nothing changes.
+/// With the feature `otel` they name the current span: a `tracing` span, the span of a tool, or the
+/// span of the invocation. If there is none, the trace headers of the current request are passed
+/// on. Outside of a request, nothing changes.
 ///
 /// ```
 /// use ppio::http::HeaderMap;
@@ -41,13 +41,13 @@ pub fn inject(headers: &mut HeaderMap) {
     }
 }
 
-/// A layer that exports the spans and the log of the program's own subscriber; the default log has
-/// this layer. It exports nothing before
-/// [`start_telemetry`](crate::AgentRuntimeApp::start_telemetry), or if that finds nothing to export
-/// to.
+/// Returns a layer that exports the spans and the log of the program's own subscriber; the default
+/// log has this layer. It exports nothing before
+/// [`start_telemetry`](crate::AgentRuntimeApp::start_telemetry), or if that method finds no target
+/// for the export.
 ///
-/// Spans are exported from the level `info` on, events as `log` says: a level, or targets with
-/// levels as in [`RuntimeConfig::log`](crate::RuntimeConfig::log).
+/// Spans of the level `info` and above are exported, and the events that `log` selects: a level, or
+/// targets with levels as in [`RuntimeConfig::log`](crate::RuntimeConfig::log).
 ///
 /// ```no_run
 /// use tracing_subscriber::layer::SubscriberExt as _;

@@ -60,8 +60,8 @@ impl AgentRuntimeClient {
     /// Creates a sandbox from a template and waits until its agent is healthy. Set options on the
     /// returned value, then await it.
     ///
-    /// Dropping the future at any point leaves no sandbox: one that is being created is killed as
-    /// soon as it exists.
+    /// Dropping the future at any point leaves no sandbox: a sandbox that is being created is
+    /// killed as soon as it exists.
     ///
     /// # Errors
     /// [`Error::SandboxCreation`], whose [`root`](Error::root) is the cause:
@@ -235,7 +235,7 @@ impl AgentRuntimeClient {
     /// session whose id the caller chooses.
     ///
     /// Each session id has one sandbox, which is created by the first call, refreshed by later
-    /// ones, and replaced once it has expired. A payload that is a JSON object is sent as it is,
+    /// calls, and replaced once it has expired. A payload that is a JSON object is sent as it is,
     /// any other text as the prompt.
     ///
     /// ```

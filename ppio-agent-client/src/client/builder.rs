@@ -64,7 +64,7 @@ impl AgentRuntimeClient {
         Self::builder().build()
     }
 
-    /// A builder; the environment sets the options that the caller does not.
+    /// Returns a builder; the environment sets the options that the caller does not.
     ///
     /// ```
     /// use std::time::Duration;

@@ -74,7 +74,8 @@ impl InvokeAgentRuntime {
         self
     }
 
-    /// The caller's id of the session. Calls with the same id reach the same sandbox.
+    /// Sets the session id, which the caller chooses. Calls with the same id reach the same
+    /// sandbox.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -149,7 +150,8 @@ impl DeferredCall for RuntimeCall {
     }
 }
 
-/// A JSON object stays as it is, any other text is the prompt, no text is an empty object.
+/// Returns a JSON object as it is, any other text as the prompt, and an empty object for a blank
+/// payload.
 fn request(payload: &[u8]) -> Result<Value, Error> {
     let text = std::str::from_utf8(payload)
         .map_err(|error| Error::validation("payload", format!("is not UTF-8 text: {error}")))?;

@@ -71,7 +71,7 @@ impl RuntimeSessions {
 }
 
 /// Removes sessions that expired, and slots whose session was never created. Callers choose the
-/// ids, so the map would grow without end.
+/// ids, so the map would otherwise grow without limit.
 fn remove_expired(sessions: &mut HashMap<SessionKey, SharedSession>) {
     sessions.retain(|_, slot| match slot.get() {
         // Another holder is creating the session.

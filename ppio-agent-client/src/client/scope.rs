@@ -9,15 +9,16 @@ use crate::error::Error;
 use crate::session::SandboxSession;
 
 impl AgentRuntimeClient {
-    /// Runs `body` with a client of the environment ([`from_env`](Self::from_env)), and closes the
-    /// client when `body` returns or panics: every session that the client created is closed, and
-    /// its background tasks have ended. [`ClientBuilder::scope`] does the same with other settings.
+    /// Runs `body` with a client that is configured from the environment
+    /// ([`from_env`](Self::from_env)), and closes the client when `body` returns or panics: every
+    /// session that the client created is closed, and its background tasks have ended.
+    /// [`ClientBuilder::scope`] does the same with other settings.
     ///
     /// If this future is dropped, the sessions are closed in the background, which needs a runtime
     /// that is still running.
     ///
     /// # Errors
-    /// The error of [`from_env`](Self::from_env) or of `body`; after a success of `body`, that of
+    /// The error of [`from_env`](Self::from_env) or of `body`; if `body` succeeds, the error of
     /// [`close`](Self::close).
     ///
     /// ```no_run

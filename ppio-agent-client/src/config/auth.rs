@@ -22,7 +22,7 @@ pub struct AuthManager {
     token_bearer: HeaderValue,
 }
 
-/// Where the key comes from. A key of the environment belongs to the vendor of its variables.
+/// Where the key comes from. A key from the environment belongs to the vendor of its variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeySource {
     Code,
@@ -30,7 +30,7 @@ enum KeySource {
 }
 
 impl AuthManager {
-    /// Uses `api_key`.
+    /// Creates an `AuthManager` for `api_key`.
     ///
     /// # Errors
     /// [`Error::Authentication`] if the key is empty, or contains spaces or other characters that
@@ -66,7 +66,7 @@ impl AuthManager {
         })
     }
 
-    /// Adds the token for calls about templates; without one they use the key.
+    /// Adds the token for calls about templates; without a token, these calls use the key.
     ///
     /// # Errors
     /// [`Error::Authentication`] if the token contains characters that no token contains.
@@ -152,7 +152,7 @@ impl AuthManager {
         self.token_bearer.clone()
     }
 
-    /// Removes one more secret from error texts.
+    /// Adds a secret to remove from error texts.
     pub(crate) fn with_token(mut self, token: &Secret) -> Self {
         self.tokens.push(token.clone());
         self

@@ -60,16 +60,17 @@ pub struct ClientConfig {
     pub stream_idle_timeout: Duration,
     /// How long a sandbox lives unless [`SandboxConfig`](crate::SandboxConfig) sets it: 300 s.
     pub session_timeout: Duration,
-    /// Attempts after the first, for calls that may be retried: 3.
+    /// The maximum number of attempts after the first, for calls that may be retried: 3.
     pub max_retries: u32,
-    /// The longest pause before the first retry, doubled for each further one: 1 s. The actual
+    /// The longest pause before the first retry, doubled for each further retry: 1 s. The actual
     /// pause is random, up to this value.
     pub retry_delay: Duration,
     /// The longest pause before any retry: 30 s. A `Retry-After` may be longer.
     pub max_retry_delay: Duration,
-    /// Concurrent requests: 100. Further ones wait, within their deadline.
+    /// The maximum number of concurrent requests: 100. Further requests wait, within their
+    /// deadline.
     pub max_connections: usize,
-    /// Idle connections, for all hosts together: 20. Zero keeps none.
+    /// The maximum number of idle connections, for all hosts together: 20. Zero keeps none.
     pub max_keepalive_connections: usize,
     /// How long an idle connection is kept open: 30 s.
     pub keepalive_expiry: Duration,

@@ -16,7 +16,7 @@ pub(crate) enum Vendor {
 }
 
 impl Vendor {
-    /// The prefix of its variables.
+    /// The prefix of the vendor's variables.
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Ppio => "PPIO",

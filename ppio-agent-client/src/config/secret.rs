@@ -1,4 +1,4 @@
-//! Strings that are not printed.
+//! Secret strings, whose `Debug` output does not contain the text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -75,7 +75,7 @@ impl<'de> serde::Deserialize<'de> for Secret {
     }
 }
 
-/// Prints the names of environment variables. Their values may be secrets.
+/// Prints the names of environment variables without their values, which may be secrets.
 pub(crate) struct NamesOnly<'a>(pub(crate) &'a BTreeMap<String, String>);
 
 impl fmt::Debug for NamesOnly<'_> {

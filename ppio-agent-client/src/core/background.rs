@@ -15,7 +15,7 @@ pub(crate) struct BackgroundTasks {
     finishing: watch::Sender<usize>,
 }
 
-/// Adds one to a count until it is dropped.
+/// Adds one to a count until the guard is dropped.
 struct CountGuard(watch::Sender<usize>);
 
 impl CountGuard {
@@ -32,7 +32,7 @@ impl Drop for CountGuard {
 }
 
 impl BackgroundTasks {
-    /// Runs `task` on the current runtime, or on `fallback` outside of any.
+    /// Runs `task` on the current runtime, or on `fallback` outside of a runtime.
     pub(crate) fn spawn(&self, fallback: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         let runtime = Handle::try_current().unwrap_or_else(|_| fallback.clone());
         let guard = CountGuard::new(&self.running);

@@ -1,10 +1,10 @@
 //! Random ids and keys. They must not be guessable, because an agent or a platform returns an
 //! earlier answer to any caller that sends the same key.
 
-/// Returns 128 random bits of the operating system.
+/// Returns 128 random bits from the operating system.
 ///
 /// # Panics
-/// If the system has no random numbers; the hash maps of `std` panic then too.
+/// If the system cannot provide random numbers; the hash maps of `std` panic then too.
 fn bits() -> [u8; 16] {
     let mut bytes = [0; 16];
     if let Err(error) = getrandom::fill(&mut bytes) {

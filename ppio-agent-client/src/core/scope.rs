@@ -81,7 +81,8 @@ fn log(error: &Error) {
 
 async fn catch_panic<F: Future>(body: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut body = pin!(body);
-    // The body is not polled again after a panic, and the caller is responsible for what it shares.
+    // The body is not polled again after a panic, and the caller is responsible for the state that
+    // the body shares.
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,

@@ -264,9 +264,10 @@ impl Error {
         match self {
             Self::RateLimit { .. } => true,
             Self::Network { source, .. } => !source.may_have_arrived(),
-            // A server sends 503 before any work: it shuts down, or is over its concurrency limit.
+            // A server sends 503 before it does any work: it is shutting down, or over its
+            // concurrency limit.
             Self::Invocation { status, .. } | Self::Runtime { status, .. } => *status == Some(503),
-            // The sandbox of a failed creation is killed, so another attempt does nothing twice.
+            // The sandbox of a failed creation is killed, so another attempt does no work twice.
             Self::SandboxCreation { source, .. } => match &**source {
                 Self::Network { .. } | Self::Timeout { .. } => true,
                 Self::Runtime { status, .. } => status.is_some_and(|status| status >= 500),
@@ -285,7 +286,7 @@ impl Error {
         }
     }
 
-    /// The error with its causes, to display in one line.
+    /// Returns a value that displays the error and its causes in one line.
     ///
     /// ```no_run
     /// # let client = ppio_agent_client::AgentRuntimeClient::from_env()?;

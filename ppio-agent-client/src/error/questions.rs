@@ -48,8 +48,8 @@ impl Error {
     }
 
     /// Whether the connection of an invocation broke and the agent has no record of the invocation,
-    /// because it has restarted or may have: it is unknown whether the invocation ran. An agent
-    /// with a journal keeps the record.
+    /// because the agent has restarted or may have restarted: it is unknown whether the invocation
+    /// ran. An agent with a journal keeps the record.
     pub fn is_agent_restarted(&self) -> bool {
         matches!(
             self.root(),
@@ -62,7 +62,8 @@ impl Error {
         matches!(self.root(), Self::Authentication { .. })
     }
 
-    /// The pause that a response to too many requests (429) sets; `None` for other errors.
+    /// The pause that a response with status 429 (too many requests) requests; `None` for other
+    /// errors.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.root() {
             Self::RateLimit { retry_after, .. } => *retry_after,

@@ -52,15 +52,15 @@ impl AgentCall<'_> {
         self.session.record_activity();
         let first_sent_to = OnceLock::new();
         let attempt = || self.attempt(&read, started_at, &first_sent_to);
-        // Boxed because the future is large, and would be part of every caller's.
+        // Boxed because the future is large, and would be part of every caller's future.
         let outcome = Box::pin(self.policy.run(self.deadline, attempt)).await;
         self.session.record_activity();
         tracing::debug!(elapsed = ?started_at.elapsed(), ok = outcome.is_ok(), "agent responded");
         outcome.map_err(|error| self.session.auth().redact_error(error))
     }
 
-    /// `first_sent_to` is the agent instance of the first attempt that may have arrived. An agent
-    /// that has restarted since then refuses to run the call a second time.
+    /// Makes one attempt. `first_sent_to` is the agent instance of the first attempt that may have
+    /// arrived. An agent that has restarted since then refuses to run the call a second time.
     async fn attempt<T, F>(
         &self,
         read: &impl Fn(AgentResponse) -> F,
@@ -84,7 +84,7 @@ impl AgentCall<'_> {
             Err(error) => return self.failed(error, instance, first_sent_to).await,
         };
         let (status, headers) = (response.status(), response.headers());
-        // Sent by a server between client and agent, not by the agent.
+        // Whether a server between client and agent sent the response, not the agent.
         let is_gateway_failure = matches!(status.as_u16(), 502..=504) && !names_keys(headers);
         let requested_pause = retry_after(headers);
         let instance = headers.get(name).cloned().unwrap_or(instance);

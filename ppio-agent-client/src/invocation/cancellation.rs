@@ -14,8 +14,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Cancels a run when it is dropped.
 ///
-/// An agent that honours idempotency keys waits some seconds for the caller after a broken
-/// connection. If the caller left on purpose, the agent would continue for no caller.
+/// An agent that honours idempotency keys waits some seconds for the caller to reconnect after a
+/// broken connection. If the caller left on purpose, the agent would continue without a caller.
 #[derive(Debug)]
 pub(super) struct CancelOnDrop {
     cancellation: Option<Box<Cancellation>>,
@@ -75,7 +75,8 @@ impl Drop for CancelOnDrop {
             return;
         };
         let (run_id, headers) = (cancellation.run_id, cancellation.headers);
-        // A sandbox that was created for the session is killed with its last handle.
+        // A sandbox that was created for the session is killed when the session's last handle is
+        // dropped.
         let Some(session) = cancellation.session.upgrade() else {
             return;
         };

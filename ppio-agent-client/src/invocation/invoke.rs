@@ -257,7 +257,8 @@ impl Invoke {
         Box::pin(call.run_with(response, AgentResponse::into_stream, keep)).await
     }
 
-    /// Invokes the agent and returns a response or a stream, by the content type that it sends.
+    /// Invokes the agent and returns a response or a stream, depending on the content type that it
+    /// sends.
     ///
     /// ```
     /// use ppio_agent_client::InvocationOutput;
@@ -289,8 +290,9 @@ impl Invoke {
     /// continues without a connection; the run is read, waited for and cancelled through its
     /// handle, or from another process with [`SandboxSession::run`].
     ///
-    /// The handle keeps its session open. A session that was created for the call is closed with
-    /// its last handle, and the run ends with it: keep the sandbox with [`SandboxSession::detach`].
+    /// The handle keeps its session open. A session that was created for the call is closed when
+    /// its last handle is dropped, and the run ends with it: keep the sandbox with
+    /// [`SandboxSession::detach`].
     ///
     /// # Errors
     /// Those of [`invoke`](SandboxSession::invoke), and [`Error::Runtime`] if the agent keeps no

@@ -1,4 +1,4 @@
-//! One invocation: its session, its request, and the reading of its response.
+//! One invocation: its session, its request, and how its response is read.
 
 use std::time::Duration;
 
@@ -93,9 +93,9 @@ impl InvokeCall {
         };
         let limit = timeout.unwrap_or_else(|| session.default_timeout());
         let requested = requested_timeout.map(Duration::from_secs);
-        // The request may shorten the limit of the settings, not extend it.
+        // The request may shorten the configured limit, not extend it.
         let deadline = Deadline::after(requested.map_or(limit, |requested| requested.min(limit)));
-        // The limit of the settings does not apply to a whole stream.
+        // The configured limit does not apply to a whole stream.
         let stream_deadline = requested.map(Deadline::after);
         let span = tracing::info_span!(
             "invoke_agent",
@@ -109,8 +109,8 @@ impl InvokeCall {
             template_id = session.template_id(),
             %request_id,
         );
-        // The run of a temporary session ends with it, and an id that the caller chose may belong
-        // to another run.
+        // The run of a temporary session ends with the session, and an id that the caller chose may
+        // belong to another run.
         let mut cancel = if headers.cancels_on_drop && is_random_id && !is_temporary {
             CancelOnDrop::new(&session, &request_id, headers.for_run.clone())
         } else {

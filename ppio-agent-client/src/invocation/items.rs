@@ -177,7 +177,7 @@ impl ItemReader {
                     Some(bytes) => lines.push(&bytes)?,
                     None if lines.partial.is_empty() => return Poll::Ready(Ok(None)),
                     None => {
-                        // The last line may lack its line break, but not a part of its value.
+                        // The last line may lack its line break, but its value must be complete.
                         let last = std::mem::take(&mut lines.partial);
                         let Ok(value) = serde_json::from_slice(&last) else {
                             return Poll::Ready(Err(
@@ -192,7 +192,7 @@ impl ItemReader {
     }
 }
 
-/// Items are JSON; plain text is a string.
+/// Parses an item as JSON; text that is not JSON becomes a string.
 fn parse(text: String) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }

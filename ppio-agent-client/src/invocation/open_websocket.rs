@@ -201,7 +201,7 @@ fn protocol_error(message: &str) -> Error {
     }
 }
 
-/// The error of a response that does not accept the handshake.
+/// The error for a response that does not accept the handshake.
 async fn refusal(
     response: Response<ResponseBody>,
     session: &SandboxSession,
@@ -240,7 +240,7 @@ async fn accept(
     };
     let (socket, driver) = open(TokioIo::new(upgraded), Role::Client, limits).await;
     let session = session.clone();
-    // Ends with the connection, which is closed when the last handle is dropped.
+    // The task ends with the connection, which is closed when the last handle is dropped.
     tokio::spawn(async move {
         let end = driver.await;
         tracing::debug!(sandbox_id = session.sandbox_id(), ?end, "WebSocket closed");

@@ -36,7 +36,7 @@ impl AgentResponse {
         }
     }
 
-    /// The response in the format that it has.
+    /// The response as a value or a stream, depending on its content type.
     pub(super) async fn into_output(mut self) -> Result<InvocationOutput, Error> {
         let reader: fn(Chunks, BodyLimit) -> ItemReader = match body_format(self.response.headers())
         {

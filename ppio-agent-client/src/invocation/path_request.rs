@@ -48,7 +48,7 @@ impl SandboxSession {
                 Err(invocation_error(response).await)
             }
         };
-        // Boxed because the future is large, and would be part of every caller's.
+        // Boxed because the future is large, and would be part of every caller's future.
         let answered = Box::pin(answered).await;
         self.record_activity();
         answered.map_err(|error| self.auth().redact_error(error))

@@ -135,7 +135,8 @@ impl DeferredCall for PostOptions {
 }
 
 impl AgentResponse {
-    /// The response in the format that it has, with nothing in it interpreted.
+    /// The response as a value or a stream, depending on its content type, with nothing in it
+    /// interpreted.
     async fn into_raw_output(self) -> Result<InvocationOutput, Error> {
         let reader = match body_format(self.response.headers()) {
             BodyFormat::Json => return self.read_plain_json().await.map(InvocationOutput::Value),

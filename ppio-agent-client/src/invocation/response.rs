@@ -23,7 +23,7 @@ pub(super) const OPERATION: &str = "invoke agent";
 pub(super) struct StreamOfRun {
     /// `None` until the response to the invocation names it.
     pub(super) run_id: Option<String>,
-    /// The last item that was received; 0 before the first.
+    /// The number of the last item that was received; 0 before the first.
     pub(super) last: u64,
     /// How long an outage may last.
     pub(super) limit: Duration,
@@ -54,7 +54,7 @@ pub(super) enum BodyFormat {
 
 pub(super) fn body_format(headers: &HeaderMap) -> BodyFormat {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
-        // Parsing decides whether it is JSON.
+        // Parsing shows whether the body is JSON.
         return BodyFormat::Json;
     };
     let text = content_type.to_str().unwrap_or("unreadable");
@@ -88,7 +88,7 @@ fn has_ids(response: &HeaderMap) -> bool {
 }
 
 /// Reads the envelope of an agent that announces one. Middleware of the agent may have replaced the
-/// body and left the header.
+/// body without changing the header.
 fn announced_envelope(value: Value) -> Result<InvocationResponse, Error> {
     if value.get("result").or(value.get("error")).is_none() {
         let message = format!(
@@ -101,7 +101,7 @@ fn announced_envelope(value: Value) -> Result<InvocationResponse, Error> {
     serde_json::from_value(value).map_err(|error| Error::protocol(OPERATION, error.to_string()))
 }
 
-/// The response of an agent that sends the bare value.
+/// Wraps the value of an agent that sends no envelope.
 fn value_response(
     value: Value,
     request_id: String,
@@ -215,7 +215,7 @@ impl AgentResponse {
         self.deadline.run(OPERATION, start).await?
     }
 
-    /// The envelope, or the value as an envelope.
+    /// Reads the envelope, or wraps a bare value in an envelope.
     pub(super) async fn read_json(self) -> Result<InvocationResponse<Value>, Error> {
         let sandbox_id = self.session.sandbox_id().to_owned();
         let (request_id, started_at) = (self.request_id.clone(), self.started_at);

@@ -16,7 +16,7 @@ use crate::transport::{Deadline, RetryPolicy};
 /// The longest pause before another attempt: short, so that a resumed sandbox is found soon.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// A connection that broke sooner without an item belongs to the outage before it.
+/// A connection that breaks sooner, without delivering an item, belongs to the outage before it.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// A time without a connection that delivers items.
@@ -54,12 +54,12 @@ impl Resumption {
         }
     }
 
-    /// The last item that was received; `None` before the first.
+    /// The number of the last item that was received; `None` before the first.
     pub(super) fn last(&self) -> Option<u64> {
         (self.last > 0).then_some(self.last)
     }
 
-    /// Checks the id of an item. `false` if it was received before.
+    /// Checks the id of an item. Returns `false` if the item was received before.
     pub(super) fn accept(&mut self, id: Option<&str>) -> Result<bool, Error> {
         let number = id.and_then(|id| id.parse::<u64>().ok());
         let wrong = |message: String| Err(Error::protocol("read stream", message));
@@ -134,7 +134,7 @@ struct Attempts {
 }
 
 impl Attempts {
-    /// Makes the first attempt at once. Returns the last error when the time is over.
+    /// Makes the first attempt immediately. Returns the last error when the time is over.
     async fn run(mut self, mut error: Error) -> Connected {
         loop {
             if let Some(number) = self.number.checked_sub(1) {

@@ -25,8 +25,8 @@ use crate::transport::Deadline;
 /// [`SandboxSession::run`] finds it again, even from another process. Cheap to clone.
 ///
 /// A handle keeps its session open. Dropping it does not cancel the run, but a session that was
-/// created for the call is closed with its last handle, and the run ends with its sandbox;
-/// [`SandboxSession::detach`] keeps the sandbox.
+/// created for the call is closed when its last handle is dropped, and the run ends with its
+/// sandbox; [`SandboxSession::detach`] keeps the sandbox.
 ///
 /// ```no_run
 /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
@@ -57,8 +57,8 @@ impl Run {
     }
 
     /// Adds a header to every call about the run: an `authorization`, for example, for an agent
-    /// that checks its callers. A run from [`Invoke::detach`](crate::Invoke::detach) has those of
-    /// its invocation.
+    /// that checks its callers. A run from [`Invoke::detach`](crate::Invoke::detach) has the
+    /// headers of its invocation.
     ///
     /// # Errors
     /// [`Error::Validation`] as for [`Invoke::header`](crate::Invoke::header).
@@ -147,7 +147,8 @@ impl Run {
         let result = match stream.answer() {
             Some(AnswerKind::Response) => return self.response().await,
             Some(AnswerKind::Value) => {
-                // The envelope has the duration. The agent may have removed the run since.
+                // The envelope contains the duration. The agent may have removed the run in the
+                // meantime.
                 if let Ok(info) = self.info().await
                     && let Some(response) = info.response
                 {

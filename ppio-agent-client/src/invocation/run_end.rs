@@ -27,7 +27,7 @@ pub(super) struct RunEnd {
 pub(super) enum RunAnswer {
     Items,
     Value(Value),
-    /// With a response of its own, which is read apart from the stream.
+    /// A response of its own, which is read separately from the stream.
     Response,
 }
 

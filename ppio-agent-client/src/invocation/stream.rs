@@ -45,7 +45,7 @@ pub struct InvocationStream {
     resumption: Option<Box<Resumption>>,
     /// How the run of a resumable stream has answered, after its end.
     answer: Option<AnswerKind>,
-    /// Dropped after the session: with its last handle, its sandbox is killed.
+    /// Dropped after `session`: dropping the last handle of a session kills its sandbox.
     cancel: CancelOnDrop,
 }
 
@@ -54,7 +54,7 @@ pub struct InvocationStream {
 enum ErrorItems {
     /// Items that look like an error.
     Found,
-    /// Items that are named as errors, because the agent names its errors.
+    /// Items that are marked as errors, because the agent marks its errors.
     Named,
     /// None: the protocol of the stream has errors of its own.
     None,
@@ -115,7 +115,7 @@ impl InvocationStream {
         }
     }
 
-    /// Fails at the deadline, even if the agent always has a next item.
+    /// Fails at the deadline, even if the agent never stops sending items.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         if let Some((sleep, deadline)) = &mut self.deadline
             && sleep.as_mut().poll(cx).is_ready()
@@ -298,7 +298,7 @@ impl Stream for InvocationStream {
     }
 }
 
-/// Whether the rest of a stream may come over another connection.
+/// Whether the rest of a stream may be received over another connection.
 fn is_interruption(error: &Error) -> bool {
     matches!(error, Error::Network { .. } | Error::StreamIdle { .. })
 }

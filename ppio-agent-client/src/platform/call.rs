@@ -24,7 +24,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// `text` as one segment of a path, or one part of a query.
+/// Encodes `text` as one segment of a path, or as one value of a query.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
@@ -38,7 +38,7 @@ pub(crate) struct ServiceCall {
     method: Method,
     path: String,
     headers: HeaderMap,
-    /// `Err` is why the request cannot be written as JSON.
+    /// `Err` explains why the request cannot be written as JSON.
     body: Result<Bytes, String>,
     subject: Subject,
     idempotency: Idempotency,
@@ -147,12 +147,12 @@ impl ServiceCall {
         }
     }
 
-    /// Reports how much of the body is sent.
+    /// Sets the callback that receives the number of bytes of the body sent so far.
     pub(crate) fn meter(self, meter: Option<UploadMeter>) -> Self {
         Self { meter, ..self }
     }
 
-    /// The size limit of the response, instead of the service's.
+    /// Sets the size limit of the response, instead of the service's.
     pub(crate) fn limit(self, limit: BodyLimit) -> Self {
         Self {
             limit: Some(limit),
@@ -160,7 +160,7 @@ impl ServiceCall {
         }
     }
 
-    /// Requests another protocol.
+    /// Makes the call an upgrade to another protocol.
     #[cfg(feature = "websocket")]
     pub(crate) fn upgrade(self) -> Self {
         Self {
@@ -169,7 +169,7 @@ impl ServiceCall {
         }
     }
 
-    /// Does not wait while the maximum of requests is active.
+    /// Sends the call even while the maximum number of requests is active.
     pub(crate) fn without_queue(self) -> Self {
         Self {
             queue: false,
@@ -191,12 +191,12 @@ pub(crate) struct Service {
     pub(crate) limit: BodyLimit,
     /// Whether the service honours idempotency keys.
     pub(crate) key_support: KeySupport,
-    /// Why the address is invalid; calls fail with it and send nothing.
+    /// Why the address is invalid, if it is; calls then fail with this text and send nothing.
     pub(crate) invalid_address: Option<String>,
 }
 
 impl Service {
-    /// Sends the call and returns the response of a success.
+    /// Sends the call and returns its response; an unsuccessful status is an error.
     pub(crate) async fn send(&self, call: ServiceCall) -> Result<Response<Bytes>, Error> {
         self.send_by(call, Deadline::after(self.timeout)).await
     }
@@ -218,7 +218,7 @@ impl Service {
     ) -> Result<Response<Bytes>, (Error, Option<String>)> {
         let untyped = |error| (error, None);
         let (prepared, subject) = self.prepare(call).map_err(untyped)?;
-        // Boxed because the future is large, and would be part of every caller's.
+        // Boxed because the future is large, and would be part of every caller's future.
         let response = Box::pin(self.transport.call(&prepared, deadline))
             .await
             .map_err(untyped)?;

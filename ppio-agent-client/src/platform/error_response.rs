@@ -7,10 +7,10 @@ use crate::config::AuthManager;
 use crate::error::Error;
 use crate::transport::retry_after;
 
-/// How many characters of a response an error quotes.
+/// The maximum number of characters of a response that an error quotes.
 const MAX_QUOTE: usize = 300;
 
-/// The object of a call, which decides what 404 means.
+/// The resource that a call is about, which determines the error for a 404.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject {
     Nothing,
@@ -18,7 +18,8 @@ pub(crate) enum Subject {
     Template(String),
 }
 
-/// The error for a response. The status alone decides, because messages change.
+/// The error for an unsuccessful response. Its variant depends on the status and the subject and
+/// not on the message, because messages change.
 pub(super) fn error_from_response(
     operation: &str,
     subject: &Subject,

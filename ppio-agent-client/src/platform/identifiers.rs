@@ -10,10 +10,10 @@ use crate::error::Error;
 /// Ids have about 20 characters; older platforms join two of them.
 const MAX_ID: usize = 128;
 
-/// The longest host name of DNS, and a port.
+/// The longest host name in DNS, and a port.
 const MAX_DOMAIN: usize = 253 + ":65535".len();
 
-/// How many characters of a value an error quotes.
+/// The maximum number of characters of a value that an error quotes.
 const MAX_QUOTE: usize = 60;
 
 const ID_RULE: &str = "is not an id, which is 1 to 128 ASCII letters, digits, `-` and `_`";
@@ -67,8 +67,8 @@ pub(super) fn sandbox_id(id: &str) -> Result<&str, Error> {
 
 /// Encodes an id or alias from a caller as one segment of a path.
 ///
-/// Encoding alone is not enough: `.` and `..` cannot be encoded, and an empty segment is another
-/// route.
+/// Encoding alone is not enough: `.` and `..` cannot be encoded, and a path with an empty segment
+/// is another route.
 pub(super) fn segment(field: &str, text: &str) -> Result<String, Error> {
     if !text.contains('/') {
         return name(field, text);
@@ -83,7 +83,7 @@ pub(super) fn name(field: &str, text: &str) -> Result<String, Error> {
     Ok(encode(text))
 }
 
-/// Rejects a name that would be another route.
+/// Rejects a name that would turn the path into another route.
 pub(crate) fn check_name(field: &str, text: &str) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::validation(field, "must not be empty"));

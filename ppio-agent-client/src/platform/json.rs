@@ -15,7 +15,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Re
     })
 }
 
-/// Platforms send `null` for an empty list or object.
+/// Reads `null` as an empty value: platforms send `null` for an empty list or object.
 pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

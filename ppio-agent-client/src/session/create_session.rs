@@ -34,7 +34,7 @@ pub struct CreateSession {
     call: Deferred<CreateOptions>,
 }
 
-/// The template, and what was set so far.
+/// The template, and the options set so far.
 struct CreateOptions {
     sessions: Sessions,
     template_id: String,
@@ -42,7 +42,7 @@ struct CreateOptions {
     own: OwnOptions,
 }
 
-/// What was set by a method of its own.
+/// The options that were set by methods of their own.
 #[derive(Clone, Default)]
 struct OwnOptions {
     timeout: Option<Duration>,

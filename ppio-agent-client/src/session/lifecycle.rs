@@ -84,7 +84,7 @@ impl SandboxSession {
         Ok(())
     }
 
-    /// [`refresh`](Self::refresh) in the background; a failure is logged.
+    /// Calls [`refresh`](Self::refresh) in the background; a failure is logged.
     pub(crate) fn refresh_in_background(&self) {
         let session = self.clone();
         let background = &self.core.client.background;

@@ -14,7 +14,7 @@ use crate::core::{ClientCore, random};
 use crate::error::Error;
 use crate::platform::{ControlPlane, NewSandbox, SandboxFilter};
 
-/// The metadata key of the idempotency key.
+/// The metadata key under which the idempotency key is stored.
 pub(super) const CREATE_KEY: &str = "ppio-client-create-id";
 
 /// The pause before each lookup after the first: the platform may still be creating the sandbox.

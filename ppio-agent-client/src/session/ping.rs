@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::platform::{SandboxState, ServiceCall, read_json};
 use crate::transport::{BodyLimit, Deadline, Idempotency, ResponseBody};
 
-/// The time limit of the lookup of a sandbox's state; after it, the agent's response decides.
+/// The time limit of the lookup of a sandbox's state; after it, the agent's response determines the
+/// error.
 const STATE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time limit of the ping that finds out what the agent supports.
@@ -51,7 +52,7 @@ impl SandboxSession {
     }
 
     /// If the status of a response may mean that the sandbox is not running, looks up its state on
-    /// the platform. Returns the error of a sandbox that is paused or gone.
+    /// the platform. Returns the error for a sandbox that is paused or gone.
     pub(crate) async fn not_running(
         &self,
         status: u16,
@@ -76,7 +77,7 @@ impl SandboxSession {
                 let operation = format!("{operation} the agent of");
                 Some(paused.with_operation(&operation, self.sandbox_id()))
             }
-            // It is running, or its state is unknown: the agent's response decides.
+            // It is running, or its state is unknown: the agent's response determines the error.
             Ok(_) | Err(_) => None,
         }
     }
@@ -96,7 +97,7 @@ impl SandboxSession {
     /// shown this yet.
     ///
     /// # Errors
-    /// That of the ping.
+    /// The error of the ping.
     pub(crate) async fn honours_keys(&self, deadline: Deadline) -> Result<bool, Error> {
         if self.core.agent.key_support.get().is_none() {
             let deadline = deadline.at_most(ABILITY_PING_TIMEOUT);

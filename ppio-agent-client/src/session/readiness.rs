@@ -15,14 +15,14 @@ use crate::platform::{Command, ProcessEvent, ProcessEvents, ServiceCall};
 use crate::templates::{START_TIMEOUT, StartCommand};
 use crate::transport::{Deadline, Idempotency};
 
-/// The pause after the first ping that fails; each later one is 1.5 times as long as the one
-/// before.
+/// The pause after the first ping that fails; each later pause is 1.5 times as long as the previous
+/// one.
 const FIRST_PING_PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause between pings.
 const MAX_PING_PAUSE: Duration = Duration::from_secs(1);
 /// The time limit of one ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many bytes of a failed agent's output an error quotes.
+/// The maximum number of bytes of a failed agent's output that an error quotes.
 const OUTPUT_TAIL: usize = 500;
 
 /// Why the last ping failed, for the error of a wait that times out.
@@ -34,7 +34,7 @@ impl LastFailure {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// The error of an agent that is not healthy within `limit`.
+    /// The error for an agent that is not healthy within `limit`.
     fn not_healthy(self, limit: Duration) -> Error {
         let last = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let why = last
@@ -88,7 +88,7 @@ impl SandboxSession {
                     return ready.await;
                 };
                 let process = self.envd().start(&Command::shell(line)).await?;
-                // The process outlives this call; its events are read until it is healthy.
+                // The process outlives this call; its events are read until the agent is healthy.
                 tokio::select! {
                     ready = ready => ready,
                     error = exit_error(process) => Err(error),
@@ -129,7 +129,7 @@ impl SandboxSession {
                 Ok(_) => return Ok(()),
                 // A rejected key stays rejected.
                 Err(error @ Error::Authentication { .. }) => return Err(error),
-                // No agent is left that could become healthy.
+                // The start command has ended, so the agent cannot become healthy.
                 Err(Error::Invocation {
                     status,
                     error_type: Some(kind),
@@ -178,8 +178,8 @@ async fn sleep_between_pings(pause: Duration) -> Duration {
     MAX_PING_PAUSE.min(pause + pause / 2)
 }
 
-/// Waits for the agent's process to exit, which is an error. Never returns once its events cannot
-/// be read: then the pings decide.
+/// Waits for the agent's process to exit, and returns the exit as an error. Never returns if the
+/// events of the process cannot be read: then only the pings show whether the agent is healthy.
 async fn exit_error(mut process: ProcessEvents) -> Error {
     let mut tail = Vec::new();
     loop {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Sessions by the id of their sandbox, without keeping them open.
+/// Maps sandbox ids to sessions, without keeping the sessions open.
 ///
 /// It is generic because the session's type holds the registry itself.
 #[derive(Debug)]

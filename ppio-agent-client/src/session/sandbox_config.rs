@@ -125,7 +125,8 @@ impl SandboxConfig {
         self.memory_limit.is_some() || self.cpu_limit.is_some()
     }
 
-    /// Checks that a sandbox has the required size. A size that the platform does not send passes.
+    /// Checks that a sandbox has the required size. A size that the platform does not send is
+    /// accepted.
     pub(crate) fn check_size(&self, sandbox: &SandboxInfo) -> Result<(), Error> {
         let too_small = |field: &str, has: String, required: String| {
             let message = format!(

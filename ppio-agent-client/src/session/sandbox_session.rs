@@ -20,9 +20,9 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(60);
 /// A sandbox with an agent in it. Cheap to clone; all clones are the same session.
 ///
 /// When the last handle of a session that [`create_session`] created is dropped, its sandbox is
-/// killed in the background, as long as the runtime runs. [`close`](Self::close) does the same,
-/// waits for it and returns its errors; [`with_session`] closes a session on every path;
-/// [`detach`](Self::detach) keeps the sandbox.
+/// killed in the background, as long as the runtime runs. [`close`](Self::close) also kills the
+/// sandbox, waits for the platform's confirmation and returns errors; [`with_session`] closes a
+/// session on every path; [`detach`](Self::detach) keeps the sandbox.
 ///
 /// [`create_session`]: crate::AgentRuntimeClient::create_session
 /// [`with_session`]: crate::AgentRuntimeClient::with_session
@@ -144,7 +144,7 @@ impl SandboxSession {
         self.sandbox_id().to_owned()
     }
 
-    /// Stores the tokens of a response, and keeps the current ones that the response lacks.
+    /// Stores the tokens of a response, and keeps a current token that the response lacks.
     pub(super) fn update_tokens(&self, envd: Option<Secret>, traffic: Option<Secret>) {
         let mut state = self.core.lock();
         state.envd_token = non_empty(envd).or(state.envd_token.take());

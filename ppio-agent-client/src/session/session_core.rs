@@ -14,7 +14,7 @@ use crate::config::{AuthManager, Secret, TRAFFIC_TOKEN};
 use crate::core::ClientCore;
 use crate::platform::{SandboxAddress, Service};
 
-/// The metadata key of the sandbox's timeout, so that a session found again has the same one.
+/// The metadata key of the sandbox's timeout, so that a session found again has the same timeout.
 pub(super) const TIMEOUT_KEY: &str = "ppio-client-timeout";
 
 /// The metadata key of the agent's port, if that is not the default.
@@ -39,7 +39,7 @@ pub(super) struct SessionCore {
     /// When the sandbox was created, by this process's clock; `None` if the clock cannot express
     /// it.
     pub(super) created_at: Option<Instant>,
-    /// Runs the kill of a session that is dropped outside of a runtime.
+    /// The runtime that kills the sandbox of a session that is dropped outside of a runtime.
     pub(super) runtime: Handle,
     pub(super) state: Mutex<SessionState>,
 }
@@ -59,7 +59,8 @@ pub(super) struct SessionState {
 }
 
 impl SessionState {
-    /// The state of a sandbox that this client created: it is killed with its last handle.
+    /// The state of a sandbox that this client created: it is killed when its last handle is
+    /// dropped.
     pub(super) fn created(timeout: Duration) -> Self {
         Self {
             owned: true,
@@ -106,7 +107,8 @@ impl SessionCore {
         }
     }
 
-    /// Another port of the sandbox, with the token for the edge and without the API key.
+    /// The service on another port of the sandbox, with the token for the edge and without the API
+    /// key.
     pub(super) fn port(&self, port: u16) -> Service {
         let mut service = self.client.port_of(&self.address, port);
         if let Some(token) = &self.lock().traffic_token {
@@ -158,7 +160,7 @@ impl fmt::Debug for SessionCore {
     }
 }
 
-/// The agent's port, with the headers of every call to it except the credentials.
+/// The service on the agent's port, with the headers of every call to it except the credentials.
 pub(super) fn agent_service(client: &ClientCore, address: &SandboxAddress, port: u16) -> Service {
     let mut service = client.port_of(address, port);
     if let Ok(id) = HeaderValue::from_str(&address.sandbox_id) {
@@ -177,7 +179,7 @@ fn traffic_headers(token: &Secret) -> HeaderMap {
         .collect()
 }
 
-/// The token of a response; platforms send an empty one if there is none.
+/// The token of a response, unless it is empty: platforms send an empty token if there is none.
 pub(super) fn non_empty(token: Option<Secret>) -> Option<Secret> {
     token.filter(|token| !token.expose().is_empty())
 }

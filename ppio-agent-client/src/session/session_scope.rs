@@ -16,8 +16,8 @@ impl CreateSession {
     /// background.
     ///
     /// # Errors
-    /// The error of creating the session or of `body`; after a success of `body`, that of closing
-    /// the session.
+    /// The error of creating the session or of `body`; if `body` succeeds, the error of closing the
+    /// session.
     ///
     /// ```
     /// # use std::time::Duration;

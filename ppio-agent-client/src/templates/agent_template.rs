@@ -14,7 +14,7 @@ use crate::platform::Template;
 pub struct AgentTemplate {
     /// Its id, for [`create_session`](crate::AgentRuntimeClient::create_session).
     pub template_id: String,
-    /// The agent's name; the template's if it has no agent.
+    /// The agent's name, or the template's name if it has no agent.
     pub name: String,
     /// The template's aliases.
     pub aliases: Vec<String>,

@@ -2,7 +2,7 @@
 
 use super::agent_template::AgentTemplate;
 
-/// Matches templates that have all of its tags and its name. An empty filter matches all.
+/// Matches templates that have all tags and the name of the filter. An empty filter matches all.
 #[derive(Debug, Default)]
 pub(super) struct TemplateFilter {
     pub(super) tags: Vec<String>,

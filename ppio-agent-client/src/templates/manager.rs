@@ -29,7 +29,8 @@ pub struct TemplateManager {
 }
 
 impl TemplateManager {
-    /// Finds the templates of the account that a key belongs to, at the address of the environment.
+    /// Finds the templates of the account that a key belongs to, at the address that the
+    /// environment sets.
     ///
     /// # Errors
     /// [`Error::Authentication`] if the key of the environment belongs to another vendor than the
@@ -80,7 +81,8 @@ impl TemplateManager {
     /// # Ok(()) });
     /// ```
     pub async fn get_template(&self, template_id: &str) -> Result<AgentTemplate, Error> {
-        // Only the list has the metadata of templates, and only a single template has its builds.
+        // Only the list contains the metadata of templates, and only the response for a single
+        // template contains its builds.
         let (found, single) = tokio::join!(
             self.find(template_id),
             self.platform.get_template(template_id)
@@ -118,7 +120,7 @@ impl TemplateManager {
         Ok(self.find(template_id).await?.is_some())
     }
 
-    /// The template in the list of all: only the list has the metadata of templates.
+    /// Finds a template in the list of all templates: only the list contains their metadata.
     pub(crate) async fn find(&self, wanted: &str) -> Result<Option<Template>, Error> {
         let mut all = self.platform.list_templates(None).await?;
         let by_id = all

@@ -22,7 +22,7 @@ pub(crate) struct StartCommand {
 
 impl StartCommand {
     /// Reads the template's document; returns the defaults if the template is not listed (because
-    /// it is another team's).
+    /// it belongs to another team).
     pub(crate) fn of(template: Option<&Template>) -> Self {
         let document = template.and_then(|template| document(&template.metadata));
         let document = document.unwrap_or_default();

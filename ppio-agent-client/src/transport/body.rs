@@ -12,7 +12,7 @@ use super::limit::BodyLimit;
 use super::pool::PooledConnection;
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 
-/// How much is read of an unsuccessful response. Error texts are shorter.
+/// The most bytes that are read of an unsuccessful response's body. Error texts are shorter.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
 /// The most memory that is reserved for a body before its bytes have arrived.
@@ -38,7 +38,7 @@ impl ResponseBody {
     }
 
     /// The empty body of an upgrade to another protocol. The connection is not used for further
-    /// requests, and counts as active until this is dropped.
+    /// requests, and counts as active until this body is dropped.
     pub(super) fn upgraded(incoming: Incoming, connection: PooledConnection) -> Self {
         Self {
             incoming,
@@ -52,7 +52,7 @@ impl ResponseBody {
         &self.host
     }
 
-    /// The whole body. One that is larger than `limit` is an error and closes the connection.
+    /// Reads the whole body. A body larger than `limit` is an error and closes the connection.
     pub(crate) async fn whole(mut self, operation: &str, limit: BodyLimit) -> Result<Bytes, Error> {
         let exceeded = || limit.exceeded(operation, "the response");
         if self.expected_size() > limit.bytes() {
@@ -64,15 +64,15 @@ impl ResponseBody {
         }
     }
 
-    /// The start of the body of an unsuccessful response. If the body is longer, the connection is
-    /// closed.
+    /// Reads up to `MAX_ERROR_BODY` bytes of an unsuccessful response's body. If the body is
+    /// longer, the connection is closed.
     pub(crate) async fn start(mut self, operation: &str) -> Result<Bytes, Error> {
         let (ReadOutcome::Whole(bytes) | ReadOutcome::Start(bytes)) =
             self.read(operation, MAX_ERROR_BODY).await?;
         Ok(bytes)
     }
 
-    /// The size of the body by its head, which is a lower bound.
+    /// A lower bound on the size of the body, from the response headers.
     fn expected_size(&self) -> usize {
         usize::try_from(self.size_hint().lower()).unwrap_or(usize::MAX)
     }
@@ -125,7 +125,7 @@ impl ResponseBody {
 /// How much of a body was read.
 enum ReadOutcome {
     Whole(Bytes),
-    /// The body is longer.
+    /// The first bytes of a longer body.
     Start(Bytes),
 }
 

@@ -12,10 +12,10 @@ use tokio::time::{Instant, Sleep};
 use super::body::ResponseBody;
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 
-/// The chunks of an open stream. Nothing follows an error or the end.
+/// The chunks of an open stream. No chunk follows an error or the end.
 #[derive(Debug)]
 pub(crate) struct Chunks {
-    /// `None` after the end, which returns the connection to the pool or closes it.
+    /// `None` after the end, when the connection has been returned to the pool or closed.
     body: Option<ResponseBody>,
     host: String,
     idle_timeout: Duration,
@@ -74,7 +74,7 @@ impl Chunks {
         }
     }
 
-    /// [`poll_next`](Self::poll_next), awaited. Cancel safe.
+    /// Like [`poll_next`](Self::poll_next), but `async`. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -84,7 +84,7 @@ impl Chunks {
         self.body = None;
     }
 
-    /// The error of a stream that ended within an item.
+    /// The error for a stream that ended within an item.
     pub(crate) fn cut_error(
         &self,
         why: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -56,8 +56,8 @@ impl Connector {
         }
     }
 
-    /// A new connection for requests to `destination`. If `tunnels`, a proxy that would forward
-    /// requests is used as a tunnel.
+    /// Opens a connection for requests to `destination`. If `tunnels` is set, a proxy that would
+    /// forward requests is used as a tunnel.
     pub(super) async fn connect(
         &self,
         destination: &Uri,
@@ -65,7 +65,8 @@ impl Connector {
     ) -> Result<Connection, NetworkError> {
         let host = destination.authority().map(ToString::to_string);
         let host = host.unwrap_or_default();
-        // Boxed because TLS in TLS makes a future of 20 kB, which would be part of every call's.
+        // Boxed because TLS in TLS makes a future of 20 kB, which would be part of every call's
+        // future.
         let connection = Box::pin(self.dial(destination, tunnels));
         match tokio::time::timeout(self.connect_timeout, connection).await {
             Ok(Ok(connection)) => Ok(connection),
@@ -125,7 +126,8 @@ impl Connector {
     }
 }
 
-/// A connection through a proxy failed. Names the variable, which the user may have forgotten.
+/// A connection through a proxy failed. The text names the variable, which the user may have
+/// forgotten.
 #[derive(Debug, thiserror::Error)]
 #[error("through the proxy {address} of {variable}")]
 struct ProxyError {

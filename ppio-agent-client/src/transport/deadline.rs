@@ -56,7 +56,7 @@ impl Deadline {
         sleep_until(self.at)
     }
 
-    /// The error of a call that did not end by the deadline.
+    /// The error for a call that did not end by the deadline.
     pub(crate) fn error(self, operation: &str) -> Error {
         Error::Timeout {
             operation: operation.to_owned(),

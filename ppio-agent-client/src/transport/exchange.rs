@@ -49,8 +49,8 @@ impl Transport {
         }
     }
 
-    /// Sends the request, with retries, and reads the response: the whole body of a success, the
-    /// start of any other, for its error text.
+    /// Sends the request, with retries, and reads the response: the whole body of a successful
+    /// response, or the start of any other, for its error text.
     ///
     /// Redirects are not followed, so that no header reaches another host.
     pub(crate) async fn call(
@@ -89,7 +89,8 @@ impl Transport {
         self.retry
     }
 
-    /// One attempt: an idle or new connection, the request, the head of the response.
+    /// Makes one attempt: takes an idle connection or opens one, sends the request, and reads the
+    /// response headers.
     async fn exchange(
         &self,
         prepared: &PreparedRequest,
@@ -140,7 +141,8 @@ impl Transport {
     }
 }
 
-/// The request as it is written: with `Host`, and with the path alone unless a proxy forwards it.
+/// The request as it is sent: with a `Host` header, and with path and query instead of the absolute
+/// URI unless a proxy forwards the request.
 fn wire_request(
     prepared: &PreparedRequest,
     connection: &pool::Connection,

@@ -10,14 +10,14 @@ const UNKNOWN: u8 = 0;
 const NO: u8 = 1;
 const YES: u8 = 2;
 
-/// Whether a server honours idempotency keys, by its responses. Clones share what is known.
+/// Whether a server honours idempotency keys, according to its responses. Clones share this state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeySupport(Arc<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     support: AtomicU8,
-    /// The latest instance.
+    /// The `PPIO-Instance` of the latest response that announced support for keys.
     instance: Mutex<Option<HeaderValue>>,
 }
 
@@ -35,13 +35,15 @@ impl KeySupport {
         self.get() == Some(true)
     }
 
-    /// The latest instance of the server, as `PPIO-Instance` of a request that is sent again.
+    /// The latest instance of the server, for the `PPIO-Instance` header of a request that is sent
+    /// again.
     pub(crate) fn instance(&self) -> HeaderValue {
         let instance = self.lock_instance().clone();
         instance.unwrap_or(HeaderValue::from_static(UNKNOWN_INSTANCE))
     }
 
-    /// Records a response that always has the header if keys are honoured.
+    /// Records a response of a kind that always has the `PPIO-Idempotency` header if keys are
+    /// honoured.
     pub(crate) fn set_by(&self, headers: &HeaderMap) {
         if !names_keys(headers) {
             self.0.support.store(NO, Ordering::Relaxed);
@@ -49,7 +51,7 @@ impl KeySupport {
         self.record(headers);
     }
 
-    /// Records any response; one without the header is ignored.
+    /// Records any response; a response without the header is ignored.
     pub(super) fn record(&self, headers: &HeaderMap) {
         if !names_keys(headers) {
             return;

@@ -4,7 +4,7 @@ use ppio_agent_protocol::ByteSize;
 
 use crate::error::Error;
 
-/// What sets the limit of an agent's responses, for error texts.
+/// The settings that change the limit of an agent's responses, for error texts.
 const SETTING: &str = "`ClientConfig::max_response_size` or PPIO_MAX_RESPONSE_SIZE";
 
 /// The size limit of one response, item or message.
@@ -15,7 +15,7 @@ pub(crate) struct BodyLimit {
 }
 
 impl BodyLimit {
-    /// The limit of what agents and sandboxes send, from the configuration.
+    /// The configured limit of data that agents and sandboxes send.
     pub(crate) fn configured(size: ByteSize) -> Self {
         Self {
             size,
@@ -35,7 +35,7 @@ impl BodyLimit {
         usize::try_from(self.size.bytes()).unwrap_or(usize::MAX)
     }
 
-    /// The error of `what` that exceeds the limit.
+    /// The error for a `what` that exceeds the limit.
     pub(crate) fn exceeded(self, operation: &str, what: impl Into<String>) -> Error {
         Error::ResponseTooLarge {
             operation: operation.to_owned(),

@@ -2,7 +2,8 @@
 //!
 //! hyper-util's pool is not used, for three reasons: every sandbox has a host of its own, so a
 //! limit per host does not limit the total; a request may be sent again only if it is known to be
-//! unsent; and dropping a response must close its connection at once, which cancels the invocation.
+//! unsent; and dropping a response must close its connection immediately, which cancels the
+//! invocation.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use super::payload::RequestPayload;
 use crate::error::{Error, NetworkErrorKind};
 
-/// How long to wait for an idle connection to become ready: a new one is established sooner.
+/// How long to wait for an idle connection to become ready; opening a new one takes less time.
 const READY_TIMEOUT: Duration = Duration::from_millis(100);
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -27,9 +28,10 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Limits of the pool.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolLimits {
-    /// Concurrent requests, each until its response's body ends; further ones wait.
+    /// The maximum number of concurrent requests. A request counts until the end of its response's
+    /// body; further requests wait.
     pub(crate) max_active: usize,
-    /// Connections kept open between requests, for all hosts together.
+    /// The maximum number of idle connections, for all hosts together.
     pub(crate) max_idle: usize,
     /// How long an idle connection is kept open.
     pub(crate) idle_timeout: Duration,
@@ -105,8 +107,8 @@ impl Connection {
         self.forward.as_ref()
     }
 
-    /// Sends a request and waits for the head of the response. An error contains how far the
-    /// request came.
+    /// Sends a request and waits for the response headers. The kind in an error shows whether a
+    /// part of the request was written.
     pub(super) async fn send(
         &mut self,
         request: Request<RequestPayload>,
@@ -134,7 +136,7 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct IdleConnections {
-    /// The longest idle first.
+    /// Ordered by idle time, longest first.
     connections: VecDeque<(Origin, Connection, Instant)>,
     /// Closes expired connections; runs while there are idle ones.
     reaper: Option<Reaper>,
@@ -201,7 +203,8 @@ impl Pool {
             return;
         }
         let now = Instant::now();
-        // A timeout beyond the range of the clock is one year: servers close connections sooner.
+        // A timeout beyond the range of the clock counts as one year: servers close connections
+        // sooner.
         let until = now
             .checked_add(self.limits.idle_timeout)
             .unwrap_or_else(|| now + YEAR);

@@ -18,19 +18,20 @@ pub(crate) struct PreparedRequest {
     pub(crate) idempotency: Idempotency,
     /// Whether the server honours the idempotency key of a [`Idempotency::Keyed`] request.
     pub(crate) key_support: KeySupport,
-    /// Whether it is an upgrade to another protocol, which takes a connection of its own, and
-    /// through a proxy a tunnel.
+    /// Whether the request is an upgrade to another protocol. An upgrade opens a new connection,
+    /// with a tunnel if there is a proxy.
     pub(crate) upgrade: bool,
-    /// Whether it waits while the maximum of requests is active; cleanup does not.
+    /// Whether the request waits while the maximum number of requests is active; cleanup requests
+    /// do not wait.
     pub(crate) queue: bool,
-    /// Reports how much of the body is sent, from zero again with each attempt.
+    /// Receives the number of bytes of the body sent so far, from zero again for each attempt.
     pub(crate) meter: Option<UploadMeter>,
     /// The size limit of a successful response.
     pub(crate) limit: BodyLimit,
 }
 
 impl PreparedRequest {
-    /// When the request may be sent again, by what is known of the server now.
+    /// When the request may be sent again, according to what the server's responses have announced.
     pub(super) fn idempotency(&self) -> Idempotency {
         match self.idempotency {
             Idempotency::Keyed if self.key_support.is_known() => Idempotency::Safe,

@@ -23,11 +23,11 @@ pub(super) enum ProxyRoute {
 pub(super) struct Proxy {
     pub(super) uri: Uri,
     pub(super) credentials: Option<HeaderValue>,
-    /// The variable that names it.
+    /// The variable that the proxy is configured with.
     pub(super) variable: &'static str,
 }
 
-/// A variable that does not name a proxy.
+/// A variable whose value is not a usable proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {problem}")]
 pub(crate) struct InvalidProxy {
@@ -38,7 +38,8 @@ pub(crate) struct InvalidProxy {
 
 /// The proxies of the environment.
 pub(crate) struct Proxies {
-    /// Has a proxy for each scheme whose variable is set, a placeholder for an invalid one.
+    /// Contains a proxy for each scheme whose variable is set, or a placeholder if the variable is
+    /// invalid.
     matcher: Matcher,
     http: Option<Setting>,
     https: Option<Setting>,
@@ -57,7 +58,7 @@ impl Proxies {
     }
 
     fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        // A web server passes a header `Proxy` of its caller on to a CGI program as `HTTP_PROXY`.
+        // A web server passes its caller's `Proxy` header to a CGI program as `HTTP_PROXY`.
         let is_cgi = lookup("REQUEST_METHOD").is_some();
         let lookup = |name: &'static str| {
             let value = lookup(name).filter(|value| !is_cgi && !is_blank(value))?;
@@ -82,7 +83,7 @@ impl Proxies {
         }
     }
 
-    /// Rejects an invalid variable of the proxy that requests to a destination would use.
+    /// Returns an error if requests to `destination` would use a proxy whose variable is invalid.
     pub(crate) fn check(&self, destination: &Uri) -> Result<(), InvalidProxy> {
         self.route(destination).map(drop)
     }
@@ -90,7 +91,7 @@ impl Proxies {
     /// Returns how to reach a destination.
     ///
     /// # Errors
-    /// A proxy would be used, but its variable does not name one.
+    /// A proxy would be used, but the value of its variable is not a usable proxy.
     pub(super) fn route(&self, destination: &Uri) -> Result<ProxyRoute, InvalidProxy> {
         // A proxy cannot reach a sandbox on this machine.
         if destination.host().is_none_or(is_loopback) {
@@ -144,7 +145,7 @@ impl Setting {
     }
 }
 
-/// What is wrong with the URL of a proxy, with the remedy.
+/// What is wrong with the URL of a proxy, and the remedy; `None` if the URL is valid.
 fn problem(value: &str) -> Option<String> {
     let quoted = format!("{:?}", environment::url_without_secrets(value));
     let remedy = "write it like http://proxy.example.com:3128, or unset it";

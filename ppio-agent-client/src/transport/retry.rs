@@ -14,8 +14,8 @@ use crate::error::{Error, NetworkErrorKind};
 pub(crate) enum Idempotency {
     /// After any broken connection or temporary failure: repeating it has no further effect.
     Safe,
-    /// As [`Safe`](Self::Safe) if the server honours the idempotency key of the request, otherwise
-    /// as [`IfRejected`](Self::IfRejected).
+    /// Like [`Safe`](Self::Safe) if the server honours the idempotency key of the request,
+    /// otherwise like [`IfRejected`](Self::IfRejected).
     Keyed,
     /// Only if the server rejected it (429, 503), or cannot have received it.
     IfRejected,
@@ -30,7 +30,7 @@ pub(crate) enum Idempotency {
 pub(crate) struct RetryPolicy {
     /// Attempts after the first one.
     pub(crate) max_retries: u32,
-    /// The longest pause before the first retry; doubles with every one after it.
+    /// The longest pause before the first retry; doubles with each further retry.
     pub(crate) delay: Duration,
     /// The longest pause; a `Retry-After` may be longer.
     pub(crate) max_delay: Duration,
@@ -43,8 +43,8 @@ impl RetryPolicy {
         self.delay.saturating_mul(factor).min(self.max_delay)
     }
 
-    /// Full jitter, between zero and the ceiling, so that clients that failed together do not
-    /// retry together.
+    /// The pause before retry `number`, with full jitter: between zero and the ceiling, so that
+    /// clients that failed together do not retry together.
     pub(crate) fn pause(self, number: u32, requested: Option<Duration>) -> Duration {
         match requested {
             // A little is added, so that not all clients retry at the requested moment.
@@ -59,8 +59,8 @@ impl RetryPolicy {
 impl RetryPolicy {
     /// Runs `attempt` until it needs no retry, or attempts or time run out.
     ///
-    /// If a pause would outlast the deadline, the last outcome is returned at once: it says more
-    /// than a timeout.
+    /// If a pause would outlast the deadline, the last outcome is returned immediately, because it
+    /// is more specific than a timeout.
     pub(crate) async fn run<T, F, Fut>(self, deadline: Deadline, mut attempt: F) -> T
     where
         F: FnMut() -> Fut,
@@ -85,7 +85,7 @@ impl RetryPolicy {
 }
 
 /// Runs `attempt` until it succeeds, fails permanently, or attempts or time run out. `idempotency`
-/// decides after each attempt.
+/// is evaluated after each attempt.
 pub(super) async fn run<B, F, Fut>(
     policy: RetryPolicy,
     idempotency: impl Fn() -> Idempotency,
@@ -116,14 +116,14 @@ where
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
     No,
-    /// After the pause that the server requests, or the policy's.
+    /// After the pause that the server requests, or the policy's pause if `None`.
     After(Option<Duration>),
 }
 
 fn after_response<B>(idempotency: Idempotency, response: &Response<B>) -> Retry {
     let is_temporary = match idempotency {
         Idempotency::IfUnsent | Idempotency::Never => false,
-        // Until the server is known to honour keys.
+        // `Keyed` applies until the server is known to honour keys.
         Idempotency::Keyed | Idempotency::IfRejected => matches!(
             response.status(),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE

@@ -1,4 +1,4 @@
-//! Clients of the scripted platform: in this process, and the example `client-basic` as its own.
+//! Clients of the scripted platform: in this process, and the example `client-basic` in its own.
 
 use std::time::Duration;
 

@@ -22,7 +22,8 @@ async fn sandbox_url_takes_all_traffic_into_sandboxes() {
     };
     let client = client_with(&platform, config);
     let session = client.create_session("tmpl_1").await.unwrap();
-    // Requests go to that address, and callers without headers have an address of their own.
+    // The client sends requests to `sandbox_url`; callers without routing headers use another
+    // address.
     let domain = platform.domain();
     assert_eq!(session.host_url(), format!("http://8080-sb1.{domain}"));
     assert_eq!(session.port_url(3000), format!("http://3000-sb1.{domain}"));
@@ -41,7 +42,8 @@ async fn sandbox_url_takes_all_traffic_into_sandboxes() {
     assert!(platform.connections() <= 2, "{}", platform.connections());
 }
 
-/// As `curl` and a browser send it: to the host of the URL, which is a name below `localhost`.
+/// A request as `curl` and a browser send it: to the host of the URL, which is a name below
+/// `localhost`.
 #[tokio::test]
 async fn host_url_leads_to_the_agent_without_headers() {
     let platform = ScriptedPlatform::start().await;
@@ -112,8 +114,8 @@ async fn max_retries_counts_the_tries_after_the_first() {
 
 #[tokio::test]
 async fn the_pause_before_a_retry_has_its_limits() {
-    // Pauses are drawn from zero to the limit, so only an upper limit can be seen here; how they double
-    // is tested where the clock can be stopped.
+    // Pauses are random between zero and the limit, so only the limit can be tested here; the
+    // doubling is tested where the clock can be paused.
     let platform = ScriptedPlatform::start().await;
     platform.always(LIST, Reply::error(500, "no"));
     let config = ClientConfig {

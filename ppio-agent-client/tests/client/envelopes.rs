@@ -1,4 +1,5 @@
-//! The format of a response: from its header, otherwise an envelope only if it is exactly one.
+//! The format of a response: taken from its header; without one, only an exact envelope counts as
+//! an envelope.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ fn envelope() -> Value {
     json!({"result": 1, "status": "success", "duration": 0.1, "metadata": null, "error": null})
 }
 
-/// The result, in each of the ways to read it.
+/// The result, read in each of the possible ways.
 async fn results(
     session: &SandboxSession,
     platform: &ScriptedPlatform,
@@ -73,7 +74,7 @@ async fn the_envelope_is_asked_for_and_the_deadline_is_sent() {
         [
             ["envelope", ""],
             ["envelope", "30"],
-            // In another type it may be the agent's own.
+            // In another type, `timeout` may be the agent's own field.
             ["envelope", ""],
             ["value", "30"],
         ]
@@ -186,7 +187,7 @@ async fn an_item_that_looks_like_an_error_is_an_item_where_errors_are_named() {
     }
 }
 
-/// The deadline of the request is one of the whole stream, whether it is silent or not.
+/// The deadline of the request applies to the whole stream, whether the stream is silent or not.
 #[tokio::test]
 async fn a_stream_ends_at_the_deadline_of_the_request() {
     let platform = ScriptedPlatform::start().await;

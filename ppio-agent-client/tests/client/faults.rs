@@ -1,4 +1,4 @@
-//! What the network and the platform can do to a call, and what comes of it.
+//! Faults of the network and the platform during a call, and the outcome of the call.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use crate::clients::{client_of, client_with};
 
 const INVOKE: &str = "agent POST /invocations";
 
-/// What a busy machine may add to a time; nothing that is tested here would end so soon by itself.
+/// The time that a busy machine may add; no call that is tested here would end this soon by itself.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// A session whose every call opens a connection of its own.
+/// A session that opens a new connection for every call.
 async fn fresh_connections(platform: &ScriptedPlatform) -> SandboxSession {
     let config = ClientConfig {
         max_keepalive_connections: 0,
@@ -188,13 +188,14 @@ async fn rate_limits_are_waited_for_and_told_when_they_last() {
     platform.script("GET /v2/sandboxes", Reply::error(429, "slow down"));
     client.list_sessions().await.unwrap();
 
-    // A session is made only once the platform lets it.
+    // A session is created only once the platform accepts the request.
     platform.script("POST /sandboxes", Reply::error(429, "slow down"));
     platform.script("POST /sandboxes", Reply::error(503, "in a moment"));
     drop(client.create_session("tmpl_1").await.unwrap());
     assert_eq!(platform.count("POST /sandboxes"), 3);
 
-    // Longer than the call may take: returned at once, with the time to wait.
+    // A pause longer than the call may take: the error is returned immediately, with the time to
+    // wait.
     platform.script("POST /sandboxes", limited("3600"));
     let started = Instant::now();
     let error = client.create_session("tmpl_1").await.unwrap_err();
@@ -240,15 +241,15 @@ async fn a_rate_limit_may_name_a_date() {
     let headers = [("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
     platform.script("GET /v2/sandboxes", Reply::with_headers(429, &headers, ""));
     client.list_sessions().await.unwrap();
-    // A number that no clock can count is more than there is time for.
+    // A number beyond the range of the clock is longer than the call may take.
     let headers = [("retry-after", "18446744073709551615")];
     platform.script("GET /v2/sandboxes", Reply::with_headers(429, &headers, ""));
     let error = client.list_sessions().await.unwrap_err();
     assert!(matches!(error, Error::RateLimit { .. }), "{error}");
 }
 
-/// Many invocations at once, over connections that break in every way at any time: each of them is
-/// received at most once.
+/// Many concurrent invocations, over connections that break in every way at any time: each
+/// invocation is received at most once.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_counts_no_invocation_twice_whatever_happens_to_its_connections() {
     const ASKED: usize = 300;
@@ -261,7 +262,7 @@ async fn an_agent_counts_no_invocation_twice_whatever_happens_to_its_connections
         platform.script(
             INVOKE,
             match round % 6 {
-                // The answer, and an end that the next invocation may run into.
+                // The answer, and the end of a connection that the next invocation may use.
                 0 => Reply::body(200, "application/json", &ok).close(),
                 1 => Reply::body(200, "application/json", &ok).reset(),
                 2 => Reply::nothing().reset(),
@@ -361,7 +362,7 @@ async fn what_stalls_times_out_wherever_it_stalls() {
         assert!(within >= limit && within < limit + SLACK, "{within:?}");
         match error {
             Error::Timeout { limit: found, .. } => assert_eq!(found, limit),
-            // The status alone says enough.
+            // The status alone is enough for the error.
             Error::Invocation {
                 status: Some(500), ..
             } => {}

@@ -86,10 +86,11 @@ async fn a_lost_answer_of_any_other_agent_is_an_error() {
         session.invoke("hi").await.expect_err(&script);
         assert_eq!(platform.count(INVOKE), number + 1, "{script}");
     }
-    // A header of another response changes nothing once the ping has said that keys are unknown …
+    // The ping has shown that keys are not honoured; a response of the agent with the header
+    // changes this.
     platform.script(INVOKE, Reply::with_headers(200, &[JSON, SUPPORTED], "1"));
     session.invoke("hi").await.unwrap();
-    // … but a response of the agent that names it does.
+    // A request whose answer is lost is now sent again.
     let before = platform.count(INVOKE);
     platform.script(INVOKE, Reply::nothing().reset());
     session.invoke("hi").await.unwrap();
@@ -132,14 +133,14 @@ async fn the_agent_of_a_session_found_again_is_pinged_once() {
     }
 }
 
-/// A reply whose agent is the instance `id`.
+/// A reply from the agent instance `id`.
 fn of_instance(status: u16, id: &str, body: &serde_json::Value) -> Reply {
     let instance = ("ppio-instance", id);
     Reply::with_headers(status, &[JSON, SUPPORTED, instance], &body.to_string())
 }
 
-/// Only a request that is sent again says which agent it was first sent to, also if a later answer
-/// comes from another.
+/// Only a request that is sent again names the agent instance that it was first sent to, even if a
+/// later answer comes from another instance.
 #[tokio::test]
 async fn a_retry_names_the_agent_that_may_have_run_it() {
     let platform = ScriptedPlatform::start().await;
@@ -162,7 +163,7 @@ async fn a_retry_names_the_agent_that_may_have_run_it() {
     let a = || Some("a".to_owned());
     assert_eq!(instances(), vec![[None, a(), a()]; count].concat());
 
-    // An answer names another agent; the retries of the next invocation are about that one.
+    // An answer names another instance; the retries of the next invocation name that instance.
     platform.script(INVOKE, of_instance(200, "b", &json!(1)));
     session.invoke("hi").await.unwrap();
     platform.script(INVOKE, Reply::nothing().reset());
@@ -179,7 +180,8 @@ async fn a_retry_names_the_agent_that_may_have_run_it() {
     session.invoke("hi").await.unwrap();
     assert_eq!(instances().last().unwrap().as_deref(), Some("c"));
 
-    // A client that had no answer yet cannot name it: the ping after the break is too late.
+    // A client that has received no answer yet cannot name the instance: the ping after the break
+    // is too late.
     platform.add_sandbox("sb_1", "tmpl_1");
     let found = client_of(&platform).get_session("sb_1").await.unwrap();
     platform.script(INVOKE, Reply::nothing().reset());
@@ -274,7 +276,8 @@ async fn an_invocation_that_is_dropped_or_too_slow_is_cancelled() {
     assert!(matches!(error, Error::Timeout { .. }), "{error}");
     cancelled("a call that took too long").await;
 
-    // What has ended, what others may share, and what is meant to go on is not cancelled.
+    // Runs that have ended, that other calls may share, or that are meant to continue are not
+    // cancelled.
     session.invoke("hi").await.unwrap();
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").end());
     let mut stream = session.invoke("hi").stream().await.unwrap();
@@ -326,7 +329,8 @@ async fn a_lost_creation_is_sent_again_where_the_platform_honours_keys() {
             0,
             "nothing has to be found"
         );
-        // Without a session as well, as soon as any response has named it.
+        // The same applies without a session, as soon as any response has announced support for
+        // keys.
         let new = ppio_agent_client::platform::NewSandbox::new(
             "tmpl_1",
             std::time::Duration::from_secs(60),

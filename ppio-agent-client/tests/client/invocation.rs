@@ -1,4 +1,4 @@
-//! Invocations: what is sent, and what the answer becomes.
+//! Invocations: the request that is sent, and how the response is returned.
 
 use std::future::IntoFuture as _;
 use std::time::Duration;
@@ -81,7 +81,8 @@ async fn every_call_says_who_asks_in_which_session_and_under_which_id() {
     session.invoke("c").await.unwrap();
     let requests = platform.requests(INVOKE);
     let first = &requests[0];
-    // A holder of the key can use the account; an agent that is not on PPIO's cloud does not get it.
+    // A holder of the key can use the account; an agent that is not on PPIO's cloud is not sent the
+    // key.
     assert_eq!(first.header("authorization"), "");
     assert_eq!(first.header("x-request-id"), "order-42");
     assert_eq!(
@@ -175,7 +176,7 @@ async fn agentcore_style_calls_keep_one_sandbox_for_each_session_id() {
     other.unwrap();
     assert_eq!(platform.live().len(), 2);
 
-    // Without an id the sandbox's is the session's, and works from then on.
+    // Without an id, the sandbox's id is the session's id, and later calls can use it.
     let anonymous = ask("x").await.unwrap().runtime_session_id;
     assert_eq!(
         ask("y")
@@ -199,7 +200,7 @@ async fn agentcore_style_calls_keep_one_sandbox_for_each_session_id() {
     platform.eventually_empty().await;
 }
 
-/// Lets the clock of this test run ahead.
+/// Advances the clock of this test.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -235,8 +236,8 @@ async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forg
     assert_eq!(platform.requests(REFRESH)[0].json()["duration"], 100);
     assert_eq!(platform.live().len(), 1);
 
-    // Its timeout has passed: the client forgets it, and does not kill it, since another client
-    // may have set a later one.
+    // The sandbox's timeout has passed: the client removes the session without killing the sandbox,
+    // since another client may have set a later timeout.
     pass(Duration::from_secs(200)).await;
     ask("other").await.unwrap();
     client.close().await.unwrap();
@@ -254,7 +255,7 @@ async fn an_answer_without_envelope_still_tells_its_request() {
     assert!(answer.duration > 0.0);
 }
 
-/// An agent may call the request by another name than its caller did, and that is what its log has.
+/// An agent may use another request id than its caller sent, and logs the call under that id.
 #[tokio::test]
 async fn the_request_is_called_what_the_agent_calls_it() {
     let platform = ScriptedPlatform::start().await;

@@ -1,5 +1,6 @@
-//! Which services are sent the account's key: the control plane, and agents of PPIO's cloud. What a control plane
-//! answers, a redirect or a variable of another vendor leads it nowhere else.
+//! Which services are sent the account's key: the control plane, and agents on PPIO's cloud. A
+//! response of a control plane, a redirect or a variable of another vendor does not send the key
+//! anywhere else.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ fn bearer() -> String {
     format!("Bearer {API_KEY}")
 }
 
-/// All requests into sandboxes, whatever they are.
+/// All requests to sandboxes, of any kind.
 fn traffic(platform: &ScriptedPlatform) -> Vec<Recorded> {
     [
         "agent GET /ping",
@@ -40,7 +41,7 @@ fn traffic(platform: &ScriptedPlatform) -> Vec<Recorded> {
     .collect()
 }
 
-/// A session whose agent and whose second port are pinged.
+/// A session with two ports: requests are sent to the agent's port and to the second port.
 async fn session_of_two_ports(client: &AgentRuntimeClient) -> SandboxSession {
     let sandbox = SandboxConfig {
         ports: vec![8080, 3000],
@@ -79,7 +80,7 @@ async fn an_agent_of_another_platform_gets_no_key() {
         assert!(!sent, "{request:?}");
         assert_eq!(request.header("authorization"), "");
     }
-    // The control plane gets it as before.
+    // The control plane is still sent the key.
     assert_eq!(platform.requests(CREATE)[0].header("x-api-key"), API_KEY);
 }
 
@@ -106,7 +107,7 @@ async fn a_setting_sends_the_key_to_agents_of_the_domain_that_is_configured() {
         ""
     );
 
-    // An agent on a domain that the control plane alone has named gets none.
+    // An agent on a domain that only the control plane has named is not sent the key.
     let other = ScriptedPlatform::start().await;
     other.add_sandbox("sb9", "tmpl_1");
     let made = json!({"sandboxID": "sb9", "templateID": "tmpl_1", "domain": other.domain()});
@@ -117,7 +118,7 @@ async fn a_setting_sends_the_key_to_agents_of_the_domain_that_is_configured() {
         assert_eq!(other.requests(route)[0].header("authorization"), "");
     }
 
-    // With one address for all sandboxes, that is the one that the caller has named.
+    // With one address for all sandboxes, the caller has named that address.
     let config = ClientConfig {
         sandbox_url: Some(platform.url()),
         ..config
@@ -148,7 +149,7 @@ async fn a_traffic_token_is_sent_instead_of_the_key() {
         assert_eq!(request.header(TRAFFIC_TOKEN), "traffic-7", "{request:?}");
         assert_eq!(request.header("authorization"), "", "{request:?}");
     }
-    // It is a secret like the others.
+    // The traffic token is a secret like the others.
     platform.script(INVOKE, Reply::error(500, "what is traffic-7?"));
     let error = session.invoke("hi").await.unwrap_err();
     assert!(
@@ -156,7 +157,7 @@ async fn a_traffic_token_is_sent_instead_of_the_key() {
         "{error}"
     );
 
-    // A session that is found again learns it when it is resumed.
+    // A session that is found again receives the token when it is resumed.
     platform.add_sandbox("sb8", "tmpl_1");
     let found = client.get_session("sb8").await.unwrap().unwrap();
     let resumed = Reply::json(201, &with_token("sb8", "traffic-8"));
@@ -205,7 +206,8 @@ async fn headers_of_the_caller_are_sent_and_win() {
     }
     assert_eq!(requests[1].header("x-tenant"), "7");
 
-    // What would break the connection or lead elsewhere is refused before anything is made.
+    // Headers that would break the connection or select another sandbox are rejected before a
+    // sandbox is created.
     let made = platform.count(CREATE);
     for name in [
         "Host",
@@ -248,7 +250,7 @@ async fn headers_of_the_caller_are_sent_and_win() {
     assert_eq!((platform.count(INVOKE), platform.count(CREATE)), (4, made));
 }
 
-/// What would be another host, port or path if it were put into a URL as it is.
+/// Ids that would lead to another host, port or path if they were put into a URL unchanged.
 fn hostile_ids(elsewhere: &ScriptedPlatform) -> Vec<String> {
     let there = elsewhere.domain();
     vec![
@@ -438,7 +440,7 @@ async fn an_id_of_the_caller_that_is_another_route_is_refused_before_a_request()
             "{error}"
         );
     }
-    // A name may have an owner's before it.
+    // A name may begin with its owner's name.
     for name in ["", ".", "..", "/", "a/", "/a", "../a", "a/../b"] {
         refused(plane.resolve_alias(name).await.map(drop), name);
         refused(client.create_session(name).await.map(drop), name);
@@ -494,7 +496,7 @@ async fn plain_http_to_another_machine_is_warned_of_once() {
     let local = client_of(&platform);
     local.list_sessions().await.unwrap();
     assert_eq!(said(), "");
-    // Not a loopback address, and yet this machine.
+    // An address of this machine that is not a loopback address.
     let config = ClientConfig {
         base_url: Some(platform.url().replace("127.0.0.1", "0.0.0.0")),
         ..ClientConfig::default()
@@ -510,7 +512,7 @@ async fn plain_http_to_another_machine_is_warned_of_once() {
     assert_eq!(text.matches("WARN").count(), 1, "{text}");
     assert!(text.contains("0.0.0.0") && text.contains("key"), "{text}");
     assert!(text.contains("unencrypted"), "{text}");
-    // An upload has no key, but its link must not be public either.
+    // An upload sends no key, but its URL must not become public either.
     let url = format!("{}/storage", platform.url().replace("127.0.0.1", "0.0.0.0"));
     for _ in 0..2 {
         client
@@ -524,7 +526,7 @@ async fn plain_http_to_another_machine_is_warned_of_once() {
     assert!(!text.contains(API_KEY), "{text}");
 }
 
-/// What is logged.
+/// The captured log.
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
@@ -538,12 +540,12 @@ impl std::io::Write for Log {
     }
 }
 
-/// The clouds of both vendors behind a proxy: whatever host is asked for, a scripted platform answers
-/// for it over TLS.
+/// The clouds of both vendors behind a proxy: for every requested host, a scripted platform answers
+/// over TLS.
 struct Clouds {
     platform: ScriptedPlatform,
     proxy: SocketAddr,
-    /// The hosts that were asked for.
+    /// The requested hosts.
     hosts: Arc<Mutex<Vec<String>>>,
     certificate: tempfile::NamedTempFile,
 }
@@ -607,7 +609,8 @@ impl Clouds {
         }
     }
 
-    /// Asks an agent once, as a process with these variables and no others of ours.
+    /// Invokes an agent once, from a process with these variables and no others that configure a
+    /// client.
     async fn ask(&self, variables: &[(&str, &str)]) -> Output {
         let mut command = client_basic().await;
         command
@@ -627,7 +630,7 @@ impl Clouds {
         hosts
     }
 
-    /// What the last ping and invocation showed.
+    /// The `authorization` headers of the last ping and invocation.
     fn shown(&self) -> [String; 2] {
         ["GET /ping", "POST /invocations"].map(|route| {
             let last = self.platform.requests(route).pop().unwrap();
@@ -658,7 +661,7 @@ async fn agents_of_the_cloud_get_the_key_as_its_contract_wants() {
     assert!(clouds.ask(&[key, never]).await.status.success());
     assert_eq!(clouds.shown(), ["", ""]);
 
-    // Any other domain gets it only if a variable says so.
+    // Agents on any other domain are sent the key only if a variable allows it.
     let own = ("PPIO_DOMAIN", "agents.example");
     assert!(clouds.ask(&[key, own]).await.status.success());
     assert_eq!(clouds.shown(), ["", ""]);
@@ -672,14 +675,14 @@ async fn a_key_goes_to_its_own_vendor_or_nowhere() {
     let clouds = Clouds::start().await;
     let (ppio, e2b) = (("PPIO_API_KEY", "ppio-key"), ("E2B_API_KEY", "e2b-key"));
     let e2b_hosts = ["8080-sb1.e2b.app:443", "api.e2b.app:443"];
-    // Of E2B alone, and beside addresses of PPIO's.
+    // E2B's key alone, and together with an address of PPIO.
     for beside in [&[][..], &[("PPIO_DOMAIN", "sandbox.ppio.cn")]] {
         let output = clouds.ask(&[beside, &[e2b]].concat()).await;
         assert!(output.status.success(), "{output:?}");
         assert_eq!(clouds.hosts(), e2b_hosts);
         assert_eq!(clouds.shown(), ["", ""]);
     }
-    // Both: PPIO's key with PPIO's addresses, and nothing of E2B's.
+    // Both keys: PPIO's key is used with PPIO's addresses, and no variable of E2B is used.
     let both = [
         ppio,
         e2b,
@@ -694,7 +697,7 @@ async fn a_key_goes_to_its_own_vendor_or_nowhere() {
     );
     let listed = clouds.platform.requests("GET /templates").pop().unwrap();
     assert_eq!(listed.header("authorization"), "Bearer ppio-key");
-    // Named as the address of the other's key.
+    // The key of one vendor with an address of the other.
     for variables in [
         [e2b, ("E2B_DOMAIN", "sandbox.ppio.cn")],
         [e2b, ("E2B_API_URL", "https://api.sandbox.ppio.cn")],

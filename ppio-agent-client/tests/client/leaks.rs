@@ -1,4 +1,4 @@
-//! No sandbox is leaked, whatever goes wrong and whenever the caller loses interest.
+//! No sandbox is leaked, whatever fails and whenever the caller drops its future.
 
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::clients::{client_of, client_with};
 
-/// Polls `future` at most `polls` times, each time it asks for it.
+/// Polls `future` at most `polls` times, each time it is woken.
 async fn poll_times<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut done = 0;
@@ -54,9 +54,9 @@ async fn create_session_dropped_after_any_number_of_polls_leaves_nothing() {
     }
 }
 
-/// The future above hides the steps in its own task. On one thread that task, the connections and the
-/// platform take turns; the caller leaves after any number of them, so at every point at which
-/// anything waits.
+/// The future of the test above runs the steps in a task of its own. On one thread, that task, the
+/// connections and the platform take turns; the caller drops the future after any number of turns,
+/// so at every point at which a task waits.
 #[tokio::test]
 async fn create_session_dropped_after_any_number_of_turns_leaves_nothing() {
     for template in ["tmpl_1", "tmpl_py"] {
@@ -96,8 +96,8 @@ async fn create_session_dropped_after_any_number_of_turns_leaves_nothing() {
     }
 }
 
-/// The interesting points in time of the platform: the caller leaves while each request is being
-/// answered, or half answered.
+/// The caller drops the future while the platform answers each request, before the response or in
+/// the middle of it.
 #[tokio::test]
 async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
     let steps = [
@@ -113,8 +113,8 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
             let mut document = agent_document("python");
             document["spec"]["entrypoint"] = json!("agent.py");
             platform.add_template("tmpl_py", &document);
-            // What is asked is done, then the answer stalls: for ever, where the caller can be
-            // the one to end it, else until after it has left.
+            // The platform executes the request, then its response stalls: forever, if the caller
+            // can end the request by leaving, otherwise until after the caller has left.
             let is_create = step == "POST /sandboxes" || step == "GET /templates";
             let reply = reply.with_effect();
             let reply = if is_create {
@@ -126,7 +126,7 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
                 platform.always("envd POST /process.Process/Start", started().hang());
             }
             if step == "GET /templates" {
-                // An agent that is healthy would not wait for its template.
+                // With a healthy agent, the session would not wait for the template.
                 platform.always("agent GET /ping", Reply::error(502, "not yet"));
             }
             platform.script(step, reply);
@@ -135,7 +135,7 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
                 .eventually("the step is reached", |platform| platform.count(step) > 0)
                 .await;
             creating.abort();
-            // Had it finished, its session would live in the handle.
+            // If the task has finished, its handle holds the session.
             drop(creating);
             platform.eventually_empty().await;
             client.close().await.unwrap();
@@ -144,7 +144,7 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
     }
 }
 
-/// A create request whose connection is never answered, dropped by the caller, is read to its end.
+/// A create request is read to its end even if the caller drops the future before the response.
 #[tokio::test]
 async fn a_create_request_in_flight_is_not_abandoned() {
     let platform = ScriptedPlatform::start().await;
@@ -191,7 +191,7 @@ async fn a_sandbox_made_behind_a_broken_connection_is_found_and_ended() {
     }
 }
 
-/// Nothing was made, and a client that is closed does not look for it for long.
+/// No sandbox was created, and a client that is closed does not look for one for long.
 #[tokio::test]
 async fn close_after_a_creation_that_was_cut_looks_twice_at_most() {
     let platform = ScriptedPlatform::start().await;
@@ -206,7 +206,7 @@ async fn close_after_a_creation_that_was_cut_looks_twice_at_most() {
     client.close().await.unwrap();
     assert_eq!(platform.count("GET /v2/sandboxes"), 2);
 
-    // One that appears late is found by the last look.
+    // A sandbox that appears late is found by the last lookup.
     platform.script("POST /sandboxes", Reply::nothing().with_effect().reset());
     platform.script("GET /v2/sandboxes", Reply::json(200, &json!([])));
     client.create_session("tmpl_1").await.unwrap_err();
@@ -281,7 +281,7 @@ async fn the_templates_own_start_timeout_is_used() {
         "{error}"
     );
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // 10 ms, then half as long again each time: a dozen pings, not a hundred.
+    // Each pause is half as long again as the previous one: a dozen pings, not a hundred.
     let pings = platform.count("agent GET /ping");
     assert!((5..30).contains(&pings), "{pings}");
 }
@@ -372,7 +372,7 @@ async fn a_call_with_a_session_of_its_own_ends_it() {
     client.invoke_agent("tmpl_1", "hi").await.unwrap_err();
     assert!(platform.live().is_empty());
 
-    // A stream keeps its session until it is read, or dropped.
+    // A stream keeps its session open until the stream is read to its end, or dropped.
     let events = || Reply::events().chunk("data: 1\n\n");
     platform.script("agent POST /invocations", events().end());
     let mut stream = client.invoke_agent_stream("tmpl_1", "hi").await.unwrap();
@@ -403,7 +403,7 @@ async fn a_call_with_a_session_of_its_own_ends_it() {
         .await;
     platform.eventually_empty().await;
 
-    // A request that cannot be sent makes nothing in the first place.
+    // A request that cannot be sent creates no sandbox in the first place.
     let made = platform.count("POST /sandboxes");
     let request = std::collections::HashMap::from([((1, 2), 3)]);
     let error = client.invoke_agent("tmpl_1", request).await.unwrap_err();

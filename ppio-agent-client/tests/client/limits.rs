@@ -1,5 +1,5 @@
-//! How much of an answer is read into memory: of an agent, of a file, of a process, of the control
-//! plane, and of what explains an error. A server that never ends is cut off, and is answered with an
+//! How much of a response is read into memory: of an agent, of a file, of a process, of the control
+//! plane, and of an error text. A response that never ends is cut off, and the call returns an
 //! error that names the limit and the setting.
 
 use std::process::Stdio;
@@ -16,14 +16,14 @@ const INVOKE: &str = "agent POST /invocations";
 const CREATE: &str = "POST /sandboxes";
 const LIST: &str = "GET /v2/sandboxes";
 const LIMIT: usize = 1 << 20;
-/// What the buffers of a connection may hold beyond what the client has read.
+/// The bytes that the buffers of a connection may hold beyond those that the client has read.
 const BUFFERS: u64 = 16 << 20;
 
 fn client(platform: &ScriptedPlatform) -> AgentRuntimeClient {
     let config = ClientConfig {
         max_response_size: Some(ByteSize::new(LIMIT as u64)),
         max_retries: 0,
-        // A connection that is open is one that is read.
+        // A connection that is open is one whose response is being read.
         max_keepalive_connections: 0,
         ..ClientConfig::default()
     };
@@ -39,7 +39,7 @@ fn endless(status: u16, content_type: &str, start: &str) -> Reply {
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(1 << 16));
     let head = Reply::chunked_with(status, content_type);
     match start {
-        // An empty chunk is the end.
+        // An empty chunk would end the body.
         "" => head.repeat(chunk),
         _ => head.chunk(start).repeat(chunk),
     }
@@ -54,7 +54,7 @@ fn message(message: &Value) -> Vec<u8> {
     bytes
 }
 
-/// The error names the limit and what changes it.
+/// Asserts that the error names the limit and the settings that change it.
 fn names_the_limit(error: &Error) {
     assert_eq!(innermost(error).code(), "response_too_large", "{error}");
     let text = error.report().to_string();
@@ -77,7 +77,8 @@ fn innermost(error: &Error) -> &Error {
     }
 }
 
-/// What the server could send before it was cut off, `most` answers' worth.
+/// Asserts that the server could send at most the limit and the buffers of `most` responses before
+/// it was cut off.
 async fn was_cut_off(platform: &ScriptedPlatform, most: u64) {
     let written = platform.repeated();
     assert!(
@@ -102,7 +103,7 @@ async fn an_endless_answer_is_cut_off() {
     names_the_limit(&session.invoke("d").stream().await.unwrap_err());
     was_cut_off(&platform, 4).await;
 
-    // One that says how long it is need not be read.
+    // A response that announces its length need not be read.
     let before = platform.repeated();
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9000000000\r\n\r\n\"";
@@ -182,7 +183,7 @@ async fn an_item_of_a_stream_is_limited_and_a_stream_is_not() {
     }
     was_cut_off(&platform, 3).await;
 
-    // Many items are more than the limit together.
+    // Many items together may exceed the limit.
     for (content_type, item) in [
         (
             "text/event-stream",
@@ -288,7 +289,7 @@ async fn a_list_of_many_pages_is_limited_as_a_whole() {
     );
 }
 
-/// A sandbox whose making was answered without an end has been made, and is ended.
+/// A sandbox whose creation was answered with an endless response has been created, and is killed.
 #[tokio::test]
 async fn a_sandbox_behind_an_endless_answer_is_ended() {
     let platform = ScriptedPlatform::start().await;
@@ -328,7 +329,7 @@ async fn files_and_the_output_of_processes_are_limited() {
     platform.always(list, endless(200, "application/json", "{\""));
     names_the_limit(&envd.list_processes().await.unwrap_err());
 
-    // A process that goes on for ever, and one that says too much at once.
+    // A process whose output never ends, and a process whose message is too large.
     let start = "envd POST /process.Process/Start";
     let stdout = message(&json!({"event": {"data": {"stdout": "eHl6".repeat(10_000)}}}));
     let mut chunk = format!("{:x}\r\n", stdout.len()).into_bytes();
@@ -344,7 +345,7 @@ async fn files_and_the_output_of_processes_are_limited() {
     names_the_limit(&events.next().await.unwrap_err());
     was_cut_off(&platform, 3).await;
 
-    // Event by event there is no end to what can be read.
+    // Read event by event, the output may have any size.
     platform.script(start, talking);
     let mut events = envd.start(&Command::shell("yes")).await.unwrap();
     let mut read = 0;
@@ -356,7 +357,7 @@ async fn files_and_the_output_of_processes_are_limited() {
     }
 }
 
-/// The most memory that a process has had, in mebibytes.
+/// The peak memory of a process, in mebibytes.
 fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
@@ -367,10 +368,11 @@ fn peak(pid: u32) -> u64 {
     kibibytes / 1024
 }
 
-/// Asks once as a process of its own, and returns how much memory that took and what it said.
+/// Invokes an agent once from a process of its own, and returns the peak memory and the output of
+/// the process.
 async fn ask(platform: &ScriptedPlatform, variables: &[(&str, &str)]) -> (u64, String) {
     let mut command = client_basic().await;
-    // The sandbox is ended once the answer was read; the process waits meanwhile.
+    // The sandbox is killed once the response has been read; the process waits for this.
     let ending = platform.count("DELETE /sandboxes/{id}");
     let pause = Duration::from_secs(2);
     let gone = Reply::raw("HTTP/1.1 204 No Content\r\n\r\n");
@@ -402,7 +404,7 @@ async fn the_memory_of_a_process_stays_bounded() {
     let (base, said) = ask(&platform, &[]).await;
     assert!(said.contains("result:"), "{said}");
 
-    // Without an end: the default of 64 MiB, and what a variable says.
+    // An endless response: the default limit of 64 MiB, and the limit that a variable sets.
     platform.always(INVOKE, endless(200, "application/json", "\""));
     let (endless, said) = ask(&platform, &[]).await;
     assert!(
@@ -417,7 +419,8 @@ async fn the_memory_of_a_process_stays_bounded() {
     assert!(said.contains("larger than 1Mi"), "{said}");
     assert!(small <= base + 1 + 8, "{small} MiB, {base} MiB without");
 
-    // A large answer: its bytes and the value that is made of them, and no third.
+    // A large response: memory holds its bytes and the value that is parsed from them, and no third
+    // copy.
     let text = "x".repeat(48 << 20);
     let answer = format!(r#"{{"result":"{text}","status":"success","duration":0}}"#);
     platform.always(INVOKE, Reply::body(200, "application/json", &answer));

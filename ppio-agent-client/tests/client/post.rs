@@ -1,4 +1,4 @@
-//! Requests for paths of the agent beside `/invocations`.
+//! Requests to paths of the agent other than `/invocations`.
 
 use std::time::Duration;
 

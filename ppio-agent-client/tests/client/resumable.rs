@@ -1,4 +1,4 @@
-//! Streams that go on over another connection.
+//! Streams that continue over another connection.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn events(body: impl AsRef<[u8]>) -> Reply {
     Reply::raw([HEAD.as_bytes(), body.as_ref()].concat())
 }
 
-/// The rest of the stream after so many items.
+/// The rest of the stream after this many items.
 fn after(item: usize) -> &'static str {
     let start = STREAM.find(&format!("id: {}", item + 1));
     let end = STREAM.find("event: end").unwrap();
@@ -86,7 +86,7 @@ async fn a_resumable_stream_requests_ids_and_goes_on_without_its_caller() {
     assert!(!request.header("idempotency-key").is_empty());
     assert_eq!(platform.count(EVENTS), 0);
 
-    // Other calls request neither.
+    // Other calls send neither header.
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").end());
     let mut stream = session.invoke("go").stream().await.unwrap();
     assert_eq!(read(&mut stream).await.0, [json!(1)]);
@@ -96,7 +96,7 @@ async fn a_resumable_stream_requests_ids_and_goes_on_without_its_caller() {
     assert_eq!(request.header("ppio-on-disconnect"), "");
 }
 
-/// The stream is cut after each of its bytes, and its rest once more in the middle.
+/// The stream is cut after each of its bytes, and the rest of it is cut once more in the middle.
 #[tokio::test]
 async fn a_stream_cut_anywhere_has_every_item_once() {
     let platform = ScriptedPlatform::start().await;

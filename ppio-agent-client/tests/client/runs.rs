@@ -73,7 +73,7 @@ async fn a_detached_invocation_is_a_run() {
         );
     }
 
-    // An agent that answers at once has kept nothing.
+    // An agent that answers immediately has kept no run.
     let error = session.invoke("go").detach().await.unwrap_err();
     assert!(error.to_string().contains("answered at once"), "{error}");
     platform.script(INVOKE, Reply::json(422, &json!({"error": "no prompt"})));
@@ -174,7 +174,7 @@ async fn the_stream_of_a_run_begins_anywhere_and_reconnects() {
         .collect();
     assert_eq!(positions, ["0", "0", "1", "2", "3"]);
 
-    // A stream of a run is known by the run's id, not by that of the request.
+    // The request id of a run's stream is the run's id, not the id of the request.
     platform.script(EVENTS, events(end));
     assert_eq!(run.stream().await.unwrap().request_id(), "r-1");
     platform.script(EVENTS, Reply::json(410, &json!({"error": "gone"})));
@@ -220,7 +220,7 @@ async fn a_result_is_the_value_or_all_items() {
     let error = run.result().await.unwrap_err();
     assert!(error.to_string().contains("no model"), "{error}");
 
-    // A function that makes its own response is read as that.
+    // If the agent's function builds its own response, that response is read.
     let own = "event: end\ndata: {\"status\":\"success\",\"items\":0,\"response_status\":201}\n\n";
     platform.script(EVENTS, events(own));
     platform.script(RESPONSE, Reply::nothing().reset());
@@ -312,7 +312,7 @@ async fn calls_about_a_run_have_the_headers_of_its_invocation() {
         .await;
     is_authorized(&route);
 
-    // A run that is found again has those that it is given.
+    // A run that is found again has the headers that the caller adds.
     let found = session.run("r-1").header(sesame.0, sesame.1).unwrap();
     let found = found.header("x-tenant", "7").unwrap();
     platform.script(RUN, Reply::json(200, &info("running")));

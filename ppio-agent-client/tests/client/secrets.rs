@@ -1,4 +1,5 @@
-//! Keys and tokens show up nowhere: not in `Debug` output, not in errors, not in a log line of any level.
+//! Keys and tokens appear nowhere: not in `Debug` output, not in errors, not in a log line of any
+//! level.
 
 use std::fmt::Debug;
 use std::io;
@@ -15,7 +16,7 @@ use crate::clients::API_KEY;
 
 const ACCESS_TOKEN: &str = "at-9d81e6";
 const VARIABLE: &str = "sk-model-51c7";
-/// What the scripted platform gives the first sandbox.
+/// The token that the scripted platform returns for the first sandbox.
 const ENVD_TOKEN: &str = "envd-token-sb1";
 
 /// Everything that is logged or printed.
@@ -95,7 +96,7 @@ async fn keys_and_tokens_are_never_printed() {
     paper.debug(client.platform());
     paper.debug(client.templates());
 
-    // What a session is made of, and the session.
+    // The options of a session, and the session.
     let mut sandbox = SandboxConfig::default();
     sandbox.env_vars.insert("MODEL_KEY".into(), VARIABLE.into());
     paper.debug(&sandbox);
@@ -118,7 +119,7 @@ async fn keys_and_tokens_are_never_printed() {
     paper.debug(&made);
     paper.debug(&session.info().await.unwrap());
 
-    // Calls, with what they were given.
+    // Calls, with their arguments.
     let incoming = http::HeaderMap::from_iter([(
         http::header::AUTHORIZATION,
         http::HeaderValue::from_static("Bearer sk-incoming-11"),
@@ -147,7 +148,7 @@ async fn keys_and_tokens_are_never_printed() {
             paper.error(&client.get_template("tmpl_1").await.unwrap_err());
             paper.error(&session.invoke("hi").await.unwrap_err());
             paper.error(&session.envd().list_processes().await.unwrap_err());
-            // A 404 would end the session; to a 409 there is nothing to say.
+            // A 404 would close the session, and a 409 is not an error.
             if ![404, 409].contains(&status) {
                 paper.error(&session.pause().await.unwrap_err());
             }
@@ -192,7 +193,7 @@ async fn keys_and_tokens_are_never_printed() {
 
     drop(session);
     client.close().await.unwrap();
-    // Proxies are asked about with the process's environment; they are tested in `client_examples`.
+    // Proxies are read from the process's environment; they are tested in `client_examples`.
     let text = paper.text();
     assert!(text.contains("retrying"), "retries were logged");
     assert!(

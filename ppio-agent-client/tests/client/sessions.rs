@@ -1,4 +1,4 @@
-//! Sessions: made, found again, paused, resumed, refreshed, closed.
+//! Sessions: created, found again, paused, resumed, refreshed, closed.
 
 use std::future::IntoFuture as _;
 use std::time::Duration;
@@ -68,7 +68,7 @@ async fn state_is_asked_not_guessed() {
     let error = session.invoke("hi").await.unwrap_err();
     assert!(error.report().to_string().contains("resume()"), "{error}");
 
-    // Another client resumes it and ends it; this session finds out about both.
+    // Another client resumes the sandbox, then it expires; this session reports both.
     let other = client_of(&platform);
     other
         .get_session(&id)
@@ -245,7 +245,7 @@ async fn a_session_found_again_is_as_old_as_its_sandbox_and_knows_its_agents_por
     );
     assert_eq!(found.timeout(), Duration::from_secs(77));
 
-    // It is kept with the sandbox when the session is made.
+    // The port is stored in the sandbox's metadata when the session is created.
     let create = client.create_session("tmpl_1").config(config);
     let creating = tokio::spawn(create.into_future());
     platform

@@ -1,4 +1,4 @@
-//! A setting that has a method takes precedence, whatever is set before or after it.
+//! A setting from a method of its own takes precedence, whatever is set before or after it.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ async fn the_order_of_a_clients_settings_does_not_matter() {
     }
     assert_eq!(platform.count("GET /v2/sandboxes"), 2);
 
-    // What no method sets is the config's, and of two configs the second applies.
+    // Settings that no method sets are taken from the config, and of two configs the second
+    // applies.
     let first = ClientConfig {
         session_timeout: Duration::from_secs(5),
         ..config()
@@ -111,7 +112,7 @@ async fn the_timeout_of_a_request_is_its_deadline_within_the_settings() {
         (session.invoke(request(3600)), own(2)),
         (session.invoke(request(3600)).timeout(LIMIT), LIMIT),
         (session.invoke(one).timeout(own(3600)), own(1)),
-        // Another type's `timeout` is the agent's.
+        // The `timeout` of another type belongs to the agent.
         (session.invoke(json!({"timeout": 1})), own(2)),
     ];
     let (calls, limits): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
@@ -125,7 +126,7 @@ async fn the_timeout_of_a_request_is_its_deadline_within_the_settings() {
         Error::Timeout { limit, .. } => assert_eq!(limit, own(1)),
         other => panic!("{}", other.report()),
     }
-    // It is sent as before, and one that no call can keep to is not sent.
+    // The timeout is still sent to the agent, and a request with a timeout of zero is not sent.
     let last = platform.requests(INVOKE).pop().unwrap();
     assert_eq!(last.json()["timeout"], 1);
     let sent = platform.count(INVOKE);

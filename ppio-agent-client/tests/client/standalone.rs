@@ -1,4 +1,4 @@
-//! The parts of a client that are usable without one.
+//! The parts of a client that are usable without a client.
 
 use ppio_agent_client::{AuthManager, ClientConfig, Error, TemplateManager};
 use ppio_test_support::scripted_platform::{ScriptedPlatform, agent_document};

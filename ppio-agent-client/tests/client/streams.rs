@@ -1,4 +1,4 @@
-//! Streams: how they are read, and how each of their ends is told apart.
+//! Streams: how they are read, and how their ends are distinguished.
 
 use std::time::{Duration, Instant};
 
@@ -186,7 +186,7 @@ async fn a_reader_that_takes_its_time_is_not_the_senders_silence() {
     platform.script(INVOKE, reply.chunk("data: 2\n\n").end());
     let mut stream = session.invoke("go").stream().await.unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap(), json!(1));
-    // The reader is away for longer than the sender may be silent.
+    // The reader pauses for longer than the sender may be silent.
     tokio::time::pause();
     tokio::time::advance(Duration::from_millis(250)).await;
     tokio::time::resume();

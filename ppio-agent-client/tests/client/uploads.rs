@@ -1,4 +1,4 @@
-//! Uploads, and what is reported about them meanwhile.
+//! Uploads, and the progress that they report.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn client() -> AgentRuntimeClient {
     builder.build().expect("set up")
 }
 
-/// Reads a request's head and nothing after it.
+/// Reads a request's headers and nothing after them.
 async fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     loop {
@@ -86,7 +86,7 @@ async fn the_count_follows_what_the_other_side_takes() {
         "{head}"
     );
     assert!(!head.contains("x-api-key"), "{head}");
-    // No byte of it was read: a part is sent, most of it is not.
+    // No byte of the body was read: a part of the body has been sent, most of it has not.
     eventually("the upload begins", || !counts.reported().is_empty()).await;
     let sent = counts.reported().last().copied();
     assert!(
@@ -126,7 +126,7 @@ async fn a_second_attempt_counts_from_the_start() {
     let (mut stream, _) = storage.accept().await.expect("a connection");
     head(&mut stream).await;
     read_rest(&mut stream, 100_000).await;
-    // Gone without an answer.
+    // The connection is closed without a response.
     drop(stream);
     let (mut stream, _) = storage.accept().await.expect("another connection");
     head(&mut stream).await;

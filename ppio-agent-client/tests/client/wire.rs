@@ -1,4 +1,4 @@
-//! What each call of the platform writes on the wire, and what it makes of the answer.
+//! The request that each call of the platform sends, and how the call reads the response.
 
 use std::future::IntoFuture as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::clients::{API_KEY, client_of};
 
-/// The one request of this route.
+/// The only request of this route.
 fn sent(platform: &ScriptedPlatform, route: &str) -> Recorded {
     let mut requests = platform.requests(route);
     assert_eq!(requests.len(), 1, "{route}");
@@ -96,7 +96,7 @@ async fn sandboxes() {
         page_size: Some(7),
     };
     plane.list_sandboxes(&filter).await.unwrap();
-    // Encoded once inside, as the Python SDK does, and once as a part of the query.
+    // Encoded once inside the value, as the Python SDK does, and once as a part of the query.
     let target = sent(&platform, "GET /v2/sandboxes").target;
     assert_eq!(
         target,
@@ -129,7 +129,7 @@ async fn lists_are_read_to_their_last_page() {
         "{}",
         asked[2].target
     );
-    // A platform that repeats itself does not make us ask for ever.
+    // A platform that repeats its token does not cause endless requests.
     platform.always("GET /v2/sandboxes", page("d", "same"));
     assert_eq!(client.list_sessions().await.unwrap().len(), 2);
 
@@ -177,7 +177,7 @@ async fn logs_and_metrics() {
         sent(&platform, "GET /v2/sandboxes/{id}/logs").target,
         "/v2/sandboxes/sb1/logs?cursor=1700000000000&limit=5&direction=backward&level=warn&search=a%20b"
     );
-    // The older answer has entries, the oldest lines alone.
+    // The older response contains entries; the oldest contains lines alone.
     for answer in [
         json!({"logs": [{"timestamp": "t", "line": "m"}], "logEntries": [entry]}),
         json!({"logs": [{"timestamp": "t", "line": "m"}]}),
@@ -226,7 +226,7 @@ async fn templates_and_tags() {
     }
     let asked = &platform.requests("GET /templates")[0];
     assert_eq!(asked.target, "/templates?metadata=true&teamID=team%201");
-    // Calls about templates show the token beside the key.
+    // Calls about templates send the token in addition to the key.
     assert_eq!(asked.header("authorization"), format!("Bearer {API_KEY}"));
     assert_eq!(asked.header("x-api-key"), API_KEY);
 
@@ -357,13 +357,13 @@ async fn builds() {
     );
 }
 
-/// A batch of sessions looks its template up once, and a template that changed is seen again as soon
-/// as a creation failed.
+/// A batch of sessions looks its template up once, and a template that has changed is looked up
+/// again as soon as a creation has failed.
 #[tokio::test]
 async fn a_template_is_looked_up_once_for_many_sessions() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
-    // Slow enough starts that no session is ready before the lookup is done.
+    // The starts are so slow that no session is ready before the lookup is done.
     for _ in 0..20 {
         platform.script("agent GET /ping", Reply::error(502, "not yet"));
     }
@@ -381,7 +381,8 @@ async fn a_template_is_looked_up_once_for_many_sessions() {
     assert_eq!(platform.count("GET /templates"), 2);
 }
 
-/// An agent that answers needs no template: neither a slow list nor a failing one holds a session up.
+/// An agent that answers needs no template: neither a slow list nor a failing list delays a
+/// session.
 #[tokio::test]
 async fn a_healthy_agent_does_not_wait_for_its_template() {
     let platform = ScriptedPlatform::start().await;
@@ -396,7 +397,8 @@ async fn a_healthy_agent_does_not_wait_for_its_template() {
             .await
             .unwrap();
     }
-    // Where the agent does not come up, the lookup is not to blame and the wait has its limit.
+    // If the agent does not become healthy, the failed lookup does not end the wait, which ends at
+    // its limit.
     platform.always("agent GET /ping", Reply::error(502, "connection refused"));
     let limit = Duration::from_millis(100);
     let error = client.create_session("tmpl_1").start_timeout(limit).await;

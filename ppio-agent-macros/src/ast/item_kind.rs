@@ -22,7 +22,7 @@ impl MisplacedItem {
         if let Some(semicolon) = semicolon_of_function(item) {
             return (Self::FunctionWithoutBody, semicolon.into_token_stream());
         }
-        // The keyword comes after attributes, a visibility, `unsafe` and the like.
+        // The keyword comes after attributes, a visibility, `unsafe` and similar tokens.
         let keyword = item.clone().into_iter().find_map(|token| match token {
             TokenTree::Ident(word) => {
                 let description = describe(&word.to_string())?;

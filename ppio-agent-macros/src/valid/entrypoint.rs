@@ -9,7 +9,7 @@ use crate::ast::Function;
 use crate::attr::Attribute;
 use crate::diagnostics::Diagnostics;
 
-/// The most parameters with which the schema of an entrypoint can be found.
+/// The maximum number of parameters with which the schema of an entrypoint can be found.
 const MAX_PARAMETERS: usize = 12;
 
 /// The types of an entrypoint's parameters.

@@ -10,7 +10,7 @@ use super::traced_type::{TEXTS, TracedField, TracedObject, TracedType, TracedVar
 const EMPTY_MAP: usize = 5;
 
 impl TracedType {
-    /// Learns that the value made up for this was refused.
+    /// Records that the value that was made up for this type was refused.
     pub(super) fn refuse(&mut self, pass: &Pass<'_>, refused: Refused) -> Refused {
         if pass.goal == PassGoal::Required || self.is_refused || matches!(refused, Refused::Noted) {
             return Refused::Noted;
@@ -46,7 +46,7 @@ impl TracedType {
 }
 
 impl TracedObject {
-    /// Learns why the whole object was refused. `offered` is the field that was offered last.
+    /// Records why the whole object was refused. `offered` is the field that was offered last.
     pub(super) fn learn(
         &mut self,
         refused: Refused,
@@ -72,7 +72,7 @@ impl TracedObject {
         }
     }
 
-    /// Learns that the object requires a field.
+    /// Records that the object requires a field.
     fn miss(&mut self, name: &'static str, pass: &Pass<'_>) -> Refused {
         if let Some(field) = self.fields.iter_mut().find(|field| field.name == name) {
             field.is_required = true;

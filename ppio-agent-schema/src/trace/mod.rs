@@ -42,9 +42,9 @@ impl Schema {
     ///
     /// It describes structs, maps, lists, tuples, the bounds of integers, texts of a known form
     /// (`uuid`, `date-time`, `date`, `uri`, `ipv4`, `email`), and enums, tagged in any of serde's
-    /// ways. It is any JSON for untagged enums, a type within itself, and a type that refuses all
-    /// made-up values or panics over them. It lacks the optional fields of a struct that has a
-    /// flattened field; such a schema allows additional properties.
+    /// ways. It is any JSON for untagged enums, a type nested within itself, and a type that
+    /// refuses all made-up values or panics over them. It lacks the optional fields of a struct
+    /// that has a flattened field; such a schema allows additional properties.
     ///
     /// The type's `Deserialize` may run a hundred times and more, over at most 50,000 values in
     /// total.
@@ -54,8 +54,8 @@ impl Schema {
         })
     }
 
-    /// [`traced`](Self::traced), with the optional fields beside a flattened one that `Serialize`
-    /// writes even when they are not set.
+    /// [`traced`](Self::traced). For a struct with a flattened field, also finds the optional
+    /// fields that `Serialize` writes even when they are not set.
     pub(crate) fn traced_with_names<T: DeserializeOwned + Serialize>() -> Self {
         trace(|traced, values| {
             let sample = explore::<T>(traced, values);
@@ -76,7 +76,7 @@ impl Schema {
     }
 }
 
-/// Returns the schema of the type that `explore` inspects. A type that panics is any JSON.
+/// Returns the schema of the type that `explore` inspects, or any JSON if the type panics.
 fn trace(explore: impl FnOnce(&mut TracedType, &Cell<u32>)) -> Schema {
     let explored = catch_unwind(AssertUnwindSafe(|| {
         let mut traced = TracedType::default();

@@ -9,7 +9,7 @@ use super::refused::Refused;
 use super::traced_type::TracedObject;
 
 impl TracedObject {
-    /// Offers the fields to a visitor, after the tag and its value if there is one, and learns from
+    /// Offers the fields to a visitor, after the tag and its value if there is one, and records
     /// what is refused.
     pub(super) fn visit<'de, V: Visitor<'de>>(
         &mut self,

@@ -20,8 +20,8 @@ pub(super) struct Pass<'a> {
     pub(super) goal: PassGoal,
     /// Whether this pass has found something new, so that another one is needed.
     pub(super) learned: Cell<bool>,
-    /// Whether a field was left out. A pass leaves out one at most, so that it is clear which one
-    /// is missing.
+    /// Whether a field was left out. A pass leaves out at most one field, so that it is clear which
+    /// field is missing.
     pub(super) left_out: Cell<bool>,
     /// The types that are being deserialized, outermost first.
     types: RefCell<Vec<&'static str>>,

@@ -14,7 +14,7 @@ pub(super) enum Refused {
     /// The field at this index is a tag with these values.
     Tag(usize, &'static [&'static str]),
     Other,
-    /// What could be learned from it has been noted.
+    /// The information in the error has been noted.
     Noted,
 }
 

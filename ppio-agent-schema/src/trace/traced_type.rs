@@ -80,7 +80,7 @@ pub(super) struct TracedVariant<B> {
     /// Whether the variant is a name and nothing else; `None` until that is known.
     pub(super) is_unit: Option<bool>,
     pub(super) is_refused: bool,
-    /// The last goal for which there is nothing more to find in the variant.
+    /// The last goal for which nothing more can be found in the variant.
     pub(super) explored: Option<PassGoal>,
 }
 

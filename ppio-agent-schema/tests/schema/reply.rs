@@ -1,4 +1,4 @@
-//! What functions return.
+//! The schemas of the values that functions return.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};

@@ -145,7 +145,7 @@ fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
         builder.worker_threads(threads);
     }
     let runtime = builder.build().map_err(StartError::Runtime)?;
-    // A program that reads the line written below may send a signal at once.
+    // A program that reads the line written below may send a signal immediately.
     let mut supervisor = Supervisor::new().map_err(StartError::Runtime)?;
     let result = match supervisor.bind(runtime.handle(), app) {
         Ok(Some(server)) => {

@@ -76,7 +76,7 @@ pub(super) struct AppParts {
     pub(super) states: States,
     pub(super) startups: Vec<Hook<StartupRun>>,
     pub(super) shutdowns: Vec<Hook<Shutdown>>,
-    /// What serves the paths that are not the agent's.
+    /// The service for the paths that are not the agent's.
     pub(super) routes: Option<Slot<MountedService>>,
 }
 
@@ -84,8 +84,8 @@ impl AgentRuntimeApp {
     /// Returns the app of the annotated functions of this program.
     ///
     /// # Errors
-    /// No entrypoint or more than one, more than one ping or routes function, a state that no
-    /// startup function builds or that two build, or an invalid configuration.
+    /// If there is no entrypoint or more than one, more than one ping or routes function, a state
+    /// that no startup function builds or that two build, or an invalid configuration.
     pub fn annotated() -> Result<Self, StartError> {
         Self::annotated_where(|_| true)
     }
@@ -377,8 +377,8 @@ impl AgentRuntimeApp {
         AgentService::new(self.agent)
     }
 
-    /// The settings in force: the defaults, overridden by the [`RuntimeConfig`], overridden by the
-    /// environment.
+    /// Returns the settings in force: the defaults, overridden by the [`RuntimeConfig`], overridden
+    /// by the environment.
     pub fn settings(&self) -> &RuntimeSettings {
         &self.settings.values
     }

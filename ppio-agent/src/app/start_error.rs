@@ -29,7 +29,7 @@ pub enum StartError {
     TwoEntrypoints {
         /// The first in source order.
         first: SourceLocation,
-        /// The one after it.
+        /// The second in source order.
         second: SourceLocation,
     },
     /// More than one function is annotated with `#[ppio::ping]`.
@@ -37,7 +37,7 @@ pub enum StartError {
     TwoPings {
         /// The first in source order.
         first: SourceLocation,
-        /// The one after it.
+        /// The second in source order.
         second: SourceLocation,
     },
     /// More than one function is annotated with `#[ppio::websocket]`.
@@ -46,7 +46,7 @@ pub enum StartError {
     TwoWebSockets {
         /// The first in source order.
         first: SourceLocation,
-        /// The one after it.
+        /// The second in source order.
         second: SourceLocation,
     },
     /// The platform calls AG-UI at `/ws`, where a function serves WebSockets.
@@ -65,7 +65,7 @@ pub enum StartError {
     TwoRoutes {
         /// The first in source order.
         first: SourceLocation,
-        /// The one after it.
+        /// The second in source order.
         second: SourceLocation,
     },
     /// A health check is required and none is registered.

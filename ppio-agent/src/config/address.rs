@@ -1,4 +1,4 @@
-//! Where the agent listens, and the platform that may decide it.
+//! The address on which the agent listens, which a platform may determine.
 
 use ppio_agent_protocol::environment::url_without_secrets;
 
@@ -14,7 +14,7 @@ use crate::server::host;
 const EXPECTED_PORT: &str = "a port from 0 to 65535";
 
 impl Environment<'_> {
-    /// The platform and the address; the other settings have their defaults.
+    /// Returns the settings of the platform and the address; the others have their defaults.
     pub(super) fn address_values(&mut self, config: &RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         let platform = self.platform(config.platform);
@@ -77,8 +77,8 @@ impl Environment<'_> {
         }
     }
 
-    /// The port that a platform calls. Images often have a `PORT` that belongs to another protocol,
-    /// so it is read only under `agentcore dev`, which chooses the port.
+    /// Returns the port that a platform calls. Images often have a `PORT` that belongs to another
+    /// protocol, so it is read only under `agentcore dev`, which chooses the port.
     fn contract_port(&mut self, platform: Platform) -> u16 {
         let name = if platform == Platform::AgentCoreA2a {
             Some("A2A_PORT")
@@ -89,7 +89,7 @@ impl Environment<'_> {
         given.unwrap_or_else(|| platform.port())
     }
 
-    /// The URL that AgentCore gives an A2A agent for its card.
+    /// Returns the URL that AgentCore gives an A2A agent for its card.
     fn runtime_url(&mut self, platform: Option<Platform>) -> Option<String> {
         if platform != Some(Platform::AgentCoreA2a) {
             return None;

@@ -1,4 +1,4 @@
-//! What the code has set.
+//! Getters of the settings in code.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::exchange::platform::Platform;
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 use crate::exchange::protocol::Protocol;
 
-/// `None` if the code has set nothing.
+/// Each getter returns `None` if the code has not set the value.
 impl RuntimeConfig {
     /// The value of [`host`](Self::host).
     pub fn get_host(&self) -> Option<&str> {

@@ -15,7 +15,7 @@ use crate::exchange::platform::Platform;
 use crate::exchange::policies::{OnDisconnect, SessionConcurrency};
 use crate::exchange::protocol::Protocol;
 
-/// The configuration of an agent in its code.
+/// The configuration that the code of an agent sets.
 ///
 /// Every setting is optional and has the default below. Environment variables override the code, so
 /// that one binary can be configured where it runs.
@@ -28,7 +28,7 @@ use crate::exchange::protocol::Protocol;
 /// | [`debug`](Self::debug) | `PPIO_AGENT_DEBUG` | `false` |
 /// | [`timeout`](Self::timeout) | `PPIO_AGENT_TIMEOUT`, seconds | 300 s |
 /// | [`max_request_size`](Self::max_request_size) | `PPIO_AGENT_MAX_REQUEST_SIZE`, bytes or `2Mi` | 10 MiB |
-/// | [`allowed_hosts`](Self::allowed_hosts) | `PPIO_AGENT_ALLOWED_HOSTS`, comma-separated | none beside loopback |
+/// | [`allowed_hosts`](Self::allowed_hosts) | `PPIO_AGENT_ALLOWED_HOSTS`, comma-separated | none besides loopback |
 /// | [`cors_origins`](Self::cors_origins) | `PPIO_AGENT_CORS_ORIGINS`, comma-separated | `PPIO_AGENT_DEFAULT_CORS_ORIGINS`, else the agent's own and loopback |
 /// | [`cors_credentials`](Self::cors_credentials) | `PPIO_AGENT_CORS_CREDENTIALS` | `false` |
 /// | [`enable_metrics`](Self::enable_metrics) | `PPIO_AGENT_ENABLE_METRICS` | `true` |
@@ -81,8 +81,8 @@ use crate::exchange::protocol::Protocol;
 /// assert_eq!(config.get_port(), None);
 /// ```
 ///
-/// For each setting there is a getter, which returns what the code has set. The values in force are
-/// the [`RuntimeSettings`](crate::RuntimeSettings).
+/// Each setting has a getter, which returns the value that the code has set. The values in force
+/// are the [`RuntimeSettings`](crate::RuntimeSettings).
 #[derive(Debug, Clone, Default)]
 pub struct RuntimeConfig {
     pub(crate) host: Option<String>,
@@ -136,7 +136,7 @@ pub struct RuntimeConfig {
 }
 
 impl RuntimeConfig {
-    /// A configuration without any setting.
+    /// Returns a configuration without any setting.
     pub fn new() -> Self {
         Self::default()
     }
@@ -159,11 +159,11 @@ impl RuntimeConfig {
 
     /// The platform whose contract the agent follows.
     ///
-    /// The agent then listens where the platform calls it, whatever [`host`](Self::host) and
-    /// [`port`](Self::port) say; `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT` still override that.
-    /// `/ping` follows AgentCore's order: the status that [`health`](crate::health) forces, that of
-    /// the [`ping`](macro@crate::ping) function, then that of background tasks. A function that
-    /// fails does not count.
+    /// The agent then listens where the platform calls it, regardless of [`host`](Self::host) and
+    /// [`port`](Self::port); `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT` still override that. `/ping`
+    /// follows AgentCore's order: the status that [`health`](crate::health) forces, that of the
+    /// [`ping`](macro@crate::ping) function, then that of background tasks. A function that fails
+    /// is ignored.
     pub fn platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self
@@ -176,8 +176,8 @@ impl RuntimeConfig {
         self
     }
 
-    /// The time until a response begins (after that it is a 504), then the longest time between two
-    /// items of a stream. The `timeout` of an [`InvocationRequest`] may be shorter.
+    /// The maximum time until a response begins (after that, the response is a 504), and then
+    /// between two items of a stream. The `timeout` of an [`InvocationRequest`] may be shorter.
     ///
     /// [`InvocationRequest`]: ppio_agent_protocol::InvocationRequest
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -257,14 +257,14 @@ impl RuntimeConfig {
         self
     }
 
-    /// The protocols that are served beside `POST /invocations`. Each of them has to be built in,
+    /// The protocols that are served besides `POST /invocations`. Each of them has to be built in,
     /// with its cargo feature.
     pub fn protocols(mut self, protocols: impl IntoIterator<Item = Protocol>) -> Self {
         self.protocols = Some(protocols.into_iter().collect());
         self
     }
 
-    /// How many invocations may run at once; one more is a 503. Zero means no limit.
+    /// How many invocations may run at the same time; a further one is a 503. Zero means no limit.
     pub fn max_concurrency(mut self, limit: usize) -> Self {
         self.max_concurrency = Some(limit);
         self
@@ -286,16 +286,16 @@ impl RuntimeConfig {
         self
     }
 
-    /// What a second invocation of the same session does while one runs. The session is AgentCore's
+    /// How a second invocation of a session is handled while one runs. The session is AgentCore's
     /// session header, otherwise the body's `sandbox_id`; an invocation without a session always
-    /// runs at once.
+    /// runs immediately.
     pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
         self.session_concurrency = Some(concurrency);
         self
     }
 
-    /// How many invocations of one session may wait with [`SessionConcurrency::Queue`]; one more is
-    /// a 503.
+    /// How many invocations of one session may wait with [`SessionConcurrency::Queue`]; a further
+    /// one is a 503.
     pub fn session_queue(mut self, limit: usize) -> Self {
         self.session_queue = Some(limit);
         self
@@ -305,23 +305,23 @@ impl RuntimeConfig {
     /// header `PPIO-On-Disconnect`.
     ///
     /// With [`OnDisconnect::Continue`] it runs to its end, and its answer is kept:
-    /// `GET /invocations/{id}` has its state and `GET /invocations/{id}/events` its items, where
-    /// the id is the `x-request-id` of the response. Such an invocation makes `/ping` answer
+    /// `GET /invocations/{id}` returns its state and `GET /invocations/{id}/events` its items,
+    /// where the id is the `x-request-id` of the response. Such an invocation makes `/ping` answer
     /// `HealthyBusy`.
     pub fn on_disconnect(mut self, policy: OnDisconnect) -> Self {
         self.on_disconnect = Some(policy);
         self
     }
 
-    /// How long an invocation with an idempotency key waits for its caller to come back before it
-    /// is cancelled, if that is its policy.
+    /// How long an invocation with an idempotency key waits for its caller to reconnect before it
+    /// is cancelled, if its policy is to cancel.
     pub fn reconnect_grace(mut self, grace: Duration) -> Self {
         self.reconnect_grace = Some(grace);
         self
     }
 
-    /// How many invocations are kept for callers that come back. Beyond that, the invocation that
-    /// ended first is dropped; if all of them run, one more is a 503.
+    /// How many invocations are kept for callers that reconnect. Beyond that, the invocation that
+    /// ended first is dropped; if all of them are still running, a further one is a 503.
     pub fn max_runs(mut self, limit: usize) -> Self {
         self.max_runs = Some(limit);
         self
@@ -335,8 +335,8 @@ impl RuntimeConfig {
         self
     }
 
-    /// How much of all answers together is kept. Beyond that, the answers of the invocations that
-    /// ended first are dropped.
+    /// The maximum size of all kept answers together. Beyond that, the answers of the invocations
+    /// that ended first are dropped.
     pub fn max_total_run_size(mut self, size: ByteSize) -> Self {
         self.max_total_run_size = Some(size);
         self
@@ -350,16 +350,16 @@ impl RuntimeConfig {
 
     /// Whether `GET /invocations` lists the invocations of callers that send neither a session
     /// header nor `Authorization`. Such callers cannot be distinguished, so each of them gets the
-    /// invocations of all. If `false`, the default except in debug mode, they need the id of an
-    /// invocation, and the list is a 403.
+    /// invocations of all of them. If `false`, the default except in debug mode, they need the id
+    /// of an invocation, and the list is a 403.
     pub fn list_anonymous_runs(mut self, list: bool) -> Self {
         self.list_anonymous_runs = Some(list);
         self
     }
 
     /// Whether every invocation is kept, with its request, the times of its items and the tokens of
-    /// its [`ChatEvent`](crate::ChatEvent)s, for the page that shows them while an agent is
-    /// developed. Requests may contain secrets, and are kept only in memory.
+    /// its [`ChatEvent`](crate::ChatEvent)s, for the page that shows them during development.
+    /// Requests may contain secrets, and are kept only in memory.
     pub fn inspect_runs(mut self, record: bool) -> Self {
         self.inspect_runs = Some(record);
         self
@@ -378,7 +378,8 @@ impl RuntimeConfig {
     /// Whether push notifications of A2A may be sent to private, loopback and link-local addresses.
     ///
     /// The caller of an agent chooses the URL. Without this setting, the caller cannot make the
-    /// agent send requests to programs that only the agent's machine and network reach.
+    /// agent send requests to programs that can be reached only from the agent's machine and
+    /// network.
     #[cfg(feature = "a2a")]
     pub fn a2a_push_private(mut self, allow: bool) -> Self {
         self.a2a_push_private = Some(allow);
@@ -418,13 +419,13 @@ impl RuntimeConfig {
     /// How long a connection may stay idle between two requests; then it is closed.
     ///
     /// A load balancer in front of the agent should close its idle connections earlier, otherwise a
-    /// request that it sends at that moment is lost.
+    /// request that it sends while the agent closes the connection is lost.
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.keep_alive_timeout = Some(timeout);
         self
     }
 
-    /// How long a client may take to send the head of a request: from its first byte, or from the
+    /// How long a client may take to send the headers of a request, from its first byte or from the
     /// beginning of the connection.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = Some(timeout);
@@ -447,8 +448,8 @@ impl RuntimeConfig {
     /// is named in the log once, with the request, and counted in `/metrics`: it blocks everything
     /// else on its thread, including the health check. Zero means no limit.
     ///
-    /// Time in which the thread is ready to run while other programs occupy the processors does not
-    /// count.
+    /// Time in which the thread is ready to run while other programs occupy the processors is not
+    /// counted.
     pub fn blocking_warning(mut self, limit: Duration) -> Self {
         self.blocking_warning = Some(limit);
         self
@@ -460,7 +461,7 @@ impl RuntimeConfig {
         self
     }
 
-    /// The number of threads that synchronous functions and iterators may occupy at once.
+    /// The number of threads that synchronous functions and iterators may occupy at the same time.
     pub fn blocking_threads(mut self, threads: usize) -> Self {
         self.blocking_threads = Some(threads);
         self

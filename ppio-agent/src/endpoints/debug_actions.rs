@@ -1,4 +1,4 @@
-//! Actions of AgentCore's tools, which debug mode answers instead of the agent.
+//! Actions of AgentCore's tools. In debug mode, the runtime answers them instead of the agent.
 
 use http::StatusCode;
 use http_body::Body as _;
@@ -17,12 +17,12 @@ use crate::task::TaskInfo;
 /// The member of a request that names an action.
 const MEMBER: &str = "_agent_core_app_action";
 
-/// The largest body that may have an action; requests with an action are much smaller.
+/// The largest body that is searched for an action; requests with an action are much smaller.
 const MAX_BODY: u64 = 64 << 10;
 
 /// A request in debug mode.
 pub(crate) enum DebugRequest {
-    /// An action was done.
+    /// The response to an action.
     Answer(Response),
     /// The request is for the agent.
     Invocation(Request),
@@ -78,7 +78,7 @@ fn force(tasks: &TaskTracker, status: PingStatus) -> bytes::Bytes {
     })
 }
 
-/// Returns the action in a body. Like AgentCore's runtime, it ignores a value that is false in
+/// Returns the action in a body. Like AgentCore's runtime, it ignores a value that is falsy in
 /// Python.
 fn action_in(body: &[u8]) -> Option<Value> {
     #[derive(serde::Deserialize)]

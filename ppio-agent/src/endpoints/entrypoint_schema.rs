@@ -1,4 +1,4 @@
-//! The schemas of an entrypoint, computed by a function that is registered beside it.
+//! The schemas of an entrypoint, computed by a function that is registered with it.
 
 #[cfg(feature = "schema")]
 use std::sync::OnceLock;
@@ -7,17 +7,17 @@ use serde::Serialize;
 
 use crate::exchange::agent_info::AgentInfo;
 
-/// What an entrypoint takes and returns.
+/// The schemas of the request and the reply of an entrypoint.
 #[cfg(feature = "schema")]
 #[derive(Serialize)]
 pub struct EntrypointSchema {
-    /// What it takes.
+    /// The schema of the request.
     pub request: ppio_agent_schema::Schema,
-    /// What it returns.
+    /// The schema of the reply.
     pub reply: ppio_agent_schema::ReplySchema,
 }
 
-/// Has no value, since the feature `schema` is off.
+/// An empty type, since the feature `schema` is off.
 #[cfg(not(feature = "schema"))]
 #[derive(Serialize)]
 pub(crate) enum EntrypointSchema {}
@@ -26,7 +26,7 @@ pub(crate) enum EntrypointSchema {}
 #[cfg(feature = "schema")]
 pub(crate) type SchemaFunction = fn() -> EntrypointSchema;
 
-/// Registered in place of a function: the feature `schema` is off.
+/// Registered instead of a function, since the feature `schema` is off.
 #[cfg(not(feature = "schema"))]
 #[derive(Clone, Copy)]
 pub struct SchemaFunction;

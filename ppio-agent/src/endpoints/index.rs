@@ -92,7 +92,7 @@ impl IndexEndpoint {
     }
 }
 
-/// Whether a browser opens the page; `curl` and the `fetch` of a page do not name HTML.
+/// Whether a browser opens the page; `curl` and the `fetch` of a page do not name HTML in `Accept`.
 #[cfg(feature = "playground")]
 fn wants_html(headers: &HeaderMap) -> bool {
     headers

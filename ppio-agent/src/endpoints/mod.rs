@@ -1,4 +1,4 @@
-//! The routes beside `POST /invocations`.
+//! The routes besides `POST /invocations`.
 
 pub(crate) mod debug_actions;
 pub(crate) mod entrypoint_schema;

@@ -26,11 +26,11 @@ use crate::lifecycle::startup::{Startup, startup_on_blocking_thread};
 use crate::lifecycle::states::{Slot, StateLookup};
 use crate::stalls::Watch;
 
-/// What a [`#[ppio::routes]`](macro@crate::routes) function may return, besides a `Result` of it: a
-/// tower service such as axum's `Router`.
+/// A type that a [`#[ppio::routes]`](macro@crate::routes) function may return, directly or in a
+/// `Result`: a tower service such as axum's `Router`.
 ///
-/// It takes a [`Request`] and returns an `http::Response` with any body of bytes. It is cloned for
-/// each request, so a clone has to be cheap.
+/// The service takes a [`Request`] and returns an `http::Response` with any body of bytes. It is
+/// cloned for each request, so cloning it has to be cheap.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot serve routes",
     label = "not a tower service of HTTP requests",
@@ -51,7 +51,7 @@ where
     B::Error: Into<BoxError>,
 {
     fn into_routes(self) -> MountedService {
-        // Services of tower are seldom `Sync`.
+        // Tower services are seldom `Sync`.
         let service = Mutex::new(self);
         MountedService(Box::new(move |request| {
             let service = service.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,8 +89,8 @@ where
     startup_on_blocking_thread(function)
 }
 
-/// A closure or function that makes the routes of the builder out of one to four [`State`]s.
-/// `Marker` distinguishes the signatures; it is inferred.
+/// A closure or function that makes the routes of the builder from one to four [`State`]s. `Marker`
+/// distinguishes the signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not make routes",
     label = "not a routes function",

@@ -24,7 +24,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many synchronous checks may occupy a thread, including ones that never return.
 const MAX_THREADS: usize = 8;
 
-/// What a `#[ppio::ping]` function may return: a [`PingStatus`], a [`PingResponse`], a
+/// A type that a `#[ppio::ping]` function may return: a [`PingStatus`], a [`PingResponse`], a
 /// [`Value`] with a `status`, or any of them in a `Result`.
 ///
 /// A `time_of_last_update` in it is ignored: the runtime sets it when the status changes.
@@ -130,7 +130,7 @@ impl PingHandler {
 
     async fn check(&self, watch: Watch) -> Result<PingResponse, String> {
         match self {
-            // In a task, which turns a panic into an error.
+            // Runs in a task, which turns a panic into an error.
             Self::Async(ping) => {
                 let ping = Arc::clone(ping);
                 join(tokio::spawn(async move {
@@ -264,15 +264,15 @@ pub(crate) struct Ping {
     handler: Option<PingHandler>,
     /// Watches the function while it is polled.
     watch: Watch,
-    /// Whether AgentCore's rules apply: the check's status counts whatever runs, and if the check
-    /// fails, the status of the tasks counts.
+    /// Whether AgentCore's rules apply: the check's status counts regardless of what runs, and if
+    /// the check fails, the status of the tasks counts.
     is_agent_core: bool,
     last_change: LastChange,
 }
 
 /// The result of a health check.
 pub(crate) struct Health {
-    /// With the time at which the status changed.
+    /// The response, with the time at which the status changed.
     pub(crate) ping: PingResponse,
     failure: Option<Error>,
 }
@@ -303,7 +303,7 @@ impl Ping {
         response
     }
 
-    /// Returns the forced status, otherwise the status of the check and of what runs.
+    /// Returns the forced status, otherwise the status of the check and of the running work.
     pub(crate) async fn health(&self, busy: bool, forced: Option<PingStatus>) -> Health {
         let mut health = match forced {
             Some(status) => Health::of(status),

@@ -1,4 +1,4 @@
-//! `/invocations/{id}` and what is below it: the state, the events and the answer of a run.
+//! `/invocations/{id}` and the paths below it: the state, the events and the answer of a run.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::invocation::Invoker;
 use crate::runs::registry::RunRegistry;
 use crate::runs::{self, view};
 
-/// How many runs a list has at most: without `limit`, and with the largest `limit`.
+/// The maximum number of runs in a list: without `limit`, and with the largest `limit`.
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 10_000;
 
@@ -45,7 +45,7 @@ impl RunRoute {
         (!id.is_empty()).then_some((route, id))
     }
 
-    /// The methods of the route, as an `Allow` header.
+    /// Returns the methods of the route, as an `Allow` header.
     pub(crate) fn allow(self) -> &'static str {
         match self {
             Self::State => "GET, HEAD, DELETE, OPTIONS",
@@ -59,7 +59,7 @@ impl RunRoute {
     }
 }
 
-/// Answers `GET /invocations`: the newest runs of the caller.
+/// Answers `GET /invocations` with the newest runs of the caller.
 pub(crate) fn list(runs: &RunRegistry, request: &Request) -> Result<Response, Error> {
     let limit = match parameter(request.uri(), "limit") {
         None => LIMIT,
@@ -111,8 +111,8 @@ pub(crate) async fn answer(
     }
 }
 
-/// The last event that the caller has received; 0 for none. Browsers send the header when they
-/// reconnect, so it is newer than the parameter.
+/// Returns the id of the last event that the caller has received; 0 for none. Browsers send the
+/// header when they reconnect, so it is newer than the parameter.
 fn last_event_id(headers: &HeaderMap, uri: &Uri) -> Result<u64, Rejection> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let found = match (values.next(), values.next()) {
@@ -135,7 +135,7 @@ pub(crate) fn number(text: &str) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// The first value of a parameter of the query.
+/// Returns the first value of a query parameter.
 pub(crate) fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
     uri.query()?
         .split('&')
@@ -145,7 +145,7 @@ pub(crate) fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
         })
 }
 
-/// The error of a parameter of the query.
+/// Returns the error for an invalid query parameter.
 pub(crate) fn invalid(name: &'static str, found: &str, expected: &'static str) -> Rejection {
     Rejection::InvalidOption {
         name,

@@ -1,4 +1,4 @@
-//! The registration of a function for WebSockets, an error without the feature `websocket`.
+//! The registration of a function for WebSockets; a compile error without the feature `websocket`.
 
 /// Passes on the registration that `#[websocket]` expands to. The expansion cannot see which
 /// features the runtime has.

@@ -40,29 +40,30 @@ fn is_reserved(name: &HeaderName) -> bool {
         && !FOR_THE_AGENT.contains(&name)
 }
 
-/// Headers that AgentCore sends, and those of the W3C about traces. Each is absent on other
+/// Headers that AgentCore sends, and the trace headers of the W3C. Each is absent on other
 /// platforms, unless the caller sends it.
 impl RequestContext {
-    /// The shell that the request belongs to.
+    /// Returns the shell that the request belongs to.
     pub fn shell_id(&self) -> Option<&str> {
         self.header(AGENT_CORE_SHELL_ID)
     }
 
-    /// The token of the agent's workload identity, with which the agent gets credentials for other
-    /// services.
+    /// Returns the token of the agent's workload identity, with which the agent gets credentials
+    /// for other services.
     pub fn workload_access_token(&self) -> Option<&str> {
         let names = [AGENT_CORE_IDENTITY_WAT, AGENT_CORE_WORKLOAD_ACCESS_TOKEN];
         let mut tokens = names.into_iter().filter_map(|name| self.header(name));
         tokens.find(|token| !token.is_empty())
     }
 
-    /// Where the user is sent back to after an `OAuth2` consent.
+    /// Returns the URL to which the user is sent back after an `OAuth2` consent.
     pub fn oauth2_callback_url(&self) -> Option<&str> {
         self.header(AGENT_CORE_OAUTH2_CALLBACK_URL)
     }
 
-    /// The caller's own headers that AgentCore passes on, by their names in lower case without
-    /// `X-Amzn-Bedrock-AgentCore-Runtime-Custom-`. A value that is not printable ASCII is left out.
+    /// Returns the caller's own headers that AgentCore passes on, by their names in lower case
+    /// without `X-Amzn-Bedrock-AgentCore-Runtime-Custom-`. A value that is not printable ASCII is
+    /// left out.
     pub fn custom_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers().iter().filter_map(|(name, value)| {
             let name = name.as_str().strip_prefix(AGENT_CORE_CUSTOM_PREFIX)?;
@@ -70,17 +71,17 @@ impl RequestContext {
         })
     }
 
-    /// The position of the request in a trace (W3C Trace Context).
+    /// Returns the position of the request in a trace (W3C Trace Context).
     pub fn traceparent(&self) -> Option<&str> {
         self.header("traceparent")
     }
 
-    /// The data of vendors about the trace (W3C Trace Context).
+    /// Returns vendor-specific data about the trace (W3C Trace Context).
     pub fn tracestate(&self) -> Option<Cow<'_, str>> {
         joined(self.headers(), &TRACESTATE)
     }
 
-    /// Values that belong to the trace (W3C Baggage), such as AgentCore's experiment.
+    /// Returns values that belong to the trace (W3C Baggage), such as AgentCore's experiment.
     pub fn baggage(&self) -> Option<Cow<'_, str>> {
         joined(self.headers(), &BAGGAGE)
     }

@@ -23,7 +23,7 @@ impl AgentEnvelope {
         Self { result, fields }
     }
 
-    /// The error of an envelope with the status `error`.
+    /// Returns the error of an envelope with the status `error`.
     pub(crate) fn failure(&self) -> Option<Error> {
         let text = |name: &str| self.fields.get(name).and_then(Value::as_str);
         if text("status") != Some("error") {
@@ -78,12 +78,12 @@ impl AgentEnvelope {
         body.into()
     }
 
-    /// A copy of the result.
+    /// Returns a copy of the result.
     pub(crate) fn result(&self) -> Bytes {
         Bytes::copy_from_slice(&self.result)
     }
 
-    /// The result alone.
+    /// Returns the result alone.
     pub(crate) fn into_result(self) -> Bytes {
         self.result.into()
     }

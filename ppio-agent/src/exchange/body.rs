@@ -26,7 +26,7 @@ pub type Response = http::Response<Body>;
 
 /// The body of a [`Request`] or a [`Response`].
 ///
-/// The configured size limit and read deadline hold for a request's body wherever it is read: in
+/// The configured size limit and read deadline apply to a request's body wherever it is read: in
 /// middleware and before the entrypoint.
 ///
 /// ```
@@ -37,8 +37,8 @@ pub type Response = http::Response<Body>;
 /// ```
 pub struct Body {
     kind: BodyKind,
-    /// The format of a response body that the runtime or an entrypoint made. Unlike the header, it
-    /// stays when middleware moves the body into a new response.
+    /// The format of a response body that the runtime or an entrypoint made. Unlike the header, the
+    /// format stays when middleware moves the body into a new response.
     format: Option<ResponseFormat>,
 }
 
@@ -52,7 +52,7 @@ enum BodyKind {
 }
 
 impl Body {
-    /// An empty body.
+    /// Returns an empty body.
     pub fn empty() -> Self {
         BodyKind::Empty.into()
     }
@@ -75,7 +75,7 @@ impl Body {
         self.read().await
     }
 
-    /// Reads what is left of the body.
+    /// Reads the rest of the body.
     pub(crate) async fn read(&mut self) -> Result<Bytes, Error> {
         let mut all = BytesMut::new();
         while let Some(frame) = self.frame().await {
@@ -108,7 +108,7 @@ impl Body {
         self.wrap(|body| OnEndBody::new(body, callback))
     }
 
-    /// The body of a request that came over a connection.
+    /// Returns the body of a request that came over a connection.
     pub(crate) fn incoming(body: RequestBody, limit: ByteSize, deadline: Duration) -> Self {
         if body.is_end_stream() {
             return Self::empty();
@@ -116,7 +116,7 @@ impl Body {
         BodyKind::Incoming(Box::new(LimitedBody::new(body, limit, deadline))).into()
     }
 
-    /// The body of a request that another server received, under the same limits.
+    /// Returns the body of a request that another server received, under the same limits.
     pub(crate) fn limited<B>(body: B, limit: ByteSize, deadline: Duration) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -125,12 +125,12 @@ impl Body {
         Self::new(LimitedBody::new(Box::pin(body), limit, deadline))
     }
 
-    /// Whether polling this runs user code.
+    /// Whether polling this body runs user code.
     pub(crate) fn is_user_body(&self) -> bool {
         matches!(self.kind, BodyKind::User(_)) && !self.is_end_stream()
     }
 
-    /// A stream of the runtime's own.
+    /// Makes a body from a stream that the runtime itself writes.
     pub(crate) fn stream<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
@@ -151,7 +151,7 @@ impl Body {
         }
     }
 
-    /// The format of a response body, if it is known.
+    /// Returns the format of a response body, if it is known.
     pub(crate) fn format(&self) -> Option<ResponseFormat> {
         self.format
     }

@@ -1,4 +1,4 @@
-//! Makes a panic of user code an error.
+//! Turns a panic of user code into an error.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};

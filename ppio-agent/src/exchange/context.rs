@@ -49,16 +49,16 @@ struct ContextData {
     headers: HeaderMap,
     extensions: Extensions,
     deadline: Option<Instant>,
-    /// The deadline of the caller's header.
+    /// The deadline that the caller's header sets.
     header_deadline: Option<Instant>,
-    /// The deadline of a request's `timeout`, known once the body is parsed.
+    /// The deadline that the request's `timeout` sets, known once the body is parsed.
     body_deadline: OnceLock<Instant>,
     cancelled: AtomicBool,
     trace: RequestTrace,
     shared: Option<PerConnection<ContextShared>>,
 }
 
-/// What the contexts of one agent share.
+/// The data that the contexts of one agent share.
 pub(crate) struct ContextShared {
     pub(crate) settings: RuntimeSettings,
     /// The background tasks that invocations started.
@@ -68,7 +68,7 @@ pub(crate) struct ContextShared {
 }
 
 impl RequestContext {
-    /// A context with a random request id and nothing else, for tests.
+    /// Returns a context with a random request id and nothing else, for tests.
     pub fn new() -> Self {
         Self(Arc::new(ContextData {
             request_id: RequestId::random(),
@@ -85,7 +85,7 @@ impl RequestContext {
         }))
     }
 
-    /// A context with these headers.
+    /// Returns a context with these headers.
     #[cfg(test)]
     pub(crate) fn of_headers(headers: HeaderMap) -> Self {
         Self::new().change(|inner| inner.headers = headers)
@@ -101,7 +101,7 @@ impl RequestContext {
         self.change(|inner| inner.session_id = Some(session_id.into()).into())
     }
 
-    /// Leaves only the deadline of the caller.
+    /// Removes all deadlines except the caller's.
     #[cfg(feature = "websocket")]
     pub(crate) fn without_response_deadline(self) -> Self {
         self.change(|inner| inner.deadline = None)
@@ -121,19 +121,19 @@ impl RequestContext {
         })
     }
 
-    /// The id of this request: its `x-request-id` or AgentCore header if it has a valid one,
-    /// otherwise a random UUID. The response and every log line carry it.
+    /// Returns the id of this request: its `x-request-id` or AgentCore header if it has a valid
+    /// one, otherwise a random UUID. The response and every log line carry it.
     pub fn request_id(&self) -> &str {
         self.0.request_id.as_str()
     }
 
-    /// The id without the check that it is text.
+    /// Returns the id as bytes, without the check that it is UTF-8.
     pub(crate) fn request_id_bytes(&self) -> &[u8] {
         self.0.request_id.as_bytes()
     }
 
-    /// The session the request belongs to: AgentCore's session header, otherwise the body's
-    /// `sandbox_id`.
+    /// Returns the session that the request belongs to: AgentCore's session header, otherwise the
+    /// body's `sandbox_id`.
     pub fn session_id(&self) -> Option<&str> {
         let inner = &*self.0;
         if let Some(known) = inner.session_id.get() {
@@ -148,23 +148,24 @@ impl RequestContext {
         inner.session_id.get_or_init(|| id).as_deref()
     }
 
-    /// The same as [`session_id`](Self::session_id): on PPIO a session is a sandbox.
+    /// Returns the same as [`session_id`](Self::session_id): on PPIO a session is a sandbox.
     pub fn sandbox_id(&self) -> Option<&str> {
         self.session_id()
     }
 
-    /// All request headers, except those of AWS's infrastructure if AgentCore sends the request:
-    /// `x-amz-*` and `x-amzn-*` other than those that this context has methods for.
+    /// Returns all request headers, except those of AWS's infrastructure if AgentCore sends the
+    /// request: `x-amz-*` and `x-amzn-*` other than those that this context has methods for.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
 
-    /// One request header, if it is present and printable ASCII.
+    /// Returns one request header, if it is present and printable ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.0.headers.get(name)?.to_str().ok()
     }
 
-    /// A value that middleware put into the request's extensions, such as an authenticated user.
+    /// Returns a value that middleware put into the request's extensions, such as an authenticated
+    /// user.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.extensions.get()
     }
@@ -178,16 +179,16 @@ impl RequestContext {
         stream_requested(&self.0.headers, self.0.body.get().map(|body| &**body))
     }
 
-    /// When the head of the response is due; after that the response is a 504.
+    /// Returns when the response has to begin; after that, it is a 504.
     ///
-    /// It is the earlier of the configured timeout and the caller's: the header `PPIO-Timeout`, or
-    /// the `timeout` of an [`InvocationRequest`](crate::InvocationRequest). A stream has to end by
-    /// the caller's deadline as well.
+    /// The deadline is the earlier of the configured timeout and the caller's: the header
+    /// `PPIO-Timeout`, or the `timeout` of an [`InvocationRequest`](crate::InvocationRequest). A
+    /// stream has to end by the caller's deadline as well.
     pub fn deadline(&self) -> Option<Instant> {
         earlier(self.0.deadline, self.requested_deadline())
     }
 
-    /// When the whole invocation has to end, if the caller sets a timeout.
+    /// Returns when the whole invocation has to end, if the caller sets a timeout.
     pub(crate) fn requested_deadline(&self) -> Option<Instant> {
         earlier(self.0.header_deadline, self.0.body_deadline.get().copied())
     }
@@ -200,7 +201,7 @@ impl RequestContext {
         self.0.cancelled.load(Ordering::Relaxed)
     }
 
-    /// The settings in force; the defaults in a context that a test made.
+    /// Returns the settings in force; the defaults in a context that a test made.
     pub fn settings(&self) -> &RuntimeSettings {
         match &self.0.shared {
             Some(shared) => &shared.settings,
@@ -213,12 +214,12 @@ impl RequestContext {
         self.0.body.get_or_init(|| body);
     }
 
-    /// The body; empty before it is read.
+    /// Returns the body; empty before it is read.
     pub(crate) fn body(&self) -> &[u8] {
         self.0.body.get().map_or(&[], |body| body)
     }
 
-    /// The span that is exported.
+    /// Returns the span that is exported.
     pub(crate) fn trace(&self) -> &RequestTrace {
         &self.0.trace
     }
@@ -227,18 +228,18 @@ impl RequestContext {
         self.0.shared.as_ref().map(|shared| &shared.tasks)
     }
 
-    /// Watches background tasks of the request while they are polled.
+    /// Returns the watch of the request's background tasks, for the time in which they are polled.
     pub(crate) fn task_watch(&self) -> Watch {
         let shared = self.0.shared.as_ref();
         shared.map_or(Watch::OFF, |shared| shared.task_watch)
     }
 
-    /// Sets the deadline of the request's `timeout`.
+    /// Sets the deadline from the request's `timeout`.
     pub(crate) fn set_body_deadline(&self, deadline: Instant) {
         self.0.body_deadline.get_or_init(|| deadline);
     }
 
-    /// The id of the request's trace: the exported one, otherwise its caller's.
+    /// Returns the id of the request's trace: that of the exported trace, otherwise the caller's.
     pub(crate) fn trace_id(&self) -> Option<Cow<'_, str>> {
         match self.trace().id() {
             Some(id) => Some(id.into()),
@@ -352,7 +353,7 @@ tokio::task_local! {
 pub struct AgentRuntimeContext;
 
 impl AgentRuntimeContext {
-    /// The current context, or `None` outside of a request.
+    /// Returns the current context, or `None` outside of a request.
     ///
     /// ```
     /// assert!(ppio::AgentRuntimeContext::current().is_none());

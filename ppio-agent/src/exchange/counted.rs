@@ -1,4 +1,4 @@
-//! A count of what is open or runs now.
+//! A count of open or running items.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! The error that chooses the status of a response.
+//! The error that sets the status of a response.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -35,9 +35,9 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(error.error_type(), "MissingCity");
 /// ```
 ///
-/// The response has the message and the type; the sources go to the log only. If this is a source
-/// of another error, for example below `anyhow`'s context, its status, message and type are sent,
-/// and the errors around it are logged.
+/// The response has the message and the type; the sources go to the log only. If an `Error` is a
+/// source of another error, for example below `anyhow`'s context, the status, message and type of
+/// the `Error` are sent, and the errors around it are logged.
 ///
 /// A response that was made from an error has the error in its extensions, where middleware can
 /// read it; see [`middleware`](crate::middleware). Cloning is cheap.
@@ -56,7 +56,7 @@ struct ErrorData {
 }
 
 impl Error {
-    /// An error with any status. A status below 400 becomes 500.
+    /// Returns an error with any status. A status below 400 becomes 500.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let status = if status.is_client_error() || status.is_server_error() {
             status
@@ -88,7 +88,7 @@ impl Error {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
-    /// 404: what the request names does not exist.
+    /// 404: the resource that the request names does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
@@ -123,29 +123,29 @@ impl Error {
         self
     }
 
-    /// The HTTP status of the answer.
+    /// Returns the HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
-    /// The short name of the error, such as `InvalidJson`.
+    /// Returns the short name of the error, such as `InvalidJson`.
     pub fn error_type(&self) -> &str {
         &self.0.error_type
     }
 
-    /// The text in the response.
+    /// Returns the text in the response.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The error of a panic in user code. Its text may contain secrets, so it is logged and never
-    /// sent.
+    /// Returns the error of a panic in user code. The text of the panic may contain secrets, so it
+    /// is logged and never sent.
     pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
         Self::from(Rejection::Panicked).with_source(panic_message(panic))
     }
 
-    /// The text for the caller of a request: the [`message`](Self::message); for a panic, the place
-    /// of its text in the log.
+    /// Returns the text for the caller of a request: the [`message`](Self::message), or for a panic
+    /// a reference to the log by request id.
     pub(crate) fn response_text(&self, request_id: &str) -> Cow<'_, str> {
         match self.rejection() {
             Some(Rejection::Panicked) => Cow::Owned(format!(
@@ -175,7 +175,7 @@ impl Error {
         self
     }
 
-    /// The body of the response, if the agent provided one.
+    /// Returns the body of the response, if the agent provided one.
     pub(crate) fn body(&self) -> Option<&Bytes> {
         self.0.body.as_ref()
     }
@@ -184,7 +184,7 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
-    /// The rejection that this error was made from.
+    /// Returns the rejection that this error was made from.
     pub(crate) fn rejection(&self) -> Option<&Rejection> {
         self.0.rejection.as_ref()
     }
@@ -242,8 +242,8 @@ impl Error {
     }
 }
 
-/// The error type of a Rust type: the last segment of its path, or `AgentError` for types that name
-/// no particular error, such as `anyhow::Error`, `eyre::Report` or `Arc<dyn Error>`.
+/// Returns the error type of a Rust type: the last segment of its path, or `AgentError` for types
+/// that name no particular error, such as `anyhow::Error`, `eyre::Report` or `Arc<dyn Error>`.
 pub(crate) fn type_name<E>() -> &'static str {
     let path = std::any::type_name::<E>();
     let path = path.split('<').next().unwrap_or(path);
@@ -257,7 +257,7 @@ pub(crate) fn type_name<E>() -> &'static str {
     }
 }
 
-/// The error type of a status, if no other is set.
+/// Returns the error type of a status, for errors that set no other.
 fn default_type(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "BadRequest",

@@ -42,7 +42,7 @@ pub(crate) fn finish(
     body.into()
 }
 
-/// The body of a success whose value is JSON already.
+/// Returns the body of a success whose value is already JSON.
 pub(crate) fn success_body(
     value: &Bytes,
     format: RequestedFormat,
@@ -58,7 +58,7 @@ pub(crate) fn success_body(
     finish(body, format, duration, request_id)
 }
 
-/// The body of an error, if the agent did not provide one.
+/// Returns the body of an error, if the agent did not provide one.
 pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) -> Bytes {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -83,9 +83,9 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
     })
 }
 
-/// The last event of a stream that failed. For callers that read the format of the response it has
-/// a name, because an item of the agent may look like an error. For others it has none: they read
-/// every line without `data:` as an item.
+/// Returns the last event of a stream that failed. For callers that read the format of the
+/// response, the event has the name `error`, because an item of the agent may look like an error.
+/// For others it has no name: they read every line without `data:` as an item.
 pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedFormat) -> Bytes {
     #[cfg(feature = "chat")]
     if format == RequestedFormat::Chat {
@@ -104,7 +104,7 @@ pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedForm
     event.freeze()
 }
 
-/// Adds a member that is JSON already to an object that is not empty.
+/// Adds a member that is already JSON to an object that is not empty.
 pub(crate) fn with_member(object: &[u8], name: &str, value: &[u8]) -> Bytes {
     let mut all = Vec::with_capacity(object.len() + name.len() + value.len() + 4);
     all.extend_from_slice(&object[..object.len().saturating_sub(1)]);
@@ -116,7 +116,7 @@ pub(crate) fn with_member(object: &[u8], name: &str, value: &[u8]) -> Bytes {
     all.into()
 }
 
-/// A response whose body is JSON.
+/// Returns a response whose body is JSON.
 pub(crate) fn response(status: StatusCode, body: Bytes) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -126,13 +126,13 @@ pub(crate) fn response(status: StatusCode, body: Bytes) -> Response {
     response
 }
 
-/// Serializes a struct of this crate. All of them have string keys, so it cannot fail.
+/// Serializes a struct of this crate. All of them have string keys, so this cannot fail.
 pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 
 /// Serializes a value of a protocol as a part of an event, in one line for every reader of event
-/// streams. Such values have string keys, so it cannot fail.
+/// streams. Such values have string keys, so this cannot fail.
 #[cfg(feature = "chat")]
 pub(crate) fn line<T: Serialize + ?Sized>(value: &T) -> String {
     let json = serde_json::to_string(value).unwrap_or_default();
@@ -142,7 +142,7 @@ pub(crate) fn line<T: Serialize + ?Sized>(value: &T) -> String {
         .unwrap_or(json)
 }
 
-/// The seconds of a duration, rounded to microseconds.
+/// Returns the seconds of a duration, rounded to microseconds.
 pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e6
 }

@@ -13,9 +13,9 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-    /// One JSON object per line, with the names of AWS AgentCore's runtime: `timestamp`, `level`,
-    /// `message`, `logger`, `requestId`, `sessionId`, `errorType`, `errorMessage`, `stackTrace`,
-    /// and the further fields of a line under their own names.
+    /// One JSON object per line, with the field names of AWS AgentCore's runtime: `timestamp`,
+    /// `level`, `message`, `logger`, `requestId`, `sessionId`, `errorType`, `errorMessage`,
+    /// `stackTrace`, and the further fields of a line under their own names.
     AgentCore,
 }
 

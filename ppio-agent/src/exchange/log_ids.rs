@@ -1,8 +1,8 @@
 //! Puts the ids of a request on its log lines.
 //!
-//! A program with a subscriber of its own gets them from a span around each invocation. The default
-//! log reads them from the context of the request when a line is written: a span costs a third of
-//! what answering a small request costs, and most requests write no line.
+//! A program with a subscriber of its own gets the ids from a span around each invocation. The
+//! default log reads them from the context of the request when a line is written: a span costs a
+//! third as much as answering a small request, and most requests write no line.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,19 +13,19 @@ use super::body::Request;
 use super::context::{AgentRuntimeContext, RequestContext, session_header};
 use super::request_id::RequestId;
 
-/// The most bytes of a path that a span has.
+/// The maximum length of the path in a span, in bytes.
 const MAX_PATH: usize = 200;
 
 /// Whether the subscriber of this program reads the ids from the context.
 static READ_FROM_CONTEXT: AtomicBool = AtomicBool::new(false);
 
-/// Stops making spans: the default log is installed.
+/// Stops making spans, since the default log is installed.
 #[cfg(feature = "logging")]
 pub(crate) fn read_from_context() {
     READ_FROM_CONTEXT.store(true, Ordering::Relaxed);
 }
 
-/// The span around one invocation; disabled if the default log is installed.
+/// Returns the span around one invocation; disabled if the default log is installed.
 pub(crate) fn invocation_span(request_id: &RequestId, headers: &HeaderMap) -> Span {
     if READ_FROM_CONTEXT.load(Ordering::Relaxed) {
         Span::none()
@@ -38,7 +38,7 @@ pub(crate) fn invocation_span(request_id: &RequestId, headers: &HeaderMap) -> Sp
     }
 }
 
-/// The span around a request of the author's own routes.
+/// Returns the span around a request to the author's own routes.
 pub(crate) fn route_span(request_id: &RequestId, request: &Request) -> Span {
     let method = request.method().as_str();
     // The query may contain secrets.

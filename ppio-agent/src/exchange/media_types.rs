@@ -12,7 +12,7 @@ pub(crate) struct Preference {
 }
 
 impl Preference {
-    /// The preference for a type in all headers of a name.
+    /// Returns the preference for a type in all headers of a name.
     pub(crate) fn in_headers(headers: &HeaderMap, name: HeaderName, media_type: &str) -> Self {
         let mut found = Self::default();
         let values = headers.get_all(name).iter();
@@ -37,7 +37,7 @@ impl Preference {
         self.quality > 0.0
     }
 
-    /// Whether a range is the type itself.
+    /// Whether a media range names the type itself.
     #[cfg(feature = "metrics")]
     pub(crate) fn is_named(self) -> bool {
         self.precision == 3

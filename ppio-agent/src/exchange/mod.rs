@@ -1,4 +1,4 @@
-//! One request and its response: what every layer above reads, writes and passes on.
+//! One request and its response: the types that every layer above reads, writes and passes on.
 //!
 //! Named `exchange` because `http` is a public re-export of this crate.
 
@@ -58,7 +58,7 @@ use self::request_id::RequestId;
 use self::requested_format::RequestedFormat;
 use crate::telemetry::RequestTrace;
 
-/// The data from the head of a request that lasts until its response is sent.
+/// The data of a request that is kept until its response is sent.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) request_id: RequestId,
@@ -67,7 +67,7 @@ pub(crate) struct Exchange {
     /// The span that is exported.
     pub(crate) trace: RequestTrace,
     pub(crate) started: Instant,
-    /// When the head of the response is due.
+    /// When the response has to begin.
     pub(crate) deadline: Instant,
     /// When the whole invocation has to end, if the caller sends a timeout.
     pub(crate) requested_deadline: Option<Instant>,
@@ -87,8 +87,8 @@ impl Exchange {
         response
     }
 
-    /// Sets the format of the response, if the caller requests a format. A header that is set
-    /// already stays: the code that set it made the body.
+    /// Sets the header that names the format of the response, if the caller requests a format. An
+    /// existing header is not replaced: the code that set it also made the body.
     pub(crate) fn announce(&self, format: ResponseFormat, response: &mut Response) {
         let headers = response.headers_mut();
         if self.format.is_announced() && !headers.contains_key(RESPONSE_FORMAT) {
@@ -119,7 +119,8 @@ impl Exchange {
         self.error_response_after(error, self.started.elapsed())
     }
 
-    /// The same for an error that ended an invocation of the given duration.
+    /// Like [`error_response`](Self::error_response), for an error that ended an invocation of the
+    /// given duration.
     pub(crate) fn error_response_after(&self, error: Error, duration: Duration) -> Response {
         let body = error
             .body()

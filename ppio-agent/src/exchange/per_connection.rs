@@ -1,4 +1,4 @@
-//! A reference that is counted for each connection.
+//! A reference with a separate count for each connection.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl<T> PerConnection<T> {
         Self(Arc::new(Arc::new(value)))
     }
 
-    /// The same value with a new count.
+    /// Returns the same value with a new count.
     pub(crate) fn for_connection(&self) -> Self {
         Self(Arc::new(Arc::clone(&self.0)))
     }

@@ -1,4 +1,4 @@
-//! The platform that calls the agent by a contract of its own.
+//! The platforms that call the agent by a contract of their own.
 
 use std::str::FromStr;
 
@@ -26,7 +26,7 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// The port that the platform calls.
+    /// Returns the port that the platform calls.
     pub fn port(self) -> u16 {
         match self {
             Self::AgentCore | Self::AgentCoreAgUi => 8080,
@@ -35,7 +35,7 @@ impl Platform {
         }
     }
 
-    /// The value of `PPIO_AGENT_PLATFORM`.
+    /// Returns the value of `PPIO_AGENT_PLATFORM`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AgentCore => "agentcore",
@@ -45,7 +45,7 @@ impl Platform {
         }
     }
 
-    /// The protocol that the platform calls, if it is not that of `/invocations`.
+    /// Returns the protocol that the platform calls, if it is not that of `/invocations`.
     pub fn protocol(self) -> Option<Protocol> {
         match self {
             Self::AgentCore => None,

@@ -8,7 +8,7 @@ pub enum OnDisconnect {
     /// The invocation is cancelled.
     #[default]
     Cancel,
-    /// The invocation continues, and its answer is kept for a caller that comes back.
+    /// The invocation continues, and its answer is kept for a caller that reconnects.
     Continue,
 }
 
@@ -33,8 +33,8 @@ impl FromStr for OnDisconnect {
     }
 }
 
-/// What a second invocation of the same session does while one runs. An invocation without a
-/// session always runs at once.
+/// How a second invocation of a session is handled while one runs. An invocation without a
+/// session always runs immediately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SessionConcurrency {
     /// Both run.
@@ -43,7 +43,7 @@ pub enum SessionConcurrency {
     /// The second waits until the first has ended; more of them wait in the order of their
     /// requests. The deadline of an invocation includes the time that it waits.
     Queue,
-    /// The second is a 409.
+    /// The second gets a 409.
     Reject,
     /// The first is cancelled: its caller gets the error `Interrupted`.
     Interrupt,

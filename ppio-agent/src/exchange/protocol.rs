@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A protocol by which an agent is called, beside `POST /invocations`. Each is a cargo feature of
+/// A protocol by which an agent is called, besides `POST /invocations`. Each is a cargo feature of
 /// the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -23,7 +23,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// All protocols, also those that are not built in.
+    /// All protocols, including those that are not built in.
     pub const ALL: [Self; 6] = [
         Self::OpenAi,
         Self::AgUi,
@@ -33,7 +33,7 @@ impl Protocol {
         Self::WebSocket,
     ];
 
-    /// The name, which is also that of the cargo feature.
+    /// Returns the name, which is also that of the cargo feature.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
@@ -57,7 +57,7 @@ impl Protocol {
         }
     }
 
-    /// The protocols whose cargo features are on.
+    /// Returns the protocols whose cargo features are on.
     pub(crate) fn built_in() -> Vec<Self> {
         let all = Self::ALL.into_iter();
         all.filter(|protocol| protocol.is_built_in()).collect()

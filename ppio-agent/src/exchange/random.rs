@@ -8,7 +8,7 @@ use std::hash::BuildHasher as _;
 /// resumed from one snapshot of the memory would share the buffer.
 ///
 /// # Panics
-/// If the system has no random numbers, like the hash maps of `std`.
+/// If the system has no random numbers; the hash maps of `std` panic in that case as well.
 pub(crate) fn secret() -> u128 {
     let mut bytes = [0; 16];
     if let Err(error) = getrandom::fill(&mut bytes) {

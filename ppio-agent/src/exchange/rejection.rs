@@ -1,4 +1,4 @@
-//! The requests that the runtime rejects by itself, and the status of each.
+//! The reasons for which the runtime itself rejects a request, and the status of each.
 
 use std::time::Duration;
 
@@ -177,14 +177,14 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
-    /// The rejection of a path that does not exist.
+    /// Returns the rejection of a path that does not exist.
     pub(crate) fn no_route(path: &str) -> Self {
         Self::NoRoute {
             path: path.chars().take(200).collect(),
         }
     }
 
-    /// The status of the answer. No other code chooses the status of a rejection.
+    /// Returns the status of the response. No other code chooses the status of a rejection.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::EmptyBody
@@ -242,7 +242,7 @@ impl Rejection {
         }
     }
 
-    /// The error type, which programs match on.
+    /// Returns the error type, which programs match on.
     pub(crate) fn error_type(&self) -> &'static str {
         match self {
             Self::EmptyBody | Self::InvalidJson { .. } | Self::NotUtf8 { .. } => "InvalidJson",
@@ -297,7 +297,7 @@ impl Rejection {
         }
     }
 
-    /// The `Allow` header of a 405.
+    /// Returns the `Allow` header of a 405.
     pub(crate) fn allow(&self) -> Option<&'static str> {
         match self {
             Self::MethodNotAllowed { allow, .. } => Some(allow),
@@ -305,7 +305,7 @@ impl Rejection {
         }
     }
 
-    /// Whether the connection is closed after the response: after an invalid head, and after a body
+    /// Whether the connection is closed after the response: after invalid headers, and after a body
     /// that did not arrive, it is unknown where the next request begins.
     pub(crate) fn closes_connection(&self) -> bool {
         matches!(
@@ -319,7 +319,7 @@ impl Rejection {
         )
     }
 
-    /// The `Retry-After` header, in seconds, if a retry can succeed.
+    /// Returns the `Retry-After` header, in seconds, if a retry can succeed.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
@@ -346,7 +346,7 @@ impl Rejection {
         )
     }
 
-    /// Whether the answer, or the next part of it, took too long.
+    /// Whether the answer, or its next item, took too long.
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(
             self,
@@ -359,7 +359,7 @@ impl Rejection {
         matches!(self, Self::Interrupted | Self::Cancelled { .. })
     }
 
-    /// The headers of a response to a handshake.
+    /// Returns the headers of a response to a handshake.
     #[cfg(feature = "websocket")]
     pub(crate) fn handshake_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {

@@ -14,12 +14,12 @@ type JsonCompound<'a, 'b> = Compound<'a, &'b mut Vec<u8>, CompactFormatter>;
 
 /// Writes a value as `serde_json` does. Of an
 /// [`InvocationResponse`](ppio_agent_protocol::InvocationResponse) (by itself, in an `Option` or in
-/// a type that serializes as what it contains) it writes the result, and keeps the other fields.
+/// a type that serializes as its content) it writes only the result, and keeps the other fields.
 ///
 /// A generic function cannot find out the type of a value, and a trait cannot have one
 /// implementation for `InvocationResponse` and another for every other type. But every value
-/// passes the name of its type to the serializer. What is in a list or an object is written by
-/// `serde_json` itself, so that only the outermost call passes through here.
+/// passes the name of its type to the serializer. The contents of a list or an object are written
+/// by `serde_json` itself, so that only the outermost call passes through here.
 pub(super) struct ReplySerializer<'a, 'b> {
     json: &'a mut Json<'b>,
     found: &'a mut Recognized,
@@ -30,10 +30,10 @@ pub(super) struct ReplySerializer<'a, 'b> {
 pub(super) enum Recognized {
     #[default]
     Value,
-    /// An item of a stream without a protocol. An `InvocationResponse` among them is written like
-    /// any other value.
+    /// An item of a stream without a protocol. An `InvocationResponse` among such items is written
+    /// like any other value.
     Item,
-    /// An `InvocationResponse`, with its fields beside the result.
+    /// An `InvocationResponse`, with its fields besides the result.
     Envelope(Map<String, Value>),
     /// A [`ChatEvent`](ppio_agent_protocol::ChatEvent).
     ChatEvent,

@@ -17,7 +17,7 @@ use super::requested_format::RequestedFormat;
     reason = "each is about a kind of header of its own"
 )]
 pub(crate) struct RequestHeaders<'a> {
-    /// The id that the request came with.
+    /// The id in the request's own headers.
     pub(crate) request_id: Option<RequestId>,
     pub(crate) format: RequestedFormat,
     /// Whether AgentCore sends the request.

@@ -18,33 +18,33 @@ pub(crate) struct AnswerId(pub(crate) RequestId);
 /// A request id. A new one is kept as text and becomes a header value once, in the response.
 #[derive(Debug, Clone)]
 pub(crate) enum RequestId {
-    /// An id that the request came with.
+    /// An id from the request's headers.
     Given(HeaderValue),
     /// A random UUID.
     New([u8; UUID]),
 }
 
 impl RequestId {
-    /// The first candidate that is usable.
+    /// Returns the first candidate that is usable.
     pub(crate) fn given<const N: usize>(candidates: [Option<&HeaderValue>; N]) -> Option<Self> {
         let mut candidates = candidates.into_iter().flatten();
         let value = candidates.find(|value| usable(value))?;
         Some(Self::Given(value.clone()))
     }
 
-    /// An id that was accepted before; `None` for a text that is not an id.
+    /// Parses an id that was accepted before. Returns `None` for a text that is not an id.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = HeaderValue::from_str(text).ok().filter(usable)?;
         Some(Self::Given(value))
     }
 
-    /// A random (version 4) UUID that cannot be guessed: a caller that has the id of a run may read
-    /// and cancel the run.
+    /// Returns a random (version 4) UUID that cannot be guessed: a caller that has the id of a run
+    /// may read and cancel the run.
     pub(crate) fn random() -> Self {
         Self::New(uuid(random::secret()))
     }
 
-    /// A UUID from a fast generator, for a request of which nothing is kept. Such an id gives
+    /// Returns a UUID from a fast generator, for a request whose data is not kept. Such an id gives
     /// access to nothing.
     #[inline]
     pub(crate) fn predictable() -> Self {
@@ -56,7 +56,7 @@ impl RequestId {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    /// The text as bytes, without the check that it is UTF-8.
+    /// Returns the text as bytes, without the check that it is UTF-8.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Given(value) => value.as_bytes(),
@@ -64,7 +64,7 @@ impl RequestId {
         }
     }
 
-    /// The id as one segment of a path.
+    /// Returns the id as one segment of a path.
     pub(crate) fn path_segment(&self) -> String {
         // The only characters of an id that have a meaning in a path.
         self.as_str().replace('/', "%2F").replace('#', "%23")
@@ -79,7 +79,7 @@ impl RequestId {
     }
 }
 
-/// A UUID of version 4 with these bits, as text.
+/// Returns a UUID of version 4 with these bits, as text.
 #[inline]
 fn uuid(bits: u128) -> [u8; UUID] {
     // The version and the variant.
@@ -103,7 +103,7 @@ fn uuid(bits: u128) -> [u8; UUID] {
     text
 }
 
-/// Returns the digits of a number, computed all at once: this runs for every request without an id.
+/// Returns the digits of a number, computed in parallel: this runs for every request without an id.
 #[inline]
 fn hexadecimal(number: u32) -> [u8; 8] {
     const EACH: u64 = 0x0101_0101_0101_0101;
@@ -112,7 +112,7 @@ fn hexadecimal(number: u32) -> [u8; 8] {
     let number = (number << 16 | number) & 0x0000_ffff_0000_ffff;
     let number = (number << 8 | number) & 0x00ff_00ff_00ff_00ff;
     let number = (number << 4 | number) & (EACH * 0x0f);
-    // 1 for those over 9.
+    // 1 for each digit over 9.
     let letters = (number + EACH * 6) >> 4 & EACH;
     let to_letter = u64::from(b'a' - b'0' - 10);
     (number + EACH * u64::from(b'0') + letters * to_letter).to_be_bytes()

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use ppio_agent_protocol::ResponseFormat;
 
-/// How the body of a response is written, and whether a header of the response names it.
+/// How the body of a response is written, and whether a header of the response names the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestedFormat {
     /// PPIO's callers send no header, and get the envelope.
@@ -21,8 +21,8 @@ pub(crate) enum RequestedFormat {
 }
 
 impl RequestedFormat {
-    /// The format that a value of `PPIO-Response-Format` requests. `events` is not one of them:
-    /// `Accept` and the body select a stream.
+    /// Returns the format that a value of `PPIO-Response-Format` requests. `events` is not such a
+    /// value: `Accept` and the body select a stream.
     pub(crate) fn parse(header: &HeaderValue) -> Option<Self> {
         match header.to_str().ok()?.parse().ok()? {
             ResponseFormat::Envelope => Some(Self::Envelope),
@@ -36,7 +36,8 @@ impl RequestedFormat {
         matches!(self, Self::Unspecified | Self::Envelope)
     }
 
-    /// Whether a header of the response names the format; other callers do not read it.
+    /// Whether a header of the response names the format; callers of the other formats do not read
+    /// it.
     pub(crate) fn is_announced(self) -> bool {
         matches!(self, Self::Envelope | Self::Value)
     }
@@ -52,7 +53,7 @@ impl RequestedFormat {
         }
     }
 
-    /// The format in which a value is written.
+    /// Returns the format in which a value is written.
     pub(crate) fn of_value(self) -> ResponseFormat {
         if self.has_envelope() {
             ResponseFormat::Envelope

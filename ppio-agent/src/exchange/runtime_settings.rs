@@ -48,11 +48,11 @@ pub struct RuntimeSettings {
     pub runtime_url: Option<String>,
     /// Whether debug mode is on.
     pub debug: bool,
-    /// The time until a response begins, then the longest time between two items of a stream.
+    /// The maximum time until a response begins, and then between two items of a stream.
     pub timeout: Duration,
     /// The largest request body.
     pub max_request_size: ByteSize,
-    /// The hosts that an agent on a loopback address serves beside loopback.
+    /// The hosts that an agent on a loopback address serves besides loopback.
     pub allowed_hosts: Vec<String>,
     /// The web origins whose pages may call the agent; `None` for its own origin and pages of this
     /// machine.
@@ -67,27 +67,27 @@ pub struct RuntimeSettings {
     pub enable_middleware: bool,
     /// Whether starting without a health check is an error.
     pub require_ping: bool,
-    /// The protocols that are served beside `POST /invocations`.
+    /// The protocols that are served besides `POST /invocations`.
     pub protocols: Vec<Protocol>,
-    /// How many invocations may run at once; `None` for no limit.
+    /// How many invocations may run at the same time; `None` for no limit.
     pub max_concurrency: Option<usize>,
     /// How often an idle stream sends a comment; `None` for never.
     pub heartbeat: Option<Duration>,
     /// How long an invocation runs before it makes the agent busy.
     pub busy_after: Duration,
-    /// What a second invocation of a session does while one runs.
+    /// How a second invocation of a session is handled while one runs.
     pub session_concurrency: SessionConcurrency,
     /// How many invocations of one session may wait.
     pub session_queue: usize,
     /// What happens to an invocation whose caller disconnects.
     pub on_disconnect: OnDisconnect,
-    /// How long an invocation with an idempotency key waits for its caller to come back.
+    /// How long an invocation with an idempotency key waits for its caller to reconnect.
     pub reconnect_grace: Duration,
     /// How many invocations are kept.
     pub max_runs: usize,
     /// How much of the answer of one invocation is kept.
     pub max_run_size: ByteSize,
-    /// How much of all answers together is kept.
+    /// The maximum size of all kept answers together.
     pub max_total_run_size: ByteSize,
     /// How long an answer is kept after the end of its invocation.
     pub run_retention: Duration,
@@ -114,7 +114,7 @@ pub struct RuntimeSettings {
     pub shutdown_grace: Duration,
     /// How long a connection may stay idle between two requests.
     pub keep_alive_timeout: Duration,
-    /// How long a client may take to send the head of a request.
+    /// How long a client may take to send the headers of a request.
     pub header_timeout: Duration,
     /// How long a client may take to send the body of a request.
     pub body_timeout: Duration,
@@ -125,7 +125,7 @@ pub struct RuntimeSettings {
     pub blocking_warning: Option<Duration>,
     /// The number of threads that run asynchronous code; `None` for one per core.
     pub worker_threads: Option<usize>,
-    /// The number of threads that synchronous functions and iterators may occupy at once.
+    /// The number of threads that synchronous functions and iterators may occupy at the same time.
     pub blocking_threads: usize,
     /// What is logged.
     #[cfg(feature = "logging")]
@@ -197,7 +197,7 @@ impl Default for RuntimeSettings {
 }
 
 impl RuntimeSettings {
-    /// The defaults, for contexts that no server made.
+    /// Returns the defaults, for contexts that no server made.
     pub(crate) fn defaults() -> &'static Self {
         static DEFAULTS: LazyLock<RuntimeSettings> = LazyLock::new(RuntimeSettings::default);
         &DEFAULTS

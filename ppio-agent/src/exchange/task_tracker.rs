@@ -10,7 +10,7 @@ use ppio_agent_protocol::PingStatus;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-/// What was started or forced outside of a request.
+/// The tasks that were started, and the status that was forced, outside of a request.
 static PROCESS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// The running background tasks.
@@ -38,7 +38,7 @@ impl TaskTracker {
         Self(Arc::default())
     }
 
-    /// The tracker of tasks that were started outside of a request.
+    /// Returns the tracker of tasks that were started outside of a request.
     pub(crate) fn process() -> &'static Self {
         &PROCESS
     }
@@ -63,20 +63,20 @@ impl TaskTracker {
         }
     }
 
-    /// How many tasks run now, including those started outside of a request.
+    /// Returns how many tasks run now, including those started outside of a request.
     pub(crate) fn running(&self) -> usize {
         let own = self.0.tasks().len();
         own + PROCESS.0.tasks().len()
     }
 
-    /// The tasks that run now with their ids, including those started outside of a request.
+    /// Returns the tasks that run now with their ids, including those started outside of a request.
     pub(crate) fn tasks(&self) -> BTreeMap<u64, Task> {
         let mut tasks = self.0.tasks().clone();
         tasks.extend(PROCESS.0.tasks().clone());
         tasks
     }
 
-    /// The tasks that run now, without those started outside of a request.
+    /// Returns the tasks that run now, without those started outside of a request.
     pub(crate) fn own_tasks(&self) -> impl Iterator<Item = Task> {
         self.0.tasks().clone().into_values()
     }
@@ -103,13 +103,14 @@ impl TaskTracker {
         *self.0.forced() = Some(status);
     }
 
-    /// Removes the forced status, and one that was forced outside of a request.
+    /// Removes the forced status, and any status that was forced outside of a request.
     pub(crate) fn clear_forced_status(&self) {
         *self.0.forced() = None;
         *PROCESS.0.forced() = None;
     }
 
-    /// The forced status; one of this agent precedes one that was forced outside of a request.
+    /// Returns the forced status; one of this agent precedes one that was forced outside of a
+    /// request.
     pub(crate) fn forced_status(&self) -> Option<PingStatus> {
         let own = *self.0.forced();
         own.or_else(|| *PROCESS.0.forced())

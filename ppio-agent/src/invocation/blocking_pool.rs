@@ -37,7 +37,7 @@ pub(crate) struct PoolUse {
 }
 
 impl BlockingPool {
-    /// A pool of at least one thread.
+    /// Makes a pool of at least one thread.
     pub(crate) fn new(threads: usize) -> Self {
         let size = threads.max(1);
         Self(PerConnection::new(BlockingThreads {
@@ -48,12 +48,12 @@ impl BlockingPool {
         }))
     }
 
-    /// The same pool for the requests of another connection.
+    /// Returns the same pool for the requests of another connection.
     pub(crate) fn for_connection(&self) -> Self {
         Self(self.0.for_connection())
     }
 
-    /// How many threads the tokio runtime needs for a pool of this size.
+    /// Returns how many threads the tokio runtime needs for a pool of this size.
     pub(crate) fn runtime_threads(threads: usize) -> usize {
         threads.max(1) + RESERVED
     }

@@ -17,7 +17,7 @@ use crate::token_usage::TokenUsage;
 
 /// How many threads have counters of their own; further threads share them.
 const SHARDS: usize = 16;
-/// `POST /invocations` and the protocols.
+/// The number of kinds of invocations: `POST /invocations` and each protocol.
 const KINDS: usize = 1 + Protocol::ALL.len();
 
 /// How an invocation ended, as its caller saw it.
@@ -50,7 +50,7 @@ pub(crate) struct InvocationProgress {
 }
 
 impl InvocationProgress {
-    /// The progress of something that produces no chat events.
+    /// Returns the progress of an invocation that produces no chat events.
     #[cfg(feature = "websocket")]
     pub(crate) fn of_items(items: u64) -> Self {
         Self {
@@ -77,8 +77,8 @@ pub(crate) struct Counters {
 #[repr(align(128))]
 struct Shard {
     kinds: [ProtocolCounters; KINDS],
-    /// Requests that were refused, by the error type of the response. Behind a lock, which no other
-    /// thread takes in most agents.
+    /// The numbers of refused requests, by the error type of the response. They are behind a lock,
+    /// which no other thread takes in most agents.
     rejected: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -192,7 +192,7 @@ impl Counters {
         self.all_shards().map(counter).fold(0, u64::wrapping_add)
     }
 
-    /// Running invocations, streams included.
+    /// Returns the number of running invocations, including streams.
     pub(crate) fn running(&self) -> u64 {
         (0..KINDS).map(|kind| self.running_of(kind)).sum()
     }
@@ -208,7 +208,7 @@ impl Counters {
             .saturating_sub(ended)
     }
 
-    /// The totals of the invocations by a protocol, or by `POST /invocations`. With
+    /// Returns the totals of the invocations by a protocol, or by `POST /invocations`. With
     /// `with_exemplars`, invocations are recorded as exemplars from now on.
     #[cfg(feature = "metrics")]
     pub(crate) fn totals(&self, protocol: Option<Protocol>, with_exemplars: bool) -> Totals {
@@ -246,7 +246,7 @@ impl Counters {
         }
     }
 
-    /// How many requests were refused, by the error type of the response.
+    /// Returns how many requests were refused, by the error type of the response.
     #[cfg(feature = "metrics")]
     pub(crate) fn rejected(&self) -> BTreeMap<&'static str, u64> {
         let mut total = BTreeMap::new();
@@ -259,18 +259,18 @@ impl Counters {
         total
     }
 
-    /// How long the agent has existed.
+    /// Returns how long the agent has existed.
     #[cfg(feature = "metrics")]
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 }
 
-/// What was counted since the start of the agent.
+/// The totals since the start of the agent.
 #[cfg(feature = "metrics")]
 pub(crate) struct Totals {
     pub(crate) running: u64,
-    /// How many invocations ended in each way, by its label.
+    /// How many invocations ended in each way, with the label of each way.
     pub(crate) ends: [(&'static str, u64); ENDS.len()],
     pub(crate) duration: Distribution,
     /// The exemplars of the buckets.

@@ -25,7 +25,7 @@ use crate::token_usage::TokenUsage;
 
 /// Ready items are written together up to this many bytes.
 pub(crate) const HIGH_WATER: usize = 32 * 1024;
-/// How long an iterator may occupy its thread before another stream can have it.
+/// How long an iterator may occupy its thread before another stream can use the thread.
 const TIME_SLICE: Duration = Duration::from_millis(10);
 
 /// Which threads poll the handler next.
@@ -46,8 +46,8 @@ pub struct EventBuffer {
 }
 
 struct SharedBuffer {
-    /// Whether blocking threads poll the handler next. Outside of the lock, because each poll reads
-    /// it; a poll on another thread is joined first.
+    /// Whether blocking threads poll the handler next. It is outside of the lock, because each poll
+    /// reads it; a poll on another thread is joined first.
     is_blocking: AtomicBool,
     state: Mutex<BufferState>,
 }
@@ -86,12 +86,12 @@ impl EventBuffer {
         }
     }
 
-    /// The span of the invocation.
+    /// Returns the span of the invocation.
     pub(crate) fn trace(&self) -> &RequestTrace {
         &self.trace
     }
 
-    /// How the response is written.
+    /// Returns how the response is written.
     pub(crate) fn format(&self) -> RequestedFormat {
         self.format
     }
@@ -132,15 +132,15 @@ impl EventBuffer {
         .await;
     }
 
-    /// Makes the response an event stream, whose head can be sent from now on.
+    /// Makes the response an event stream, whose headers can be sent from now on.
     pub(crate) fn start_stream(&self) {
         let mut state = self.state();
         state.streaming = true;
         state.wake();
     }
 
-    /// Writes one item as an event and wakes the reader at once: a ready item never waits for the
-    /// next one.
+    /// Writes one item as an event and wakes the reader immediately: a ready item never waits for
+    /// the next one.
     ///
     /// On `Break` the handler returns `Pending` without a waker; the executor polls it again when
     /// the response can take more items.
@@ -216,12 +216,12 @@ impl EventBuffer {
         self.state().complete < HIGH_WATER
     }
 
-    /// What was written so far.
+    /// Returns the progress of the items written so far.
     pub(crate) fn progress(&self) -> InvocationProgress {
         self.state().progress
     }
 
-    /// Sets the waker of the reader. Has to be called before looking for items.
+    /// Sets the waker of the reader. It has to be called before the reader looks for items.
     pub(crate) fn register(&self, waker: &Waker) {
         self.state().reader = Some(waker.clone());
     }

@@ -78,7 +78,7 @@ impl InvocationFuture {
         }
     }
 
-    /// An invocation that starts when its turn is ready.
+    /// Makes an invocation that starts when its turn is ready.
     pub(crate) fn waiting(
         start: impl FnOnce() -> Result<Job, Error> + Send + 'static,
         format: RequestedFormat,
@@ -94,7 +94,7 @@ impl InvocationFuture {
         }
     }
 
-    /// Takes the turn of an invocation that goes on in the body of its response.
+    /// Takes the turn of an invocation that continues in the body of its response.
     pub(crate) fn take_turn(&mut self) -> Option<Box<SessionTurn>> {
         self.turn.take()
     }
@@ -242,7 +242,7 @@ impl Drop for InvocationFuture {
     }
 }
 
-/// Polls user code. A panic in it is a failed outcome.
+/// Polls user code. A panic becomes a failed outcome.
 fn poll_caught(future: &mut HandlerFuture, cx: &mut Context<'_>) -> Poll<Outcome> {
     // The future is not polled again after a panic, so its broken state is never read.
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

@@ -30,7 +30,7 @@ pub(crate) struct Exemplar {
 }
 
 impl Exemplars {
-    /// Takes an invocation as the example of a bucket that has none.
+    /// Takes an invocation as the example of a bucket that has no recent example.
     #[inline]
     pub(super) fn offer(&self, bucket: usize, duration: Duration, context: &RequestContext) {
         if self.wanted.load(Ordering::Relaxed) & (1 << bucket) != 0 {
@@ -58,7 +58,7 @@ impl Exemplars {
         found.insert(bucket, exemplar);
     }
 
-    /// The last example of each bucket. From now on every bucket takes a new one.
+    /// Returns the last example of each bucket. From now on, every bucket takes a new one.
     #[cfg(feature = "metrics")]
     pub(super) fn latest(&self) -> BTreeMap<usize, Exemplar> {
         self.wanted.store(u32::MAX, Ordering::Relaxed);

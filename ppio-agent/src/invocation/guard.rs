@@ -19,8 +19,8 @@ use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::stalls::Watch;
 use crate::telemetry::{EndedInvocation, RequestTrace};
 
-/// The `tracing` target of the log line that is written when an invocation ends: at level `info`, or
-/// `error` if it failed.
+/// The `tracing` target of the log line that is written when an invocation ends, at level `info`,
+/// or `error` if it failed.
 ///
 /// Writing the line costs more than answering a small request, so `info` is off by default.
 pub(crate) const LOG_TARGET: &str = "ppio::invocation";
@@ -47,7 +47,7 @@ pub(crate) struct Admission {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
     Invocation,
-    /// A request of the author's own routes.
+    /// A request to the author's own routes.
     Route,
 }
 
@@ -87,8 +87,8 @@ impl Admission {
         }
     }
 
-    /// Returns the admission of requests of the author's own routes, which `max_concurrency` does
-    /// not limit.
+    /// Returns the admission of requests to the author's own routes. `max_concurrency` does not
+    /// limit them.
     pub(crate) fn of_routes(
         settings: &RuntimeSettings,
         shutdown: watch::Receiver<()>,
@@ -114,15 +114,16 @@ struct StreamCount {
     has_sent_item: bool,
 }
 
-/// A running invocation. If it is dropped before it ended, the invocation was cancelled.
+/// A running invocation. If the guard is dropped before the invocation has ended, the invocation
+/// counts as cancelled.
 pub(crate) struct InvocationGuard {
     admission: PerConnection<Admission>,
     context: RequestContext,
     span: Span,
     started: Instant,
     protocol: Option<Protocol>,
-    /// What has been counted of a stream. In a box, since most invocations have no stream, and the
-    /// guard is moved with its invocation.
+    /// The part of the stream that is already counted. It is boxed, since most invocations have no
+    /// stream, and the guard is moved with its invocation.
     stream: Option<Box<StreamCount>>,
     ended: bool,
     long: bool,
@@ -176,7 +177,7 @@ impl InvocationGuard {
         &self.context
     }
 
-    /// Watches the function while it is polled.
+    /// Returns the watch of the function, for the time in which it is polled.
     pub(crate) fn watch(&self) -> Watch {
         self.admission.watch
     }
@@ -210,7 +211,8 @@ impl InvocationGuard {
         }
     }
 
-    /// When the invocation has to be marked as a long one; `None` if it is marked already.
+    /// Returns when the invocation has to be marked as a long one; `None` if it is marked already
+    /// or has ended.
     ///
     /// The code that waits for an invocation has a timer anyway, so a fast invocation needs no
     /// timer of its own.
@@ -323,8 +325,8 @@ impl InvocationGuard {
         let duration_ms = milliseconds(duration);
         let work = self.admission.work.name();
         self.log(|| {
-            // Not this module's path: `ppio::invocation=warn` of the default filter would hide the
-            // line.
+            // The target is not this module's path: `ppio::invocation=warn` in the default filter
+            // would hide the line.
             tracing::info!(target: "ppio", duration_ms, items, "client disconnected; {work} cancelled");
         });
     }
@@ -348,7 +350,8 @@ impl InvocationGuard {
     ) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
-        // Before the caller or `GET /metrics` can see the end, so that the next request is admitted.
+        // Released before the caller or `GET /metrics` can see the end, so that the next request is
+        // admitted.
         self.release();
         self.count(progress);
         let counters = &self.admission.counters;

@@ -22,7 +22,7 @@ use crate::lifecycle::states::StateLookup;
 /// An entrypoint of any signature, shared by all connections.
 pub(crate) type Handler = Arc<dyn Fn(Call) -> Result<Job, Error> + Send + Sync>;
 
-/// What an entrypoint can take as its request.
+/// A type that an entrypoint can take as its request.
 #[diagnostic::on_unimplemented(
     message = "the request of an entrypoint cannot be `{Self}`",
     label = "does not implement `serde::Deserialize`",
@@ -45,8 +45,8 @@ impl<T: DeserializeOwned + 'static> AgentRequest for T {
     #[cfg(feature = "schema")]
     fn schema() -> ppio_agent_schema::Schema {
         use ppio_agent_schema::Schema;
-        // A generic function cannot find out whether `T` has a `JsonSchema`; this type of the
-        // runtime has one.
+        // A generic function cannot find out whether `T` has a `JsonSchema`; `InvocationRequest`, a
+        // type of the runtime, has one.
         if TypeId::of::<T>() == TypeId::of::<InvocationRequest>() {
             Schema::described_request::<InvocationRequest>()
         } else {
@@ -77,7 +77,7 @@ impl Call {
     }
 }
 
-/// The `timeout` of an [`InvocationRequest`], in seconds.
+/// Returns the `timeout` of an [`InvocationRequest`], in seconds.
 fn requested_timeout<T: 'static>(request: &T) -> Option<u64> {
     let request: &dyn Any = request;
     request.downcast_ref::<InvocationRequest>()?.timeout
@@ -115,7 +115,7 @@ where
 }
 
 /// A closure or function that can be an entrypoint without the macro: it takes the request, then up
-/// to four further parameters, the context and [`State`](crate::State)s, is `async` or not, and
+/// to four further parameters (the context and [`State`](crate::State)s), may be `async`, and
 /// returns an [`IntoReply`].
 ///
 /// `Marker` distinguishes the signatures; it is inferred.

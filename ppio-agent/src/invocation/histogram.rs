@@ -55,7 +55,7 @@ impl Distribution {
         self.sum += Duration::from_micros(histogram.micros.load(Ordering::Relaxed));
     }
 
-    /// The upper bound of a bucket in seconds, `None` for the last one.
+    /// Returns the upper bound of a bucket in seconds, `None` for the last one.
     pub(crate) fn bound(bucket: usize) -> Option<f64> {
         BOUNDS.get(bucket).map(|&(seconds, _)| seconds)
     }

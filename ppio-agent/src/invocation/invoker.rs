@@ -58,7 +58,7 @@ impl Invoker {
         }
     }
 
-    /// The same invoker for another connection.
+    /// Returns the same invoker for another connection.
     pub(crate) fn for_connection(&self) -> Self {
         Self {
             handler: Arc::clone(&self.handler),
@@ -80,7 +80,7 @@ impl Invoker {
         &self.shared.settings
     }
 
-    /// The context of a request.
+    /// Returns the context of a request.
     #[inline]
     pub(crate) fn context(
         &self,
@@ -108,7 +108,7 @@ impl Invoker {
         &self.pool
     }
 
-    /// The background tasks that invocations started.
+    /// Returns the background tasks that invocations started.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.shared.tasks
     }

@@ -1,8 +1,8 @@
 //! Explains why a JSON body does not fit the request type, and where.
 //!
-//! Tagged, untagged and flattened types are read into a buffer of serde before their fields are,
-//! and the errors of that buffer have no path. Their texts name the value, the field or the variant
-//! at fault. So the body is searched for the places that such a text can be about. If there are
+//! serde reads tagged, untagged and flattened types into a buffer before it reads their fields, and
+//! the errors of that buffer have no path. Their texts name the value, the field or the variant at
+//! fault. So the body is searched for the places that such a text can be about. If there are
 //! several, each is changed in turn; the place at fault is the one whose change changes the error.
 
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::exchange::rejection::Rejection;
 
-/// The most places that are tried; each takes one deserialization of the body.
+/// The maximum number of places that are tried; each takes one deserialization of the body.
 const MAX_PLACES: usize = 32;
 /// The largest body whose places are searched, in bytes.
 const MAX_SIZE: usize = 64 * 1024;
@@ -43,8 +43,8 @@ pub(super) fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error
     }
 }
 
-/// The text of an error without the position at its end, which the rejection writes in another
-/// form.
+/// Returns the text of an error without the position at its end, which the rejection writes in
+/// another form.
 pub(super) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
@@ -54,7 +54,7 @@ pub(super) fn reason(error: &serde_json::Error) -> String {
     }
 }
 
-/// The place of an error as the end of its text; empty if it is unknown.
+/// Returns the place of an error, to be appended to its text; empty if the place is unknown.
 fn place<T: DeserializeOwned>(text: &str, path: &Path, reason: &str) -> String {
     let found = (text.len() <= MAX_SIZE)
         .then(|| serde_json::from_str(text).ok())
@@ -74,9 +74,9 @@ fn place<T: DeserializeOwned>(text: &str, path: &Path, reason: &str) -> String {
 /// A place in the body.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct MismatchPlace {
-    /// As the error text names it: `items[1].count`.
+    /// The path as in the error text: `items[1].count`.
     path: String,
-    /// As `Value::pointer` takes it: `/items/1/count`.
+    /// The argument of `Value::pointer`: `/items/1/count`.
     pointer: String,
 }
 
@@ -207,7 +207,7 @@ fn missing_field(reason: &str) -> Option<&str> {
     reason.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
-/// A value as serde's errors name it.
+/// Returns the name of a value in serde's errors.
 fn as_unexpected(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -220,7 +220,7 @@ fn as_unexpected(value: &Value) -> String {
     }
 }
 
-/// The body with another value at a place.
+/// Returns the body with another value at a place.
 fn changed(body: &Value, place: &MismatchPlace, reason: &str) -> Option<Value> {
     let mut body = body.clone();
     let value = body.pointer_mut(&place.pointer)?;

@@ -59,8 +59,8 @@ pub(crate) async fn invoke(
 /// An invocation that may start. Its body has not been read.
 ///
 /// hyper copies the future of an invocation, which contains this type. So the future is kept small:
-/// it borrows what a caller owns, and the future that waits for a handler, which most requests do
-/// not need, is boxed.
+/// it borrows from its caller, and the future that waits for a handler, which most requests do not
+/// need, is boxed.
 pub(crate) struct AdmittedInvocation {
     guard: InvocationGuard,
     body: Body,
@@ -172,7 +172,7 @@ pub(crate) fn start(
     Ok(InvocationFuture::waiting(start, format, pool, turn))
 }
 
-/// Sets the body in the context of middleware, which takes the session from the body as well.
+/// Sets the body in the context of middleware, so that its session can come from the body as well.
 pub(crate) fn share_body(invoker: &Invoker, body: &Bytes) {
     if invoker.has_middleware
         && let Some(outer) = AgentRuntimeContext::current()
@@ -205,15 +205,15 @@ fn poll_head(invocation: &mut InvocationFuture, cx: &mut Context<'_>) -> Poll<Op
     }
 }
 
-/// Waits for the head of a response until the deadline.
+/// Waits until a response begins, at most until the deadline.
 pub(crate) async fn wait<T>(
     mut head: impl Future<Output = T> + Unpin,
     exchange: &Exchange,
     guard: &mut InvocationGuard,
 ) -> Result<T, Error> {
     let deadline = guard.context().deadline().unwrap_or(exchange.deadline);
-    // One timer at a time: first the one that marks the invocation as long, if the deadline is
-    // later.
+    // Only one timer runs at a time: first the one that marks the invocation as long, if the
+    // deadline is later.
     if let Some(long) = guard.becomes_long_at()
         && long < deadline
     {

@@ -6,9 +6,9 @@ use crate::lifecycle::State;
 use crate::lifecycle::annotated::Built;
 use crate::lifecycle::states::{Slot, StateLookup};
 
-/// What an entrypoint can take after the request.
+/// A type that an entrypoint can take after the request.
 pub trait Parameter: Send + Sync + Sized + 'static {
-    /// What the parameter is made from, found when the agent is made.
+    /// The source from which the parameter is made, found when the agent is made.
     #[doc(hidden)]
     type Source: Send + Sync + 'static;
     #[doc(hidden)]

@@ -43,8 +43,8 @@ impl Outcome {
 
 /// Writes items of one type into the buffer.
 ///
-/// A function pointer, so that only its construction requires anything of the items: a type that
-/// does not fit is reported once, there.
+/// This is a function pointer, so that only its construction has bounds on the items: an unsuitable
+/// type is reported once, at the construction.
 pub struct ItemWriter<I>(fn(I, &EventBuffer) -> Result<ControlFlow<()>, Error>);
 
 impl<I> ItemWriter<I> {
@@ -106,7 +106,7 @@ pub(crate) async fn send_iterator<I: Iterator>(
 /// Replies with a value of any type that implements `Serialize`, from a closure given to
 /// [`AgentRuntimeAppBuilder::entrypoint`](crate::AgentRuntimeAppBuilder::entrypoint).
 ///
-/// Functions with `#[ppio::entrypoint]` return such values without it.
+/// Functions with `#[ppio::entrypoint]` return such values directly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -158,9 +158,9 @@ impl<T, S> ppio_agent_schema::EitherReply for Reply<T, S> {
     type Items = S;
 }
 
-/// What a closure may return: a common type such as `String` or [`Value`], an
-/// [`InvocationResponse`], [`Json`], [`Sse`],
-/// [`SseIter`], a [`Reply`], a [`Response`], or any of them in a `Result`.
+/// A type that a closure may return: a common type such as `String` or [`Value`], an
+/// [`InvocationResponse`], [`Json`], [`Sse`], [`SseIter`], a [`Reply`], a [`Response`], or any of
+/// them in a `Result`.
 ///
 /// It is not implemented for every `T: Serialize`: `Result<Value, String>` implements `Serialize`
 /// as well, and a trait cannot prefer one of two implementations. `#[ppio::entrypoint]` does not

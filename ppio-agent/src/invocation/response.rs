@@ -77,7 +77,7 @@ fn envelope_response(
     }))
 }
 
-/// Returns a response that user code made. The invocation ends when its body does.
+/// Returns a response that user code made. The invocation ends when the body of the response ends.
 pub(crate) fn user_response(
     exchange: &Exchange,
     response: Response,
@@ -97,7 +97,7 @@ pub(crate) fn user_response(
     })
 }
 
-/// When the whole invocation has to end, if the caller sets a timeout.
+/// Returns when the whole invocation has to end, if the caller sets a timeout.
 fn caller_deadline(exchange: &Exchange, guard: &InvocationGuard) -> Option<CallerDeadline> {
     Some(CallerDeadline {
         at: guard.context().requested_deadline()?,
@@ -123,8 +123,8 @@ fn stream(
     event_stream(exchange, Body::stream(body))
 }
 
-/// Marks a response for a protocol, in its extensions: the runtime wrote its events, so the data of
-/// each is JSON.
+/// An extension that marks a response for a protocol: the runtime wrote the events of the response,
+/// so the data of each event is JSON.
 #[cfg(feature = "chat")]
 #[derive(Clone)]
 pub(crate) struct WrittenEvents;

@@ -1,4 +1,4 @@
-//! What a second invocation of a session does while one runs.
+//! Controls a second invocation of a session while one runs.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -32,7 +32,7 @@ enum TurnPhase {
 }
 
 impl SessionGate {
-    /// Returns a gate, unless all invocations run at once.
+    /// Returns a gate, unless all invocations run in parallel.
     pub(crate) fn new(concurrency: SessionConcurrency, max_waiting: usize) -> Option<Arc<Self>> {
         (concurrency != SessionConcurrency::Parallel).then(|| {
             Arc::new(Self {
@@ -43,13 +43,13 @@ impl SessionGate {
         })
     }
 
-    /// Whether a later invocation ends the first, so that the later one must be valid before it
-    /// enters.
+    /// Whether a later invocation ends the first, so that the later one must be valid before it is
+    /// added.
     pub(crate) fn interrupts(&self) -> bool {
         self.concurrency == SessionConcurrency::Interrupt
     }
 
-    /// Enters an invocation of a session, which runs when its turn is ready.
+    /// Adds an invocation to a session. The invocation runs when its turn is ready.
     pub(crate) fn enter(self: &Arc<Self>, session: &str) -> Result<SessionTurn, Rejection> {
         let mut sessions = self.sessions();
         let state = match sessions.entry(session.to_owned()) {
@@ -71,7 +71,7 @@ impl SessionGate {
         })
     }
 
-    /// Enters an invocation of a session that has a running one.
+    /// Adds an invocation to a session that has a running one.
     fn enter_behind(&self, name: &str, session: &mut Session) -> Result<Arc<TurnState>, Rejection> {
         match self.concurrency {
             SessionConcurrency::Reject => Err(Rejection::SessionBusy {
@@ -136,7 +136,7 @@ impl TurnState {
     }
 }
 
-/// The turn of one invocation. Dropping it lets the next one of the session run.
+/// The turn of one invocation. Dropping it lets the next invocation of the session run.
 pub(crate) struct SessionTurn {
     gate: Arc<SessionGate>,
     session: String,
@@ -144,13 +144,13 @@ pub(crate) struct SessionTurn {
 }
 
 impl SessionTurn {
-    /// Whether the invocation may run at once.
+    /// Whether the invocation may run now.
     pub(crate) fn is_ready(&self) -> bool {
         self.state.lock().0 == TurnPhase::Running
     }
 
-    /// Waits for the turn. After that it is ready, and fails once a later invocation interrupts
-    /// this one, so it is polled before each step.
+    /// Waits for the turn. After that, it returns `Ok`, or an error once a later invocation
+    /// interrupts this one, so it is polled before each step.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
         let mut state = self.state.lock();
         let poll = match state.0 {

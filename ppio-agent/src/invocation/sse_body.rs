@@ -20,7 +20,7 @@ use crate::exchange::rejection::Rejection;
 /// A comment line. It keeps proxies from closing an idle stream, and clients ignore it.
 pub(crate) const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
-/// When a stream fails.
+/// The limits at which a stream fails.
 pub(crate) struct StreamLimits {
     /// How long the handler may produce nothing.
     pub(super) max_silence: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct StreamLimits {
 }
 
 impl StreamLimits {
-    /// The error of a stream whose deadline has passed.
+    /// Returns the error of a stream whose deadline has passed.
     fn expired(&self) -> Option<Rejection> {
         self.deadline?.expired()
     }
@@ -162,7 +162,8 @@ impl HttpBody for SseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
-            // A handler that always has a next item never waits for the timer.
+            // A handler that always has a next item never waits for the timer, so the deadline is
+            // checked here as well.
             if self.state == SseState::Running
                 && let Some(expired) = self.limits.expired()
             {

@@ -17,14 +17,14 @@ use crate::exchange::caller_deadline::{CallerDeadline, DeadlineBody};
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 
-/// Passes a user body on, and ends its invocation with it.
+/// Passes on the frames of a user body, and ends the invocation when the body ends.
 pub(super) struct UserBody {
     body: Body,
     status: StatusCode,
     guard: InvocationGuard,
     turn: Option<Box<SessionTurn>>,
     deadline: Option<CallerDeadline>,
-    /// Fires when the invocation has run for long.
+    /// Fires when the invocation has run for `busy_after`.
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
@@ -68,7 +68,7 @@ impl UserBody {
         self.turn = None;
     }
 
-    /// Marks the invocation as a long one once it has run for long.
+    /// Marks the invocation as a long one once it has run for `busy_after`.
     fn poll_long(&mut self, cx: &mut Context<'_>) {
         let Some(at) = self.guard.becomes_long_at() else {
             return;
@@ -126,7 +126,7 @@ impl HttpBody for UserBody {
 
 impl Drop for UserBody {
     fn drop(&mut self) {
-        // Otherwise dropping the guard counts a cancelled invocation.
+        // Otherwise dropping the guard counts the invocation as cancelled.
         if self.body.is_end_stream() {
             self.end(None);
         }

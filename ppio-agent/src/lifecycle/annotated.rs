@@ -36,7 +36,7 @@ impl<T, E> ResultType for Result<T, E> {
     type State = T;
 }
 
-/// The parameter of a ping, routes or shutdown function, or a further one of middleware.
+/// The parameter of a ping, routes or shutdown function, or an additional parameter of middleware.
 #[diagnostic::on_unimplemented(
     message = "this parameter cannot be `{Self}`",
     label = "expected a state",

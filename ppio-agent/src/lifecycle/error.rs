@@ -15,7 +15,7 @@ pub enum LifecycleError {
     NoState {
         /// The type of the state.
         state: &'static str,
-        /// The function that takes it, with its place.
+        /// The function that takes it, with its location.
         function: String,
     },
     /// Two states have the same type.
@@ -46,7 +46,7 @@ pub enum LifecycleError {
     /// A startup function returned an error or panicked.
     #[error("{function} failed: {}", ErrorChain(.error))]
     Startup {
-        /// The function, with its place.
+        /// The function, with its location.
         function: String,
         /// The error that it returned, or the message of its panic.
         error: Error,

@@ -8,7 +8,7 @@ use super::state::State;
 use super::states::{Slot, StateLookup};
 use crate::exchange::error::{BoxError, Error};
 
-/// What a shutdown function may return, besides a `Result` of it.
+/// A type that a shutdown function may return, alone or in a `Result`.
 #[diagnostic::on_unimplemented(
     message = "a shutdown function cannot return `{Self}`",
     label = "this value would be lost",
@@ -42,7 +42,7 @@ where
     Shutdown(Box::new(|| Box::pin(on_blocking_thread(function))))
 }
 
-/// What a shutdown closure of the builder may return: nothing, or a `Result`.
+/// The return type of a shutdown closure of the builder: nothing, or a `Result`.
 pub trait IntoShutdown {
     /// Returns the error, if there is one.
     fn into_shutdown(self) -> Result<(), BoxError>;

@@ -10,7 +10,7 @@ use crate::exchange::error::Error;
 /// Runs a startup function; `None` if its state has a value already.
 pub(crate) type StartupRun = Box<dyn FnOnce() -> Option<HookFuture> + Send>;
 
-/// What a startup function can build.
+/// A type that a startup function can build.
 #[diagnostic::on_unimplemented(
     message = "a startup function cannot build `{Self}`, which is not `Send` and `Sync`",
     label = "cannot be shared between threads",

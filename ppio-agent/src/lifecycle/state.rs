@@ -32,9 +32,9 @@ use std::sync::Arc;
 /// }
 /// ```
 ///
-/// The value is behind an [`Arc`], which the pattern `State(value)` and the field `.0` return; a
-/// method or a named field of `T` needs neither. To change the value, use a `Mutex` or an atomic in
-/// it.
+/// The value is behind an [`Arc`], which the pattern `State(value)` and the field `.0` give access
+/// to; a method or a named field of `T` needs neither. To change the value, use a `Mutex` or an
+/// atomic in it.
 pub struct State<T>(
     /// The shared value.
     pub Arc<T>,

@@ -1,7 +1,7 @@
 //! The states of one agent by their types.
 //!
 //! Handlers are made before the startup functions run, so each holds the [`Slot`] of every state
-//! that it takes. A missing state is found when the agent is made, and a call looks nothing up.
+//! that it takes. A missing state is found when the agent is made, and a call needs no lookup.
 
 use std::any::{Any, TypeId, type_name};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::error::LifecycleError;
 use super::state::State;
 
-/// The place of one state, which is empty until its startup function has run.
+/// The slot of one state, which is empty until its startup function has run.
 pub struct Slot<T>(Arc<OnceLock<State<T>>>);
 
 impl<T> Slot<T> {
@@ -69,15 +69,15 @@ impl AnySlot {
 /// The states of one agent.
 #[derive(Default)]
 pub(crate) struct States {
-    /// Each with the name of what fills it, for errors.
+    /// The slots, each with the name of its provider, for errors.
     slots: Vec<(AnySlot, String)>,
-    /// The first state that a function takes and nothing fills.
+    /// The error for the first state that a function takes but nothing provides.
     missing: Option<LifecycleError>,
 }
 
 impl States {
-    /// Adds a state. Each type is one state, except `()`: startup functions that only check
-    /// something return it.
+    /// Adds a state. There is at most one state of each type, except for `()`, which is returned by
+    /// startup functions that only check something.
     pub(crate) fn add(&mut self, slot: AnySlot, provider: String) -> Result<(), LifecycleError> {
         let same = |other: &&(AnySlot, String)| other.0.type_id == slot.type_id;
         if let Some((_, first)) = self.slots.iter().find(same)

@@ -23,14 +23,14 @@ use crate::runs;
 use crate::runs::options::RunOptions;
 use crate::runs::run::Run;
 
-/// Reads the body of a request of a protocol, under the limits that hold for invocations.
+/// Reads the body of a protocol's request, with the same limits as for invocations.
 pub(crate) async fn read(request: Request) -> Result<(Parts, Bytes), Error> {
     let (parts, body) = request.into_parts();
     let body = payload::read(&parts.headers, body).await?;
     Ok((parts, body))
 }
 
-/// Parses the body of a request of a protocol.
+/// Parses the body of a protocol's request.
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     payload::parse(body)
 }
@@ -46,7 +46,7 @@ pub(crate) fn run_options(
 /// Calls the agent, and waits until its answer begins.
 ///
 /// # Errors
-/// What the agent failed with before its answer began.
+/// The error with which the agent failed before its answer began.
 pub(crate) async fn invoke(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -87,10 +87,10 @@ pub(crate) async fn invoke_with_body(
     AgentAnswer::of(answered.map_err(Error::without_body)?).await
 }
 
-/// Waits until the answer of a run begins, and reads it from its beginning.
+/// Waits until the answer of a run begins, and reads it from the beginning.
 ///
 /// # Errors
-/// If the beginning is no longer kept, or what the agent failed with before its answer began.
+/// If the beginning is no longer kept, or if the agent failed before its answer began.
 pub(crate) async fn reattach(
     invoker: &Invoker,
     exchange: &Exchange,
@@ -128,7 +128,7 @@ impl AgentAnswer {
         Err(Error::new(status, text))
     }
 
-    /// The answer of a run that failed before its answer began, as a stream that fails at once.
+    /// The answer of a run that failed before its answer began, as a stream with only the error.
     #[cfg(feature = "openai")]
     pub(crate) fn failed(exchange: &Exchange, run: &Run, error: &Error) -> Self {
         let event = json::error_event(error, run.id(), RequestedFormat::Chat);
@@ -137,7 +137,7 @@ impl AgentAnswer {
         }
     }
 
-    /// The id of the invocation, which is that of its run.
+    /// The id of the invocation, which is also the id of its run.
     pub(crate) fn request_id<'a>(&'a self, exchange: &'a Exchange) -> &'a str {
         let id = self
             .response
@@ -169,13 +169,13 @@ impl AgentAnswer {
     /// Reads the whole answer.
     ///
     /// # Errors
-    /// What the agent failed with in the middle of its answer, or an answer that is too large.
+    /// If the agent failed in the middle of its answer, or if the answer is too large.
     pub(crate) async fn into_whole(self) -> Result<(WholeAnswer, AnswerParts), Error> {
         let (items, parts) = self.into_parts();
         Ok((whole::collect(items).await?, parts))
     }
 
-    /// The items, and the head for an answer that is JSON.
+    /// The items, and the headers for an answer that is JSON.
     pub(crate) fn into_parts(self) -> (Items, AnswerParts) {
         let (mut parts, body) = self.response.into_parts();
         let items = Items::of(&parts, body);
@@ -184,8 +184,8 @@ impl AgentAnswer {
     }
 }
 
-/// Answers with the events of a protocol about a failure, for protocols whose every answer is a
-/// stream.
+/// Answers a failure with the events of a protocol, for protocols whose answers are always
+/// streams.
 pub(crate) fn failed_events(
     exchange: &Exchange,
     failure: Failure,
@@ -197,7 +197,7 @@ pub(crate) fn failed_events(
     event_stream(exchange, Body::from(events.take()))
 }
 
-/// Answers with events that exist already.
+/// Answers with events that are already written.
 #[cfg(feature = "a2a")]
 pub(crate) fn written_events(exchange: &Exchange, mut events: EventWriter) -> Response {
     event_stream(exchange, Body::from(events.take()))
@@ -232,7 +232,7 @@ pub(crate) fn no_content() -> Response {
     response
 }
 
-/// The response to a caller that has the current state already.
+/// The response to a caller that already has the current state.
 #[cfg(feature = "a2a")]
 pub(crate) fn not_modified() -> Response {
     let mut response = Response::new(Body::empty());
@@ -240,7 +240,7 @@ pub(crate) fn not_modified() -> Response {
     response
 }
 
-/// The head of an answer that was read whole.
+/// The headers and extensions of an answer that was read whole.
 pub(crate) struct AnswerParts(http::response::Parts);
 
 impl AnswerParts {

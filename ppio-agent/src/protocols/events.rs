@@ -15,7 +15,7 @@ use crate::invocation::sse_body::HEARTBEAT;
 
 /// Turns the items of an answer into the events of a protocol.
 pub(crate) trait Translator: Send + 'static {
-    /// Writes what precedes the first item.
+    /// Writes the events that precede the first item.
     fn begin(&mut self, _events: &mut EventWriter) {}
 
     /// Writes the events of an item.
@@ -24,7 +24,7 @@ pub(crate) trait Translator: Send + 'static {
     /// Writes the end of the answer: a success, or a failure.
     fn end(&mut self, failure: Option<Failure>, events: &mut EventWriter);
 
-    /// Whether it has already written the end, so that the answer is not read further.
+    /// Whether the translator has already written the end, so that the answer is not read further.
     fn has_ended(&self) -> bool {
         false
     }
@@ -43,7 +43,7 @@ impl EventWriter {
         let _ = sse::write_json(&mut self.buffer, data);
     }
 
-    /// Writes an event with a name, whose data is JSON in parts.
+    /// Writes a named event whose data is the JSON that `parts` form together.
     pub(crate) fn named_parts(&mut self, name: &str, parts: &[&str]) {
         self.name(name);
         self.parts(parts);
@@ -55,7 +55,7 @@ impl EventWriter {
         self.buffer.extend_from_slice(b"\n");
     }
 
-    /// Writes an event whose data is JSON in parts, each without line breaks.
+    /// Writes an event whose data is the JSON that `parts` form together, without line breaks.
     pub(crate) fn parts(&mut self, parts: &[&str]) {
         self.buffer.extend_from_slice(b"data: ");
         for part in parts {
@@ -68,14 +68,14 @@ impl EventWriter {
         self.buffer.extend_from_slice(HEARTBEAT);
     }
 
-    /// What was written since the last call.
+    /// Takes the bytes that were written since the last call.
     pub(crate) fn take(&mut self) -> Bytes {
         self.buffer.split().freeze()
     }
 }
 
-/// Takes the data of the next complete event, for a transport that has messages of its own. There,
-/// events have one line of data and no name.
+/// Takes the data of the next complete event, for a transport that has messages of its own. Each
+/// event must have one line of data and no name.
 #[cfg(all(feature = "ag-ui", feature = "websocket"))]
 pub(crate) fn take_message(events: &mut BytesMut) -> Option<BytesMut> {
     while let Some(end) = memchr::memmem::find(events, b"\n\n") {

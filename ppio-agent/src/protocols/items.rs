@@ -17,14 +17,14 @@ use crate::exchange::json::line;
 use crate::exchange::rejection::Rejection;
 use crate::invocation::WrittenEvents;
 
-/// How much of a frame is read at once, in bytes. A protocol's events for a short item can be
-/// twenty times as long, and stay in memory until the caller reads them.
+/// How much of a frame is read in one batch, in bytes. A protocol's events for a short item can be
+/// twenty times as long as the item, and stay in memory until the caller reads them.
 const BATCH: usize = 4 * 1024;
 
-/// Something that the agent answered with.
+/// An item of the agent's answer.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Item<'a> {
-    /// Text, as the JSON of a string, with its quotes.
+    /// Text, as a JSON string with its quotes.
     Text(&'a str),
     /// A chat event.
     Event(ChatEvent),
@@ -35,7 +35,7 @@ pub(crate) enum Item<'a> {
 impl<'a> Item<'a> {
     /// Reads an item from a line that the runtime wrote.
     fn of_written(json: &'a str) -> Self {
-        // The most frequent event, whose text is copied as it is.
+        // The text of the most frequent event is copied as it is.
         let text = json.strip_prefix(r#" {"type":"text_delta","text":"#);
         match text.and_then(|text| text.strip_suffix('}')) {
             Some(text) => Self::Text(text),
@@ -59,12 +59,12 @@ impl<'a> Item<'a> {
     }
 }
 
-/// The text that the JSON of a string stands for.
+/// Returns the text that a JSON string encodes.
 pub(crate) fn text_of(json: &str) -> String {
     serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
 }
 
-/// The text of an answer for a protocol that has nothing but text: any other value is written as
+/// The text of an answer for a protocol that supports only text: any other value is written as
 /// JSON on a line of its own.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerText {
@@ -72,8 +72,8 @@ pub(crate) struct AnswerText {
 }
 
 impl AnswerText {
-    /// What an item adds to the text, as the JSON of a string; `None` for chat events that are
-    /// not text.
+    /// Returns the text that an item adds, as a JSON string; `None` for chat events that are not
+    /// text.
     pub(crate) fn json_of<'a>(&mut self, item: &Item<'a>) -> Option<Cow<'a, str>> {
         let added = match *item {
             Item::Text(json) => Cow::Borrowed(json),
@@ -85,7 +85,7 @@ impl AnswerText {
         Some(added)
     }
 
-    /// What `text` adds on a line of its own, as the JSON of a string.
+    /// Returns `text` as a JSON string, after a line break unless `text` already starts a line.
     pub(crate) fn line_of(&mut self, text: &str) -> String {
         let added = if self.is_within_line {
             line(&format!("\n{text}"))
@@ -103,7 +103,7 @@ impl AnswerText {
     }
 }
 
-/// The next part of an answer.
+/// An item of an answer, a keep-alive or a failure.
 #[derive(Debug, PartialEq)]
 pub(crate) enum NextItem<'a> {
     /// An item.
@@ -114,13 +114,13 @@ pub(crate) enum NextItem<'a> {
     Failed(Failure),
 }
 
-/// The items of an answer: those of a stream, or its only value.
+/// The items of an answer, which is a stream of items or a single value.
 pub(crate) struct Items {
     body: Body,
     kind: AnswerKind,
-    /// The events of a frame that are read next.
+    /// The events of the last frame that are not read yet.
     unread: Bytes,
-    /// What was read of an event or a value that is not complete.
+    /// The beginning of an event or a value that is not complete yet.
     incomplete: BytesMut,
     ended: bool,
 }
@@ -131,7 +131,7 @@ enum AnswerKind {
     /// Events of a response that the agent built, with any data.
     OtherEvents,
     Json,
-    /// A response that the agent made, of another type.
+    /// A response of another type, which the agent built.
     Text,
 }
 
@@ -154,8 +154,8 @@ impl Items {
         }
     }
 
-    /// Waits for more of the answer, and calls `each` with its parts. `None` at the end, after the
-    /// failure if there was one.
+    /// Waits for more of the answer, and calls `each` with its items. Returns `None` at the end,
+    /// after the failure if there was one.
     pub(crate) fn poll_parts(
         &mut self,
         cx: &mut Context<'_>,
@@ -185,7 +185,7 @@ impl Items {
             self.incomplete.extend_from_slice(&frame);
             return Poll::Ready(Some(()));
         }
-        // The runtime's own frames are whole events.
+        // The runtime's own frames contain whole events only.
         let data = if self.incomplete.is_empty() {
             frame
         } else {
@@ -196,7 +196,7 @@ impl Items {
         Poll::Ready(Some(()))
     }
 
-    /// Waits for the next batch of parts, and calls `each` with them.
+    /// Waits for the next batch of items, and calls `each` with them.
     pub(crate) async fn next(&mut self, each: impl FnMut(NextItem<'_>)) -> Option<()> {
         let mut each = each;
         std::future::poll_fn(|cx| self.poll_parts(cx, &mut each)).await
@@ -220,7 +220,7 @@ impl Items {
     }
 
     fn read_event(&mut self, event: &[u8], each: &mut impl FnMut(NextItem<'_>)) {
-        // What the runtime writes for an item.
+        // The form in which the runtime writes an item.
         if self.kind == AnswerKind::Events
             && let Some(line) = event.strip_prefix(b"data: ")
             && let Some(json) = line.strip_suffix(b"\n\n")
@@ -251,7 +251,7 @@ impl Items {
         }
     }
 
-    /// Reads the event of a failure; `false` if it is not one.
+    /// Reads the event of a failure; returns `false` if `data` is not a failure.
     fn fails_with(&mut self, data: &str, each: &mut impl FnMut(NextItem<'_>)) -> bool {
         let Ok(failure) = serde_json::from_str(data) else {
             return false;
@@ -266,7 +266,7 @@ impl Items {
         let rest = self.incomplete.split();
         match self.kind {
             AnswerKind::Events | AnswerKind::OtherEvents | AnswerKind::Text if rest.is_empty() => {}
-            // A stream that the agent made ended within an event.
+            // A stream that the agent built ended in the middle of an event.
             AnswerKind::Events | AnswerKind::OtherEvents => {
                 let error = Rejection::ResponseCut.into();
                 each(NextItem::Failed(Failure::of(&error, "")));
@@ -288,7 +288,7 @@ pub(super) fn media_type(headers: &HeaderMap) -> &str {
     media_type.unwrap_or_default().trim()
 }
 
-/// Calls `each` with a value that may have several lines, or not be JSON.
+/// Calls `each` with a value that may have several lines or may not be JSON.
 fn own_value(value: &[u8], each: &mut impl FnMut(NextItem<'_>)) {
     let text = String::from_utf8_lossy(value);
     if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
@@ -301,7 +301,7 @@ fn own_value(value: &[u8], each: &mut impl FnMut(NextItem<'_>)) {
     }
 }
 
-/// The length of the first event of a stream, with the empty line that ends it.
+/// The length of the first event of a stream, including the empty line that ends it.
 fn event_end(stream: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {

@@ -1,4 +1,4 @@
-//! Keeps a connection open while a slow response is prepared: proxies close silent connections,
+//! Keeps a connection open while a slow response is prepared: proxies close idle connections,
 //! many of them after 60 s.
 
 use std::future::Future;

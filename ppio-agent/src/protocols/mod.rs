@@ -52,7 +52,7 @@ use crate::runs::registry::RunRegistry;
 /// The protocols that are served.
 pub(crate) struct Protocols {
     enabled: Vec<Protocol>,
-    /// The platform that calls a protocol at a path of its own.
+    /// The platform, which may call a protocol at one of the agent's own paths.
     platform: Option<Platform>,
     agent: AgentInfo,
     schema: Arc<LazySchema>,
@@ -67,11 +67,11 @@ pub(crate) struct ProtocolRoute {
     methods: &'static Methods,
 }
 
-/// The methods of one of the agent's own paths at which the platform calls a protocol.
+/// The methods of the agent's own path at which the platform calls a protocol.
 const METHODS_OF_PLATFORM: &Methods =
     &Methods::Post("Calls the agent by the protocol of the platform");
 
-/// What a protocol needs of the agent to answer a request.
+/// The parts of the agent that a protocol uses to answer a request.
 pub(crate) struct ProtocolAgent<'a> {
     pub(crate) protocols: &'a Arc<Protocols>,
     pub(crate) runs: &'a Arc<RunRegistry>,
@@ -152,7 +152,7 @@ impl Protocols {
         })
     }
 
-    /// The one of the agent's own paths at which the platform calls a protocol.
+    /// The agent's own path at which the platform calls a protocol.
     fn path_of_platform(&self) -> Option<&'static str> {
         match self.platform? {
             Platform::AgentCoreAgUi => Some("/invocations"),
@@ -161,7 +161,7 @@ impl Protocols {
         }
     }
 
-    /// The route of a path, if a protocol that is served has it.
+    /// The route of a path, if the path belongs to a protocol that is served.
     pub(crate) fn route(&self, path: &str) -> Option<ProtocolRoute> {
         self.enabled.iter().find_map(|&protocol| {
             let methods = match protocol {
@@ -212,12 +212,12 @@ impl ProtocolRoute {
         self.protocol.as_str()
     }
 
-    /// The methods of the path, as an `Allow` header.
+    /// The methods of the path, as the value of an `Allow` header.
     pub(crate) fn allow(self) -> &'static str {
         self.methods.allow()
     }
 
-    /// Whether the path has a method; `OPTIONS` is answered earlier.
+    /// Whether the path supports a method; `OPTIONS` is answered earlier.
     pub(crate) fn has(self, method: &Method) -> bool {
         self.methods.has(method)
     }

@@ -1,4 +1,4 @@
-//! The table of a protocol's paths: it routes requests, and the `OpenAPI` document lists it.
+//! The table of a protocol's paths, for routing and for the `OpenAPI` document.
 
 use http::Method;
 
@@ -7,7 +7,7 @@ use crate::endpoints::openapi::ProtocolOperation;
 #[cfg(feature = "schema")]
 use crate::exchange::protocol::Protocol;
 
-/// All paths of a protocol. The first row that matches a path is its route.
+/// All paths of a protocol. The first row that matches a path determines its route.
 pub(super) struct PathTable<R: 'static>(pub(super) &'static [ProtocolPath<R>]);
 
 /// A row of the table.
@@ -114,7 +114,7 @@ impl<R: Copy> ProtocolPath<R> {
 }
 
 impl Methods {
-    /// The methods as an `Allow` header.
+    /// The methods as the value of an `Allow` header.
     pub(crate) fn allow(&self) -> &'static str {
         match self {
             Self::Get(_) => "GET, OPTIONS",
@@ -125,7 +125,7 @@ impl Methods {
         }
     }
 
-    /// Whether a path has a method. `OPTIONS` is answered earlier.
+    /// Whether a method is supported. `OPTIONS` is answered earlier.
     pub(super) fn has(&self, method: &Method) -> bool {
         match self {
             Self::Get(_) => method == Method::GET,

@@ -11,10 +11,10 @@ use crate::token_usage::TokenUsage;
 /// The largest answer that is read whole, in bytes.
 pub(super) const MAX_SIZE: usize = 64 << 20;
 
-/// Everything that an agent answered with.
+/// A complete answer of the agent.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct WholeAnswer {
-    /// The text. Other values are a part of it as JSON, each on a line of its own.
+    /// The text, including other values as JSON, each on a line of its own.
     pub(crate) text: String,
     /// The text without other values.
     pub(crate) plain_text: String,
@@ -23,7 +23,7 @@ pub(crate) struct WholeAnswer {
     pub(crate) tool_calls: Vec<AnswerToolCall>,
     /// The items that are neither text nor chat events.
     pub(crate) values: Vec<Value>,
-    /// Chat events of the other kinds, in their order.
+    /// The other chat events, in order.
     pub(crate) events: Vec<ChatEvent>,
     /// The tokens, if the agent reported them.
     pub(crate) usage: Option<TokenUsage>,
@@ -32,14 +32,14 @@ pub(crate) struct WholeAnswer {
     pub(crate) interrupt: Option<ChatEvent>,
 }
 
-/// A call of a tool.
+/// A tool call.
 #[derive(Debug, PartialEq)]
 pub(crate) struct AnswerToolCall {
     pub(crate) id: String,
     pub(crate) name: String,
     /// The JSON text of the arguments.
     pub(crate) arguments: String,
-    /// What it returned and whether it failed, if the agent ran it.
+    /// The result of the tool and whether the tool failed, if the agent ran it.
     pub(crate) result: Option<(Value, bool)>,
 }
 
@@ -57,7 +57,7 @@ impl WholeAnswer {
         }
     }
 
-    /// Adds the message of the interrupt to the text, for a protocol without another place for it.
+    /// Adds the message of the interrupt to the text, for a protocol that has no other form of it.
     #[cfg(feature = "openai")]
     pub(crate) fn add_interrupt_text(&mut self) {
         if let Some(ChatEvent::Interrupt {
@@ -120,7 +120,7 @@ impl WholeAnswer {
     }
 }
 
-/// Collects a whole answer, up to a size.
+/// Collects a whole answer, up to `MAX_SIZE`.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     answer: WholeAnswer,
@@ -140,7 +140,7 @@ impl Collector {
         self.size > MAX_SIZE
     }
 
-    /// The answer, if it is not too large.
+    /// Returns the answer, or an error if it is too large.
     pub(crate) fn finish(self) -> Result<WholeAnswer, Rejection> {
         if self.is_too_large() {
             let limit = ByteSize::new(MAX_SIZE as u64);
@@ -173,7 +173,7 @@ pub(super) async fn collect(mut items: Items) -> Result<WholeAnswer, Error> {
     }
 }
 
-/// About how much memory an item takes.
+/// The approximate size of an item in memory, in bytes.
 fn size_of_item(item: &Item<'_>) -> usize {
     match item {
         Item::Text(json) | Item::Data(json) => json.len(),

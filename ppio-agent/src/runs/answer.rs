@@ -1,4 +1,4 @@
-//! What a run ended with.
+//! The answer with which a run ended.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,10 +19,10 @@ pub(super) struct RunOutcome {
     pub(super) ended_at: SystemTime,
 }
 
-/// What a run ended with.
+/// The answer with which a run ended.
 #[derive(Clone)]
 pub(super) enum Answer {
-    /// The items of the log, or the response in it.
+    /// The items, or the response, in the log.
     Logged,
     /// A value.
     Value(KeptValue),
@@ -32,7 +32,8 @@ pub(super) enum Answer {
     Dropped,
 }
 
-/// The longest type of an error whose text is too long to keep.
+/// The maximum size of an error's type as JSON, in bytes, if the texts of the error are too long to
+/// keep.
 const MAX_TYPE: usize = 256;
 
 /// A value, for callers of every format.
@@ -56,7 +57,7 @@ impl Answer {
         (status, Self::Failed(error, duration))
     }
 
-    /// The bytes that it holds in memory, beside the log.
+    /// Returns the bytes that the answer holds in memory, without the log.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Value(value) => value.json.len() + value.envelope.as_ref().map_or(0, Bytes::len),
@@ -68,8 +69,8 @@ impl Answer {
         }
     }
 
-    /// What is kept for later readers, in memory and in the journal: no value over `max_size`, and
-    /// as much of the texts of an error as fits.
+    /// Returns the answer to keep for later readers, in memory and in the journal: without a value
+    /// over `max_size`, and with as much of the texts of an error as fits.
     pub(super) fn kept(self, max_size: usize) -> Self {
         match self {
             Self::Value(_) if self.size() > max_size => Self::Dropped,
@@ -93,7 +94,8 @@ impl Answer {
     }
 }
 
-/// The error without its sources, which are in the log. `max_size` limits its JSON in the journal.
+/// Returns the error without its sources, which are in the agent's log. `max_size` limits its JSON
+/// in the journal.
 fn kept_error(error: Error, max_size: usize) -> Error {
     let error = error.without_source();
     let error_type = escaped_size(error.error_type().as_bytes());

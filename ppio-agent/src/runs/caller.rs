@@ -55,10 +55,11 @@ impl RunCaller {
 
     /// Whether a request of this caller may read and cancel the run of `owner`.
     ///
-    /// A session's caller may renew its credentials. A caller without a session sees the runs with
-    /// the same credentials (or, if it has none, without any) in any session; one with a session
-    /// also sees the runs that its credentials started outside of sessions. The run is one whose id
-    /// the caller has: lists are refused to callers without session and credentials.
+    /// The credentials of a session's caller may change. A caller without a session sees the runs
+    /// with the same credentials (or, if it has none, without any) in any session; one with a
+    /// session also sees the runs that its credentials started outside of sessions. The caller must
+    /// already have the id of the run, since lists are refused to callers without session and
+    /// credentials.
     pub(super) fn sees(&self, owner: &Self) -> bool {
         match (&self.session, &owner.session) {
             (Some(session), Some(other)) => session == other,
@@ -115,7 +116,8 @@ impl Fingerprints {
         }
     }
 
-    /// An id of this key, and so of the agent that keeps runs by these hashes.
+    /// Returns an id that is derived from this key. It identifies the agent that keeps runs by
+    /// these hashes.
     pub(super) fn instance(&self) -> HeaderValue {
         let id = self.of(&HeaderMap::new(), &CONTENT_TYPE, b"instance");
         // Hexadecimal digits are valid.

@@ -10,7 +10,8 @@ use crate::exchange::counted::Counted;
 pub(crate) struct InspectedTasks {
     /// The connections, each of which is a task.
     pub(super) connections: OnceLock<Arc<AtomicUsize>>,
-    /// The tasks of the runtime: they execute a run, look for what it left, or send notifications.
+    /// The tasks of the runtime: they execute a run, look for what it left behind, or send
+    /// notifications.
     pub(super) own: Arc<AtomicUsize>,
     /// The runs that have not ended.
     pub(super) active: Arc<AtomicUsize>,

@@ -1,5 +1,5 @@
-//! What a run keeps for the developer of its agent: its request, the times of its items, and the
-//! tokens that they report.
+//! The data that a run keeps for the developer of its agent: its request, the times of its items,
+//! and the tokens that they report.
 
 use std::collections::VecDeque;
 
@@ -14,21 +14,21 @@ use crate::token_usage::TokenUsage;
 
 /// Larger requests are not kept.
 const MAX_REQUEST: usize = 256 * 1024;
-/// The most characters of a summary.
+/// The maximum length of a summary, in characters.
 const MAX_SUMMARY: usize = 120;
 
-/// What is kept of one run.
+/// The inspection data of one run.
 #[derive(Debug, Clone)]
 pub(super) struct Inspection {
     request: Option<Bytes>,
     summary: String,
     usage: Option<TokenUsage>,
-    /// For items that were written together, the number of the first of them, and the milliseconds
-    /// since the start of the run.
+    /// For each group of items that were written together: the number of the first, and the
+    /// milliseconds since the start of the run.
     times: VecDeque<(u64, u64)>,
 }
 
-/// The part that is in a list of runs.
+/// The part of an inspection that is shown in a list of runs.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct InspectionSummary {
     summary: String,
@@ -56,7 +56,7 @@ impl Inspection {
         self.request.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Notes the items after number `last`, and drops the times of items before `kept`.
+    /// Records the items after number `last`, and drops the times of items before `kept`.
     pub(super) fn add(&mut self, kept: u64, last: u64, items: &[u8], milliseconds: u64) {
         if self.times.back().is_none_or(|&(_, at)| at != milliseconds) {
             self.times.push_back((last + 1, milliseconds));
@@ -86,8 +86,8 @@ impl Inspection {
         }
     }
 
-    /// What only the state of one run has: the times, and the request, as `request_text` if it is
-    /// not JSON.
+    /// Returns the members that only the state of a single run has: the times, and the request, as
+    /// `request_text` if it is not JSON.
     pub(super) fn to_json(&self) -> Bytes {
         #[derive(Serialize)]
         struct Times<'a> {

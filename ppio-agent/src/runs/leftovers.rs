@@ -1,5 +1,5 @@
 //! Finds what a run leaves behind: tasks that it spawned and spans that it opened, which outlive
-//! its answer. It is for the developer of an agent, if runs are inspected.
+//! its answer. This is for the developer of an agent, and is done only if runs are inspected.
 //!
 //! tokio counts the tasks of a process, but not by what spawned them. So the tasks of a run are
 //! known only if no other run overlaps with it, as when a developer sends one request after
@@ -22,16 +22,16 @@ use crate::exchange::log_ids::log_about;
 use crate::exchange::open_spans;
 use crate::exchange::task_tracker::TaskTracker;
 
-/// The target of the log line about what is left.
+/// The log target of the line about what a run leaves behind.
 const LOG_TARGET: &str = "ppio::tasks";
-/// How long after the answer, and again after that, the run is checked: tasks and spans that end
-/// sooner are not left behind.
+/// The delay before each of the two checks after the answer: tasks and spans that end sooner do not
+/// count as left behind.
 const CHECK_DELAY: Duration = Duration::from_secs(1);
 /// The lowest of this many counts is used, since a task that is just ending may be counted.
 const COUNTS: usize = 5;
 const COUNT_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The check of one run, from before its start.
+/// The check of one run, which begins before the run starts.
 pub(super) struct Leftovers {
     runs: Arc<RunRegistry>,
     background: TaskTracker,
@@ -113,8 +113,8 @@ impl Leftovers {
     }
 }
 
-/// The number of tasks beside connections, background tasks and the runtime's own; `None` if it is
-/// not known.
+/// Returns the number of tasks other than connections, background tasks and the runtime's own;
+/// `None` if the number is not known.
 fn count_tasks(runs: &RunRegistry, background: &TaskTracker) -> Option<i64> {
     let tasks = runs.inspected_tasks();
     let connections = tasks.connections.get()?.load(Relaxed);

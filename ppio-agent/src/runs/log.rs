@@ -233,7 +233,7 @@ fn write_id(out: &mut BytesMut, id: u64) {
     out.extend_from_slice(b"\n");
 }
 
-/// The bytes without much spare capacity, which the limits do not count.
+/// Returns the bytes without much spare capacity, because the limits do not count spare capacity.
 fn exact(mut bytes: Vec<u8>) -> Bytes {
     if bytes.capacity() > bytes.len() + bytes.len() / 8 {
         bytes.shrink_to_fit();

@@ -200,7 +200,7 @@ pub(crate) fn announce_keys(value: &'static str, runs: &RunRegistry, response: &
     headers.insert(PPIO_INSTANCE, runs.instance().clone());
 }
 
-/// Starts a run once the journal has it, even if its caller leaves meanwhile.
+/// Starts a run once the journal has written its start, even if its caller leaves meanwhile.
 async fn start_recorded(
     runs: &Arc<RunRegistry>,
     invoker: &Invoker,
@@ -376,7 +376,7 @@ fn events(reader: RunReader, exchange: &Exchange, invoker: &Invoker, with_ids: b
     response
 }
 
-/// The run with an id, if the sender of the request may see it.
+/// Returns the run with this id, if the sender of the request may see it.
 pub(crate) fn find(
     runs: &RunRegistry,
     headers: &HeaderMap,
@@ -406,7 +406,7 @@ pub(crate) async fn replay(
     Ok(no_store(response))
 }
 
-/// The items of a run after the last one that the caller has, with ids.
+/// Answers with the items of a run after the last one that the caller has received, with ids.
 pub(crate) fn resume(
     run: &Arc<Run>,
     exchange: &Exchange,

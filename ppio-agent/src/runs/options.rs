@@ -21,7 +21,7 @@ const MAX_KEY: usize = 255;
 #[derive(Debug, Default)]
 pub(crate) struct RunOptions {
     pub(super) on_disconnect: OnDisconnect,
-    /// Whether the header of the request is `cancel`.
+    /// Whether the request has the header `PPIO-On-Disconnect: cancel`.
     pub(super) cancels_at_once: bool,
     pub(super) respond_async: bool,
     pub(super) stream_ids: bool,
@@ -82,14 +82,15 @@ impl RunOptions {
         })
     }
 
-    /// Keeps the run, for the protocol to find it by a tag.
+    /// Keeps the run, so that the protocol can find it by a tag.
     #[cfg(feature = "chat")]
     pub(crate) fn keep(mut self, on_disconnect: OnDisconnect, tag: RunTag) -> Self {
         self.on_disconnect = on_disconnect;
         self.tagged(tag)
     }
 
-    /// Keeps a run that continues without its caller, unless the request says otherwise.
+    /// Keeps a run that continues without its caller, unless the request has the header
+    /// `PPIO-On-Disconnect: cancel`.
     #[cfg(feature = "chat")]
     pub(crate) fn continuing(self, tag: RunTag) -> Self {
         let on_disconnect = if self.cancels_at_once {
@@ -107,14 +108,15 @@ impl RunOptions {
         self
     }
 
-    /// Lets the protocol find the run by a tag, whatever happens when its caller disconnects.
+    /// Lets the protocol find the run by a tag, without a change of the policy for disconnected
+    /// callers.
     #[cfg(feature = "chat")]
     pub(crate) fn tagged(mut self, tag: RunTag) -> Self {
         self.tag = Some(tag);
         self
     }
 
-    /// Calls a function when the run has started.
+    /// Sets a function that is called when the run has started.
     #[cfg(feature = "a2a")]
     pub(crate) fn on_start(mut self, function: impl FnOnce(&Arc<Run>) + Send + 'static) -> Self {
         self.on_start = OnStart(Some(Box::new(function)));
@@ -137,7 +139,7 @@ impl RunOptions {
     }
 }
 
-/// The value of a header that has one value; several are refused, since they may disagree.
+/// Returns the only value of a header; several values are an error, since they may disagree.
 pub(super) fn only<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

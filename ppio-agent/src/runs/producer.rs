@@ -1,4 +1,5 @@
-//! The task of a running run: it polls the handler and appends what it writes to the log.
+//! The task of a running run: it polls the handler and appends the items that the handler writes to
+//! the log of the run.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -35,7 +36,7 @@ pub(super) struct Producer {
     pub(super) work: Work,
     pub(super) guard: InvocationGuard,
     pub(super) span: tracing::Span,
-    /// When the answer has to begin.
+    /// The time by which the answer has to begin.
     pub(super) deadline: Instant,
     pub(super) started: Instant,
     pub(super) max_silence: Duration,
@@ -46,7 +47,7 @@ pub(super) struct Producer {
     pub(super) _running: RunningTask,
 }
 
-/// What is polled.
+/// The handler or body that is polled.
 pub(super) enum Work {
     Handler(InvocationFuture),
     /// The body of a response that the handler made.
@@ -75,7 +76,8 @@ impl Future for Producer {
             let cancelled_at = match self.run.permission(cx) {
                 Permission::Produce(cancelled_at) => cancelled_at,
                 Permission::Wait => {
-                    // The handler is not polled meanwhile, so it is not silent.
+                    // The handler is not polled while the producer waits, so this time does not
+                    // count as silence.
                     self.timer = None;
                     self.silent_since = Instant::now();
                     return Poll::Pending;
@@ -199,7 +201,8 @@ impl Producer {
         Step::Ended
     }
 
-    /// Ends with an envelope that the handler filled. Its status `error` fails the invocation.
+    /// Ends with an envelope that the handler filled. An envelope with the status `error` fails the
+    /// invocation.
     fn finish_envelope(&mut self, envelope: AgentEnvelope) {
         let id = self.run.id.as_str();
         let queue_time = match &self.work {
@@ -260,7 +263,7 @@ impl Producer {
         self.run.fail(error, duration);
     }
 
-    /// When the whole invocation has to end, if its caller set a timeout.
+    /// Returns the time by which the whole invocation has to end, if its caller set a timeout.
     fn caller_deadline(&self) -> Option<CallerDeadline> {
         Some(CallerDeadline {
             at: self.guard.context().requested_deadline()?,
@@ -296,7 +299,7 @@ impl Producer {
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(sleep_until(next)));
-            // A timer that fires early is set again; one for an earlier limit is left.
+            // A timer for an earlier limit is kept, and is set again once it has elapsed.
             if timer.is_elapsed() || timer.deadline() > next {
                 timer.as_mut().reset(next);
             }
@@ -306,7 +309,7 @@ impl Producer {
         }
     }
 
-    /// When the handler is too late, and the error for that.
+    /// Returns the current deadline of the handler, and the error if the handler misses it.
     fn limit(&self) -> Option<(Instant, Rejection)> {
         match &self.work {
             Work::Handler(invocation) if invocation.buffer().is_streaming() => {

@@ -1,4 +1,4 @@
-//! The readers that a run has now.
+//! The current readers of a run.
 
 use std::task::Waker;
 

@@ -25,7 +25,7 @@ impl Head {
         }
     }
 
-    /// The head as it was; `None` if it is not a valid head of a response.
+    /// Restores the head; `None` if it is not a valid head of a response.
     pub(super) fn restored(stored: StoredHead) -> Option<Self> {
         let StoredHead::Response(status, headers) = stored else {
             return Some(Self::Events);
@@ -69,7 +69,7 @@ impl RunOutcome {
                     status: error.status().as_u16(),
                     error_type: error.error_type().to_owned(),
                     message: error.response_text(id.as_str()).into_owned(),
-                    // JSON that a handler filled, so it is UTF-8.
+                    // The body is JSON from the handler, so it is UTF-8.
                     body: error
                         .body()
                         .and_then(|body| String::from_utf8(body.to_vec()).ok()),
@@ -80,7 +80,7 @@ impl RunOutcome {
         }
     }
 
-    /// The end as it was; `None` if it is not a valid end.
+    /// Restores the end; `None` if it is not a valid end.
     pub(super) fn restored(stored: StoredEnd) -> Option<Self> {
         if !stored.status.is_ended() {
             return None;

@@ -72,11 +72,11 @@ pub(crate) struct Agent {
     pub(crate) lifecycle: Lifecycle,
     /// The functions that are polled on async workers.
     pub(crate) functions: AsyncFunctions,
-    /// How many connections are open; `None` in a server that mounts the agent.
+    /// The number of open connections; not set in a server that mounts the agent.
     pub(crate) connections: OnceLock<Arc<AtomicUsize>>,
 }
 
-/// The endpoints beside `POST /invocations`.
+/// The endpoints other than `POST /invocations`.
 pub(crate) struct Endpoints {
     pub(crate) ping: Ping,
     #[cfg(feature = "websocket")]
@@ -165,7 +165,7 @@ impl Agent {
         }
     }
 
-    /// Serves the paths that are not the agent's by a service, which a startup function may build.
+    /// Mounts a service for the paths that are not the agent's; a startup function may build it.
     pub(crate) fn mount(&mut self, service: Slot<MountedService>, watch: Watch) {
         let shutdown = self.shutdown.subscribe();
         let routes = MountedRoutes::new(service, self.invoker.settings(), shutdown, watch);
@@ -192,7 +192,7 @@ impl Agent {
         return false;
     }
 
-    /// Whether the sandbox has to stay: background work, or a request that runs for long.
+    /// Whether the sandbox has to be kept, because of background work or a long-running request.
     pub(crate) fn is_busy(&self) -> bool {
         let mounted = self.mounted.as_ref();
         self.invoker.is_busy()
@@ -201,11 +201,11 @@ impl Agent {
     }
 }
 
-/// The least time for shutdown functions, even if running requests took the whole grace.
+/// The minimum time for shutdown functions, even if running requests took the whole grace.
 pub(crate) const MIN_SHUTDOWN: Duration = Duration::from_secs(1);
 
 impl Agent {
-    /// When shutdown functions that start now have to end.
+    /// Returns the time by which shutdown functions that start now have to end.
     pub(crate) fn shutdown_deadline(&self) -> Instant {
         Instant::now() + self.settings.shutdown_grace.max(MIN_SHUTDOWN)
     }
@@ -237,7 +237,7 @@ impl ConnectionAgent {
         }))
     }
 
-    /// The agent with a handler that `map` makes from the agent's own.
+    /// Returns the agent with its handler replaced by the result of `map`.
     pub(crate) fn map_handler(&self, map: impl FnOnce(Handler) -> Handler) -> Self {
         Self(Arc::new(ConnectionState {
             invoker: self.0.agent.invoker.for_connection().map_handler(map),
@@ -250,7 +250,7 @@ impl ConnectionAgent {
         &self.0.invoker
     }
 
-    /// What the protocols need of the agent.
+    /// Returns the parts of the agent that the protocols use.
     #[cfg(feature = "chat")]
     pub(crate) fn protocol_agent(&self) -> ProtocolAgent<'_> {
         ProtocolAgent {

@@ -13,8 +13,8 @@ use crate::exchange::body::{self, Body};
 type Boxed = Pin<Box<dyn Future<Output = body::Response> + Send>>;
 
 pin_project! {
-    /// Waits for a response. The future of most requests is kept in place, and it is small; any
-    /// other is boxed, so that it costs the others nothing.
+    /// Waits for a response. The future of most requests is small and is stored in place; any other
+    /// future is boxed, so that it does not enlarge this type.
     #[project = AnsweringProjection]
     pub(crate) enum Answering<F> {
         InPlace {

@@ -21,8 +21,8 @@ use crate::endpoints::websocket::PendingSession;
 use crate::exchange::body::Body;
 use crate::exchange::counted::Counted;
 
-/// The size of a connection's buffer for each direction, in bytes. The head of a request has to
-/// fit; at most this and one frame are held for a slow reader.
+/// The size of a connection's buffer for each direction, in bytes. The request line and the headers
+/// have to fit; at most this and one frame are held for a slow reader.
 const BUFFER_SIZE: usize = 2 * MAX_FRAME;
 
 /// Serves the requests of one connection until it ends or a shutdown begins.
@@ -54,7 +54,7 @@ async fn serve_counted(
     http.max_buf_size(BUFFER_SIZE)
         // Copying into one buffer costs less than writing several frames at once.
         .writev(false);
-    // The session of a request that is upgraded, which runs once the connection is handed over.
+    // The session of an upgraded request. It runs once the connection is handed over.
     #[cfg(feature = "websocket")]
     let session = Mutex::new(None::<PendingSession>);
     let handler = |request: http::Request<RequestBody>| {

@@ -13,7 +13,7 @@ use super::host;
 /// How long a browser may cache a preflight, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// The headers that pages may read of a run's response.
+/// The headers of a run's response that pages may read.
 const EXPOSED_OF_RUNS: HeaderValue = HeaderValue::from_static(
     "x-request-id, ppio-response-format, location, ppio-idempotency, ppio-instance, ppio-stream-ids, preference-applied",
 );

@@ -1,8 +1,9 @@
-//! Host names: which of them mean this machine, and which an agent on loopback serves.
+//! Host names: which of them stand for this machine, and for which an agent on loopback serves
+//! requests.
 
 pub(crate) use ppio_agent_protocol::host::{bare, is_loopback, without_port};
 
-/// The hosts that an agent on a loopback address serves, beside the names of loopback.
+/// The hosts that an agent on a loopback address serves, in addition to the names of loopback.
 ///
 /// A page whose own name resolves to 127.0.0.1 (DNS rebinding) has the same origin as such an
 /// agent; only the `Host` of its requests differs.

@@ -1,4 +1,4 @@
-//! Checks of a request's head before user code runs.
+//! Checks of a request's headers before user code runs.
 
 use http::{HeaderValue, Version};
 use ppio_agent_connection::FramingError;
@@ -21,7 +21,8 @@ pub(crate) enum Ingress {
 }
 
 impl Ingress {
-    /// Checks what RFC 9112 requires of a head, and the host in it.
+    /// Checks the framing and the `Host` header as RFC 9112 requires, and whether the host is
+    /// served.
     pub(crate) fn check(
         self,
         request: &Request,
@@ -54,8 +55,8 @@ impl Ingress {
     }
 }
 
-/// The host and port that a request is for. A complete URI in the request line comes before `Host`
-/// (RFC 9112, section 3.2.2).
+/// The host and port that a request is for. A complete URI in the request line takes precedence
+/// over `Host` (RFC 9112, section 3.2.2).
 pub(crate) fn authority<'a>(
     request: &'a Request,
     headers: &RequestHeaders<'a>,

@@ -12,7 +12,7 @@ use crate::lifecycle::State;
 use crate::lifecycle::states::{Slot, StateLookup};
 use crate::stalls::{AsyncFunctions, FunctionName, Watch};
 
-/// What middleware may return: a [`Response`], or a `Result` whose error becomes one.
+/// The return type of middleware: a [`Response`], or a `Result` whose error becomes a response.
 #[diagnostic::on_unimplemented(
     message = "middleware cannot return `{Self}`",
     label = "not a response",
@@ -37,7 +37,7 @@ impl<E: Into<BoxError>> IntoResponse for Result<Response, E> {
     }
 }
 
-/// Makes middleware of an annotated function.
+/// Makes middleware from an annotated function.
 pub fn middleware<F, R>(middleware: F, order: i32, all: bool) -> Middleware
 where
     F: Fn(Request, Next) -> R + Send + Sync + 'static,
@@ -51,7 +51,7 @@ pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
     answer.into_response()
 }
 
-/// The first parameter of middleware. A macro has no types, so this trait checks it.
+/// The first parameter of middleware. A macro has no type information, so this trait checks it.
 #[diagnostic::on_unimplemented(
     message = "the first parameter of middleware must be `ppio::Request`, not `{Self}`",
     label = "expected `ppio::Request`",
@@ -74,7 +74,7 @@ pub fn pass_request<T: PassRequest>(request: Request) -> T {
     T::pass(request)
 }
 
-/// The second parameter of middleware. A macro has no types, so this trait checks it.
+/// The second parameter of middleware. A macro has no type information, so this trait checks it.
 #[diagnostic::on_unimplemented(
     message = "the second parameter of middleware must be `ppio::Next`, not `{Self}`",
     label = "expected `ppio::Next`",
@@ -185,7 +185,7 @@ pub(crate) struct MiddlewareChains {
 }
 
 impl MiddlewareChains {
-    /// Sorts by order; middleware of the same order keeps its place.
+    /// Sorts by order; middleware of the same order keeps its position.
     pub(crate) fn new(mut all: Vec<Middleware>) -> Self {
         all.sort_by_key(|middleware| middleware.order);
         Self {
@@ -199,7 +199,7 @@ impl MiddlewareChains {
     }
 }
 
-/// The endpoint that a chain leads to.
+/// The endpoint at the end of a chain.
 pub(crate) type Endpoint = Box<dyn FnOnce(Request) -> ResponseFuture + Send>;
 
 /// The rest of the chain: the inner middleware and the endpoint.

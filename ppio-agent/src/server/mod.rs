@@ -27,7 +27,7 @@ use self::agent::{Agent, MIN_SHUTDOWN};
 use self::signals::Signals;
 use crate::lifecycle::LifecycleError;
 
-/// How long accepting pauses if the system has no descriptors left.
+/// How long accepting pauses if the system has no file descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// How long a shutdown waits for aborted requests to end.
@@ -61,7 +61,8 @@ impl AgentRuntimeServer {
         })
     }
 
-    /// The address it listens on, with the actual port if port 0 was configured.
+    /// Returns the address that the agent listens on, with the actual port if port 0 was
+    /// configured.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -167,7 +168,7 @@ impl Connections {
 
     /// Waits for all connections and background tasks within the grace, aborts the rest, and runs
     /// the shutdown functions in the rest of the grace. `abort` ends all of this early. Telemetry
-    /// is sent last, in the time that is left then.
+    /// is sent last, in the remaining time.
     async fn shut_down(self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
         let deadline = Instant::now() + self.agent.settings.shutdown_grace;
         let result = self.end(deadline, abort).await;
@@ -211,7 +212,7 @@ impl Connections {
             );
         }
         if cancelled_runs {
-            // Their readers get the end.
+            // The readers of the cancelled runs receive the end.
             let ended = async { while self.tasks.join_next().await.is_some() {} };
             let _ = tokio::time::timeout(ABORT_TIMEOUT / 2, ended).await;
         }

@@ -19,7 +19,7 @@ use crate::exchange::body::{Body, Response};
 use crate::exchange::error::BoxError;
 use crate::invocation::handler::Handler;
 
-/// The agent as a service for hyper, tower, axum and everything that mounts one.
+/// The agent as a service for hyper, tower, axum and every other server that mounts a service.
 ///
 /// The server that mounts it chooses the address and checks the `Host`. Pages of other origins are
 /// handled according to [`RuntimeConfig::cors_origins`](crate::RuntimeConfig::cors_origins).
@@ -46,7 +46,7 @@ impl AgentService {
         }
     }
 
-    /// The same service with a handler that `map` makes from the agent's own.
+    /// Returns the same service with its handler replaced by the result of `map`.
     pub(crate) fn map_handler(self, map: impl FnOnce(Handler) -> Handler) -> Self {
         Self {
             agent: self.agent.map_handler(map),

@@ -21,7 +21,7 @@ impl ShutdownSignal {
         self.receiver.clone()
     }
 
-    /// Begins the shutdown: new invocations are rejected, and connections end with their current
+    /// Begins the shutdown: new invocations are rejected, and connections end after their current
     /// request.
     pub(crate) fn begin(&self) {
         self.sender.send_replace(());

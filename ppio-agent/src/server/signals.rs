@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// SIGTERM and SIGINT; on other systems than Unix, Ctrl-C.
+/// SIGTERM and SIGINT; on systems other than Unix, Ctrl-C.
 pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,

@@ -1,8 +1,8 @@
 //! Finds functions that block an async worker.
 //!
-//! While a thread polls user code, its [`PollSlot`](slot::PollSlot) has the function and the
-//! request: a few plain writes per poll. A separate thread (`sampler`) compares the slots from time
-//! to time, and so finds a long poll while it runs, even one that never returns.
+//! While a thread polls user code, its [`PollSlot`](slot::PollSlot) holds the function and the
+//! request: a few plain writes per poll. A separate thread (`sampler`) reads the slots
+//! periodically, and so finds a long poll while it runs, even one that never returns.
 
 mod sampler;
 mod slot;
@@ -57,7 +57,7 @@ pub(crate) struct BlockingFunction {
 pub(crate) struct Watch(u32);
 
 impl AsyncFunctions {
-    /// No functions yet. `limit` is how long a poll of each may take.
+    /// Returns an empty list. `limit` is how long a poll of each function may take.
     pub(crate) fn new(limit: Option<Duration>) -> Self {
         let functions = Vec::new();
         Self { limit, functions }
@@ -128,7 +128,7 @@ pub(crate) struct FunctionNames {
 pub(crate) struct FunctionName {
     /// Its path, which stays the same when the source changes.
     pub(crate) path: String,
-    /// The function and its place in the source.
+    /// The function and its location in the source.
     pub(crate) described: String,
 }
 
@@ -154,7 +154,7 @@ impl AsyncFunction {
         self.stalls.load(Ordering::Relaxed)
     }
 
-    /// How long it has blocked its threads.
+    /// How long the function has blocked its threads.
     pub(crate) fn stalled(&self) -> Duration {
         Duration::from_micros(self.stalled_micros.load(Ordering::Relaxed))
     }
@@ -214,8 +214,8 @@ impl Watch {
     }
 }
 
-/// Ends the watch over what the thread polls, after a panic: the time that a backtrace takes is not
-/// the function's.
+/// Stops watching the current polls of the thread, after a panic: the time that a backtrace takes
+/// does not count for the function.
 #[cfg(feature = "logging")]
 pub(crate) fn end_at_panic() {
     let _ = THREAD.try_with(thread_slot::ThreadSlot::leave);

@@ -1,4 +1,4 @@
-//! The thread that looks for polls that take long.
+//! The thread that looks for long polls.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::slot::PollSlot;
 use super::{AsyncFunction, registered};
 
-/// How often the slots are read within the shortest limit: a poll that exceeds its limit by this
-/// fraction is always found.
+/// How often the slots are read within the shortest limit: a poll that exceeds its limit by one
+/// such interval is always found.
 const LOOKS_PER_LIMIT: u32 = 8;
 /// The limits of the time between two looks.
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
@@ -55,7 +55,7 @@ pub(super) fn is_asleep() -> bool {
     ASLEEP.load(Ordering::Relaxed)
 }
 
-/// Looks again from now on.
+/// Wakes the sampler, which then looks again.
 #[cold]
 pub(super) fn wake() {
     if ASLEEP.swap(false, Ordering::Relaxed)
@@ -120,7 +120,8 @@ impl Poll {
         }
     }
 
-    /// Compares the slot with the last time. Returns whether the thread has polled anything since.
+    /// Compares the slot with its previous content. Returns whether the thread has polled anything
+    /// since.
     fn look(&mut self, passed: Duration) -> bool {
         let (epoch, function) = self.slot.current();
         if epoch != self.epoch {

@@ -1,4 +1,4 @@
-//! What a thread polls now, as another thread reads it.
+//! The current poll of a thread, for another thread to read.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -36,7 +36,7 @@ impl PollSlot {
 
     #[inline]
     pub(super) fn set_function(&self, function: u32) {
-        // No other thread writes, so that reading and writing need not be one operation.
+        // No other thread writes, so the read and the write need not be one atomic operation.
         let epoch = self.epoch.load(Ordering::Relaxed);
         self.function.store(function, Ordering::Relaxed);
         self.epoch.store(epoch.wrapping_add(1), Ordering::Release);

@@ -9,11 +9,11 @@ use ppio_agent_protocol::{ChatEvent, FinishReason};
 
 use crate::token_usage::TokenUsage;
 
-/// The most calls that wait for their results at the same time and get a span.
+/// The maximum number of calls that wait for their results at the same time and get a span.
 const MAX_OPEN_TOOLS: usize = 256;
-/// The most nested steps that get a span.
+/// The maximum number of nested steps that get a span.
 const MAX_OPEN_STEPS: usize = 32;
-/// The longest text of an attribute, in bytes.
+/// The maximum length of the text of an attribute, in bytes.
 const MAX_CONTENT: usize = 64 * 1024;
 
 /// The spans that the events so far have begun.
@@ -21,14 +21,15 @@ const MAX_CONTENT: usize = 64 * 1024;
 pub(super) struct ChatSpans {
     steps: Vec<(String, Context)>,
     tools: Vec<OpenTool>,
-    /// When the model call whose usage comes next began: at the event before it.
+    /// The start of the next model call that is recorded: the time of the last step start, tool
+    /// result or usage. If there is none, the model call starts with the invocation.
     model_since: Option<SystemTime>,
     /// The tokens of all model calls.
     usage: Option<TokenUsage>,
     finish: Option<FinishReason>,
 }
 
-/// A call without a result yet. Its span is made with the result, since the caller may run the
+/// A call that has no result yet. Its span is created with the result, since the caller may run the
 /// tool.
 struct OpenTool {
     id: String,
@@ -38,7 +39,7 @@ struct OpenTool {
     parent: Context,
 }
 
-/// What spans are made with.
+/// The data from which spans are created.
 pub(super) struct Recorder<'a> {
     pub(super) tracer: &'a SdkTracer,
     pub(super) invocation: &'a Context,
@@ -47,7 +48,7 @@ pub(super) struct Recorder<'a> {
 }
 
 impl ChatSpans {
-    /// Makes the spans that an event begins or ends.
+    /// Creates or ends the spans that an event begins or ends.
     pub(super) fn event(&mut self, event: ChatEvent, recorder: &Recorder<'_>) {
         match event {
             ChatEvent::StepStart { name } => self.start_step(name, recorder),
@@ -122,7 +123,7 @@ impl ChatSpans {
         self.steps.push((name, context));
     }
 
-    /// Makes the span of a model call, of which the usage is the last event.
+    /// Creates the span of a model call, whose last event is the usage.
     fn end_model_call(&mut self, usage: TokenUsage, recorder: &Recorder<'_>) {
         let since = self.model_since.unwrap_or(recorder.started);
         let attributes = [
@@ -142,8 +143,9 @@ impl ChatSpans {
         self.model_since = Some(opentelemetry::time::now());
     }
 
-    /// Ends what is open, and returns the attributes of the invocation. `error` is the type of its
-    /// error; without an error, a call without a result is left for the caller to run.
+    /// Ends the open spans, and returns the attributes of the invocation. `error` is the type of
+    /// the invocation's error. Without an error, a call that has no result gets no span, since the
+    /// caller runs it.
     pub(super) fn end(&mut self, recorder: &Recorder<'_>, error: Option<&str>) -> Vec<KeyValue> {
         for tool in self.tools.drain(..) {
             if let Some(error) = error {
@@ -205,7 +207,7 @@ impl OpenTool {
     }
 }
 
-/// Adds text up to the limit of an attribute.
+/// Appends text up to the maximum length of an attribute.
 pub(super) fn push_within(text: &mut String, more: &str) {
     if text.len() < MAX_CONTENT {
         text.push_str(more);

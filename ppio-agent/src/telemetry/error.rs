@@ -1,24 +1,25 @@
-//! Why telemetry cannot be exported as configured.
+//! The error for telemetry that cannot be exported as configured.
 
 use opentelemetry_otlp::ExporterBuildError;
 
 use super::signal::TelemetrySignal;
 
-/// Why the traces, metrics or logs of an agent cannot be exported as the `OTEL_*` variables say.
+/// Why the traces, metrics or logs of an agent cannot be exported as configured by the `OTEL_*`
+/// variables.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// A variable has a value that is not understood or not supported.
+    /// A variable has a value that is not valid or not supported.
     #[error("{variable} is `{value}`: {expected}")]
     Variable {
-        /// Its name.
+        /// The name of the variable.
         variable: String,
-        /// Its value.
+        /// The value of the variable.
         value: String,
-        /// What it may be.
+        /// How to correct the value.
         expected: &'static str,
     },
-    /// The exporter of a signal cannot be made.
+    /// The exporter of a signal cannot be built.
     #[error("cannot export {signal}: {reason}")]
     Exporter {
         /// `traces`, `metrics` or `logs`.
@@ -26,7 +27,7 @@ pub enum TelemetryError {
         /// The error of the exporter.
         reason: String,
     },
-    /// The thread that sends cannot start.
+    /// The thread that exports telemetry cannot start.
     #[error("cannot start the thread that exports telemetry")]
     Thread(#[source] std::io::Error),
 }

@@ -1,4 +1,4 @@
-//! Which signals are exported, where to, and the exporters that do it.
+//! The exported signals, their endpoints and their exporters.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use super::error::TelemetryError;
 use super::otlp_client::{OtlpClient, OtlpSender};
 use super::signal::TelemetrySignal;
 
-/// How long one export may take, unless a variable says otherwise.
+/// How long one export may take, unless a variable sets another time.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl TelemetrySignal {
-    /// The value of the signal's own variable, otherwise of the one for all signals.
+    /// Returns the name and the value of the signal's own variable, otherwise of the variable for
+    /// all signals.
     fn variable(self, name: &str) -> Option<(String, String)> {
         let own = format!("OTEL_EXPORTER_OTLP_{}_{name}", self.as_str().to_uppercase());
         [own, format!("OTEL_EXPORTER_OTLP_{name}")]
@@ -24,7 +25,8 @@ impl TelemetrySignal {
             .find_map(|name| environment::text(&name).map(|value| (name, value)))
     }
 
-    /// Whether the signal is exported: if an endpoint is set, or `OTEL_*_EXPORTER` is `otlp`.
+    /// Whether the signal is exported: if `OTEL_*_EXPORTER` is `otlp`, or if it is not set and an
+    /// endpoint is set.
     pub(super) fn is_exported(self) -> Result<bool, TelemetryError> {
         let name = match self {
             Self::Traces => "OTEL_TRACES_EXPORTER",

@@ -9,7 +9,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::provider::telemetry;
 
-/// The targets of what the exporters write: exporting it would produce more of it.
+/// The targets of the exporters' own log lines: exporting these would produce more of them.
 const OF_EXPORTERS: [&str; 6] = [
     "ppio::telemetry",
     "opentelemetry",
@@ -18,12 +18,13 @@ const OF_EXPORTERS: [&str; 6] = [
     "hyper_rustls",
     "rustls",
 ];
-/// The spans that the runtime makes for subscribers without this layer.
+/// The target of the spans that the runtime creates for subscribers without these layers.
 const OF_REQUESTS: &str = "ppio::exchange::log_ids";
 
 type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
-/// The layers of a subscriber; `None` if nothing is exported. `logs` selects the exported events.
+/// Returns the layers for a subscriber; `None` if nothing is exported. `logs` selects the exported
+/// events.
 pub(crate) fn layers<S>(logs: &Targets) -> Option<Vec<BoxedLayer<S>>>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -58,8 +59,8 @@ where
     (!layers.is_empty()).then_some(layers)
 }
 
-/// Makes the layers the subscriber of a program without the runtime's log, unless it has a
-/// subscriber.
+/// Installs the layers as the subscriber of a program without the runtime's log, unless the program
+/// has a subscriber.
 #[cfg(not(feature = "logging"))]
 pub(crate) fn install() {
     use tracing_subscriber::layer::SubscriberExt as _;
@@ -67,7 +68,7 @@ pub(crate) fn install() {
 
     let logs = Targets::new().with_default(LevelFilter::INFO);
     if let Some(layers) = layers(&logs) {
-        // An error means that there is a subscriber.
+        // An error means that the program has a subscriber.
         let _ = tracing_subscriber::registry().with(layers).try_init();
     }
 }

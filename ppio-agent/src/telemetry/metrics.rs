@@ -1,4 +1,4 @@
-//! Metrics of invocations, by the names of `OpenTelemetry`'s semantic conventions.
+//! Metrics of invocations, with the names of `OpenTelemetry`'s semantic conventions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use super::span_queue::SpanQueue;
 use crate::token_usage::TokenUsage;
 
-/// From a millisecond to an hour, in seconds.
+/// The bucket boundaries of durations in seconds, from a millisecond to an hour.
 const DURATIONS: [f64; 12] = [
     0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 3600.0,
 ];
@@ -34,7 +34,7 @@ const TOKENS: [f64; 12] = [
 pub(super) struct Metrics {
     pub(super) provider: SdkMeterProvider,
     duration: Histogram<f64>,
-    /// The duration of a success, whose attributes are always the same.
+    /// The duration of successful invocations, whose attributes are always the same.
     success_duration: BoundHistogram<f64>,
     tokens: Histogram<u64>,
     success: [KeyValue; 2],
@@ -72,7 +72,7 @@ impl Metrics {
         }
     }
 
-    /// Exports how many spans were dropped.
+    /// Exports the number of dropped spans and traces.
     pub(super) fn observe_dropped(&self, queue: Arc<SpanQueue>) {
         let meter = self.provider.meter("ppio-agent");
         meter

@@ -1,6 +1,6 @@
-//! OpenTelemetry, by the feature `otel`: spans, metrics and logs over OTLP.
+//! OpenTelemetry, with the feature `otel`: spans, metrics and logs over OTLP.
 //!
-//! The runtime makes its own spans with the SDK, since a span of `tracing` costs several times as
+//! The runtime creates its own spans with the SDK, since a span of `tracing` costs several times as
 //! much; spans of the author's `tracing` macros become their children (`layers`). [`RequestTrace`]
 //! is the span of one request, and does nothing without the feature or if nothing is exported.
 
@@ -48,7 +48,7 @@ use http::HeaderMap;
 
 use crate::token_usage::TokenUsage;
 
-/// Whether log lines of the current thread are about exporting.
+/// Whether the current thread exports telemetry, so that its log lines are about exporting.
 #[cfg(feature = "logging")]
 pub(crate) fn is_sender_thread() -> bool {
     #[cfg(feature = "otel")]
@@ -58,7 +58,7 @@ pub(crate) fn is_sender_thread() -> bool {
     is_sender
 }
 
-/// The id of the trace of the current span, if that is recorded.
+/// Returns the trace id of the current span, if the span is recorded.
 #[cfg(feature = "logging")]
 pub(crate) fn current_trace_id() -> Option<String> {
     #[cfg(feature = "otel")]
@@ -77,9 +77,9 @@ pub(crate) fn current_trace_id() -> Option<String> {
 /// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// It calls the agent: the span is that of the invocation.
+    /// A request that calls the agent; its span is the span of the invocation.
     Invocation,
-    /// It calls the agent over a WebSocket.
+    /// A request that calls the agent over a WebSocket.
     #[cfg(feature = "websocket")]
     WebSocket,
     /// A request of a protocol, which may call the agent.
@@ -92,7 +92,7 @@ pub(crate) enum RequestKind {
     Route,
 }
 
-/// The head of a request, from which its span is made.
+/// The kind, method, path and headers of a request, from which its span is created.
 #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "read by spans"))]
 pub(crate) struct RequestHead<'a> {
     pub(crate) kind: RequestKind,
@@ -104,15 +104,15 @@ pub(crate) struct RequestHead<'a> {
 /// How an invocation ended.
 #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "read by spans"))]
 pub(crate) struct EndedInvocation<'a> {
-    /// The HTTP status; `None` if it was cancelled.
+    /// The HTTP status; `None` if the invocation was cancelled.
     pub(crate) status: Option<u16>,
-    /// The type of the error it failed with.
+    /// The type of the error that the invocation failed with.
     pub(crate) error_type: Option<&'a str>,
-    /// Whether the agent failed, and not its caller.
+    /// Whether the agent caused the error, and not its caller.
     pub(crate) is_failure: bool,
     pub(crate) items: u64,
     pub(crate) tokens: TokenUsage,
     pub(crate) duration: Duration,
-    /// Whether it was a request of the author's own routes, which the metrics do not count.
+    /// Whether this was a request of the author's own routes, which the metrics do not count.
     pub(crate) is_route: bool,
 }

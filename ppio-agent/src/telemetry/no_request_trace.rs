@@ -1,4 +1,4 @@
-//! The span of a request, without the feature `otel`: nothing.
+//! The span of a request without the feature `otel`, which does nothing.
 
 use std::future::Future;
 

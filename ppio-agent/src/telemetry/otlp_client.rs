@@ -1,6 +1,6 @@
 //! The HTTP client of the exporters.
 //!
-//! It sends on a thread and a tokio runtime of its own: the exporters call it from threads without
+//! The client sends on its own thread and tokio runtime: the exporters call it from threads without
 //! a runtime, and user code can block every thread of the agent.
 
 use std::error::Error as StdError;
@@ -24,14 +24,14 @@ use tokio::runtime::Handle;
 use super::error::TelemetryError;
 use super::signal::TelemetrySignal;
 
-/// The longest response of a receiver that is read, in bytes.
+/// The maximum size of a receiver's response, in bytes.
 const MAX_RESPONSE: usize = 1024 * 1024;
 
 /// The name of the thread on which exports are sent.
 const SENDER_THREAD: &str = "ppio-otlp";
 
-/// Whether the current thread sends exports. The log lines of the HTTP client there are not the
-/// agent's, and are repeated with every export.
+/// Whether the current thread sends exports. The log lines of the HTTP client on this thread are
+/// not the agent's, and are repeated with every export.
 #[cfg(feature = "logging")]
 pub(super) fn is_sender_thread() -> bool {
     std::thread::current().name() == Some(SENDER_THREAD)
@@ -69,7 +69,8 @@ impl OtlpSender {
     }
 }
 
-/// The system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` included), otherwise Mozilla's.
+/// Returns a configuration with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR`
+/// included), or with Mozilla's if none are loaded.
 fn tls(loads_certificates: bool) -> std::io::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if loads_certificates {
@@ -91,7 +92,7 @@ pub(super) struct OtlpClient {
     sender: OtlpSender,
     signal: TelemetrySignal,
     timeout: Duration,
-    /// Whether the last export failed: only a change is logged.
+    /// Whether the last export failed. Only a change is logged.
     is_failing: AtomicBool,
 }
 
@@ -105,7 +106,7 @@ impl OtlpClient {
         }
     }
 
-    /// Logs the first failure and the first success after it.
+    /// Logs the first failure, and the first success after a failure.
     fn report(&self, endpoint: &Uri, failure: Option<String>) {
         let was_failing = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
         let signal = self.signal.as_str();
@@ -176,7 +177,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// An endpoint without credentials and query.
+/// Displays an endpoint without its credentials and query.
 struct WithoutSecrets<'a>(&'a Uri);
 
 impl fmt::Display for WithoutSecrets<'_> {

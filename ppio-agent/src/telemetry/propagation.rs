@@ -23,7 +23,7 @@ pub(super) struct Propagators {
 }
 
 impl Propagators {
-    /// Both, which is the default.
+    /// Both kinds of headers, which is the default.
     pub(super) const ALL: Self = Self {
         trace_context: true,
         baggage: true,
@@ -54,9 +54,9 @@ impl Propagators {
         Ok(propagators)
     }
 
-    /// The context that the headers of a request describe; empty if they describe none.
+    /// Returns the context that the headers of a request describe; empty if they describe none.
     pub(super) fn extract(self, headers: &HeaderMap) -> Context {
-        // Comparing the few names of a request costs less than hashing these for a lookup.
+        // Comparing the few header names of a request costs less than hashing `name` for a lookup.
         let has = |name: &HeaderName| headers.keys().any(|found| found == name);
         let mut context = Context::new();
         if self.trace_context && has(&TRACEPARENT) {
@@ -70,7 +70,8 @@ impl Propagators {
         context
     }
 
-    /// Sets the headers of the current context; false if it has no span.
+    /// Sets the headers that propagate the current context. Returns `false` if the context has no
+    /// span.
     pub(super) fn inject(self, headers: &mut HeaderMap) -> bool {
         Context::map_current(|context| {
             if !context.span().span_context().is_valid() {
@@ -91,7 +92,7 @@ impl Propagators {
     }
 }
 
-/// The headers of a request, of which `list` may be sent in several parts.
+/// The headers of a request; the header in `list` may be repeated.
 struct ReceivedHeaders<'a> {
     headers: &'a HeaderMap,
     list: (&'static HeaderName, Option<Cow<'a, str>>),
@@ -126,7 +127,7 @@ struct SentHeaders<'a>(&'a mut HeaderMap);
 
 impl Injector for SentHeaders<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // The state of a trace may be empty.
+        // `tracestate` may be empty.
         if !value.is_empty()
             && let Ok(name) = HeaderName::try_from(key)
             && let Ok(value) = HeaderValue::try_from(value)

@@ -1,4 +1,4 @@
-//! What this process exports, set up once.
+//! The telemetry that this process exports, set up once.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,14 +24,14 @@ use super::span_queue::{QueuedProcessor, SpanQueue};
 
 static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
 
-/// What is exported, and what all spans have in common.
+/// The exported signals, and the data that all spans have in common.
 pub(super) struct Telemetry {
     /// The name of the agent.
     pub(super) agent: &'static str,
     /// The name of the span of an invocation.
     pub(super) invocation: &'static str,
     pub(super) propagators: Propagators,
-    /// Whether spans have the messages of requests and answers.
+    /// Whether spans contain the messages of requests and answers.
     pub(super) captures_content: bool,
     pub(super) traces: Option<Traces>,
     pub(super) metrics: Option<Metrics>,
@@ -44,13 +44,13 @@ pub(super) struct Traces {
     provider: SdkTracerProvider,
 }
 
-/// What is exported; `None` if nothing is.
+/// Returns the telemetry of the process; `None` if nothing is exported.
 #[inline]
 pub(super) fn telemetry() -> Option<&'static Telemetry> {
     TELEMETRY.get()
 }
 
-/// Starts to export what the `OTEL_*` variables select. Later calls change nothing.
+/// Starts to export the signals that the `OTEL_*` variables select. Later calls change nothing.
 pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), TelemetryError> {
     if TELEMETRY.get().is_some() || flag("OTEL_SDK_DISABLED")? {
         return Ok(());
@@ -78,7 +78,7 @@ pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), Te
     });
     let telemetry = Telemetry {
         agent,
-        // Once for the process, so that each span borrows it.
+        // Leaked once per process, so that each span borrows the name.
         invocation: format!("invoke_agent {agent}").leak(),
         propagators: Propagators::configured()?,
         captures_content: flag("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT")?,
@@ -114,8 +114,8 @@ impl Traces {
     }
 }
 
-/// The resource of what is exported: the agent, with the attributes of `OTEL_RESOURCE_ATTRIBUTES`
-/// and the name of `OTEL_SERVICE_NAME`.
+/// Returns the resource of the exported telemetry: the agent, with the attributes in
+/// `OTEL_RESOURCE_ATTRIBUTES` and the name in `OTEL_SERVICE_NAME`.
 fn resource(agent: &'static str, version: &'static str) -> Resource {
     let mut own = vec![KeyValue::new("service.name", agent)];
     if !version.is_empty() {
@@ -133,7 +133,7 @@ fn resource(agent: &'static str, version: &'static str) -> Resource {
     }
 }
 
-/// The value of a variable that is true or false.
+/// Returns the value of a boolean variable; `false` if the variable is not set.
 fn flag(name: &str) -> Result<bool, TelemetryError> {
     match environment::text(name) {
         None => Ok(false),
@@ -147,23 +147,24 @@ fn flag(name: &str) -> Result<bool, TelemetryError> {
     }
 }
 
-/// Sets the headers of the current context; false if it has no span.
+/// Sets the headers that propagate the current context. Returns `false` if the context has no span.
 pub(crate) fn inject(headers: &mut HeaderMap) -> bool {
     let propagators = telemetry().map_or(Propagators::ALL, |telemetry| telemetry.propagators);
     propagators.inject(headers)
 }
 
-/// How many spans and traces were dropped because the queue was full; `None` if none are exported.
+/// Returns how many spans and traces were dropped because the queue was full; `None` if traces are
+/// not exported.
 #[cfg(feature = "metrics")]
 pub(crate) fn dropped_spans() -> Option<u64> {
     let traces = telemetry()?.traces.as_ref()?;
     Some(traces.queue.dropped())
 }
 
-/// How long a shutdown waits at most for a receiver that hangs.
+/// The longest time that a shutdown waits for a receiver that does not answer.
 pub(crate) const MAX_FLUSH: Duration = Duration::from_secs(5);
 
-/// Sends what is queued, for at most `limit`.
+/// Sends the queued telemetry, and waits for at most `limit`.
 pub(crate) async fn flush(limit: Duration) {
     let Some(telemetry) = telemetry() else {
         return;
@@ -191,7 +192,7 @@ pub(crate) async fn flush(limit: Duration) {
             let _ = flush.await;
         }
     };
-    // A receiver that does not answer gets no more time.
+    // A receiver that does not answer is not waited for beyond the limit.
     let _ = tokio::time::timeout(limit, all).await;
 }
 

@@ -68,7 +68,7 @@ impl RequestTrace {
         Self(self.0.as_deref().map(|request| Arc::new(make(request))))
     }
 
-    /// The request, if its span is recorded.
+    /// Returns the request, if its span is recorded.
     fn recorded(&self) -> Option<&TracedRequest> {
         self.0.as_deref().filter(|request| request.is_recording)
     }
@@ -85,7 +85,7 @@ impl RequestTrace {
         let Some(request) = self.recorded() else {
             return;
         };
-        // Without the mark of a chat event.
+        // Removes the space that marks a chat event.
         let json = json.trim_ascii_start();
         let captures = request.telemetry.captures_content;
         if is_event && json.starts_with(TEXT_DELTA) && !captures {
@@ -109,7 +109,7 @@ impl RequestTrace {
         }
     }
 
-    /// Leaves the end of the span to the invocation, and sets the invocation's id.
+    /// Makes the invocation end the span, and records the invocation's id.
     #[inline]
     pub(crate) fn begin_invocation(&self, request_id: &str) {
         if let Some(request) = self.0.as_deref() {
@@ -152,7 +152,7 @@ impl RequestTrace {
         }
     }
 
-    /// Ends the span of an invocation, and counts it.
+    /// Ends the span of an invocation, and counts the invocation.
     #[inline]
     pub(crate) fn end_invocation(&self, end: &EndedInvocation<'_>) {
         if let Some(telemetry) = telemetry() {
@@ -160,7 +160,7 @@ impl RequestTrace {
         }
     }
 
-    /// Whether the span ends with the body of the response, as the span of a protocol does.
+    /// Whether the span ends with the body of the response, as the span of a protocol request does.
     #[inline]
     pub(crate) fn ends_with_body(&self) -> bool {
         self.recorded().is_some_and(TracedRequest::is_protocol)
@@ -191,7 +191,7 @@ impl RequestTrace {
         closure()
     }
 
-    /// The id of the trace, if the span is recorded.
+    /// Returns the id of the trace, if the span is recorded.
     pub(crate) fn id(&self) -> Option<String> {
         let context = self.recorded()?.context.as_ref()?;
         Some(context.span().span_context().trace_id().to_string())
@@ -204,7 +204,7 @@ impl RequestTrace {
 
 impl Telemetry {
     fn invocation_attributes(&self) -> Vec<KeyValue> {
-        // Room for attributes that are added later.
+        // The capacity is for attributes that are added later.
         let mut attributes = Vec::with_capacity(16);
         attributes.push(KeyValue::new("gen_ai.operation.name", "invoke_agent"));
         attributes.push(KeyValue::new("gen_ai.agent.name", self.agent));

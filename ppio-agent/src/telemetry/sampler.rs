@@ -1,4 +1,5 @@
-//! Which traces are recorded: `OTEL_TRACES_SAMPLER`, and none while the queue is full.
+//! Selects the traces that are recorded: by `OTEL_TRACES_SAMPLER`, and none while the queue is
+//! full.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use super::span_queue::SpanQueue;
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-/// The sampler that the variables select; by default every trace is recorded, unless its caller
-/// does not record it.
+/// Returns the sampler that the variables select. By default every trace is recorded, unless its
+/// caller does not record it.
 pub(super) fn configured() -> Result<Sampler, TelemetryError> {
     let Some(name) = environment::text(SAMPLER) else {
         return Ok(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
@@ -57,7 +58,7 @@ fn ratio() -> Result<f64, TelemetryError> {
     }
 }
 
-/// Records nothing that begins in this process while the queue is full: a span that is dropped at
+/// Records no trace that begins in this process while the queue is full: a span that is dropped at
 /// its end has cost as much as one that is exported, and leaves a gap in its trace.
 #[derive(Debug, Clone)]
 pub(super) struct SheddingSampler {

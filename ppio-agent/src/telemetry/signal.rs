@@ -1,6 +1,6 @@
 //! The signals of OpenTelemetry.
 
-/// A kind of data that OTLP exports, each at a path of its own.
+/// A kind of data that OTLP exports. Each kind has its own path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TelemetrySignal {
     Traces,

@@ -25,7 +25,7 @@ const MAX_SPANS: f64 = 5000.0;
 /// The most traces that are exported per second. Only an agent that answers small requests reaches
 /// this rate, and each of its traces costs about as much as the request.
 const MAX_TRACES: f64 = 2000.0;
-/// How long the thread that exports sleeps at once.
+/// How long the thread that exports sleeps at a time.
 const PACE: Duration = Duration::from_millis(20);
 
 /// The fill level of the queue of the SDK's processor, which does not report it.
@@ -35,7 +35,7 @@ pub(super) struct SpanQueue {
     queued: AtomicUsize,
     dropped: AtomicU64,
     has_dropped: AtomicBool,
-    /// Whether all spans are sent at once, because the agent is ending.
+    /// Whether spans are sent without a rate limit, because the agent is shutting down.
     is_flushing: AtomicBool,
 }
 
@@ -82,12 +82,12 @@ impl SpanQueue {
         self.dropped.load(Relaxed)
     }
 
-    /// Exports without a limit of the rate from now on.
+    /// Exports without a rate limit from now on.
     pub(super) fn flush(&self) {
         self.is_flushing.store(true, Relaxed);
     }
 
-    /// Waits on the thread that exports until a batch is within the limits of the rate.
+    /// Blocks the thread that exports until a batch is within the rate limits.
     #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
     fn pace(&self, spans: usize, traces: usize, since: Instant) {
         let due = (spans as f64 / MAX_SPANS).max(traces as f64 / MAX_TRACES);
@@ -152,7 +152,7 @@ impl SpanProcessor for QueuedProcessor {
     }
 }
 
-/// Counts what the processor takes out of the queue.
+/// Counts the spans that the processor takes out of the queue.
 #[derive(Debug)]
 struct CountedExporter<E> {
     queue: Arc<SpanQueue>,

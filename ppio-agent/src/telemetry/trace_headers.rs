@@ -9,7 +9,7 @@ pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate")
 pub(crate) static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 pub(crate) static TRACE_HEADERS: [&HeaderName; 3] = [&TRACEPARENT, &TRACESTATE, &BAGGAGE];
 
-/// The values of a header that may be repeated, as one list.
+/// Returns the values of a header that may be repeated, as one list.
 pub(crate) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
     let values = headers.get_all(name).iter();
     let mut values = values.filter_map(|value| value.to_str().ok());
@@ -19,7 +19,7 @@ pub(crate) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Co
     }))
 }
 
-/// The trace id in a W3C `traceparent`; `None` if it is not valid.
+/// Returns the trace id in a W3C `traceparent`; `None` if it is not valid.
 pub(crate) fn trace_id(traceparent: &str) -> Option<&str> {
     let mut parts = traceparent.split('-');
     let (version, id) = (parts.next()?, parts.next()?);

@@ -26,14 +26,14 @@ pub struct TestAgent {
 }
 
 impl TestAgent {
-    /// Makes a test agent of any app.
+    /// Makes a test agent from any app.
     pub fn new(app: AgentRuntimeApp) -> Self {
         Self {
             service: app.into_unstarted_service().map_handler(traced_handler),
         }
     }
 
-    /// Makes a test agent of the annotated functions of this program.
+    /// Makes a test agent from the annotated functions of this program.
     ///
     /// # Errors
     /// Those of [`AgentRuntimeApp::annotated`].
@@ -70,7 +70,7 @@ impl TestAgent {
         self.service.shut_down().await
     }
 
-    /// What the agent is busy with: its invocations, and its background tasks by their names.
+    /// Returns what keeps the agent busy: its invocations, and its background tasks by their names.
     pub(super) fn busy_with(&self) -> Vec<String> {
         let invoker = &self.service.agent().invoker;
         let mut work = Vec::new();
@@ -141,7 +141,7 @@ impl TestRequest {
         self
     }
 
-    /// Sends the request and waits for the head of the response.
+    /// Sends the request and waits for the status and the headers of the response.
     ///
     /// Without a `PPIO-Response-Format` header, it requests the format that applies anyway, so that
     /// the response names the format.
@@ -203,7 +203,7 @@ impl TestReply {
     /// The whole body as JSON, including the envelope.
     ///
     /// # Panics
-    /// If it is not JSON of this type.
+    /// If the body is not JSON of this type.
     pub async fn json<T: DeserializeOwned>(self) -> T {
         read(&self.text().await)
     }

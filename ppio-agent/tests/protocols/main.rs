@@ -1,4 +1,4 @@
-//! The protocols beside `POST /invocations`, over real sockets.
+//! The protocols other than `POST /invocations`, over real sockets.
 
 #[allow(
     dead_code,

@@ -14,8 +14,8 @@ use crate::support::{TestServer, config, get, invocation, invocation_with, with_
 
 const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id: s-1\r\n";
 
-/// An agent that returns the headers that it sees, and does what a request says to tasks and the
-/// health check.
+/// An agent that returns the headers it receives, and changes its tasks and health check as a
+/// request selects.
 fn scripted(config: RuntimeConfig) -> AgentRuntimeAppBuilder<BuilderEntrypoint> {
     AgentRuntimeApp::builder()
         .config(config)
@@ -109,7 +109,7 @@ async fn the_context_has_what_the_headers_say() {
     }
 }
 
-/// Adds a header where it sees a reserved one.
+/// Adds `x-date-seen` to requests that have the reserved header `x-amz-date`.
 async fn report_date(mut request: Request, next: Next) -> ppio::Response {
     if let Some(date) = request.headers().get("x-amz-date").cloned() {
         request.headers_mut().insert("x-date-seen", date);
@@ -134,7 +134,7 @@ async fn headers_of_awss_infrastructure_do_not_reach_the_agent() {
         for name in ["x-own", "x-amzn-bedrock-agentcore-runtime-session-id"] {
             assert!(seen.contains(&json!(name)), "{name} not in {answer}");
         }
-        // Other platforms of AWS, such as its load balancers, send such headers to the agent.
+        // Other AWS services, such as load balancers, send such headers to the agent.
         let answer = server.send(invocation_with(reserved, body)).await.result();
         let seen = answer.as_array().expect("names");
         for name in names {
@@ -171,7 +171,7 @@ async fn tasks_have_names_and_ids() {
     }
     assert_eq!(status(&server).await, "HealthyBusy");
 
-    // A shutdown waits for the other one, which ends outside of a request.
+    // A shutdown waits for the second task, which ends outside of a request.
     server.begin_shutdown();
     let id = second.as_u64().expect("an id");
     assert!(task::complete(id));
@@ -206,7 +206,7 @@ async fn a_spawned_task_is_listed_by_its_name() {
     .await;
 }
 
-/// Which status applies: a forced one, that of the check, that of tasks.
+/// Which status applies: a forced status, that of the check, or that of the tasks.
 #[tokio::test]
 async fn a_forced_status_comes_before_the_check_and_the_tasks() {
     let (healthy, busy) = (PingStatus::Healthy, PingStatus::HealthyBusy);
@@ -235,7 +235,7 @@ async fn a_forced_status_comes_before_the_check_and_the_tasks() {
                 Ok::<_, &str>(PingResponse::new(status).with_time_of_last_update(1))
             });
         }
-        // Without a socket, since the platform's port may be in use.
+        // The agent is tested without a socket, since the platform's port may be in use.
         let agent = TestAgent::new(builder.build().expect("a valid configuration"));
         let ask = async |request: Value| agent.invoke(&request).await.value::<Value>().await;
         let status = async || agent.ping().await.json::<Value>().await["status"].clone();
@@ -303,7 +303,7 @@ async fn debug_mode_answers_the_actions_of_agent_cores_tools() {
     let error = act(&json!("stop")).await.error(400, "BadRequest");
     assert!(error.starts_with("unknown action \"stop\"; send `ping_status`"));
     act(&json!(["stop"])).await.error(400, "BadRequest");
-    // What is not an action is for the agent.
+    // Bodies that are not an action are passed to the agent.
     for body in [
         json!({member: ""}),
         json!({member: null}),

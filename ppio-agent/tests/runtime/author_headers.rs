@@ -5,7 +5,8 @@ use ppio::{AgentRuntimeApp, Body, Response, RuntimeConfig, Value, http};
 
 const PAGE: &str = "https://app.example";
 
-/// An agent whose response has the headers in the request, from the entrypoint or from middleware.
+/// An agent that sets the headers listed in the request on its response, in the entrypoint or in
+/// middleware.
 async fn server(config: RuntimeConfig, in_middleware: bool) -> TestServer {
     fn add(headers: &Value, response: &mut Response) {
         for pair in headers.as_array().expect("a list of pairs") {
@@ -86,7 +87,7 @@ async fn the_runtime_adds_only_what_is_missing() {
     assert_eq!(answer.header(credentials), Some("true"));
     assert_eq!(answer.header(exposed), Some("x-request-id"));
 
-    // Browsers reject credentials beside `*`.
+    // Browsers reject credentials together with `*`.
     let answer = call(&server, &[(origin, "*")]).await;
     assert_eq!(answer.header(credentials), None);
     assert_eq!(answer.header(exposed), Some("x-request-id"));

@@ -24,7 +24,7 @@ async fn echo() -> TestServer {
     TestServer::start(crate::support::echo(config)).await
 }
 
-/// A JSON string of so many bytes.
+/// A JSON string of `length` bytes.
 fn json_of(length: usize) -> String {
     format!("\"{}\"", "x".repeat(length - 2))
 }
@@ -90,7 +90,8 @@ async fn one_byte_over_the_limit_is_a_413_and_the_limit_itself_passes() {
 #[tokio::test]
 async fn a_client_that_sends_far_over_the_limit_receives_the_413() {
     let server = echo().await;
-    // More than the sockets' buffers hold, so that the client is still sending at the refusal.
+    // The body exceeds the sockets' buffers, so that the client is still sending when it is
+    // refused.
     let body = json_of(3 << 20);
     for bad in [invocation(&body), chunked(&body)] {
         server.send(bad).await.error(413, "RequestTooLarge");
@@ -176,7 +177,7 @@ async fn another_content_type_or_encoding_is_a_415() {
             "x-www-form-urlencoded",
         ),
         ("content-type: multipart/form-data; boundary=a", "multipart"),
-        // A request of a page needs one, so that browsers send a preflight first.
+        // A request from a web page needs a content type, so that browsers send a preflight first.
         (
             "origin: http://localhost\r\ncontent-type:",
             "a content type",
@@ -337,7 +338,7 @@ async fn an_unknown_path_is_a_404_for_every_method() {
             );
         }
     }
-    // The error has only the beginning of a long path.
+    // The error text has only the beginning of a long path.
     let answer = server.send(get(&format!("/{}", "x".repeat(5000)))).await;
     assert!(answer.error(404, "NotFound").len() < 300);
     // A query is not part of the route.
@@ -363,7 +364,8 @@ async fn head_and_options_are_answered_on_every_route() {
         let answer = connection.answer().await;
         assert_eq!((answer.status, answer.header("allow")), (204, Some(allow)));
         assert!(answer.header("x-request-id").is_some());
-        // On the same connection, where a body after a HEAD would be read as an invalid head.
+        // The same connection is used, on which a body after a HEAD would be read as an invalid
+        // response.
         connection
             .write(format!(
                 "HEAD {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: a\r\n\r\n"
@@ -458,7 +460,7 @@ async fn a_request_that_arrives_during_another_is_answered_after_it() {
     }
 }
 
-/// For example `nc`, which closes its half after the request.
+/// An example is `nc`, which closes its sending side after the request.
 #[tokio::test]
 async fn a_client_that_sends_no_more_gets_an_answer_that_is_ready() {
     let server = echo().await;
@@ -507,7 +509,7 @@ async fn a_head_that_is_not_http_closes_only_its_connection() {
         ),
     ] {
         let mut connection = server.connect().await;
-        // The server may refuse the head and close before all of it is sent.
+        // The server may refuse the headers and close before all of them are sent.
         let _ = connection.stream.write_all(head.as_bytes()).await;
         let rest = connection.rest().await;
         if !rest.is_empty() || head.len() < 1000 {
@@ -571,13 +573,13 @@ async fn request_ids_are_echoed_if_safe_and_replaced_otherwise() {
         assert_ne!(id, bad);
         assert_eq!(id.len(), 36, "a UUID in place of {bad:?}");
     }
-    // Of a repeated header, the first is read.
+    // The first value of a repeated header is used.
     assert_eq!(
         id("x-request-id: one\r\nx-request-id: two\r\n").await,
         "one"
     );
     assert_ne!(id("").await, id("").await);
-    // Errors and every other route carry it as well.
+    // Errors and responses of every other route have the header as well.
     for request in [
         "GET /ping",
         "GET /",

@@ -1,4 +1,4 @@
-//! An invocation is dropped at every await point, and what it leaves behind is found.
+//! An invocation is dropped at every await point, and anything it leaves behind is reported.
 
 use std::future::{pending, poll_fn};
 use std::panic::catch_unwind;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::config;
 
-/// Work that counts itself, correctly or not.
+/// A counter of the work in progress, which tests update correctly or not.
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -71,7 +71,7 @@ async fn correct(counter: &Counter) {
     yield_now().await;
 }
 
-/// The numbers of the await points that are bad.
+/// The numbers of the await points at which something was left behind.
 fn bad(report: &CancellationReport) -> Vec<usize> {
     let left = report.left_behind().iter();
     left.map(ppio::testing::LeftBehind::await_point).collect()
@@ -86,7 +86,7 @@ fn paused() -> Runtime {
         .expect("a runtime")
 }
 
-/// Fast enough for a test that waits for it.
+/// A timeout that is short enough for a test to wait for.
 const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
@@ -125,7 +125,7 @@ fn a_correct_invocation_leaves_nothing_behind() {
         .unwrap();
     assert_eq!((report.await_points(), report.tried()), (3, 3));
     report.assert_clean();
-    // Nothing to wait for.
+    // This invocation has no await point.
     let report = cancel_at_every_await(async || counter.value())
         .run()
         .unwrap();
@@ -150,7 +150,7 @@ fn a_failed_assertion_is_reported_with_its_text() {
     assert!(text.contains("left: 1"), "{text}");
 }
 
-/// Await points of every kind have their line.
+/// The line of every kind of await point is reported.
 #[test]
 fn the_line_of_any_await_is_found() {
     async fn leaves(lines: &Mutex<Vec<u32>>) {
@@ -238,7 +238,7 @@ fn a_spawned_task_that_goes_on_is_reported() {
             yield_now().await;
             yield_now().await;
         })
-        // That of the invocation before has ended.
+        // After this, the task of the previous invocation has ended.
         .before(async || sleep(Duration::from_secs(60)).await)
         .task_grace(case.grace)
         .runtime(paused())
@@ -296,7 +296,7 @@ fn a_stream_is_dropped_at_each_item_and_between_the_items() {
     assert_eq!(bad(&report), [1, 3, 5], "{report}");
 }
 
-/// An agent whose invocation takes a ticket at its second await point, and its state.
+/// An agent whose invocation takes a ticket at its second await point, and the agent's state.
 fn tickets(is_guarded: bool) -> (TestAgent, Arc<Counter>) {
     let tickets = Arc::new(Counter::default());
     let state = Arc::clone(&tickets);
@@ -346,7 +346,8 @@ fn a_whole_invocation_of_an_agent_with_a_state_is_tested() {
         }
         assert_eq!(bad(&report), [2], "{report}");
         let source = include_str!("cancel_at_every_await.rs");
-        // The line below the marker, found in the handler although the agent has timers around it.
+        // The reported line is the one below the marker, although the agent has timers around the
+        // handler.
         let marker = source.lines().position(|line| line.trim() == "// TICKET");
         let line = report.left_behind()[0].line().expect("a line");
         assert_eq!(line.file(), "tests/runtime/cancel_at_every_await.rs");
@@ -418,7 +419,7 @@ fn an_agent_that_stays_busy_is_reported_with_the_name_of_its_task() {
         .leaves_idle(&agent)
         .run()
         .unwrap();
-    // That of the first invocation, which was not dropped, is still there.
+    // The task of the first invocation, which was not dropped, still runs.
     let first = &report.left_behind()[0];
     assert_eq!(first.await_point(), 1);
     let task = "the background task \"index\" still runs";
@@ -431,7 +432,7 @@ fn a_lock_that_is_never_released_is_found_by_the_next_invocation() {
     let run = |checks: bool| {
         let test = cancel_at_every_await(async || {
             yield_now().await;
-            // Held beyond a cancellation: its owner waits in this cell.
+            // A cancellation does not release the lock, since the guard is then not dropped.
             let guard = lock.lock().await;
             let guard = std::mem::ManuallyDrop::new(guard);
             yield_now().await;
@@ -537,8 +538,8 @@ fn what_cannot_be_tested_is_an_error() {
         runs.store(0, Ordering::Relaxed);
         cancel_at_every_await(async || points(paths[run() % paths.len()]).await).run()
     };
-    // The same number each time; one that differs once, as when a thread was slow; a cache that
-    // the first run fills; another way every other time.
+    // The same number of await points each time; a number that differs once, as when a thread was
+    // slow; a cache that the first run fills; a different path in every second run.
     assert_eq!(start(&[5]).unwrap().await_points(), 5);
     assert_eq!(start(&[5, 4, 5, 5]).unwrap().await_points(), 5);
     for paths in [&[5, 3, 3, 3, 3, 3, 3, 3][..], &[5, 3], &[3, 5]] {
@@ -548,7 +549,7 @@ fn what_cannot_be_tested_is_an_error() {
         };
         assert_eq!([expected, found], paths[..2]);
     }
-    // A run that takes a shorter way later.
+    // A later run takes a shorter path.
     let error = start(&[5, 5, 5, 5, 1, 1, 1, 1, 1, 1, 1, 1, 1]).unwrap_err();
     let text = error.to_string();
     assert!(
@@ -591,7 +592,8 @@ fn what_cannot_be_tested_is_an_error() {
     assert!(matches!(inside, Err(CancellationError::InsideRuntime)));
 }
 
-/// Futures of other threads, and one that is polled with one waker and ready with another.
+/// A future that another thread wakes, and one that is polled with one waker and ready with
+/// another.
 #[test]
 fn wakes_from_another_thread_are_seen() {
     let report = cancel_at_every_await(async || {

@@ -1,4 +1,4 @@
-//! A client that disconnects cancels its handler, and nothing of it remains.
+//! A client that disconnects cancels its handler, which leaves nothing behind.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,8 @@ fn guards() -> (UnboundedSender<Instant>, UnboundedReceiver<Instant>) {
     unbounded_channel()
 }
 
-/// How long each handler outlives its client. With `streams` the client waits for a first item.
+/// Checks that handlers are dropped soon after their clients disconnect. With `streams`, each
+/// client waits for the first item.
 async fn assert_stops_soon(
     app: Result<AgentRuntimeApp, StartError>,
     streams: bool,
@@ -360,6 +361,7 @@ async fn an_invocation_whose_end_is_logged_no_longer_counts_against_the_limit() 
         assert!(left.as_mut().now_or_never().is_none());
         drop(left);
     });
-    // At the end of the value, of the error and of the caller that left.
+    // One at the end of the value, one at that of the error, and one for the caller that
+    // disconnected.
     assert_eq!(*statuses.lock().unwrap(), [200, 200, 200]);
 }

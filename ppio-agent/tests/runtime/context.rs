@@ -48,7 +48,7 @@ impl Drop for Guard {
 }
 
 /// Calls the agent once, and checks that all of `places` and no others were seen, with the ids of
-/// the call. Leaves an endless stream after its first item.
+/// the call. Disconnects from an endless stream after its first item.
 async fn assert_seen(app: Result<AgentRuntimeApp, StartError>, seen: &Seen, places: &[&str]) {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;

@@ -31,7 +31,7 @@ async fn preflight_at(server: &TestServer, path: &str, host: &str, origin: &str)
         .await
 }
 
-/// The call itself.
+/// An invocation, from a page if there is an origin.
 async fn call(server: &TestServer, origin: Option<&str>, body: &str) -> Answer {
     let origin = origin.map_or(String::new(), |origin| format!("origin: {origin}\r\n"));
     server.send(invocation_with(&origin, body)).await
@@ -47,7 +47,7 @@ fn grants(answer: &Answer) -> [Option<&str>; 3] {
     .map(|name| answer.header(name))
 }
 
-/// The headers of an answer to a preflight that let a page call.
+/// The headers of an answer to a preflight that allow a page to send the request.
 fn permissions(answer: &Answer) -> [Option<&str>; 3] {
     [
         "access-control-allow-methods",
@@ -57,7 +57,7 @@ fn permissions(answer: &Answer) -> [Option<&str>; 3] {
     .map(|name| answer.header(name))
 }
 
-/// Names of headers that an answer's `Vary` holds, on however many lines.
+/// The header names in all `Vary` lines of an answer.
 fn varies(answer: &Answer) -> Vec<&str> {
     let values = answer.head.all("vary");
     values.flat_map(|value| value.split(", ")).collect()
@@ -194,7 +194,7 @@ async fn by_default_other_pages_may_neither_call_nor_read() {
     assert_eq!(varies(&ping), ["origin"]);
 }
 
-/// Middleware can answer by itself and do anything, also for a `GET`.
+/// Middleware can answer by itself and have side effects, even for a `GET`.
 #[tokio::test]
 async fn requests_of_other_pages_do_not_reach_middleware() {
     let calls = Arc::new(AtomicUsize::new(0));
@@ -265,7 +265,7 @@ async fn a_page_has_to_send_a_content_type() {
                 answer.error(415, "UnsupportedMediaType");
             }
         }
-        // Programs need not send it.
+        // Programs need not send a content type.
         assert_eq!(post("").await.status, 200);
     }
 }
@@ -328,7 +328,7 @@ async fn credentials_require_a_list_of_origins() {
     let server = server(config).await;
     let answer = call(&server, Some(PAGE), "2").await;
     assert_eq!(grants(&answer), [Some(PAGE), None, Some("x-request-id")]);
-    // Never with `*`, also beside other origins.
+    // Credentials are never allowed with `*`, even if it is listed with other origins.
     for origins in [None, Some(&["*"][..]), Some(&[PAGE, "*"])] {
         let config = match origins {
             None => crate::support::config(),

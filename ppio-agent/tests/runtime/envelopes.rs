@@ -1,4 +1,4 @@
-//! What a response says that it is, and envelopes that an agent fills.
+//! The format that a response declares, and envelopes that an agent fills.
 
 use crate::support::{Answer, TestServer, config, invocation_with};
 use futures_util::stream::{self, Stream};
@@ -11,7 +11,7 @@ use ppio::{
 const FORMAT: &str = "ppio-response-format";
 const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
 
-/// Values of an agent's own that look like an envelope, or like the error of a stream.
+/// Values of an agent that look like an envelope or like the error of a stream.
 fn own_values() -> [Value; 5] {
     [
         json!({"status": "completed", "duration": 12, "result": "report.pdf"}),
@@ -182,7 +182,7 @@ async fn the_items_of_a_stream_come_back_unchanged() {
             );
         }
     }
-    // Readers that do not ask take every other line for an item.
+    // Readers that do not request a format read the error as another item.
     let app = builder()
         .entrypoint(move |items: Vec<Value>| SseIter(failing(items)))
         .build();
@@ -194,7 +194,7 @@ async fn the_items_of_a_stream_come_back_unchanged() {
     assert_eq!(answer.events().len(), items.len() + 1);
 }
 
-/// What the agents of the next test return.
+/// The response of the agents in the next test.
 fn filled(request: Value) -> InvocationResponse {
     let mut response = InvocationResponse::success(request);
     response.tokens_used = Some(42);
@@ -285,7 +285,7 @@ async fn an_agent_fills_the_envelope() {
                 assert_eq!(queued, Some(0.0));
                 assert_eq!(processed, Some(response.duration));
             }
-            // A caller that is sent the bare value gets the result.
+            // A caller that receives the bare value gets the result alone.
             for headers in [[(SESSION, "s")], [(FORMAT, "value")]] {
                 let reply = ask(app(), &headers, &own).await;
                 assert_eq!(format(&reply), Some("value"));
@@ -365,8 +365,8 @@ async fn the_time_in_the_queue_is_not_processing_time() {
     }
 }
 
-/// An entrypoint's response has the format that its header names, and is a value without one. One
-/// that middleware made may be anything, such as an envelope from a cache.
+/// A response of an entrypoint has the format that its header names, and is a value if it has no
+/// such header. A response of middleware may have any format, such as an envelope from a cache.
 #[tokio::test]
 async fn a_response_of_an_agents_own_is_a_value_unless_it_says_otherwise() {
     let own = own_values()[2].to_string();
@@ -415,8 +415,8 @@ async fn a_response_of_an_agents_own_is_a_value_unless_it_says_otherwise() {
     }
 }
 
-/// Middleware that makes a new response and leaves out the headers of the one it got. `x-body`
-/// selects what happens to the body.
+/// Middleware that makes a new response without the headers of the original one. `x-body` selects
+/// what happens to the body.
 async fn rebuild(request: Request, next: Next) -> Response {
     let change = request.headers().get("x-body").cloned();
     let change = change
@@ -458,7 +458,7 @@ async fn a_format_is_not_lost_when_middleware_makes_a_new_response() {
         for (change, announced) in [
             ("same", Some(announced)),
             ("measured", Some(announced)),
-            // It may have become anything.
+            // The new body may have any format.
             ("read", None),
         ] {
             let headers = format!("{FORMAT}: envelope\r\nx-body: {change}\r\n");
@@ -467,7 +467,7 @@ async fn a_format_is_not_lost_when_middleware_makes_a_new_response() {
             assert_eq!(answer.status, status);
         }
     }
-    // Tests of agents read it as clients do.
+    // Tests of agents read such a response as clients do.
     for value in own_values() {
         let app = builder().entrypoint(async |value: Value| value).build();
         let reply = ask(app, &[("x-body", "read")], &value).await;

@@ -250,7 +250,7 @@ async fn a_runtime_error_chooses_its_status() {
     }
 }
 
-/// Items that cannot be written, after ones that can.
+/// An item that cannot be written as JSON.
 #[derive(Clone, Debug)]
 struct Cursed;
 

@@ -7,7 +7,7 @@ use futures_util::stream;
 use ppio::{AgentRuntimeApp, Sse, SseIter, Value, json};
 use serde_json::value::RawValue;
 
-/// Items whose JSON text has line breaks: in the layout, and those of Unicode in strings.
+/// Items whose JSON text has line breaks between tokens, or Unicode line breaks in strings.
 const LAYOUTS: [&str; 5] = [
     "{\n  \"a\": [\r\n 1,\r\t2 ]\n}",
     "\"a\u{2028}b\u{2029}c\u{85}d\"",
@@ -16,7 +16,7 @@ const LAYOUTS: [&str; 5] = [
     "1",
 ];
 
-/// The lines of a text as Python's `str.splitlines` ends them.
+/// Splits a text at the line breaks of Python's `str.splitlines`.
 fn split_lines(text: &str) -> Vec<&str> {
     let ends = "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
     text.split(|c| ends.contains(c)).collect()

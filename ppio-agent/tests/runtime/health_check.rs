@@ -60,7 +60,7 @@ async fn the_time_changes_with_the_status_alone() {
     let server = TestServer::start(app).await;
     let mut times = Vec::new();
     for _ in 0..2 {
-        // The next second, so that a time that followed the calls would differ.
+        // Wait for the next second, so that a time that depended on the calls would differ.
         let start = SystemTime::now();
         let second = |time: SystemTime| {
             let since = time.duration_since(SystemTime::UNIX_EPOCH);

@@ -37,7 +37,8 @@ async fn request(server: &TestServer, line: &str, host: &str) -> Answer {
     connection.answer().await
 }
 
-/// DNS rebinding: a page whose host name later resolves to 127.0.0.1 could read the agent's answers.
+/// DNS rebinding: a page whose host name later resolves to 127.0.0.1 could read the agent's
+/// answers.
 #[tokio::test]
 async fn on_loopback_other_hosts_are_refused_on_every_route() {
     let server = server(config()).await;

@@ -178,7 +178,7 @@ async fn middleware_can_answer_by_itself() {
     assert_eq!((own.status, own.text()), (418, "a teapot"));
     assert!(own.header("x-request-id").is_some());
     assert_eq!(ask("ours").await.error(403, "NotYou"), "not you");
-    // The text of its source is only logged.
+    // The text of the error's source is only logged.
     let hidden = ask("theirs").await.error(500, "AgentError");
     assert_eq!(hidden, "cannot look you up");
     assert_eq!(story.take(), [""; 0]);
@@ -268,7 +268,7 @@ async fn middleware_can_pass_a_value_to_the_entrypoint() {
     assert_eq!(server.invoke("1").await.result(), Value::Null);
 }
 
-/// The limits of a request hold for middleware that reads it as well.
+/// The limits of a request apply to middleware that reads its body as well.
 #[tokio::test]
 async fn middleware_reads_the_body_within_the_limits() {
     let app = AgentRuntimeApp::builder()
@@ -443,7 +443,7 @@ async fn middleware_reads_the_error_of_a_response() {
     }
 }
 
-/// As the documentation of `middleware` says.
+/// The documentation of `middleware` lists these headers.
 #[tokio::test]
 async fn which_headers_of_middleware_the_runtime_reads() {
     let app = AgentRuntimeApp::builder()

@@ -68,7 +68,7 @@ async fn references_lead_to_components() {
     check(&document, &document);
 }
 
-/// The service has every operation of the document.
+/// The service has a route for every operation of the document.
 #[tokio::test]
 async fn every_operation_has_a_route() {
     let server = serve(config()).await;

@@ -131,7 +131,7 @@ async fn a_panic_is_counted_as_a_server_error() {
     }
 }
 
-/// The stream begins, and its panic is its last item.
+/// Checks that the stream begins and that its last item is the error of the panic.
 async fn assert_ends_with_error(app: Result<AgentRuntimeApp, ppio::StartError>) {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;

@@ -125,7 +125,7 @@ async fn a_route_has_the_context_of_its_request() {
     let answer = server.send(request("GET", "/session", headers)).await;
     assert_eq!(answer.text(), "r-1 Some(\"s-1\")");
     assert_eq!(answer.header("x-request-id"), Some("r-1"));
-    // A route decides by itself what it answers.
+    // A route decides the format of its response by itself.
     assert_eq!(answer.header("ppio-response-format"), None);
 }
 
@@ -209,7 +209,7 @@ async fn a_panic_is_a_500() {
     assert_eq!(ended(&server, "server_error").await, 2);
 }
 
-/// A service that is not `Sync`, answers with errors of the path's name, and is ready late.
+/// A service that is not `Sync`, becomes ready late, and responds as the path selects.
 #[derive(Clone)]
 struct Scripted {
     waits: std::cell::Cell<u32>,
@@ -351,7 +351,7 @@ async fn pages_and_hosts_are_checked_as_for_invocations() {
         for (headers, status, allowed) in [
             ("", 200, None),
             (page, 200, Some("https://app.example")),
-            // A route may do anything, also for a `GET`.
+            // A route may have side effects, even for a `GET`.
             (foreign, 403, None),
         ] {
             let mut connection = server.connect().await;

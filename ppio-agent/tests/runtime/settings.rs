@@ -10,7 +10,7 @@ use ppio::{
 
 use crate::support::config;
 
-/// What a test reads of them.
+/// The settings that the tests compare, as JSON.
 fn shown(settings: &RuntimeSettings) -> Value {
     json!({
         "timeout": settings.timeout.as_secs(),

@@ -10,7 +10,7 @@ use ppio::{AgentRuntimeApp, RuntimeConfig, Sse, StartError, Value};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-/// A short grace.
+/// A short grace period.
 const GRACE: Duration = Duration::from_millis(300);
 
 /// An agent whose responses wait for permits of `gate`.
@@ -113,7 +113,7 @@ async fn requests_are_aborted_after_the_grace() {
     running(&server, 1).await;
     let started = Instant::now();
     server.begin_shutdown();
-    // No byte of a response.
+    // No byte of a response is sent.
     connection.assert_closed().await;
     server.ended().await;
     assert!((GRACE..TIMEOUT).contains(&started.elapsed()));
@@ -135,7 +135,7 @@ async fn connections_without_a_whole_head_are_cut_at_once() {
     for mut connection in [fresh, first, second] {
         connection.assert_closed().await;
     }
-    // Not after the grace of 30 s.
+    // The server does not wait for the grace period of 30 s.
     server.ended().await;
 }
 

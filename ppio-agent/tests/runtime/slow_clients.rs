@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 
 /// The configured limit in most of these tests.
 const LIMIT: Duration = Duration::from_millis(300);
-/// How late a busy machine may be.
+/// How much later a busy machine may be.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Sends `bytes` one at a time until the server closes the connection; returns the time of that.
+/// Sends `bytes` one at a time until the server closes the connection; returns the time until then.
 async fn drip(connection: &mut Connection, bytes: &str) -> Duration {
     let started = Instant::now();
     for byte in bytes.as_bytes() {
@@ -44,7 +44,7 @@ async fn drip(connection: &mut Connection, bytes: &str) -> Duration {
 async fn a_head_sent_byte_by_byte_is_cut_at_the_header_timeout() {
     let server = TestServer::start(echo(config().header_timeout(LIMIT))).await;
     let mut connection = server.connect().await;
-    // At this speed the whole head would take 20 s.
+    // At this speed the whole request would take 20 s.
     let head = format!("{}x: {}", get("/ping").trim_end(), "y".repeat(1000));
     let after = drip(&mut connection, &head).await;
     assert!((LIMIT..LIMIT + SLACK).contains(&after), "{after:?}");
@@ -63,14 +63,14 @@ async fn an_idle_connection_outlives_the_header_timeout_and_ends_at_its_own() {
         assert_eq!(connection.answer().await.status, 200);
         kept.push(connection);
     }
-    // Without a request, the timeout of its head applies.
+    // Before the first request, the header timeout applies.
     let mut fresh = header.connect().await;
     fresh.assert_closed().await;
     kept[1].assert_closed().await;
-    // The other one was idle for longer than the header timeout.
+    // The other connection was idle for longer than the header timeout.
     kept[0].write(get("/ping")).await;
     assert_eq!(kept[0].answer().await.status, 200);
-    // A head that began is not an idle connection.
+    // A connection that has begun to send headers is not idle.
     kept[0].write("GET /ping").await;
     kept[0].assert_closed().await;
     idle.assert_alive().await;
@@ -92,7 +92,7 @@ async fn a_body_sent_too_slowly_is_a_408() {
     server.assert_alive().await;
 }
 
-/// A connection with a small receive buffer, so that the server soon cannot send.
+/// A connection with a small receive buffer, so that the server can soon send no more.
 async fn narrow(address: SocketAddr) -> Connection {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(8192).expect("a small buffer");
@@ -136,7 +136,7 @@ async fn assert_waits_and_is_cut(
     let bytes = sent.load(Ordering::Relaxed) * ITEM;
     assert!(bytes < BUFFERED, "the handler ran {bytes} bytes ahead");
     server.idle().await;
-    // The stream in the client's buffers then has no end.
+    // The stream in the client's buffers is then incomplete.
     let rest = connection.rest().await;
     assert!(rest.starts_with(b"HTTP/1.1 200 OK\r\n"));
     assert!(!rest.ends_with(b"0\r\n\r\n"));

@@ -174,7 +174,7 @@ async fn an_agent_does_not_listen_after_a_failed_startup() {
         let error = lifecycle_error(app.clone().bind().await);
         let expected = format!("the startup function of `u8` failed: {reason}");
         assert_eq!(error.to_string(), expected);
-        // Neither runs a startup function again.
+        // Neither of these starts runs a startup function again.
         let again = lifecycle_error(app.clone().start().await);
         assert!(matches!(again, LifecycleError::StartedBefore), "{again:?}");
         let agent = TestAgent::new(app);
@@ -263,7 +263,7 @@ fn gated(
         })
         .shutdown(async move |gate: State<Arc<Semaphore>>| {
             assert_eq!(gate.available_permits(), 0);
-            // What it releases takes a moment.
+            // Releasing the state takes a moment.
             tokio::time::sleep(Duration::from_millis(50)).await;
             end.add("end");
         })

@@ -149,7 +149,7 @@ async fn the_context_has_the_session_and_the_headers() {
     let request = agent.request(Method::POST, "/invocations");
     let request = request.session("s-1").header("accept-language", "de");
     let reply = request.json(&1).send().await;
-    // AgentCore's callers receive the bare value, also if it has fields like the envelope.
+    // AgentCore's callers receive the bare value, even if it has fields like the envelope.
     assert_eq!(reply.value::<Value>().await, expected);
     let body = json!({ "sandbox_id": "s-1" });
     let reply = agent.invoke(&body).await;

@@ -25,8 +25,8 @@ impl Drop for OnDrop {
     }
 }
 
-/// The header applies whatever type the agent takes; the body only where its type gives it that
-/// meaning. The settings hold as well.
+/// The header applies to every request type; a timeout in the body only to types that give it that
+/// meaning. The settings apply as well.
 #[tokio::test]
 async fn a_callers_timeout_is_the_deadline_of_its_invocation() {
     let (dropped, mut drops) = unbounded_channel();
@@ -107,8 +107,8 @@ async fn middleware_has_the_same_deadline() {
     assert!(text.contains("within 1 s"), "{text}");
 }
 
-/// A stream ends at the caller's deadline: while it is silent, while it sends, and while it always
-/// has a next item. The settings' timeout is the longest silence and none of these.
+/// A stream ends at the caller's deadline, whether it is silent, sends now and then, or always has
+/// a next item. The settings' timeout limits only the silence, and ends none of these streams.
 #[tokio::test]
 async fn a_stream_ends_at_the_callers_deadline() {
     let builder = || AgentRuntimeApp::builder().config(config().timeout(TIMEOUT));

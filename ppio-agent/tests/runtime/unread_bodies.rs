@@ -8,7 +8,7 @@ use ppio::{AgentRuntimeApp, Next, Request, Response, Value};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
-/// An agent that refuses, and answers, without reading.
+/// An agent that refuses or answers requests without reading their bodies.
 async fn server() -> TestServer {
     let gate = Arc::new(Semaphore::new(0));
     let app = AgentRuntimeApp::builder()
@@ -41,7 +41,7 @@ async fn server() -> TestServer {
     TestServer::start(app).await
 }
 
-/// The line and headers of a request that is answered from its head alone, and the status.
+/// The request line and headers of requests that are answered without their bodies, and the status.
 const ANSWERED_EARLY: [(&str, u16); 8] = [
     ("POST /invocations HTTP/1.1\r\nx-do: refuse\r\n", 401),
     ("POST /own HTTP/1.1\r\nx-do: answer\r\n", 200),
@@ -62,7 +62,7 @@ const ANSWERED_EARLY: [(&str, u16); 8] = [
     ("POST /invocations HTTP/1.1\r\n", 503),
 ];
 
-/// An agent, and another one whose only invocation is running, so that a further one is a 503.
+/// A free agent, and one that is at its concurrency limit, so that a further invocation is a 503.
 struct Servers {
     free: TestServer,
     busy: TestServer,
@@ -82,7 +82,7 @@ impl Servers {
         }
     }
 
-    /// The one that answers with the status.
+    /// The server that answers with the status.
     fn with(&self, status: u16) -> &TestServer {
         if status == 503 {
             &self.busy
@@ -147,7 +147,7 @@ async fn a_body_with_the_head_leaves_the_connection_usable() {
     }
 }
 
-/// Writes a whole body before it reads, as blocking clients do.
+/// The client writes the whole body before it reads, as blocking clients do.
 #[tokio::test]
 async fn a_large_body_is_refused_with_an_answer_that_arrives() {
     const LENGTH: usize = 30 << 20;
@@ -189,7 +189,7 @@ async fn an_endless_body_ends_with_the_answer() {
             while writer.write_all(chunk.as_bytes()).await.is_ok() {}
         });
         let mut answer = Vec::new();
-        // Ends with the server's half, or with a reset once too much was sent.
+        // The read ends when the server closes its side, or with a reset once too much was sent.
         let _ = with_timeout("the answer", reader.read_to_end(&mut answer)).await;
         let answer = String::from_utf8(answer).expect("a text");
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
@@ -202,7 +202,7 @@ async fn an_endless_body_ends_with_the_answer() {
     server.assert_alive().await;
 }
 
-/// The client may send the body or, having its answer, another request.
+/// The client may then send the body or, since it has its answer, another request.
 #[tokio::test]
 async fn a_client_that_waits_for_100_continue_gets_connection_close() {
     let servers = Servers::start().await;
@@ -224,7 +224,7 @@ async fn a_client_that_waits_for_100_continue_gets_connection_close() {
     }
 }
 
-/// The head is refused before all of it was read.
+/// The headers are refused before all of them were read.
 #[tokio::test]
 async fn an_answer_to_an_invalid_head_arrives() {
     let server = server().await;
@@ -241,7 +241,7 @@ async fn an_answer_to_an_invalid_head_arrives() {
     }
 }
 
-/// Middleware may read a part, and keep the body for longer than the response.
+/// Middleware may read a part of the body, and keep the body for longer than the response.
 #[tokio::test]
 async fn a_body_that_is_read_in_part_or_dropped_late_leaves_the_connection_usable() {
     let (late, mut bodies) = tokio::sync::mpsc::unbounded_channel();
@@ -303,7 +303,7 @@ async fn a_body_that_is_cut_or_slow_ends_the_connection() {
             "transfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n1\r\n1\r\n0\r\n\r\n",
             400,
         ),
-        // After another request in the same packet.
+        // The invalid request follows another one in the same packet.
         (
             1,
             "content-length: 1\r\n\r\n1POST /invocations HTTP/1.1\r\nhost: localhost\r\n\

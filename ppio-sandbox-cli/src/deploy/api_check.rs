@@ -30,7 +30,7 @@ const DOCUMENT_PATH: &str = "/openapi.json";
 /// The HTTP status from an agent that has no document.
 const NOT_FOUND: u16 = 404;
 
-/// What is known about the API's changes.
+/// The result of comparing the APIs.
 #[derive(Debug)]
 pub(super) enum ApiCheck {
     /// No agent of this name is deployed.

@@ -4,7 +4,7 @@
 //! `api_check` compares its API (read by `printed_document`) with the deployed one (`comparison`).
 //! Then the deployment is uploaded and built on the platform; `python_packages` decides what a
 //! build installs; `record` writes the state into agent.yaml, and `event` defines what JSON output
-//! reports meanwhile.
+//! reports during the deployment.
 
 mod api_check;
 mod build_log;

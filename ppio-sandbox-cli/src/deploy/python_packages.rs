@@ -128,7 +128,7 @@ impl PythonPackages {
         }
     }
 
-    /// The files, one of which the build needs.
+    /// The files of which the build needs at least one.
     pub(super) fn needed_files(&self) -> &'static [&'static str] {
         match self {
             Self::None => &[],

@@ -13,11 +13,11 @@ use ppio_agent_protocol::host::{is_loopback, without_port};
 
 use super::dot_env::Variables;
 
-/// The runtime's settings for further origins and hosts: separated by commas, `*` for all.
+/// The runtime's settings for additional origins and hosts: separated by commas, `*` for all.
 const ORIGINS: &str = "PPIO_AGENT_CORS_ORIGINS";
 const HOSTS: &str = "PPIO_AGENT_ALLOWED_HOSTS";
 
-/// The allowed origins and hosts, beside those of this machine.
+/// The allowed origins and hosts, in addition to those of this machine.
 #[derive(Debug, Default)]
 pub(super) struct AllowedCallers {
     origins: Vec<String>,

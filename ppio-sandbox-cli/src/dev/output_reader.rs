@@ -1,14 +1,14 @@
 //! Reads the output of an agent line by line.
 //!
 //! A line ends with `\n`, `\r\n`, or a lone `\r`, with which programs overwrite a line that shows
-//! their progress. A line that does not end is returned in pieces, so that it does not fill the
+//! their progress. A line that does not end is returned in chunks, so that it does not fill the
 //! memory.
 
 use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 
-/// The maximum size of a line, or of a piece of one, in bytes.
+/// The maximum size of a line, or of a chunk of a line, in bytes.
 const MAX_LINE: usize = 256 * 1024;
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) struct OutputReader<R> {
 enum LineEnd {
     /// With `\n`, or not at all.
     Newline,
-    /// With `\r`, or as a piece: a `\n` that follows is a part of the same end.
+    /// With `\r`, or as a chunk: a `\n` that follows is a part of the same end.
     Return,
     /// With `\r` and without text: it is a line only if `\n` follows.
     EmptyReturn,
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// The lines of an output that arrives in pieces of `capacity` bytes.
+    /// The lines of an output that arrives in chunks of `capacity` bytes.
     async fn lines(output: &[u8], capacity: usize) -> Vec<String> {
         let pipe = BufReader::with_capacity(capacity, output);
         let mut reader = OutputReader::with_limit(pipe, 8);

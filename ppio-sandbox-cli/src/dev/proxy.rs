@@ -84,7 +84,7 @@ impl RouteDrained {
     }
 }
 
-/// The phase with a number, by which a waiting page detects a change.
+/// The phase, with a number by which a waiting page detects a change.
 #[derive(Debug, Clone)]
 struct CurrentPhase {
     number: u64,

@@ -52,6 +52,6 @@ where
     let _ = stream.set_nodelay(true);
     let answer = |request: axum::http::Request<RequestBody>| handler(request.map(Body::new));
     let http = http1::Builder::new();
-    // Errors are those of the client.
+    // Errors are caused by the client.
     let _ = ppio_agent_connection::serve(stream, &http, &LIMITS, shutdown, answer).await;
 }

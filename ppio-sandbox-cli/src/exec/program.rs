@@ -175,7 +175,7 @@ struct ProgramStreams<'a> {
 }
 
 impl ProgramStreams<'_> {
-    /// Sends standard input up to its end, then waits for ever. Returns only errors.
+    /// Sends standard input up to its end, then waits forever. Returns only errors.
     async fn send_input(&self) -> Result<Infallible, DisconnectReason> {
         // A program may read its input late.
         let envd = self.envd.clone().with_timeout(Duration::MAX);

@@ -62,7 +62,7 @@ async fn file(path: &Path) -> Result<String, CliError> {
 }
 
 async fn standard_input() -> Result<String, CliError> {
-    // On another thread, which may block for ever while signals are handled.
+    // On another thread, which may block forever while signals are handled.
     let read = tokio::task::spawn_blocking(|| {
         let mut text = String::new();
         io::stdin().lock().read_to_string(&mut text).map(|_| text)

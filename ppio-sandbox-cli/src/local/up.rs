@@ -15,7 +15,7 @@ pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(
     let home = local::home()?;
     let isolate_network = local::isolates_network(&arguments)?;
     if arguments.in_background {
-        // Its own session, so that it gets no signals of the terminal.
+        // Its own session, so that it receives no signals from the terminal.
         let _ = rustix::process::setsid();
     } else if let Some(running) = LocalPlatform::running_at(&home) {
         return already_running(&running, &arguments, isolate_network, terminal);

@@ -89,7 +89,7 @@ pub(crate) async fn sandboxes_of(
 /// The id of the newest session of an agent. `doing` names the use of the session in a note.
 ///
 /// # Errors
-/// If the agent has no open session; `help` says how to open one.
+/// If the agent has no open session; `help` states how to open one.
 pub(crate) async fn newest_session(
     agent: &DeployedAgent,
     platform: &Platform,

@@ -91,7 +91,7 @@ impl FetchedSpan {
     }
 }
 
-/// Writes log records as `agent dev` does, without the ids, which all of them share.
+/// Writes log records as `agent dev` does, without the ids, which are the same in all of them.
 pub(super) fn write_logs(records: &[Value], text: &mut Styled) {
     if records.is_empty() {
         return;

@@ -159,7 +159,7 @@ const TALK: [(&str, &str); 9] = [
     ("Processors, as in 1 or 500m", "\r"),
 ];
 
-/// Answers the questions and a last one. Returns the screen and the exit code.
+/// Answers the questions in [`TALK`] and a last one. Returns the screen and the exit code.
 fn talk(sandbox: &Sandbox, last: &str) -> (String, Option<i32>) {
     let configure = sandbox.command(["agent", "configure"]);
     let configure = configure

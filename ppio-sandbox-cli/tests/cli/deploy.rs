@@ -80,7 +80,7 @@ fn hello_is_deployed_and_the_platform_started() {
         60
     );
 
-    // Another version: the same template, and the files are not uploaded again.
+    // Another version has the same template, and the files are not uploaded again.
     let again = command(
         &sandbox,
         &folder,
@@ -140,7 +140,7 @@ fn stream_is_deployed_with_the_files_that_it_lists() {
     );
 }
 
-/// An agent that answers with the request and a word, a Python expression.
+/// An agent that answers with the prompt and with `word`, which is a Python expression.
 fn echo(modules: &[&str], word: &str) -> String {
     let result = format!(r#"[request["prompt"], {word}]"#);
     python_agent(
@@ -151,7 +151,7 @@ fn echo(modules: &[&str], word: &str) -> String {
     )
 }
 
-/// The content of a file of the project.
+/// A Python expression for the content of a file of the project.
 const FROM_A_FILE: &str = r#"open("data.txt").read()"#;
 
 #[test]
@@ -173,7 +173,7 @@ fn a_python_project_is_deployed_whole() {
     assert_eq!(phase(&folder).as_deref(), Some("deployed"));
 }
 
-/// Writes a wheel, which pip installs without a network.
+/// A Python program that writes a wheel, which pip installs without a network.
 const WHEEL: &str = r#"
 import sys, zipfile
 files = {
@@ -323,7 +323,7 @@ fn packages_that_the_build_would_not_install_are_refused_before_the_upload() {
             .says("\nhelp: ");
         fs::remove_file(folder.join(name)).unwrap();
     }
-    // No platform was started for it.
+    // No platform was started for these deployments.
     assert!(sandbox.running().is_none());
 }
 
@@ -341,7 +341,7 @@ fn a_build_that_fails_shows_its_step_and_its_last_lines() {
         .says("| SyntaxError: ")
         .says("help: correct the cause and deploy again");
     assert_eq!(phase(&folder).as_deref(), Some("failed"));
-    // After a correction it succeeds.
+    // After a correction the deployment succeeds.
     fs::write(folder.join("agent.py"), echo(&[], FROM_A_FILE)).unwrap();
     command(&sandbox, &folder, &["agent", "deploy"])
         .run()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::scaffold::{agent_yaml, command, edit, project, python_project};
 use crate::support::{Sandbox, agent, eventually, on_runtime, python_agent, starting};
 
-/// Writes an agent whose request has these members beside the prompt.
+/// Writes an agent whose request has these members in addition to the prompt.
 fn write_agent(folder: &Path, members: &str, answer: &str) {
     let program = format!(
         "
@@ -149,7 +149,7 @@ fn a_deployed_agent_that_does_not_start_is_replaced() {
     assert_eq!(answer, json!({"message": "Hello, Ada!"}));
 }
 
-/// Prints its variables in place of a document, once it may.
+/// A program that prints its variables instead of an OpenAPI document, once `go-on` exists.
 const PRINTS_VARIABLES: &str = r#"
 use std::{env, fs, path::Path, process, thread, time::Duration};
 
@@ -197,7 +197,7 @@ fn values_of_variables_arrive_and_are_no_arguments() {
         };
         commands = on_runtime(async {
             let client = sandbox.client();
-            // It may be closed meanwhile.
+            // The session may have been closed meanwhile.
             let Ok(Some(session)) = client.get_session(&id).await else {
                 return String::new();
             };

@@ -1,4 +1,5 @@
-//! `agent deploy` with JSON output: events are printed when they happen, and the last line is the result.
+//! `agent deploy` with JSON output: events are printed when they happen, and the last line is the
+//! result.
 
 use std::fs;
 use std::io::Write as _;
@@ -28,7 +29,7 @@ fn documented(sandbox: &Sandbox, events: &[Value]) {
     }
 }
 
-/// A Python project whose build runs this file at the start of Python.
+/// A Python project whose build runs this code when Python starts.
 fn slow_project(sandbox: &Sandbox, start: &str) -> PathBuf {
     let folder = python_project(sandbox, "my-python");
     fs::remove_file(folder.join("requirements.txt")).expect("there");
@@ -114,7 +115,7 @@ fn log_lines_are_printed_while_their_step_runs() {
     assert_eq!(last["template_id"], template.as_str());
     assert_eq!(last["build_id"], first["build_id"]);
 
-    // With --quiet the result alone.
+    // With --quiet, only the result is printed.
     let quiet = command(&sandbox, &folder, &["agent", "deploy", "-q", "--json"]);
     let done = quiet.run().code(0);
     assert_eq!(done.json()["template_id"], template.as_str());

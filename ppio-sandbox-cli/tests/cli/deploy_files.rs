@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::scaffold::{command, python_project};
 use crate::support::{Sandbox, on_runtime, python_agent};
 
-/// An agent that answers with the files beside it.
+/// An agent that answers with the paths of the files in its folder.
 fn lister() -> String {
     python_agent(
         &[],
@@ -44,7 +44,7 @@ fn secrets_are_left_out_and_listed() {
         write(&folder, path, "secret");
     }
     write(&folder, ".env.example", "KEY=");
-    // Without the .dockerignore of `agent init`, which leaves secrets out as well.
+    // The .dockerignore of `agent init` is emptied, since it leaves secrets out as well.
     fs::write(folder.join(".dockerignore"), "").expect("written");
 
     let done = command(&sandbox, &folder, &["agent", "deploy"])
@@ -96,7 +96,7 @@ fn large_files_are_named_before_and_after_the_platform_refuses_them() {
     let folder = python_project(&sandbox, "my-python");
     fs::remove_file(folder.join("requirements.txt")).expect("there");
     write(&folder, "agent.py", &lister());
-    // Shrinks to so little that the local platform takes it for a bomb.
+    // This compresses so well that the local platform refuses it as a decompression bomb.
     write(&folder, "data/zeros.bin", "");
     let zeros = fs::File::options()
         .write(true)
@@ -118,7 +118,7 @@ fn large_files_are_named_before_and_after_the_platform_refuses_them() {
     let failed = events.last().expect("an event");
     assert_eq!(failed["causes"][1], named, "{failed}");
 
-    // As the help says.
+    // This is what the help suggests.
     fs::write(folder.join(".dockerignore"), "data\n").expect("written");
     command(&sandbox, &folder, &["agent", "deploy"])
         .run()

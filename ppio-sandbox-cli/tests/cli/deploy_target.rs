@@ -1,5 +1,5 @@
-//! The target that `agent deploy` compiles for. The test machine need not have the static target: a fake
-//! rustc reports other hosts and targets, and a fake cargo always builds for this machine.
+//! The target that `agent deploy` compiles for. The test machine need not have the static target: a
+//! fake rustc reports other hosts and targets, and a fake cargo always builds for this machine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,7 +19,7 @@ struct Toolchain {
     name: &'static str,
     sandbox: Sandbox,
     project: PathBuf,
-    /// Whether it lies in rustup's folders.
+    /// The sysroot of rustc, which may be in a folder of rustup or elsewhere.
     sysroot: PathBuf,
     host: &'static str,
 }

@@ -29,7 +29,7 @@ fn an_edit_loses_no_request_and_a_compile_error_keeps_the_old_agent() {
     dev.says("invocation finished");
     dev.says("request_id=");
 
-    // The agent answers all the time, first the old one, then the new one.
+    // Requests are answered all the time, first by the old agent, then by the new one.
     edit(&main, "Hello, {name}", "Welcome, {name}");
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
@@ -54,7 +54,7 @@ fn an_edit_loses_no_request_and_a_compile_error_keeps_the_old_agent() {
         ask(&address, request).contains("Good day, Ada!")
     });
 
-    // A file that the agent might write does not restart it.
+    // A change to a file that the agent might write does not restart the agent.
     fs::write(folder.join("notes.txt"), "remembered").expect("written");
     edit(&main, "Good day", "Good night");
     eventually("the new answer is there", || {
@@ -65,7 +65,7 @@ fn an_edit_loses_no_request_and_a_compile_error_keeps_the_old_agent() {
     assert!(!dev.running.has_ended());
     dev.running.interrupt();
     let done = dev.running.wait().code(0);
-    // The runtime's own report of its start and shutdown.
+    // The runtime's own report of its start and shutdown is not printed.
     for line in ["listening on", "shutting down"] {
         assert!(!done.stdout.contains(line), "{}", done.stdout);
     }
@@ -213,7 +213,7 @@ fn the_output_of_a_crashed_agent_is_shown_and_a_change_is_waited_for() {
     assert_eq!(dev.address(), address);
     assert!(ask(&address, "GET /").ends_with("GREETING"));
 
-    // The same for a crash after the start.
+    // The same happens after a crash of an agent that serves.
     send(dev.agent(), Signal::KILL);
     dev.says("error: the agent exited (signal: 9 (SIGKILL))\nwaiting for a change\n");
     let answer = ask(&address, "GET /");
@@ -271,7 +271,7 @@ fn killing_the_command_ends_the_agent_and_its_detached_children() {
         let done = dev.running.wait();
         if signal != Signal::KILL {
             done.code(0);
-            // SIGINT: nothing is left at the exit.
+            // Nothing is left when the command exits, unless it was killed.
             assert!(!is_alive(agent) && !is_alive(child), "{signal:?}");
         }
         eventually("nothing is left", || !is_alive(agent) && !is_alive(child));
@@ -291,7 +291,7 @@ fn an_agent_that_ignores_sigterm_is_killed() {
     let agent = dev.agent();
     dev.running.interrupt();
     dev.says("not now");
-    // A second Ctrl-C kills it at once.
+    // A second Ctrl-C kills the agent immediately.
     dev.running.interrupt();
     dev.running.wait().code(0);
     assert!(!is_alive(agent));
@@ -350,7 +350,7 @@ fn release_builds_with_the_release_profile() {
     let running = scaffold::command(&sandbox, &folder, &dev).spawn();
     let dev = Dev { running };
     assert!(ask(&dev.address(), "GET /").ends_with("release profile"));
-    // After a change as well.
+    // The release profile is used after a change as well.
     let (before, after) = ("release profile", "release profile for the world");
     edit(&folder.join("src/main.rs"), before, after);
     dev.says("the new optimised is serving");
@@ -495,7 +495,7 @@ fn requests_of_other_hosts_and_origins_are_refused() {
     }
 }
 
-/// Sends a request whose body follows once it was answered, then another one over the same
+/// Sends a request whose body follows only after the answer, then another request over the same
 /// connection. Returns both status lines.
 fn answered_before_the_body(address: &str, host: &str) -> [String; 2] {
     let mut stream = TcpStream::connect(address).expect("the proxy listens");
@@ -526,7 +526,7 @@ fn answered_before_the_body(address: &str, host: &str) -> [String; 2] {
 
     let mut next = vec![b'1'; length];
     next.extend_from_slice(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    // Shows as a missing answer if the connection is closed.
+    // If the connection is closed, the second answer is missing.
     let _ = stream.write_all(&next);
     let mut answer = Vec::new();
     let _ = first.read_to_end(&mut answer);
@@ -543,7 +543,7 @@ fn an_answer_before_the_body_leaves_the_connection_usable() {
     let address = dev.address();
     let [refused, next] = answered_before_the_body(&address, "evil.example");
     assert_eq!(refused, "HTTP/1.1 421 Misdirected Request");
-    // The version is the agent's.
+    // The HTTP version in the status line is the agent's.
     assert!(next.ends_with(" 200 OK"), "{next}");
 
     fs::write(folder.join("agent.py"), "import sys\nsys.exit(7)\n").expect("written");

@@ -1,4 +1,4 @@
-//! `agent dev --chaos`: what callers and the agent go through, and what the console says of it.
+//! `agent dev --chaos`: how callers and the agent are disturbed, and what is printed about it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,8 +18,8 @@ use crate::support::dev::{Dev, ask, open, python_project, rust_project, send_req
 use crate::support::scaffold::edit;
 use crate::support::{Sandbox, eventually, is_alive, on_runtime, scaffold};
 
-/// An agent in Python that answers a call with a value, or with a stream if its body is `stream`. On SIGTERM
-/// it answers what it has begun.
+/// An agent in Python that answers a call with a value, or with a stream if its body is `stream`.
+/// On SIGTERM it finishes the answers that it has begun.
 const AGENT: &str = r#"
 import http.server, json, os, signal, sys, threading, time
 
@@ -87,7 +87,8 @@ fn rest_of(mut stream: TcpStream) -> String {
     String::from_utf8(answer).expect("UTF-8")
 }
 
-/// The body of the agent's answer; `None` if it was cut, which its framing shows, or there was no agent.
+/// The body of the agent's answer; `None` if it was cut, as its framing shows, or if there was no
+/// agent.
 fn whole(answer: &str) -> Option<String> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let head = head.to_ascii_lowercase();
@@ -98,7 +99,8 @@ fn whole(answer: &str) -> Option<String> {
     });
     assert!(length.is_none_or(|length| body.len() <= length), "{answer}");
     let is_cut = length.is_some_and(|length| body.len() < length);
-    // The agent got SIGTERM when it had not yet accepted the connection, or its next start took long.
+    // The agent got SIGTERM when it had not yet accepted the connection, or its next start took
+    // long.
     for (status, error) in [
         ("502", "the agent ended before it answered"),
         ("503", "the agent is being built or started"),
@@ -183,7 +185,7 @@ fn two_hundred_calls_are_answered_or_cut_cleanly_in_every_way() {
         cut >= drops && cut < CALLS / 3,
         "{cut} answers are cut; {output}"
     );
-    // The time of day, as in the lines of the log.
+    // The line begins with the time of day, like the lines of the log.
     let line = output.lines().find(|line| line.contains("chaos: dropped"));
     let time = regex::Regex::new(r"^\d\d:\d\d:\d\d\.\d{3}Z chaos: ").expect("a pattern");
     assert!(time.is_match(line.expect("a line")), "{output}");
@@ -195,7 +197,7 @@ fn two_hundred_calls_are_answered_or_cut_cleanly_in_every_way() {
     sandbox.wait_until_nothing_is_left();
 }
 
-/// A seed, the number of calls, and which of them it disturbs.
+/// A seed, the number of calls, and the calls that the seed disturbs.
 type Seeded<'a> = (&'a str, usize, &'a [(u64, &'a str)]);
 
 #[test]
@@ -223,7 +225,7 @@ fn the_same_seed_disturbs_the_same_calls() {
         let dev = start(&sandbox, &folder, &["--json", "--chaos", seed]);
         let address = json_address(&dev);
         for number in 1..=calls {
-            // Not a call.
+            // This does not count as a call.
             ask(&address, "GET /ping");
             let own_id = send_request(&address, "POST /invocations", "x-request-id: mine", "{}");
             if let Some(text) = whole(&rest_of(own_id)) {
@@ -281,7 +283,7 @@ fn a_seed_is_chosen_and_without_the_option_nothing_is_disturbed() {
     done.says("invalid value 'often' for '--chaos [<SEED>]'");
 }
 
-/// Nothing is done to an agent because of the calls of the one before it.
+/// An agent is not disturbed because of calls to the agent before it.
 #[test]
 fn only_the_agent_that_was_called_is_disturbed() {
     const CALLS: usize = 120;
@@ -341,7 +343,8 @@ fn ctrl_c_ends_an_agent_that_is_paused() {
     }
     dev.says("chaos: paused the agent for 2 s (run chaos-35-3, call 3)");
     eventually("the agent is stopped", || is_stopped(agent));
-    // It does not get SIGTERM before it goes on; without that it is killed after 5 s.
+    // The agent does not handle SIGTERM before it continues; if it did not continue, it would be
+    // killed after 5 s.
     dev.running.interrupt();
     let done = dev.running.wait().code(0);
     assert!(done.stdout.contains("the agent has ended"), "{done:?}");
@@ -362,7 +365,7 @@ fn json_address(dev: &Dev) -> String {
     rest.split('/').next().expect("an address").to_owned()
 }
 
-/// An agent that writes down its calls, and answers with a value or a stream.
+/// An agent that records its calls in a file, and answers with a value or a stream.
 const KEPT_AGENT: &str = r#"
 use std::io::Write as _;
 use std::time::Duration;
@@ -390,8 +393,9 @@ async fn agent(request: Value) -> Reply<Value, impl Stream<Item = Value>> {
 }
 "#;
 
-/// What a call led to; `None` if the agent refused it because it had got SIGTERM. Then it has not run,
-/// and the client, which returns what an agent answers, leaves it to its caller to send it again.
+/// The outcome of a call; `None` if the agent refused the call because it had got SIGTERM. Such a
+/// call has not run, and the client returns the refusal, so that the caller has to send the call
+/// again.
 fn unless_draining<T>(outcome: Result<T, Error>) -> Option<Result<T, Error>> {
     match &outcome {
         Err(Error::Invocation { error_type, .. }) if error_type.as_deref() == Some("Draining") => {
@@ -401,7 +405,7 @@ fn unless_draining<T>(outcome: Result<T, Error>) -> Option<Result<T, Error>> {
     }
 }
 
-/// Invokes the agent once. The answer has to be whole.
+/// Invokes the agent once, and checks that the answer is complete.
 async fn invoke(session: &SandboxSession, number: usize) {
     let is_stream = number.is_multiple_of(2);
     let request = json!({ "number": number, "stream": is_stream });
@@ -450,7 +454,7 @@ fn a_client_of_kept_runs_gets_every_answer_once() {
         let config = ClientConfig {
             base_url: Some(platform.url()),
             domain: Some(platform.domain()),
-            // The sandbox of the session is this agent.
+            // The calls to the sandbox of the session are sent to this agent.
             sandbox_url: Some(format!("http://{address}")),
             retry_delay: Duration::from_millis(5),
             max_retries: 10,
@@ -482,7 +486,7 @@ fn a_client_of_kept_runs_gets_every_answer_once() {
     ] {
         assert!(output.contains(words), "no {words:?} in {output}");
     }
-    // Not one of them ran twice.
+    // No call ran twice.
     let calls = fs::read_to_string(calls).expect("the calls");
     let mut times = BTreeMap::new();
     for number in calls.lines() {

@@ -1,5 +1,5 @@
-//! Ctrl-C at every stage of `agent dev`: no process is left, agent.yaml is unchanged, and the exit code
-//! is 0, since that is its regular end.
+//! Ctrl-C at every stage of `agent dev`: no process is left, agent.yaml is unchanged, and the exit
+//! code is 0, since that is its regular end.
 
 use std::fs;
 use std::net::TcpStream;

@@ -9,7 +9,7 @@ use crate::support::dev::{
 use crate::support::scaffold::edit;
 use crate::support::{Sandbox, eventually, is_alive};
 
-/// Says in a WebSocket which version of it answers.
+/// An agent that sends the name of its version over a WebSocket.
 const AGENT: &str = r#"
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

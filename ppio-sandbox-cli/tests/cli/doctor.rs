@@ -12,7 +12,7 @@ fn doctor(sandbox: &Sandbox) -> crate::support::Invocation {
     sandbox.command(["doctor"]).env("RUSTUP_HOME", empty)
 }
 
-/// The report of a complete machine.
+/// The report of a machine on which nothing is missing.
 fn good_report(sandbox: &Sandbox) -> Value {
     let doctor = sandbox.command(["doctor"]);
     doctor.arg("--json").run().code(0).json()
@@ -60,7 +60,7 @@ fn missing_tools_fail_with_help_and_an_exit_code() {
         .code(4);
     let report: Value = serde_json::from_str(&done.stdout).expect("JSON");
     assert_eq!(report["ok"], false);
-    // Not bubblewrap, which is looked up in the system folders first.
+    // This list does not have bubblewrap, which is looked up in the system folders first.
     for (name, status, help) in [
         ("cargo", "fail", "rustup.rs"),
         ("rustc", "fail", "rustup.rs"),
@@ -84,7 +84,7 @@ fn missing_tools_fail_with_help_and_an_exit_code() {
             .is_some_and(|text| text.contains("cargo, rustc, linker"))
     );
 
-    // Installed, but too old or hanging.
+    // These programs are installed, but fail, are too old or hang.
     for (name, script) in [
         ("cargo", "#!/bin/sh\necho broken >&2\nexit 1\n"),
         (
@@ -122,7 +122,7 @@ fn a_program_that_fails_is_quoted() {
     let sandbox = Sandbox::new();
     let folder = sandbox.path("programs");
     std::fs::create_dir_all(&folder).expect("a folder");
-    // What rustup's proxies print without a toolchain.
+    // The output of rustup's proxies without a toolchain.
     let script = "#!/bin/sh\n\
         echo \"error: rustup could not choose a version of $(basename $0) to run\" >&2\n\
         echo \"help: run 'rustup default stable'\" >&2\nexit 1\n";

@@ -58,7 +58,7 @@ fn a_program_has_pipes_and_its_exit_code_is_passed_on() {
             "none\n",
             "",
         ),
-        // Reads its input late, or not at all.
+        // These programs read their input late, or not at all.
         (&[], sh("sleep 0.2; cat"), "late", 0, "late", ""),
         (
             &[],
@@ -76,7 +76,7 @@ fn a_program_has_pipes_and_its_exit_code_is_passed_on() {
             "a b|$HOME|--json|",
             "",
         ),
-        // Without a program a shell, which reads commands.
+        // Without a program a shell runs, which reads commands.
         (&[], vec![], "echo $((1 + 1)); exit 4", 4, "2\n", ""),
         (
             &[

@@ -22,12 +22,12 @@ fn a_shell_has_the_terminal() {
     let shell = sandbox.command(["agent", "exec", &id]).env("TERM", "vt220");
     let (output, code) = shell.run_on_pty(|terminal| {
         expect_raw(terminal);
-        // Split, so that the echo is not taken for the output.
+        // The expected text is split in the command, so that the echo is not taken for the output.
         terminal.send_keys("echo is-$((20 + 3)); stty size; echo \"$TERM\"\r");
         terminal.expect_output("is-23\r\n200 110\r\nvt220\r\n");
         terminal.send_keys("test -t 0 && test -t 1 && test -t 2 && echo on-a-$((40 + 2))\r");
         terminal.expect_output("on-a-42");
-        // A job of the shell gets the signal, and the shell goes on.
+        // A job of the shell gets the signal, and the shell continues.
         terminal.send_keys("echo be''gun; sleep 86400; echo no\r");
         terminal.expect_output("begun");
         terminal.send_keys("\x03");
@@ -60,9 +60,9 @@ fn size_and_signals_reach_the_program() {
 /// How a program on a terminal ends.
 #[derive(Debug, Clone, Copy)]
 enum End {
-    /// By itself.
+    /// The program ends by itself, with this command.
     Script(&'static str),
-    /// A signal to the command.
+    /// `agent exec` gets a signal.
     Signal(Signal),
     /// The connection to the platform is cut.
     Cut,
@@ -110,7 +110,7 @@ fn the_terminal_is_restored_however_it_ends() {
             terminal.expect_output("speed");
         });
         assert!(output.contains(says), "{end:?}: {output}");
-        // The screen of a program that could not leave it.
+        // The command leaves the alternate screen, unless the program ended by itself.
         let left = output.contains("\x1b[?1049l");
         assert_eq!(left, !matches!(end, End::Script(_)), "{end:?}: {output}");
         let (_, modes) = output.split_once("code=").expect("the code");
@@ -133,7 +133,7 @@ fn command_of(id: &str) -> u32 {
 #[test]
 fn a_terminal_can_be_asked_for_and_declined() {
     let (sandbox, id) = quiet_sandbox();
-    // To its end, which is the character that ends the input of a terminal.
+    // The input is sent to its end, which becomes the character that ends the input of a terminal.
     let forced = [
         "agent",
         "exec",

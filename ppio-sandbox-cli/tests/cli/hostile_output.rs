@@ -7,8 +7,8 @@ use tokio::runtime::Runtime;
 use crate::support::dev::{Dev, python_project};
 use crate::support::{Invocation, Sandbox, eventually};
 
-/// Sets the clipboard, conceals text, sets the title, overwrites a line, and has an 8-bit control
-/// sequence and a change of direction.
+/// A text that sets the clipboard, conceals text, sets the title, overwrites a line, and has an
+/// 8-bit control sequence and a change of direction.
 const HOSTILE: &str =
     "\u{1b}]52;c;aGk=\u{7} \u{1b}[8mx \u{1b}]0;t\u{1b}\\ b\rg \u{9b}31my \u{202e}z \u{7f}";
 const SHOWN: &str =
@@ -34,7 +34,7 @@ fn is_harmless(seen: &str) {
     assert!(seen.contains(SHOWN), "no {SHOWN:?} in {seen:?}");
 }
 
-/// A platform with answers of the test.
+/// A platform whose answers are set by the test.
 struct Scripted {
     sandbox: Sandbox,
     // Runs the platform.
@@ -163,7 +163,7 @@ fn errors_names_and_questions_are_escaped() {
     assert!(error.to_string().contains("aGk="), "{error}");
 }
 
-/// Writes two hostile lines, one of them a log line of the runtime.
+/// An agent that writes two hostile lines, one of them a log line of the runtime.
 const AGENT: &str = r#"
 import http.server, json, os, sys
 
@@ -207,7 +207,8 @@ fn lines_of_an_agent_under_development_are_escaped() {
     assert_eq!(seen.matches(SHOWN).count(), 1, "{seen:?}");
 }
 
-/// Writes progress, which only goes back to the beginning of its line, and a line that does not end.
+/// An agent that writes progress, which only returns to the beginning of its line, and a line that
+/// does not end.
 const ENDLESS_AGENT: &str = r#"
 import http.server, os, sys
 
@@ -234,7 +235,7 @@ fn lines_that_do_not_end_are_shown_in_pieces() {
     let folder = python_project(&sandbox, ENDLESS_AGENT);
     let dev = Dev::start(&sandbox, &folder);
     dev.address();
-    // The last one has no end yet.
+    // The last progress line has no end yet.
     dev.says("40 % loaded\n");
     let piece = format!("{}\n", "x".repeat(256 * 1024));
     dev.says(&format!("{piece}{piece}"));

@@ -181,7 +181,7 @@ fn the_author_comes_from_git() {
     assert!(text.contains("author: git@example.com"), "{text}");
 }
 
-/// The names of the members of the workspace that the folder is in, by `cargo metadata`.
+/// The names of the members of the folder's workspace, as `cargo metadata` lists them.
 fn members(folder: &Path) -> Vec<String> {
     let metadata = cargo()
         .args(["metadata", "--format-version", "1", "--offline"])
@@ -206,10 +206,10 @@ fn members(folder: &Path) -> Vec<String> {
 #[test]
 fn a_project_in_a_workspace_builds_and_the_workspace_is_intact() {
     for (lists, members_of_project) in [
-        // Covered by a glob: a member.
+        // The project is a member if it is covered by a glob or listed.
         ("members = ['agents/*', 'first']", &["first", "new"][..]),
         ("members = ['first', 'agents/new']", &["first", "new"]),
-        // Neither listed nor excluded, or excluded: on its own.
+        // It is not a member if it is not listed, or is excluded.
         ("members = ['first']", &["new"]),
         (
             "members = ['agents/*', 'first']\nexclude = ['agents']",
@@ -290,7 +290,7 @@ fn a_project_that_would_break_its_workspace_is_refused() {
         "[workspace]\nresolver = '3'\nmembers = ['agents/*']\n",
     )
     .unwrap();
-    // Has the name of the new package.
+    // This package has the name of the new one.
     let package = "[package]\nname = 'new'\nversion = '1.0.0'\nedition = '2024'\n";
     fs::write(root.join("agents/other/Cargo.toml"), package).unwrap();
     fs::write(root.join("agents/other/src/lib.rs"), "").unwrap();

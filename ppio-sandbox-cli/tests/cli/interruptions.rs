@@ -52,7 +52,7 @@ fn while_the_session_is_created() {
 #[test]
 fn before_the_platform_has_answered() {
     let sandbox = Sandbox::with([scripted("agent")]);
-    // Accepts requests and never answers.
+    // This platform accepts requests and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", silent.local_addr().expect("bound"));
     for command in [
@@ -74,7 +74,8 @@ fn before_the_platform_has_answered() {
             crate::support::catches(asking.pid(), Signal::INT)
         });
         asking.interrupt();
-        // A sandbox may have been created, so the answer is waited for until a second Ctrl-C.
+        // A sandbox may have been created, so the command waits for the answer until a second
+        // Ctrl-C.
         if command.contains(&"invoke") {
             eventually("it says what it waits for", || {
                 asking.stderr().contains("Ctrl-C again")
@@ -104,7 +105,7 @@ fn while_the_answer_arrives() {
             });
             asking.interrupt();
             asking.wait().code(130);
-            // Not with --keep either, which applies after an answer.
+            // No session stays open with --keep either, which applies only after an answer.
             assert!(sandbox.sandboxes().is_empty());
         }
     }
@@ -210,7 +211,7 @@ fn init_writes_the_whole_project_or_nothing() {
     init("whole").wait().code(0);
     let whole = everything_in(&place.join("whole"));
     let entries = || fs::read_dir(&place).expect("a folder").count();
-    // During the writing or a little later.
+    // The command is interrupted while it writes, or a little later.
     for round in 0..40 {
         let name = format!("agent-{round}");
         let mut writing = init(&name);
@@ -319,7 +320,7 @@ fn while_the_files_are_uploaded() {
         .env("PPIO_API_KEY", "any")
         .spawn();
     let upload = platform.upload();
-    // agent.yaml is restored.
+    // agent.yaml has changed by now, and is restored by the interruption.
     assert!(agent_yaml(&folder).contains("phase: building"));
     deploying.interrupt();
     deploying.wait().code(130).says("interrupted");
@@ -378,7 +379,7 @@ fn a_platform_that_was_started_for_a_deployment_keeps_running() {
     done.says("started the local platform at ")
         .says("`ppio-sandbox-cli local down` stops it");
     assert_eq!((agent_yaml(&folder), everything_in(&folder)), before);
-    // As after a successful deployment.
+    // The platform keeps running, as after a successful deployment.
     assert!(sandbox.running().is_some());
     sandbox.run(["local", "down"]).code(0);
     sandbox.wait_until_nothing_is_left();

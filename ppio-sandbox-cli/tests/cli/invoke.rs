@@ -82,7 +82,7 @@ fn the_request_comes_from_a_flag_a_file_or_standard_input() {
         let answer: Value = serde_json::from_str(&done.stdout).expect("JSON");
         assert_eq!(answer.to_string(), greeting);
     }
-    // A terminal is read only where that is wanted.
+    // A terminal is read only if an option requests it.
     let typed = sandbox.command(INVOKE).arg("--stdin");
     let (seen, code) = typed.run_on_pty(|terminal| terminal.send_keys("Grace\n\u{4}"));
     assert_eq!(code, Some(0), "{seen}");

@@ -50,7 +50,7 @@ fn the_platform_runs_until_a_signal() {
             platform.stderr().contains("local down")
         });
         let running = sandbox.running().expect("it runs");
-        // Two pipes: this output may arrive after that of standard error.
+        // Standard output is another pipe, and may arrive after standard error.
         for line in [
             format!("url        {}\n", running.url()),
             format!("api key    {}\n", sandbox.key()),
@@ -72,7 +72,7 @@ fn the_platform_runs_until_a_signal() {
 
         send(platform.pid(), signal);
         let done = platform.wait().code(code);
-        // Standard output has the limits that are not enforced; the log would repeat them.
+        // Standard output lists the limits that are not enforced; the log would repeat them.
         let repeats = "limits of sandboxes that this machine does not enforce";
         assert!(!done.stderr.contains(repeats), "{done:?}");
         assert_nothing_left(&sandbox);
@@ -142,7 +142,7 @@ fn unenforced_limits_are_reported() {
             );
             assert_eq!(text.matches(&warning).count(), 1, "{text}");
         }
-        // Not repeated by the library's own warning.
+        // The library's own warning does not repeat them.
         assert!(!text.contains("WARN"), "{text}");
     };
     says_all(&detached.stderr);
@@ -218,13 +218,13 @@ fn an_isolated_network_is_kept_or_refused() {
         assert!(started.stdout.contains("network    one for each sandbox"));
         let status = sandbox.run(["local", "status", "--json"]).code(0).json();
         assert_eq!(status["network"], "isolated");
-        // With the same setting it is the one that is wanted.
+        // With the same setting, the running platform is used.
         start(&sandbox).code(0).says("already running");
         sandbox.run(["local", "down"]).code(0);
         assert_nothing_left(&sandbox);
     }
 
-    // One that shares the network is not used instead.
+    // A platform that shares the network is not used in place of an isolated one.
     let sandbox = Sandbox::new();
     sandbox.run(up).code(0);
     for start in [by_flag, by_variable] {

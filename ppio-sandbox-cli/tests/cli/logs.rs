@@ -9,7 +9,8 @@ use crate::support::{
     Relay, Running, Sandbox, agent, eventually, on_runtime, sandbox_of, scripted, send,
 };
 
-/// Calls the agent for a number of items in a session that stays open.
+/// Requests a number of items from the agent, in a session that stays open. Returns the id of the
+/// session.
 fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
     let request = serde_json::json!({ "items": vec!["x"; items] }).to_string();
     let mut command = sandbox.command(["agent", "invoke", "--output", "json", "--json", &request]);
@@ -96,7 +97,7 @@ fn following_goes_on_until_the_session_ends() {
     }
     sandbox.run(["agent", "stop", "--session", &id]).code(0);
     let done = following.wait().code(0);
-    // Each line once.
+    // Each line is printed once.
     assert_eq!(done.stdout.matches("asked for").count(), 4, "{done:?}");
     done.says("the session has ended");
 }
@@ -211,7 +212,7 @@ fn a_request_is_found_by_its_id() {
         assert_eq!(id.len(), 36, "{id}");
         eventually("the line is there", || finished(id));
 
-        // By the id in text output as well.
+        // The id in text output can be used as well.
         let again = ["agent", "invoke", "--session", session, "--input", "Ada"];
         let done = sandbox.run(again).code(0);
         let (_, id) = done.stderr.trim().rsplit_once("request ").expect("an id");
@@ -231,7 +232,7 @@ fn a_request_is_found_by_its_id() {
             "{lines:?}"
         );
         assert!(!lines.iter().any(|line| line.starts_with('{')), "{lines:?}");
-        // The one before is another run.
+        // The previous call is another run.
         let of = |id: &str| logs(&["--run", id, "--grep", "invocation finished"]);
         assert_eq!(of(id).lines().count(), 1);
         assert_eq!(
@@ -353,7 +354,7 @@ fn following_selects_lines() {
     );
 }
 
-/// The connection is cut in the head of an answer, in its body, and between two.
+/// The connection is cut in the headers of an answer, in its body, and between two answers.
 #[test]
 fn following_loses_and_repeats_no_line_at_a_cut() {
     let (sandbox, id) = sandbox_of(

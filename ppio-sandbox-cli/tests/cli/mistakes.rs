@@ -231,7 +231,7 @@ fn unknown_flags_are_usage_errors() {
         let done = sandbox.run(arguments.iter().copied()).code(2);
         assert_eq!(done.stdout, "");
         assert!(!done.stderr.is_empty());
-        // As all errors, with JSON output.
+        // With JSON output, these errors have the same form as all others.
         for json in [&["--json"][..], &["-o", "json"], &["--output=json"]] {
             let done = sandbox.run([arguments, json].concat()).code(2);
             assert_eq!(done.stdout, "");
@@ -258,7 +258,7 @@ fn unknown_flags_are_usage_errors() {
         .code(2)
         .failure();
     assert_eq!(failure["error"], "unexpected argument '--fats' found");
-    // Help is a result.
+    // Help is a result, so it is printed to standard output.
     let help = sandbox.run(["agent", "--json", "--help"]).code(0);
     assert!(help.stdout.contains("Usage: "), "{help:?}");
 }
@@ -281,7 +281,7 @@ fn an_invalid_proxy_is_an_error_with_its_variable() {
             assert_failure(|| list(variable, value), 2, &[variable, "unset it"]);
         }
     }
-    // The error of a proxy that does not answer names it as well.
+    // The error for a proxy that does not answer names the proxy as well.
     let refused = || list("https_proxy", "http://127.0.0.1:9");
     refused()
         .run()
@@ -401,7 +401,7 @@ fn a_broken_toolchain_is_not_a_broken_project() {
         let failure = deploy().arg("--json").run().code(4).failure();
         assert_eq!(failure["code"], "system", "{failure}");
     }
-    // With a toolchain that works it is the project.
+    // With a working toolchain, the error is about the project.
     std::fs::write(folder.join("Cargo.toml"), "[package\n").expect("written");
     scaffold::command(&sandbox, &folder, &["agent", "deploy", "--local"])
         .run()

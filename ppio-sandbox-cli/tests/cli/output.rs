@@ -132,7 +132,7 @@ fn deletion_is_confirmed_on_a_terminal() {
         assert!(seen.contains("delete agent (template "), "{seen:?}");
         assert!(seen.contains("nothing was deleted"), "{seen:?}");
     }
-    // Ctrl-C at the question.
+    // The question is answered with Ctrl-C.
     let seen = delete().answer("[y/N]", "\u{3}");
     assert!(!seen.contains("deleted agent"), "{seen:?}");
     assert!(!sandbox.template("agent").is_empty());
@@ -181,7 +181,7 @@ fn completions_and_manual_pages_have_every_command() {
             assert!(done.stdout.contains(word), "no {word} for {shell}");
         }
     }
-    // Completed by bash itself.
+    // bash itself runs the completion.
     let script = sandbox.run(["completions", "bash"]).code(0).stdout;
     let ask = format!(
         "{script}\nCOMP_WORDS=(ppio-sandbox-cli agent inv); COMP_CWORD=2\n\

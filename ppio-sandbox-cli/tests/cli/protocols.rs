@@ -26,7 +26,7 @@ fn prompt(sandbox: &Sandbox, protocol: &str, prompt: &str) -> Invocation {
 fn every_protocol_prints_the_answer() {
     let sandbox = sandbox();
     let tool_call = r#"tool call: get_weather {"city":"Paris"}"#;
-    // A prompt, the protocols, what they print, and what they note.
+    // A prompt, the protocols, their output, and their notes.
     for (input, protocols, printed, noted) in [
         (
             "hello",
@@ -118,7 +118,7 @@ fn a_request_in_json_is_that_of_the_protocol() {
         assert_eq!(done.run().code(0).stdout, printed, "{protocol}");
     }
 
-    // The task that waits for an answer is named by the note, in a session that stays open.
+    // The note names the task that waits for an answer, in a session that stays open.
     let first = prompt(&sandbox, "a2a", "approve")
         .arg("--keep")
         .run()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, agent, config, eventually, on_runtime, python_agent, scripted};
 
-/// Starts a run of the scripted agent, and returns its id and its session's.
+/// Starts a run of the scripted agent, and returns the ids of the run and of its session.
 fn detach(sandbox: &Sandbox, request: &Value) -> (String, String) {
     let started = sandbox
         .command(["agent", "invoke", "--template-id", "agent", "--detach"])
@@ -34,7 +34,8 @@ fn a_run_goes_on_without_its_caller_and_is_read_again() {
     let (run, session) = detach(&sandbox, &request);
     assert_eq!(sandbox.sandboxes(), [session.as_str()], "it stays open");
 
-    // From the start, while it runs and after its end; the session is found by the run.
+    // The run is read from its start, while it runs and after its end; its session is found by the
+    // id of the run.
     let attach = ["agent", "attach", &run, "--template-id", "agent"];
     for _ in 0..2 {
         let done = sandbox.run(attach).code(0);
@@ -110,7 +111,7 @@ fn the_id_of_a_detached_run_is_the_whole_output() {
         .says(&format!("session {session} stays open"));
     assert_eq!(started.stderr.lines().count(), 2, "{started:?}");
 
-    // A paused session is resumed, and one is not searched that is not named.
+    // A paused session is resumed if it is named, and is not searched otherwise.
     on_runtime(async {
         let found = sandbox
             .client()
@@ -129,7 +130,7 @@ fn the_id_of_a_detached_run_is_the_whole_output() {
     assert_eq!(done.stdout, "a b\n");
     done.says("the session is paused, resuming it");
 
-    // In an existing session.
+    // A run can also be started in an existing session.
     let again = [
         "agent",
         "invoke",

@@ -12,7 +12,7 @@ use crate::support::dev::{Dev, PYTHON_AGENT, ask, python_project};
 use crate::support::scaffold::edit;
 use crate::support::{Sandbox, eventually};
 
-/// The agent with a log line of the run `run/1`, which says where it exports to.
+/// An agent that writes a log line of the run `run/1`, and answers with its export settings.
 fn exporting_agent() -> String {
     PYTHON_AGENT.replace(
         "\"GREETING\"",
@@ -70,7 +70,7 @@ fn the_agent_exports_to_agent_dev_unless_the_author_has_an_endpoint() {
     eventually("the agent exports elsewhere", || {
         ask(&address, "GET /").ends_with("\r\n\r\nnone,none,none")
     });
-    // What was kept is there over restarts.
+    // Log lines are kept over restarts of the agent.
     assert_eq!(
         traces(&["get", "run/1", "--json"]).code(0).json()["logs"][0]["message"],
         "look here"
@@ -98,7 +98,7 @@ fn without_agent_dev_the_error_says_how_to_start_it() {
             .says(&format!("no `agent dev` listens on port {port}"))
             .says("help: start it with `ppio-sandbox-cli agent dev`");
     }
-    // Another program, which closes every connection.
+    // Another program on the port closes every connection.
     let other = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = other.local_addr().expect("an address").port();
     thread::spawn(move || {
@@ -111,7 +111,8 @@ fn without_agent_dev_the_error_says_how_to_start_it() {
     command.run().code(3).says(&message);
 }
 
-/// A program that answers every request with this, a number of times. Returns its port.
+/// Starts a server that answers every request with `answer`, repeated `times` times. Returns its
+/// port.
 fn answering(answer: Vec<u8>, times: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -151,7 +152,7 @@ fn an_answer_that_does_not_end_is_not_kept() {
     }
 }
 
-/// What `agent dev` answers of an agent that exports and logs as it likes.
+/// The answers of `agent dev` for an agent with hostile exports and logs.
 #[test]
 fn hostile_traces_are_printed() {
     let sandbox = Sandbox::new();

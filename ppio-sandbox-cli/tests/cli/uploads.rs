@@ -14,7 +14,8 @@ use crate::support::{Invocation, Sandbox, eventually};
 
 /// More than the buffers of the connections between the command and the platform.
 const SIZE: usize = 24 << 20;
-/// The dam closes after this many bytes: after the first requests, and little of the files.
+/// The dam closes after this many bytes, that is, after the first requests and a little of the
+/// files.
 const HEIGHT: u64 = 1 << 20;
 
 /// Forwards connections to the platform, up to a number of bytes until it is opened.
@@ -25,7 +26,7 @@ struct Dam {
 
 #[derive(Default)]
 struct Gate {
-    /// The forwarded bytes; `None` once it is open.
+    /// The forwarded bytes; `None` once the gate is open.
     passed: Mutex<Option<u64>>,
     opened: Condvar,
 }
@@ -35,7 +36,7 @@ impl Gate {
         self.passed.lock().expect("no panic")
     }
 
-    /// Counts the bytes, and waits until it is open if they are too many.
+    /// Counts the bytes, and waits until the gate is open if they are too many.
     fn pass(&self, bytes: usize) {
         let mut passed = self.lock();
         while passed.is_some_and(|passed| passed > HEIGHT) {

@@ -1,4 +1,4 @@
-//! An API key is sent only to its vendor, and one that is not PPIO's does not select the cloud.
+//! An API key is sent only to its vendor, and a key that is not PPIO's does not select the cloud.
 
 use std::io::Read as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -21,7 +21,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["doctor"],
 ];
 
-/// A proxy that closes every connection and records the heads of the requests.
+/// A proxy that closes every connection and records the request lines and headers.
 struct Proxy {
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -43,7 +43,7 @@ impl Proxy {
         Self { url, heads }
     }
 
-    /// The recorded heads.
+    /// The recorded request lines and headers, one text for each request.
     fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("no panic").clone()
     }
@@ -180,7 +180,7 @@ fn a_key_of_another_vendor_does_not_select_the_cloud() {
     let certificates = sandbox.path("certificates");
     std::fs::create_dir(&certificates).expect("a folder");
     command(&["agent", "list", "--remote"])
-        // An empty variable is not set, so that it is not an error.
+        // An empty variable counts as not set, so that it is not an error.
         .env("SSL_CERT_FILE", "")
         .env("SSL_CERT_DIR", certificates)
         .run()

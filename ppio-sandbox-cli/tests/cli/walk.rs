@@ -1,5 +1,5 @@
-//! From an empty folder to a deployed agent and back, without an account, on a pseudo-terminal and with
-//! pipes. The snapshots in `tests/cli/snapshots/` have the output of each step.
+//! From an empty folder to a deployed agent and back, without an account, on a pseudo-terminal and
+//! with pipes. The snapshots in `tests/cli/snapshots/` contain the output of each step.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -58,7 +58,7 @@ impl Walk {
         self.answered(line, None)
     }
 
-    /// Runs a command and answers its question, which a script avoids.
+    /// Runs a command, and answers its question on a pseudo-terminal; a script avoids the question.
     #[track_caller]
     fn answered(&mut self, line: &str, answer: Option<(&str, &str)>) -> String {
         let command = self.command(line);

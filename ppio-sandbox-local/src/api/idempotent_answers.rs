@@ -15,8 +15,8 @@ use super::ApiError;
 
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
-/// The most answers that are kept. At this number, the oldest finished answer is removed to make
-/// room for another.
+/// The maximum number of answers that are kept. At this number, the oldest finished answer is
+/// removed to make room for another.
 const MAX_ANSWERS: usize = 1000;
 /// How long an answer is kept. Clients repeat a request within seconds.
 const LIFETIME: Duration = Duration::from_secs(600);

@@ -7,8 +7,8 @@ use super::hosts::Hosts;
 use crate::api::ApiError;
 use crate::host_name::host_of;
 
-/// Refuses a request with an ambiguous host, or for a foreign host, and sets its `Host` header to
-/// the host that it is for.
+/// Refuses a request with an ambiguous or foreign host, and sets the `Host` header to the host that
+/// the request is for.
 pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), ApiError> {
     let host = host(request)?;
     if let Some(host) = &host

@@ -16,7 +16,7 @@ const HEADER_PREFIX: &str = "x-metadata-";
 const ATTRIBUTE_PREFIX: &str = "user.e2b.";
 /// The longest name of an attribute that Linux accepts, in bytes.
 const MAX_NAME: usize = 255;
-/// The most that ext4 stores for one file, in bytes.
+/// The maximum size of the attributes that ext4 stores for one file, in bytes.
 const MAX_TOTAL: usize = 4096;
 /// The longest list of names and the longest value that Linux returns, in bytes.
 const MAX_LIST: usize = 64 * 1024;

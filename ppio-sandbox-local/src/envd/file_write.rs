@@ -83,7 +83,8 @@ fn open(mut path: ConfinedPath) -> io::Result<File> {
     let is_new = path.metadata().is_err();
     let file = path.overwrite()?;
     if is_new {
-        // envd gives a new file to its user, which watches report as a change of its mode.
+        // envd makes the user the owner of a new file, and watches report this as a change of the
+        // file's mode.
         let owner = Uid::from_raw(file.metadata()?.uid());
         fchown(&file, Some(owner), None)?;
     }

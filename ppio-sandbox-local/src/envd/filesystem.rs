@@ -18,9 +18,9 @@ use crate::api::PathParameters;
 use crate::files::{ConfinedPath, LastLink, OpenDirectory, SandboxFiles};
 use crate::sandbox::LocalSandbox;
 
-/// The most entries of one listing.
+/// The maximum number of entries in one listing.
 const MAX_ENTRIES: usize = 100_000;
-/// The most levels of one listing: each costs a descriptor while it is read.
+/// The maximum number of levels in one listing: each needs a descriptor while it is read.
 const MAX_LEVELS: u32 = 256;
 
 #[derive(Debug, Deserialize)]

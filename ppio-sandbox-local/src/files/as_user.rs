@@ -2,7 +2,7 @@
 //!
 //! A platform that runs as root can open every file. A call for a client must not open more than a
 //! command of the sandbox could open, so the thread that makes the call takes the user's identity
-//! meanwhile. Files that the call creates then also belong to the user.
+//! during the call. Files that the call creates then also belong to the user.
 
 use std::io;
 use std::process::abort;

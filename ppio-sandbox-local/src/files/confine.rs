@@ -21,7 +21,7 @@ use super::confined_path::{ConfinedPath, PATH_ONLY};
 const MAX_PATH: usize = 4096;
 /// The longest file name that Linux accepts, in bytes.
 const MAX_NAME: usize = 255;
-/// Links that Linux follows before it reports a loop.
+/// The number of links that Linux follows before it reports a loop.
 const MAX_LINKS: usize = 40;
 
 /// The home directory of the sandbox's default user.
@@ -204,7 +204,7 @@ impl PathWalk {
     }
 
     /// Walks the names again, because `..` of the operating system may lead out of the sandbox, and
-    /// keeping every directory open would cost a descriptor each.
+    /// keeping every directory open would need a descriptor for each.
     fn reopen(&mut self) -> rustix::io::Result<()> {
         self.parent = Arc::clone(&self.root);
         self.here = Arc::clone(&self.root);

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::confined_path::ConfinedPath;
 use super::open_directory::OpenDirectory;
 
-/// The most levels of one tree: each costs two descriptors.
+/// The maximum number of levels in one tree: each needs two descriptors.
 const MAX_LEVELS: u32 = 256;
 /// Bits of a mode that are copied, without setuid and setgid.
 const PERMISSIONS: u32 = 0o1777;

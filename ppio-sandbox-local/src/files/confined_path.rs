@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::ownership::Owner;
 
-/// A path inside a sandbox together with the directory that it was found in, held open.
+/// A path inside a sandbox together with the directory that it was found in, which is held open.
 ///
 /// The programs of a sandbox may replace directories by links at any time. So every use starts at
 /// the open directory and follows no link from there.

@@ -17,7 +17,7 @@ const KILL_INTERVAL: Duration = Duration::from_micros(500);
 /// The state of a cgroup without processes.
 const UNPOPULATED: &str = "populated 0";
 
-/// The cgroup under which every sandbox of this platform gets its own.
+/// The cgroup below which every sandbox of this platform gets a cgroup of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct CgroupParent {
     path: PathBuf,

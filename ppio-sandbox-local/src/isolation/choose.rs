@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::files::every_user_passes;
 use crate::processes::{SystemPrograms, spawn};
 
-/// An isolation with which a trial sandbox ran.
+/// An isolation with which a trial sandbox has run successfully.
 #[derive(Debug)]
 pub(crate) struct ChosenIsolation {
     pub(crate) isolation: Arc<dyn Isolation>,

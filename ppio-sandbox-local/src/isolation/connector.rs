@@ -37,9 +37,10 @@ while read -r address port; do
   fi
 done
 "#;
-/// Longer than a connection on one machine takes, unless the server's queue is full.
+/// The timeout of a connection. It is longer than a connection on one machine takes, unless the
+/// server's queue is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most connections that are made at once, each by a shell.
+/// The maximum number of connections that are made at the same time, each by one shell.
 const MAX_SHELLS: usize = 16;
 
 /// Connects to ports in one network namespace.

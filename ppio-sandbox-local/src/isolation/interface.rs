@@ -1,4 +1,4 @@
-//! The interface of an isolation: how a sandbox starts, and how a command gets into it.
+//! The interface of an isolation: how a sandbox starts, and how a command is run in it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

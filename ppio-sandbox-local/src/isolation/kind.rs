@@ -21,10 +21,10 @@ use std::fmt;
 pub enum IsolationKind {
     /// Own process and mount namespaces through `bwrap`.
     ///
-    /// A sandbox sees its own files, the machine's programs (`/usr`, `/bin` and the like,
-    /// read-only), a copy of those files of `/etc` that programs need, and what
+    /// A sandbox sees its own files, the machine's programs (`/usr`, `/bin` and similar
+    /// directories, read-only), a copy of those files of `/etc` that programs need, and what
     /// [`expose`](crate::LocalPlatformBuilder::expose) adds. Home directories, `/var`, `/opt`,
-    /// `/run`, `/sys` and the processes of others are not there; settings of the kernel are
+    /// `/run`, `/sys` and the processes of others are not visible; settings of the kernel are
     /// read-only. The kernel itself is shared.
     Bubblewrap,
     /// A process group. It separates processes for pausing and killing, and **hides nothing** that

@@ -14,8 +14,8 @@ use crate::files::Owner;
 use crate::processes::{MARK_VARIABLE, SystemPrograms};
 
 /// Puts a process under the sandbox's control *before* its program runs: records its process group,
-/// joins the cgroup and sets the limits. The script exits if that fails, which it does once the
-/// platform or the sandbox is gone.
+/// joins the cgroup and sets the limits. The script exits if it cannot record the group or join the
+/// cgroup, as happens once the platform or the sandbox is gone.
 ///
 /// The options for processes and file locks differ between shells. Setting a limit fails when it is
 /// above the limit that holds already; the limit of processes is checked when the platform starts.

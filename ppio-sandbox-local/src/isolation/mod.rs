@@ -1,8 +1,8 @@
 //! Isolates sandboxes from each other and from the machine, with one of two implementations.
 //!
 //! [`Isolation`] starts sandboxes and translates the commands that run in them.
-//! [`SandboxProcesses`] has what both implementations share: pausing and killing all processes of a
-//! sandbox.
+//! [`SandboxProcesses`] contains what both implementations share: pausing and killing all processes
+//! of a sandbox.
 
 mod bubblewrap;
 mod cgroup;

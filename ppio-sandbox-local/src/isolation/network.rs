@@ -3,7 +3,7 @@
 /// The network of a sandbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum SandboxNetwork {
-    /// This machine's, with its ports and its loopback addresses.
+    /// The network of this machine, with its ports and its loopback addresses.
     #[default]
     Machine,
     /// A namespace of its own, which `pasta` connects to other machines.

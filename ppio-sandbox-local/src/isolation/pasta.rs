@@ -26,7 +26,7 @@ const TUN_DEVICE: &str = "/dev/net/tun";
 const NAME_SERVER: &str = "169.254.1.1";
 /// The pause between two checks for a route in the namespace.
 const READY_INTERVAL: Duration = Duration::from_millis(2);
-/// The most that is kept of an error text, in bytes.
+/// The maximum length of an error text that is kept, in bytes.
 const MAX_COMPLAINT: u64 = 4096;
 const OPTIONS: &[&str] = &[
     "--foreground",
@@ -65,7 +65,7 @@ impl PastaProcess {
     ///
     /// # Errors
     ///
-    /// If `pasta` ends; the error has what it printed. There is no time limit for the route.
+    /// If `pasta` ends; the error contains what it printed. There is no time limit for the route.
     pub(super) async fn start(
         program: &Path,
         launcher: &ProcessLauncher,
@@ -159,7 +159,7 @@ fn has_default_route(table: &str, destination: usize) -> bool {
     })
 }
 
-/// Writes the `resolv.conf` of a sandbox: that of this machine with another name server.
+/// Writes the `resolv.conf` of a sandbox: a copy of this machine's, with another name server.
 pub(super) fn write_resolv_conf(path: &Path) -> io::Result<()> {
     let machine = match fs::read_to_string("/etc/resolv.conf") {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

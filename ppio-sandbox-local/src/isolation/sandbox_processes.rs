@@ -44,7 +44,8 @@ pub(crate) struct SandboxProcesses {
     isolation: Arc<dyn Isolation>,
     namespaces: Option<Namespaces>,
     files: SandboxFiles,
-    /// The processes of the isolation, which run from start to end. Empty without namespaces.
+    /// The processes of the isolation itself, which run as long as the sandbox. Empty without
+    /// namespaces.
     own: Vec<i32>,
     /// Runs until its standard input is closed.
     first_process: Option<Child>,

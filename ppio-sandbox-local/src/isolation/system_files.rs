@@ -59,8 +59,8 @@ const COPIED: &[&str] = &[
     "timezone",
 ];
 
-/// The directory, in a sandbox, of its own files of `/etc`: its accounts, and the variables of a
-/// template as the PPIO SDK writes them.
+/// The directory in a sandbox that holds the sandbox's own files of `/etc`: its accounts, and the
+/// variables of a template as the PPIO SDK writes them.
 pub(crate) const OWN_SYSTEM: &str = ".ppio/system";
 
 /// The copies that are updated while the platform runs, because machines change networks.

@@ -1,4 +1,4 @@
-//! Which limits of sandboxes this machine does not enforce.
+//! The limits of sandboxes that this machine does not enforce.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl UnenforcedLimit {
         &self.resource
     }
 
-    /// What holds instead, and what would enforce the limit.
+    /// Returns what applies instead, and what would enforce the limit.
     pub fn reason(&self) -> &str {
         &self.reason
     }

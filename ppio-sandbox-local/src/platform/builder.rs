@@ -78,20 +78,20 @@ impl LocalPlatform {
 }
 
 impl LocalPlatformBuilder {
-    /// The directory of the templates and the API key. Default: `PPIO_LOCAL_HOME`, else
+    /// Sets the directory of the templates and the API key. Default: `PPIO_LOCAL_HOME`, else
     /// `~/.ppio/local`.
     pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
         self.home = Some(home.into());
         self
     }
 
-    /// The loopback port. Default: 0, any that is free.
+    /// Sets the loopback port. Default: 0, any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Whether the port also accepts TLS, with certificates of a local authority, and tunnels
+    /// Sets whether the port also accepts TLS, with certificates of a local authority, and tunnels
     /// `CONNECT` to sandboxes. Default: no. Plain HTTP works either way.
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
@@ -105,11 +105,11 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Whether sandboxes with internet access, and builds, have a network namespace of their own,
-    /// which the program `pasta` connects to other machines. They then reach no server on a
+    /// Sets whether sandboxes with internet access, and builds, have a network namespace of their
+    /// own, which the program `pasta` connects to other machines. They then reach no server on a
     /// loopback address of this machine and no abstract Unix socket: an agent cannot call a model
-    /// there. Needs bubblewrap and `/dev/net/tun`; starting fails if it does not work. Default:
-    /// `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
+    /// there. Needs bubblewrap and `/dev/net/tun`; starting fails if such a network cannot be set
+    /// up. Default: `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
     ///
     /// Servers on other addresses of this machine, and in its networks, can still be reached.
     pub fn isolate_network(mut self, isolate: bool) -> Self {
@@ -117,8 +117,8 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Shows sandboxes one more file or directory of this machine, read-only at the same path, and
-    /// puts its `bin` folder on their PATH. Needed for interpreters outside the system's own
+    /// Exposes one more file or directory of this machine to sandboxes, read-only at the same path,
+    /// and puts its `bin` folder on their PATH. Needed for interpreters outside the system's own
     /// folders, such as a Python virtual environment. Process groups of a platform that runs as
     /// root cannot use what lies below `/root` ([`IsolationKind::ProcessGroup`]).
     pub fn expose(mut self, path: impl Into<PathBuf>) -> Self {
@@ -126,23 +126,25 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Whether sandboxes get cgroups if the platform can create them. Default: yes. Without cgroups
-    /// the platform pauses and kills with signals and limits with resource limits. A sandbox with a
-    /// process namespace gets a cgroup only if the kernel enforces a limit in it.
+    /// Sets whether sandboxes get cgroups if the platform can create them. Default: yes. Without
+    /// cgroups the platform pauses and kills processes with signals, and limits them with resource
+    /// limits. A sandbox with a process namespace gets a cgroup only if the kernel enforces a limit
+    /// in it.
     pub fn cgroups(mut self, cgroups: bool) -> Self {
         self.cgroups = cgroups;
         self
     }
 
-    /// Whether the next sandbox of a template is prepared after each creation: its files are
+    /// Sets whether the next sandbox of a template is prepared after each creation: its files are
     /// copied and its namespaces opened, but nothing is started in it. Default: yes, for the four
-    /// templates used last. It halves the time to create a sandbox.
+    /// templates used last. This halves the time to create a sandbox.
     pub fn prepare_ahead(mut self, prepare_ahead: bool) -> Self {
         self.prepare_ahead = prepare_ahead;
         self
     }
 
-    /// How many sandboxes may exist at once. Default: 256. More are refused with status 429.
+    /// Sets how many sandboxes may exist at the same time. Default: 256. More are refused with
+    /// status 429.
     pub fn sandbox_limit(mut self, limit: usize) -> Self {
         self.sandbox_limit = limit;
         self

@@ -46,7 +46,7 @@ pub struct LocalPlatform {
 }
 
 impl LocalPlatform {
-    /// The loopback address it listens on.
+    /// The loopback address that the platform listens on.
     pub fn address(&self) -> SocketAddr {
         self.shared.address
     }
@@ -56,7 +56,8 @@ impl LocalPlatform {
         format!("http://{}", self.shared.address)
     }
 
-    /// The domain of sandbox hosts, as in `{port}-{id}.{domain}`, with the port it listens on.
+    /// The domain of sandbox hosts, as in `{port}-{id}.{domain}`, with the port that the platform
+    /// listens on.
     pub fn domain(&self) -> String {
         self.shared.domain()
     }
@@ -66,12 +67,12 @@ impl LocalPlatform {
         self.shared.key.reveal()
     }
 
-    /// The directory that holds its templates and its key.
+    /// The directory that holds the platform's templates and its API key.
     pub fn home(&self) -> &Path {
         self.shared.home.path()
     }
 
-    /// How its sandboxes are kept apart.
+    /// How the platform isolates its sandboxes.
     pub fn isolation(&self) -> IsolationKind {
         self.isolation
     }

@@ -72,17 +72,19 @@ impl RunningPlatform {
         &self.state.url
     }
 
-    /// The pid of the process that runs it. SIGTERM shuts down a platform of the command line.
+    /// The pid of the process that runs the platform. SIGTERM shuts down a platform of the command
+    /// line.
     pub fn pid(&self) -> u32 {
         self.state.pid
     }
 
-    /// Whether its port also accepts TLS.
+    /// Whether the platform's port also accepts TLS.
     pub fn tls(&self) -> bool {
         self.state.tls
     }
 
-    /// How its sandboxes are kept apart, as [`IsolationKind`](crate::IsolationKind) prints it.
+    /// How the platform isolates its sandboxes, as [`IsolationKind`](crate::IsolationKind) prints
+    /// it.
     pub fn isolation(&self) -> &str {
         &self.state.isolation
     }
@@ -99,12 +101,12 @@ impl RunningPlatform {
         self.state.offline_unavailable.as_deref()
     }
 
-    /// The limits of sandboxes that its machine does not enforce.
+    /// The limits of sandboxes that the platform's machine does not enforce.
     pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
         &self.state.unenforced_limits
     }
 
-    /// The directory that holds its templates and its key.
+    /// The directory that holds the platform's templates and its API key.
     pub fn home(&self) -> &Path {
         &self.home
     }
@@ -114,12 +116,13 @@ impl RunningPlatform {
         self.key.reveal()
     }
 
-    /// Every variable with which the existing SDKs use it, as [`LocalPlatform::environment`].
+    /// Every variable with which the existing SDKs use the platform, as
+    /// [`LocalPlatform::environment`].
     pub fn environment(&self) -> BTreeMap<String, String> {
         environment::variables(self.state.address, &self.key, &self.home, self.state.tls)
     }
 
-    /// Whether it still runs.
+    /// Whether the platform still runs.
     pub fn is_running(&self) -> bool {
         LocalPlatform::running_at(&self.home).is_some_and(|now| now.state.pid == self.state.pid)
     }

@@ -50,7 +50,8 @@ pub struct BuiltTemplate {
 }
 
 impl TemplateSpec {
-    /// A template with this name, `name` or `name:tag`. An existing template gets a new build.
+    /// Specifies a template with this name, `name` or `name:tag`. An existing template gets a new
+    /// build.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -108,33 +109,33 @@ impl TemplateSpec {
         self
     }
 
-    /// The command that runs with each sandbox, in a shell. Its working directory is `/app`.
+    /// Sets the command that runs with each sandbox, in a shell. Its working directory is `/app`.
     pub fn start_command(mut self, command: impl Into<String>) -> Self {
         self.start_command = Some(command.into());
         self
     }
 
-    /// A command that succeeds once the start command is ready. Without one a sandbox is ready
+    /// Sets a command that succeeds once the start command is ready. Without one a sandbox is ready
     /// immediately, and the first request waits for the agent to open its port.
     pub fn ready_command(mut self, command: impl Into<String>) -> Self {
         self.ready_command = Some(command.into());
         self
     }
 
-    /// The agent's configuration, which callers read from the template's metadata. Without one, an
-    /// `agent.yaml` in `/app` is used.
+    /// Sets the agent's configuration, which callers read from the template's metadata. Without
+    /// one, an `agent.yaml` in `/app` is used.
     pub fn config(mut self, config: AgentConfig) -> Self {
         self.config = Some(config);
         self
     }
 
-    /// How many processors a sandbox may use. Default: 2.
+    /// Sets how many processors a sandbox may use. Default: 2.
     pub fn cpu_count(mut self, count: u32) -> Self {
         self.cpu_count = count;
         self
     }
 
-    /// How much memory a sandbox may use, in MiB. Default: 1024.
+    /// Sets how much memory a sandbox may use, in MiB. Default: 1024.
     pub fn memory_mb(mut self, megabytes: u32) -> Self {
         self.memory_mb = megabytes;
         self

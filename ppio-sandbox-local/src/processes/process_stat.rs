@@ -12,8 +12,8 @@ pub(crate) struct ProcessStat {
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
-    /// The start time, in clock ticks since the machine was started. It is unique to the process
-    /// together with the pid.
+    /// The start time, in clock ticks since the machine was started. Together with the pid, it
+    /// identifies the process uniquely.
     pub(super) started: u64,
     /// User and system time, in clock ticks.
     pub(crate) cpu_ticks: u64,

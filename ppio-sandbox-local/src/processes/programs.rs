@@ -48,7 +48,7 @@ pub(crate) fn push_program<S: Into<OsString>>(
     arguments.extend(own.into_iter().map(Into::into));
 }
 
-/// The options with which `setpriv` becomes a user that has no privilege.
+/// The options that make `setpriv` switch to a user without privileges.
 pub(crate) fn unprivileged_user(user: u32) -> [OsString; 5] {
     [
         format!("--reuid={user}"),

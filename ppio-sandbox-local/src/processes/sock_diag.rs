@@ -1,6 +1,6 @@
 //! The kernel's list of listening sockets, over its `sock_diag` socket (`sock_diag(7)`).
 //!
-//! `/proc/net/tcp` lists the same sockets, but to read past its last listener the kernel walks the
+//! `/proc/net/tcp` lists the same sockets, but to read past the last listener, the kernel walks the
 //! table of connections, which takes milliseconds on a machine with much memory.
 
 use std::io;

@@ -2,7 +2,7 @@
 //!
 //! Between `fork` and `exec` a new process holds copies of every open file. Until then, a program
 //! that was just written and closed cannot be executed ("text file busy"), which happens when a
-//! hundred sandboxes start at once.
+//! hundred sandboxes start at the same time.
 
 use std::io;
 use std::process::Stdio;

@@ -80,7 +80,7 @@ async fn attempt(
     None
 }
 
-/// Connects in the network namespace of `sandbox`, where every listener is its own.
+/// Connects in the network namespace of `sandbox`, where every listener belongs to the sandbox.
 async fn connect_inside(
     sandbox: &LocalSandbox,
     connector: &NetworkConnector,

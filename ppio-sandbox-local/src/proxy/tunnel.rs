@@ -44,7 +44,7 @@ async fn linger(rest: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     passed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Passes bytes on in one direction, and then its end.
+/// Passes bytes on in one direction, and then the end of the stream.
 async fn pass<A, B>(mut from: ReadHalf<A>, mut to: WriteHalf<B>) -> io::Result<()>
 where
     A: AsyncRead,

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use crate::files::OpenDirectory;
 use crate::identity;
 
-/// The most changes that are kept until they are fetched; later ones are dropped.
+/// The maximum number of changes that are kept until they are fetched; later ones are dropped.
 const CHANGE_BACKLOG: usize = 4096;
-/// The most polled watches of one sandbox.
+/// The maximum number of polled watches of one sandbox.
 const MAX_POLLED: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// The most lines that are kept; older ones are dropped.
+/// The maximum number of lines that are kept; older ones are dropped.
 const MAX_ENTRIES: usize = 10_000;
 /// The shortest time between two lines. Clients request the lines from a millisecond on, so no
 /// millisecond may have more lines than a response.

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// The most events that are buffered for one reader.
+/// The maximum number of events that are buffered for one reader.
 const BUFFERED_EVENTS: usize = 64;
 /// How long a reader with a full buffer may stop reading if it is the only one. The process waits
-/// meanwhile.
+/// during this time.
 const LONE_READER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a reader with a full buffer may stop reading while others wait for it.
 const SHARED_READER_TIMEOUT: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use crate::isolation::{
 };
 use crate::processes;
 
-/// The most sandboxes that are kept prepared; the oldest is removed for another.
+/// The maximum number of prepared sandboxes; the oldest is removed to make room for another.
 const MAX_SPARES: usize = 4;
 
 impl SandboxRegistry {

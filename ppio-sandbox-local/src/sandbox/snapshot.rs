@@ -8,7 +8,7 @@ use super::lifetime::SandboxPhase;
 use super::template_image::TemplateImage;
 use crate::files::copy_tree;
 
-/// Variables that the platform sets for each sandbox anew.
+/// Variables that the platform sets to new values for each sandbox.
 const OF_ONE_SANDBOX: [&str; 8] = [
     "PPIO_SANDBOX",
     "PPIO_SANDBOX_ID",
@@ -21,7 +21,7 @@ const OF_ONE_SANDBOX: [&str; 8] = [
 ];
 
 impl LocalSandbox {
-    /// Copies its files to `target`. Its processes are stopped meanwhile.
+    /// Copies the files of the sandbox to `target`. Its processes are stopped while it is copied.
     pub(crate) async fn copy_files(&self, target: &Path) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
         let processes = self.sandbox_processes();

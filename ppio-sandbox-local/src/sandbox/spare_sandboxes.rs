@@ -15,7 +15,7 @@ pub(super) struct PreparedSandbox {
     pub(super) parts: PreparedParts,
 }
 
-/// What a prepared sandbox depends on: parts of its template, and its network.
+/// The data that a prepared sandbox depends on: parts of its template, and its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PreparedParts {
     /// Each build has a directory of its own.
@@ -45,7 +45,7 @@ impl PreparedParts {
 #[derive(Debug, Default)]
 pub(crate) struct SpareSandboxes {
     sandboxes: Mutex<Vec<PreparedSandbox>>,
-    /// Held while one is being prepared in the background.
+    /// Held while a sandbox is being prepared in the background.
     pub(super) preparing: tokio::sync::Mutex<()>,
 }
 
@@ -68,12 +68,12 @@ impl SpareSandboxes {
 }
 
 impl PreparedSandbox {
-    /// Whether its processes still run, and its build was not deleted.
+    /// Whether the sandbox's processes still run and its build was not deleted.
     pub(super) fn is_usable(&mut self) -> bool {
         self.parts.exist() && self.sandbox_processes.are_ready()
     }
 
-    /// Ends its processes and removes its files.
+    /// Ends the sandbox's processes and removes its files.
     pub(super) async fn discard(self) {
         let directory = self.sandbox_processes.directory().to_owned();
         let ended = match self.sandbox_processes.kill().await {

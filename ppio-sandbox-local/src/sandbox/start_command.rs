@@ -12,7 +12,7 @@ use super::process::{Process, ProcessConfig, StandardStreams};
 
 /// The pause between two runs of the ready command.
 const READY_INTERVAL: Duration = Duration::from_millis(50);
-/// The most lines of the log in an error.
+/// The maximum number of log lines in an error.
 const SHOWN_LINES: usize = 5;
 
 impl LocalSandbox {

@@ -13,7 +13,7 @@ use super::user::{UnknownUser, check_user, user_environment};
 use crate::files::USER_HOME;
 use crate::isolation::SandboxCommand;
 
-/// The most processes that clients may run at once in one sandbox.
+/// The maximum number of processes that clients may run at the same time in one sandbox.
 const MAX_PROCESSES: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! What a sandbox is made from.
+//! The template that a sandbox is made from.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

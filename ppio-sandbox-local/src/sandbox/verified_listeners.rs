@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-/// The most ports that are kept; beyond that all are dropped and looked up again.
+/// The maximum number of ports that are kept. At this number, all are dropped and looked up again.
 const MAX_PORTS: usize = 256;
 
 /// For each port of a sandbox that was dialled, its address and the inodes of the sockets that

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ppio_agent_protocol::environment;
 
-/// Where systems keep the certificates that programs trust.
+/// The files in which systems keep the certificates that programs trust.
 const SYSTEM: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -15,7 +15,7 @@ const SYSTEM: &[&str] = &[
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-/// Variables by which a user names other certificates. `local env` sets them again.
+/// The variables with which a user specifies other certificates. `local env` sets them again.
 pub(crate) const VARIABLES: [&str; 4] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
@@ -39,13 +39,13 @@ pub(super) fn write_bundle(directory: &Path, own: &str) -> io::Result<()> {
     let own = std::iter::once(own.to_owned());
     let bundle = joined(own.chain(texts(named, SYSTEM)));
     let path = bundle_path(directory);
-    // Renamed, so that a client that starts meanwhile reads all of it.
+    // Renamed, so that a client that starts at the same time reads the whole file.
     let aside = path.with_extension("pem.new");
     fs::write(&aside, bundle)?;
     fs::rename(aside, path)
 }
 
-/// Every certificate of `texts`, once.
+/// Returns every certificate in `texts` once.
 fn joined(texts: impl Iterator<Item = String>) -> String {
     let mut bundle = String::new();
     let mut known = BTreeSet::new();

@@ -24,7 +24,7 @@ use super::authorities;
 use crate::error::Error;
 
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Certificates kept in memory; beyond that all are dropped and issued again.
+/// The maximum number of certificates in memory. At this number, all are dropped and issued again.
 const MAX_CERTIFICATES: usize = 4096;
 /// The host of the certificate for a client that names no host.
 const DEFAULT_HOST: &str = "localhost";
@@ -134,8 +134,8 @@ impl CertificateAuthority {
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::DigitalSignature,
         ];
-        // Signed anew at every start with the same key and name, so the certificates that it issues
-        // stay trusted.
+        // Signed again at every start with the same key and name, so the certificates that it
+        // issues stay trusted.
         let certificate = params.self_signed(&key).map_err(failed)?;
         if !certificate_path.exists() {
             fs::write(&certificate_path, certificate.pem())

@@ -92,7 +92,8 @@ async fn connect(target: &Authority, port: u16) -> io::Result<TcpStream> {
 }
 
 impl PlatformTunnel {
-    /// Waits until the caller has the answer to its `CONNECT` request, then for its TLS handshake.
+    /// Waits until the caller has received the answer to its `CONNECT` request, then for the
+    /// caller's TLS handshake.
     pub(super) async fn accept(self) -> io::Result<TlsStream<TokioIo<Upgraded>>> {
         let upgraded = hyper::upgrade::on(self.request)
             .await
@@ -104,7 +105,8 @@ impl PlatformTunnel {
 }
 
 impl RemoteTunnel {
-    /// Waits until the caller has the answer, then passes bytes on until both directions end.
+    /// Waits until the caller has received the answer, then passes bytes on until both directions
+    /// end.
     pub(super) async fn run(mut self) -> io::Result<()> {
         let upgraded = hyper::upgrade::on(self.request)
             .await

@@ -15,9 +15,9 @@ use super::store::{StoreError, TemplateStore};
 use crate::files::remove_directory;
 use crate::sandbox::SandboxRegistry;
 
-/// The most builds that run at once; others wait.
+/// The maximum number of builds that run at the same time; others wait.
 const PARALLEL_BUILDS: usize = 4;
-/// The most builds whose logs are kept.
+/// The maximum number of builds whose logs are kept.
 const MAX_LOGS: usize = 1000;
 /// How long a call that deletes a template waits for its files to be removed. After that they are
 /// removed in the background.

@@ -38,7 +38,7 @@ pub(crate) enum StepError {
     Io(#[from] io::Error),
     #[error("the command ended with {0}")]
     Command(std::process::ExitStatus),
-    /// The text is that of E2B's builds.
+    /// The text is the same as in E2B's builds.
     #[error("failed to run command '{command}': command failed: unauthenticated: {user}")]
     User { command: String, user: UnknownUser },
     #[error("the command took longer than {} s", COMMAND_TIMEOUT.as_secs())]
@@ -63,7 +63,7 @@ impl StepRunner {
             .unwrap_or_else(|| "/home/user".into())
     }
 
-    /// Applies every step but `TemplateStep::Run`, which needs a sandbox. Blocks.
+    /// Applies every step except `TemplateStep::Run`, which needs a sandbox. Blocks.
     pub(crate) fn apply(&mut self, step: &TemplateStep) -> Result<(), StepError> {
         match step {
             TemplateStep::Copy {

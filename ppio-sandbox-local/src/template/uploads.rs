@@ -14,7 +14,7 @@ use crate::identity;
 
 /// The largest size of an uploaded archive, in bytes.
 const MAX_UPLOAD: u64 = 1024 * 1024 * 1024;
-/// The most links that were not used yet; beyond that all are dropped.
+/// The maximum number of unused links. At this number, all are dropped.
 const MAX_LINKS: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub(crate) struct Uploads {
     links: Mutex<HashMap<String, PathBuf>>,
 }
 
-/// Where the archive of a hash is kept.
+/// Returns the path at which the archive of a hash is kept.
 pub(crate) fn archive_path(template_directory: &Path, hash: &str) -> PathBuf {
     template_directory.join("files").join(hash)
 }

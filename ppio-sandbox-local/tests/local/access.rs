@@ -28,7 +28,7 @@ async fn raw(address: SocketAddr, request: &str) -> String {
         .unwrap()
 }
 
-/// A sandbox of a template whose agent answers with the head of the request it was sent.
+/// A sandbox of a template whose agent answers with the request line and headers that it receives.
 async fn sandbox(platform: &TestPlatform, secure: bool) -> Value {
     let server = TemplateSpec::new("echoing").binary(test_program("echoing-server"));
     let template = platform.platform.build_template(server).await.unwrap();
@@ -96,7 +96,7 @@ async fn only_the_platforms_own_host_names_are_answered() {
             let answer = platform.request("GET", path, &[("host", host)], b"").await;
             refused(&answer, 421, "allow_host");
         }
-        // Neither the daemon nor a port of a sandbox.
+        // Neither the daemon nor a port of a sandbox can be reached.
         for port in ["49983", "8080"] {
             let headers = [
                 ("host", host),
@@ -189,7 +189,8 @@ async fn requests_that_can_be_read_in_two_ways_are_refused() {
             "{request}{answer}"
         );
     }
-    // Two lengths, also after another request in the same packet and for a tunnel.
+    // A request with two lengths is refused, also after another request in the same packet and for
+    // a tunnel.
     let get = format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n");
     for lengths in [
         "content-length: 4\r\ntransfer-encoding: chunked",
@@ -260,7 +261,7 @@ async fn foreign_pages_are_refused() {
             .await;
         let expected = if allowed { 200 } else { 403 };
         assert_eq!(answer.status, expected, "{origin:?}: {answer:?}");
-        // The agent's own port is the agent's.
+        // Requests to the agent's own port are left to the agent.
         let headers = [origin, routed, ("e2b-sandbox-port", "8080")];
         let answer = platform.request("POST", "/", &headers, b"x").await;
         assert_eq!(answer.status, 200, "{origin:?}: {answer:?}");
@@ -298,7 +299,7 @@ async fn the_platforms_key_does_not_reach_an_agent() {
         "{seen}"
     );
 
-    // What is the caller's own passes.
+    // The caller's own credentials are passed on.
     let headers = [
         ("host", &*host),
         ("authorization", "Bearer own"),
@@ -350,7 +351,7 @@ async fn every_daemon_requires_its_token() {
             refused(&answer, 401, "access token");
         }
     }
-    // The answer to a connect carries the token as well.
+    // The answer to a connect has the token as well.
     let connect = format!("/sandboxes/{id}/connect");
     let connected = platform
         .request("POST", &connect, &[], br#"{"timeout": 60}"#)
@@ -395,7 +396,7 @@ async fn a_signed_link_is_good_for_one_operation() {
     let link = format!("path=w&username=user&signature={read}");
     assert_eq!(call("GET", link).await.status, 200);
 
-    // The texts of a read link for one file and of a write link for another are the same.
+    // The signed texts of a read link for one file and of a write link for another are the same.
     let ambiguous = sign("w:write:u:read:".into());
     for (method, query) in [
         ("GET", format!("path=w:write:u&signature={ambiguous}")),

@@ -50,7 +50,8 @@ async fn a_creation_with_the_same_key_is_the_same_sandbox() {
     }
     assert_eq!(platform.platform.sandbox_count(), 1);
 
-    // Concurrent requests share one creation; other keys, and none, are other sandboxes.
+    // Concurrent requests with one key share one creation; requests with other keys, or none,
+    // create other sandboxes.
     let answers = join_all((0..8).map(|_| create(&platform, "/sandboxes", "k2", BODY))).await;
     let ids: BTreeSet<_> = answers
         .iter()
@@ -67,7 +68,7 @@ async fn a_creation_with_the_same_key_is_the_same_sandbox() {
     assert_eq!(platform.platform.sandbox_count(), 4);
     kill_all(&platform).await;
 
-    // The answer is that of the first request, also when its sandbox is gone.
+    // The answer is that of the first request, even if its sandbox is gone.
     let gone = create(&platform, "/sandboxes", "k1", BODY).await;
     assert_eq!((gone.status, gone.json()), (201, first.json()));
     platform.stop().await;
@@ -112,7 +113,7 @@ async fn a_key_that_is_not_one_is_refused() {
     platform.stop().await;
 }
 
-/// The caller is gone before its sandbox exists, and comes back for it.
+/// The caller disconnects before its sandbox exists, and sends the request again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_disconnects_finds_its_sandbox() {
     use tokio::io::AsyncWriteExt as _;
@@ -127,7 +128,7 @@ async fn a_caller_that_disconnects_finds_its_sandbox() {
         BODY.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    // Its directory exists before the sandbox does.
+    // The directory of the sandbox exists before the sandbox does.
     eventually("the creation begins", || !platform.directories().is_empty()).await;
     drop(stream);
     let again = create(&platform, "/sandboxes", "k1", BODY).await;

@@ -1,4 +1,5 @@
-//! A platform that is killed in the middle of its work starts again as if nothing had been begun.
+//! A platform that is killed in the middle of its work starts again without anything that was
+//! unfinished.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -22,9 +23,9 @@ use tokio::task::JoinSet;
 const BUILDS: u64 = 4;
 /// How many calls are made in each round: two for a build and one for a sandbox.
 const CALLS: u64 = 3 * BUILDS;
-/// One for each number of answered calls, and one for each number of finished builds.
+/// One round for each number of answered calls, and one for each number of finished builds.
 const ROUNDS: u64 = 1 + CALLS + BUILDS;
-/// What a whole template holds; `RUN` steps write it piece by piece.
+/// The content of a complete template; each line is written by a `RUN` step.
 const CONTENT: &str = "one\ntwo\nthree\n";
 
 struct Process {
@@ -71,7 +72,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Also when the test failed.
+        // This also runs when the test failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -125,7 +126,8 @@ impl Caller {
         made.json()
     }
 
-    /// Every template that is listed is whole: a sandbox of it has all that its build wrote.
+    /// Checks that every listed template is complete: a sandbox of it has everything that its build
+    /// wrote. Returns the number of templates.
     async fn check_templates(&self) -> usize {
         let listed = self.call("GET", "/templates", Value::Null).await.json();
         let listed = listed.as_array().unwrap();
@@ -153,7 +155,7 @@ impl Caller {
     }
 }
 
-/// The directories of templates, for comparison with the list.
+/// The number of directories of templates, for comparison with the list.
 fn template_directories(home: &Path) -> usize {
     fs::read_dir(home.join("templates")).unwrap().count()
 }
@@ -181,7 +183,8 @@ async fn a_killed_platform_starts_again_consistent() {
                 creator.create("base").await;
             });
         }
-        // A different moment in each round: the calls are answered one after the other, then the builds end.
+        // The platform is killed at a different moment in each round: the calls are answered one
+        // after the other, then the builds end.
         if round <= CALLS {
             let answered = || caller.answered.load(Ordering::Relaxed) - before;
             eventually("answered calls", || answered() >= round).await;
@@ -194,7 +197,7 @@ async fn a_killed_platform_starts_again_consistent() {
             .await;
         }
         platform.kill();
-        // Calls that were cut off fail; that is not what is looked at.
+        // Calls that were cut off fail, which is not tested here.
         work.shutdown().await;
 
         if round % 2 == 0 {
@@ -245,7 +248,7 @@ async fn processes_that_hide_die_with_the_platform() {
         })
         .await;
         caller.create(template).await;
-        // At first it is still the program that clears the environment.
+        // At first the process is still `env`, which clears the environment.
         let sleeper = eventually_some("a process that hides", async || {
             let sleeper = *processes_running(&seconds).first()?;
             (!processes_marked(&home).contains(&sleeper)).then_some(sleeper)

@@ -1,4 +1,4 @@
-//! Requests that make no sense to the local platform, or mean harm, are answered with a 4xx that says why.
+//! Invalid or hostile requests to the local platform are answered with a 4xx and the reason.
 
 #![allow(clippy::too_many_lines, reason = "tables of requests")]
 
@@ -15,7 +15,7 @@ use crate::test_platform::TestPlatform;
 
 const MISSING: &str = "i0000000000000000000";
 
-/// A refusal carries its own status and a text.
+/// Checks that a refusal has its own status and a text.
 fn refused(answer: &RawAnswer, status: u16, what: &str) {
     assert_eq!(answer.status, status, "{what}: {answer:?}");
     let body = answer.json();
@@ -191,7 +191,7 @@ async fn requests_without_the_api_key_are_refused() {
         .await;
     assert_eq!(answer.status, 200);
 
-    // Another sandbox's token opens nothing, and none at all neither.
+    // A request with another sandbox's token, or with none, is refused.
     let mut sandboxes = Vec::new();
     for _ in 0..2 {
         let body = br#"{"templateID": "base", "secure": true, "timeout": 60}"#;
@@ -287,7 +287,7 @@ async fn builds_refuse() {
     check(&platform, "POST", &other, b"{}", 404).await;
     let files = format!("/templates/{template}/files/..%2f..%2fkey");
     check(&platform, "GET", &files, b"", 400).await;
-    // Not built yet.
+    // The template is not built yet.
     let body = json!({ "templateID": template }).to_string();
     check(&platform, "POST", "/sandboxes", body.as_bytes(), 409).await;
     for body in [
@@ -336,7 +336,7 @@ async fn uploads_refuse_archives_that_mean_harm() {
             false
         );
     }
-    // Links lead to files of the sandbox, wherever they lead. None is followed on this machine.
+    // Links point to files of the sandbox, whatever their target. None is followed on this machine.
     for (hash, target) in [
         ("absolute", "/etc"),
         ("up", "../../etc"),
@@ -366,7 +366,7 @@ async fn upload_path(platform: &TestPlatform, path: &str) -> String {
     format!("/{place}")
 }
 
-/// A tar.gz with one entry, also one that no library would write.
+/// A tar.gz with one entry, which may be one that no library would write.
 fn archive(path: &str, kind: EntryType, link: &str, data: &[u8]) -> Vec<u8> {
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut header = tar::Header::new_gnu();
@@ -432,7 +432,7 @@ async fn the_daemon_refuses_paths_outside_the_sandbox() {
         "/proc/1/root/etc/passwd",
     ] {
         let answer = call("GET", format!("/files?path={path}"), vec![], vec![]).await;
-        // The accounts of the sandbox; without namespaces it has none.
+        // The sandbox has its own list of accounts; without namespaces it has none.
         let is_own = answer.status == 200 && answer.body != machine;
         assert!(
             is_own || [400, 403].contains(&answer.status),
@@ -506,7 +506,7 @@ async fn the_daemon_refuses_paths_outside_the_sandbox() {
         .await;
         refused(&answer, status, &format!("{headers:?}"));
     }
-    // Zeros that fill the disk from a small request.
+    // A small request contains zeros that would fill the disk.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&vec![0; 80 * 1024 * 1024]).unwrap();
     let bomb = encoder.finish().unwrap();

@@ -1,4 +1,4 @@
-//! A local platform of a test's own, and what the test must find when it is gone.
+//! A local platform for one test, and the checks at its end.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ impl TestPlatform {
         self.request_without_key(method, path, &all, body).await
     }
 
-    /// As [`TestPlatform::request`], with these headers alone.
+    /// Like [`TestPlatform::request`], with only these headers.
     pub(crate) async fn request_without_key(
         &self,
         method: &str,
@@ -65,7 +65,8 @@ impl TestPlatform {
             .collect()
     }
 
-    /// Ends the platform, which must have no sandbox any more and leave neither process nor file.
+    /// Ends the platform, and checks that it has no sandbox any more and leaves neither process nor
+    /// file.
     pub(crate) async fn stop(self) {
         assert_eq!(self.platform.sandbox_count(), 0, "sandboxes are left");
         assert_eq!(self.directories(), [""; 0], "files of sandboxes are left");

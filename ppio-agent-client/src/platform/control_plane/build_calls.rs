@@ -25,7 +25,7 @@ fn build_path(template_id: &str, build_id: &str) -> Result<String, Error> {
     ))
 }
 
-/// Whether it is an http(s) URL without credentials.
+/// Whether `url` is an http(s) URL without credentials.
 fn is_web_address(url: &str) -> bool {
     url.parse::<Uri>().is_ok_and(|uri| {
         let has_host = |authority: &Authority| {
@@ -105,11 +105,12 @@ impl ControlPlane {
         self.upload(url, archive.into(), None).await
     }
 
-    /// [`upload_files`](Self::upload_files) that calls `progress` with the number of bytes sent.
+    /// Like [`upload_files`](Self::upload_files), and calls `progress` with the number of bytes
+    /// sent.
     ///
-    /// Bytes count when they are written to the connection, a few hundred kilobytes before they
-    /// arrive. A retry starts from zero. `progress` is called every few kilobytes while sending, so
-    /// it must not block.
+    /// Bytes count as sent when they are written to the connection, a few hundred kilobytes before
+    /// they arrive. A retry starts from zero. `progress` is called every few kilobytes while
+    /// sending, so it must not block.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -1,4 +1,4 @@
-//! Lists in pages.
+//! Lists that the platform returns in pages.
 
 use bytes::Bytes;
 use http::Response;
@@ -10,7 +10,7 @@ use crate::transport::BodyLimit;
 /// The size limit of all pages of one list.
 const MAX_LIST: usize = 64 * 1024 * 1024;
 
-/// Limits the pages of a list, which a platform could make endless.
+/// Limits the total size of a list's pages: a platform could send pages without end.
 #[derive(Debug, Default)]
 pub(super) struct PageLimit(usize);
 

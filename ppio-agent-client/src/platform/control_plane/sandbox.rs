@@ -99,7 +99,7 @@ pub struct VolumeMount {
     pub path: String,
 }
 
-/// The platform counts in seconds; zero would kill a sandbox at once.
+/// The platform counts in seconds; zero would kill a sandbox immediately.
 fn whole_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(seconds(*duration))
 }
@@ -287,7 +287,7 @@ impl SandboxInfo {
     }
 }
 
-/// `{"onTimeout": "pause" | "kill"}`.
+/// Whether a lifecycle, `{"onTimeout": "pause" | "kill"}`, pauses the sandbox.
 fn pauses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let lifecycle = Value::deserialize(deserializer)?;
     Ok(lifecycle["onTimeout"] == "pause")

@@ -38,7 +38,7 @@ fn about(sandbox_id: &str) -> Subject {
     Subject::Sandbox(sandbox_id.to_owned())
 }
 
-/// `k=v&k=v` with each part encoded; the query encodes it again.
+/// The metadata as `k=v&k=v` with each key and value encoded; the query encodes this text again.
 fn metadata_query(metadata: &BTreeMap<String, String>) -> Option<String> {
     let pairs = metadata
         .iter()
@@ -78,7 +78,7 @@ impl ControlPlane {
         self.create_sandbox_once(sandbox, &key).await
     }
 
-    /// Creates a sandbox; calls with the same key create the same one, if the platform honours
+    /// Creates a sandbox; calls with the same key create the same sandbox, if the platform honours
     /// keys.
     pub(crate) async fn create_sandbox_once(
         &self,
@@ -158,7 +158,7 @@ impl ControlPlane {
         }
     }
 
-    /// The running sandboxes with this metadata, from the call that older platforms have.
+    /// The running sandboxes with this metadata, from the call that older platforms support.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -179,7 +179,7 @@ impl ControlPlane {
         checked.collect()
     }
 
-    /// Kills a sandbox. `false` if it was gone already.
+    /// Kills a sandbox. Returns `false` if it was gone already.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -234,7 +234,7 @@ impl ControlPlane {
         self.service.send(call).await.map(drop)
     }
 
-    /// Pauses a sandbox. `false` if it was paused already.
+    /// Pauses a sandbox. Returns `false` if it was paused already.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -250,7 +250,7 @@ impl ControlPlane {
         unless_conflict(self.service.send(call).await.map(drop)).map(|done| done.is_some())
     }
 
-    /// Resumes a paused sandbox with this timeout. `None` if it was running already.
+    /// Resumes a paused sandbox with this timeout. Returns `None` if it was running already.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -274,8 +274,8 @@ impl ControlPlane {
             .transpose()
     }
 
-    /// Connects to a sandbox: resumes it if it is paused, extends its timeout to at least this, and
-    /// returns its tokens.
+    /// Connects to a sandbox: resumes it if it is paused, extends its timeout to at least
+    /// `timeout`, and returns its tokens.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -297,7 +297,7 @@ impl ControlPlane {
     }
 }
 
-/// `None` for 409: the sandbox is in the requested state already.
+/// Returns `None` for status 409: the sandbox is in the requested state already.
 fn unless_conflict<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     match outcome {
         Ok(value) => Ok(Some(value)),

@@ -79,7 +79,7 @@ impl ControlPlane {
         }
     }
 
-    /// The template of an alias.
+    /// The template that an alias refers to.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -97,7 +97,7 @@ impl ControlPlane {
         Ok(found)
     }
 
-    /// Deletes a template. `false` if it was gone already.
+    /// Deletes a template. Returns `false` if it was gone already.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

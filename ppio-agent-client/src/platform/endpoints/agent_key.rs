@@ -3,8 +3,8 @@
 use super::{PlatformEndpoints, SandboxAddress, host_of};
 use crate::platform::identifiers::is_at_or_below;
 
-/// The domains of PPIO's cloud, with regions as their subdomains. By its contract, agents are sent
-/// the API key.
+/// The domains of PPIO's cloud, with regions as their subdomains. By PPIO's contract, agents on
+/// these domains are sent the API key.
 const PPIO_CLOUD: [&str; 3] = [
     "sandbox.ppio.cn",
     "sandbox.ppio.com",
@@ -15,8 +15,9 @@ impl PlatformEndpoints {
     /// Whether the agent at this address is sent the API key. `url` is the result of
     /// [`port_of`](Self::port_of).
     ///
-    /// The control plane sends the domain of a sandbox, so it must match the configuration: it is
-    /// the configured domain, a subdomain, or a region of PPIO's cloud if that is configured.
+    /// The control plane sends the domain of a sandbox, so the domain must match the configuration:
+    /// it must be the configured domain, a subdomain of it, or a region of PPIO's cloud if a domain
+    /// of that cloud is configured.
     pub(crate) fn agent_gets_key(&self, address: &SandboxAddress, url: &str) -> bool {
         let is_configured = self.sandbox_url.is_some()
             || self.debug
@@ -103,7 +104,8 @@ mod tests {
                 Some("localhost:3001"),
                 false,
             ),
-            // Another control plane, with sandboxes on the cloud only by the default domain.
+            // Another control plane: its sandboxes are on the cloud only because that is the
+            // default domain.
             (config(None, elsewhere, None), None, false),
         ];
         for (config, domain, expected) in table {

@@ -28,7 +28,7 @@ pub(crate) struct PlatformEndpoints {
     domain: String,
     sandbox_url: Option<String>,
     debug: bool,
-    /// The configuration of sending the key to agents.
+    /// Whether the API key is sent to agents, if that is configured.
     send_api_key: Option<bool>,
     /// Whether sandboxes may be on PPIO's cloud: the key is PPIO's, and the control plane is on the
     /// cloud unless the domain is configured.
@@ -113,7 +113,7 @@ impl PlatformEndpoints {
         LEGACY_DOMAINS.contains(&self.domain.as_str())
     }
 
-    /// The URL (without path) of a port of a sandbox, and the headers that route to it.
+    /// The URL (without path) of a sandbox's port, and the headers that route to the port.
     pub(crate) fn port_of(&self, address: &SandboxAddress, port: u16) -> (String, HeaderMap) {
         let by_headers = || {
             let mut routing = HeaderMap::new();
@@ -136,9 +136,9 @@ impl PlatformEndpoints {
         (format!("{}://{host}", scheme_of(domain)), HeaderMap::new())
     }
 
-    /// The URL (without path) that leads to a port of a sandbox without routing headers, if there
-    /// is one: a platform on this machine serves the hosts of its sandboxes at the address of
-    /// `sandbox_url`, and names below `localhost` need no DNS.
+    /// The URL (without path) of a sandbox's port that needs no routing headers, if there is one,
+    /// otherwise that of [`port_of`](Self::port_of): a platform on this machine serves the hosts of
+    /// its sandboxes at the address of `sandbox_url`, and names below `localhost` need no DNS.
     pub(crate) fn public_url(&self, address: &SandboxAddress, port: u16) -> String {
         let domain = self.domain_of(address);
         match &self.sandbox_url {
@@ -162,7 +162,7 @@ fn host_of(address: &str) -> &str {
     without_port(authority).trim_end_matches('.')
 }
 
-/// Whether a URL and a domain with subdomains are the same port of this machine.
+/// Whether a URL and a domain are the same port of this machine, and the domain has subdomains.
 fn is_same_loopback(url: &str, domain: &str) -> bool {
     let has_subdomains = without_port(domain).ends_with("localhost") && is_loopback(domain);
     let Ok(url) = url.parse::<Uri>() else {
@@ -180,7 +180,7 @@ fn is_same_loopback(url: &str, domain: &str) -> bool {
         && url.port_u16().unwrap_or(default_port) == domain_port.unwrap_or(default_port)
 }
 
-/// A platform on this machine has no trusted certificate.
+/// The scheme of URLs on this domain. A platform on this machine has no trusted certificate.
 fn scheme_of(domain: &str) -> &'static str {
     if is_loopback(domain) { "http" } else { "https" }
 }

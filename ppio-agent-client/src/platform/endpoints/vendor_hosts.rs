@@ -12,7 +12,7 @@ const VENDOR_DOMAINS: [(&str, &[&str]); 3] = [
 ];
 
 impl Vendor {
-    /// The domain of its sandboxes, unless it is configured.
+    /// The default domain of the vendor's sandboxes.
     pub(super) fn default_domain(self) -> &'static str {
         match self {
             Self::Ppio => "sandbox.ppio.cn",

@@ -148,7 +148,7 @@ impl Envd {
         Ok(response.entries)
     }
 
-    /// Creates a directory and its parents. `false` if it exists already.
+    /// Creates a directory and its parents. Returns `false` if it exists already.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

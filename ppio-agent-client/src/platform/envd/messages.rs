@@ -50,7 +50,7 @@ impl ConnectStream {
         }
     }
 
-    /// The error of output that exceeds the limit.
+    /// The error for output that exceeds the limit.
     pub(super) fn too_large(&self, what: impl Into<String>) -> Error {
         let error = self.limit.exceeded(self.operation, what);
         error.with_operation(self.operation, &self.sandbox_id)
@@ -102,7 +102,7 @@ impl ConnectStream {
             .map_err(|error| self.protocol(format!("a message is not as expected: {error}")))
     }
 
-    /// The error of a message that breaks the protocol.
+    /// The error for a message that breaks the protocol.
     pub(super) fn protocol(&self, message: impl Into<String>) -> Error {
         Error::protocol(self.operation, message)
     }
@@ -124,8 +124,8 @@ impl ConnectStream {
     }
 }
 
-/// The HTTP status of a code, by the protocol's table. The server would have sent it in the
-/// response to a unary call.
+/// The HTTP status of a Connect error code, from the protocol's table. The response to a unary call
+/// would have this status.
 fn status(code: &str) -> Option<u16> {
     Some(match code {
         "invalid_argument" | "failed_precondition" | "out_of_range" => 400,

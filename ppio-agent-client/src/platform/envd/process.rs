@@ -218,8 +218,8 @@ impl Envd {
             .await
     }
 
-    /// Writes to the standard input of a process that was started with `stdin`. Not sent again if
-    /// it may have arrived.
+    /// Writes to the standard input of a process that was started with `stdin`. The input is not
+    /// sent again if it may have arrived.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
@@ -251,8 +251,8 @@ impl Envd {
             .await
     }
 
-    /// Writes to the terminal of a process that was started with one. Not sent again if it may have
-    /// arrived.
+    /// Writes to the terminal of a process that was started with one. The input is not sent again
+    /// if it may have arrived.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
@@ -293,7 +293,7 @@ impl Envd {
             .await
     }
 
-    /// A call with an empty response.
+    /// Makes a call with an empty response.
     async fn unary_empty(
         &self,
         operation: &'static str,

@@ -20,7 +20,7 @@ fn call(operation: &'static str, procedure: &str) -> ServiceCall {
 }
 
 impl Envd {
-    /// A call with one response.
+    /// Makes a call with one response.
     pub(super) async fn unary<T: DeserializeOwned>(
         &self,
         operation: &'static str,
@@ -35,7 +35,7 @@ impl Envd {
         response.map_err(|error| error.with_operation(operation, &self.sandbox_id))
     }
 
-    /// A call with a stream of messages.
+    /// Makes a call whose response is a stream of messages.
     pub(super) async fn stream(
         &self,
         operation: &'static str,

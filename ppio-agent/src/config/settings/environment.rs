@@ -1,4 +1,4 @@
-//! Environment variables, read by the kind of their values.
+//! Reads environment variables by the kind of their values.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(in crate::config) struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// The variable if it is set, otherwise the setting in code.
+    /// Returns the value of the variable if it is set, otherwise the setting in code.
     pub(in crate::config) fn read<T>(
         &mut self,
         name: &str,
@@ -60,7 +60,7 @@ impl Environment<'_> {
         .min(MAX_DURATION)
     }
 
-    /// A duration; zero means none.
+    /// Reads a duration; zero means none.
     pub(super) fn limit(
         &mut self,
         name: &str,
@@ -71,7 +71,7 @@ impl Environment<'_> {
         (!duration.is_zero()).then_some(duration)
     }
 
-    /// A duration that must not be zero.
+    /// Reads a duration that must not be zero.
     pub(super) fn seconds(
         &mut self,
         name: &str,
@@ -86,7 +86,7 @@ impl Environment<'_> {
         duration
     }
 
-    /// A size that must not be zero.
+    /// Reads a size that must not be zero.
     pub(super) fn size(
         &mut self,
         name: &str,

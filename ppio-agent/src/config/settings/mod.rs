@@ -40,8 +40,8 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Settings {
-    /// Overrides `config` with the environment variables that `lookup` finds. Reports all faults at
-    /// once.
+    /// Overrides `config` with the environment variables that `lookup` finds. Reports all faults
+    /// together.
     pub(crate) fn resolve(
         config: RuntimeConfig,
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -91,7 +91,7 @@ impl Settings {
         }
     }
 
-    /// The address to listen on, as `host:port`.
+    /// Returns the address to listen on, as `host:port`.
     pub(crate) fn address(&self) -> String {
         let RuntimeSettings { host, port, .. } = &self.values;
         if host.contains(':') {

@@ -27,7 +27,7 @@ impl Environment<'_> {
         )
     }
 
-    /// Every setting: the variable, otherwise the code, otherwise the default.
+    /// Returns every setting: the variable, otherwise the code, otherwise the default.
     pub(super) fn values(&mut self, config: RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         let debug = self.boolean("DEBUG", config.debug, defaults.debug);
@@ -126,8 +126,8 @@ impl Environment<'_> {
         }
     }
 
-    /// The settings of sessions and of invocations that are kept, and those of the address; the
-    /// others have their defaults.
+    /// Returns the settings of sessions, of kept invocations and of the address; the others have
+    /// their defaults.
     fn run_values(&mut self, config: &RuntimeConfig, debug: bool) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         RuntimeSettings {
@@ -189,7 +189,7 @@ impl Environment<'_> {
         }
     }
 
-    /// The settings of WebSockets, in place of those in `values`.
+    /// Returns `values` with the settings of WebSockets replaced.
     #[cfg(feature = "websocket")]
     fn websocket_values(
         &mut self,
@@ -224,7 +224,8 @@ impl Environment<'_> {
         })
     }
 
-    /// The protocols to serve: those of the variable or of the code, which have to be built in.
+    /// Returns the protocols to serve: those of the variable or of the code, which have to be built
+    /// in.
     fn protocols(&mut self, code: Option<Vec<Protocol>>, built_in: Vec<Protocol>) -> Vec<Protocol> {
         let expected = "`all`, `none` or a list of `openai`, `ag-ui`, `a2a`, `mcp`, `ui-stream` and \
                         `websocket`";
@@ -245,7 +246,7 @@ impl Environment<'_> {
         chosen
     }
 
-    /// The hosts that are allowed beside loopback; the configured host is one of them.
+    /// Returns the hosts that are allowed besides loopback; the configured host is one of them.
     pub(super) fn allowed_hosts(&mut self, values: &RuntimeSettings) -> AllowedHosts {
         let allowed = AllowedHosts::new(&values.allowed_hosts);
         let mut allowed = allowed.unwrap_or_else(|fault| {

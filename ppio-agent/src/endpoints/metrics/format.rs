@@ -11,7 +11,7 @@ use crate::exchange::media_types::Preference;
 use crate::invocation::exemplars::Exemplar;
 use crate::invocation::histogram::{BUCKETS, Distribution};
 
-/// The most characters that the names and values of an exemplar's labels may have together.
+/// The maximum number of characters in the names and values of an exemplar's labels together.
 const MAX_EXEMPLAR: usize = 128;
 
 /// The format of the page.

@@ -158,7 +158,7 @@ impl Measured<'_> {
         }
     }
 
-    /// Writes the metrics of what the process holds, and of its threads.
+    /// Writes the metrics of the process's resources and threads.
     fn write_resources(&self, page: &mut MetricsText) {
         if let Some(connections) = self.connections {
             page.gauge(

@@ -1,7 +1,8 @@
 //! The schemas of a document.
 //!
 //! References in a [`Schema`] resolve against its own root, those in a document against the
-//! document. So the definitions of each schema become components, and its references follow them.
+//! document. So the definitions of each schema become components, and its references are changed to
+//! point to these components.
 
 use std::collections::HashMap;
 
@@ -82,7 +83,7 @@ impl Components {
     }
 }
 
-/// Where the references of one schema lead in the document.
+/// The targets of one schema's references in the document.
 struct References<'a> {
     /// The component that the schema becomes.
     root: &'a str,

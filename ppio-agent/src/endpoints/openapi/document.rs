@@ -83,7 +83,7 @@ impl Document {
         self.add(operation.path, operation.method, operation.to_json());
     }
 
-    /// Adds the schemas of the entrypoint, and returns which answers it has.
+    /// Adds the schemas of the entrypoint, and returns the kinds of answers that it has.
     fn add_entrypoint(&mut self, schema: Option<&EntrypointSchema>) -> EntrypointReply {
         let any = Schema::any();
         let (request, value, items) = match schema {
@@ -221,7 +221,7 @@ impl Document {
     }
 }
 
-/// Which answers the entrypoint has.
+/// The kinds of answers that the entrypoint has.
 struct EntrypointReply {
     has_value: bool,
     has_items: bool,
@@ -248,7 +248,7 @@ impl EntrypointReply {
     }
 }
 
-/// The content of an event stream. Before `OpenAPI` 3.2, `schema` describes each event.
+/// Returns the content of an event stream. Before `OpenAPI` 3.2, `schema` describes each event.
 fn events(has_items: bool) -> Value {
     let mut data = json!({"type": "string", "contentMediaType": "application/json"});
     if has_items {

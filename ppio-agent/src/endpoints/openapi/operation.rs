@@ -1,8 +1,8 @@
-//! An operation of a protocol, and how any operation is written.
+//! The operations of protocols, and functions that write any operation.
 
 use serde_json::{Map, Value, json};
 
-/// A method of a path of a protocol.
+/// A path of a protocol, with one of its methods.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProtocolOperation {
     /// The protocol, by which tools group operations.
@@ -35,14 +35,14 @@ impl ProtocolOperation {
     }
 }
 
-/// An id that is unique in the document: the method and the words of the path.
+/// Returns an id that is unique in the document: the method and the words of the path.
 pub(super) fn id(method: &str, path: &str) -> String {
     let words = path.split(|c: char| !c.is_ascii_alphanumeric());
     let words = words.filter(|word| !word.is_empty());
     words.fold(method.to_owned(), |id, word| id + "_" + word)
 }
 
-/// The parameters in a path.
+/// Returns the parameters in a path.
 pub(super) fn path_parameters(path: &str) -> Vec<Value> {
     let names = path.split('{').skip(1);
     names
@@ -51,12 +51,12 @@ pub(super) fn path_parameters(path: &str) -> Vec<Value> {
         .collect()
 }
 
-/// A header or query parameter that a caller may send.
+/// Returns a header or query parameter that a caller may send.
 pub(super) fn parameter(place: &str, name: &str, description: &str, schema: &Value) -> Value {
     json!({"name": name, "in": place, "description": description, "schema": schema})
 }
 
-/// What the runtime's own errors mean, by their status.
+/// The descriptions of the runtime's own errors, by their status.
 const ERRORS: [(u16, &str); 14] = [
     (400, "The request is malformed"),
     (
@@ -77,8 +77,8 @@ const ERRORS: [(u16, &str); 14] = [
     (504, "The agent did not answer in time"),
 ];
 
-/// The responses of an operation: those given, these errors, and `default` for the errors whose
-/// status the agent chooses.
+/// Returns the responses of an operation: those given, these errors, and `default` for the errors
+/// whose status the agent chooses.
 pub(super) fn responses(given: Value, errors: &[u16]) -> Value {
     let mut responses = match given {
         Value::Object(responses) => responses,
@@ -99,7 +99,7 @@ fn error(description: &str) -> Value {
     response
 }
 
-/// A response with a JSON body, whose schema is a component.
+/// Returns a response with a JSON body, whose schema is a component.
 pub(super) fn json_response(description: &str, component: &str) -> Value {
     let schema = json!({"$ref": format!("#/components/schemas/{component}")});
     json!({"description": description, "content": {"application/json": {"schema": schema}}})

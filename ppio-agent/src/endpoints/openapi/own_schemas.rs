@@ -1,4 +1,4 @@
-//! The schemas of what the runtime itself writes.
+//! The schemas of the JSON that the runtime itself writes.
 
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ pub(super) fn run() -> Value {
     )
 }
 
-/// The schema of the event after the last item of a stream with ids.
+/// Returns the schema of the event after the last item of a stream with ids.
 pub(super) fn end() -> Value {
     object(
         &["status", "items"],

@@ -12,7 +12,7 @@ use crate::lifecycle::State;
 use crate::lifecycle::annotated::Built;
 use crate::lifecycle::states::StateLookup;
 
-/// The first parameter. A macro sees no types, so this trait checks it.
+/// The type of the first parameter. A macro sees no types, so this trait checks it.
 #[diagnostic::on_unimplemented(
     message = "the first parameter of a websocket function must be `ppio::WebSocket`, not `{Self}`",
     label = "expected `ppio::WebSocket`",
@@ -86,7 +86,7 @@ where
     T::pass(parameter)
 }
 
-/// What a function for WebSockets may return, besides a `Result` of it.
+/// A type that a function for WebSockets may return, directly or in a `Result`.
 #[diagnostic::on_unimplemented(
     message = "a websocket function cannot return `{Self}`",
     label = "this value would be lost",

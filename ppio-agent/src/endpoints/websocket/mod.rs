@@ -43,7 +43,8 @@ pub(crate) struct WebSocketEndpoint {
     is_enabled: bool,
     /// Watches the function while it is polled.
     watch: Watch,
-    /// Whether a platform calls a protocol here. The protocol makes a handler for each handshake.
+    /// Whether a platform calls a protocol at `/ws`. The protocol makes a handler for each
+    /// handshake.
     serves_protocol: bool,
     limits: SocketLimits,
     /// Whether a function continues after its client has disconnected.
@@ -82,14 +83,14 @@ impl WebSocketEndpoint {
         self.is_enabled && (self.serves_protocol || self.handler.is_some())
     }
 
-    /// Whether a platform calls a protocol here.
+    /// Whether a platform calls a protocol at `/ws`.
     #[cfg(feature = "ag-ui")]
     pub(crate) fn serves_protocol(&self) -> bool {
         self.serves_protocol
     }
 
     /// Whether a request is for this endpoint. Without a function for WebSockets, only a handshake
-    /// is: it is accepted and closed with 1011, as AgentCore's runtime does.
+    /// is: it is accepted, and the WebSocket is closed with 1011, as AgentCore's runtime does.
     pub(crate) fn takes(&self, request: &Request) -> bool {
         self.is_enabled
             && request.uri().path() == PATH
@@ -119,8 +120,8 @@ impl WebSocketEndpoint {
     }
 
     /// Accepts a handshake for a protocol, whose handler begins an invocation itself. The handler
-    /// is called with the socket, the head of the handshake, and a receiver that changes when a
-    /// shutdown begins.
+    /// is called with the socket, the parts of the handshake request, and a receiver that changes
+    /// when a shutdown begins.
     #[cfg(feature = "ag-ui")]
     pub(crate) fn answer_with<F, R>(
         &self,

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The future of a session, in the extensions of the response to its handshake. The server that
-/// sends the response runs it; dropping it ends the session.
+/// sends the response runs the future; dropping the future ends the session.
 #[derive(Clone)]
 pub(crate) struct PendingSession(Arc<Mutex<Option<SessionFuture>>>);
 
@@ -17,7 +17,7 @@ impl PendingSession {
         Self(Arc::new(Mutex::new(Some(session))))
     }
 
-    /// Returns the session at the first call.
+    /// Returns the session at the first call, and `None` after that.
     pub(crate) fn take(&self) -> Option<SessionFuture> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

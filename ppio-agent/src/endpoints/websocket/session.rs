@@ -1,4 +1,4 @@
-//! An open WebSocket: its connection and the user function, side by side.
+//! An open WebSocket: its connection and the user function run concurrently.
 
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +27,7 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Connection = SocketDriver<TokioIo<Upgraded>>;
 
-/// What serves the socket.
+/// The function that serves the socket.
 pub(super) type SessionFunction = Box<dyn FnOnce(WebSocketCall) -> WebSocketFuture + Send>;
 
 /// A session before its connection is handed over.
@@ -49,7 +49,7 @@ impl Session {
     /// Runs the user function until it returns and the connection is closed. Dropping the future
     /// drops both.
     pub(super) async fn run(mut self, upgrade: OnUpgrade) {
-        // An error means that the client is gone; the guard logs that.
+        // An error means that the client has disconnected; the guard logs that.
         let Ok(upgraded) = upgrade.await else { return };
         let context = self.context;
         let is_invocation = self.guard.is_some();
@@ -141,7 +141,7 @@ fn finish(
     }
 }
 
-/// Whether the function itself failed, and not a call on a closed socket.
+/// Whether the function itself failed, as opposed to a call on a closed socket.
 fn has_failed(result: &Result<(), Error>) -> bool {
     match result {
         Ok(()) => false,
@@ -172,7 +172,7 @@ fn scoped(
     Box::pin(AgentRuntimeContext::scope(context, caught).instrument(span.clone()))
 }
 
-/// Polls a future that may be done already.
+/// Awaits a future; never returns if it is already done.
 async fn next<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,

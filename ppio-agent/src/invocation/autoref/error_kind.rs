@@ -48,7 +48,7 @@ pub struct IsDisplay;
 
 /// The `dyn Error` types that a pointer can point to.
 pub trait DynError {
-    /// The error without its `Send` and `Sync`.
+    /// Returns the error without its `Send` and `Sync`.
     fn as_error(&self) -> &(dyn StdError + 'static);
 }
 

@@ -46,7 +46,7 @@ impl IsFuture {
     /// Requires that the future can be awaited.
     pub fn check<F: AgentFuture>(&self, _: &F) {}
 
-    /// Awaits the future on the async workers and passes its output on.
+    /// Awaits the future on the async workers and passes its output to `next`.
     pub async fn then<F: Future, R>(
         self,
         future: F,
@@ -62,7 +62,7 @@ impl IsNotFuture {
     /// Requires nothing.
     pub fn check<T>(&self, _: &T) {}
 
-    /// Passes the value on.
+    /// Passes the value to `next`.
     pub fn then<T, R>(self, value: T, _: &EventBuffer, next: impl FnOnce((T,)) -> R) -> Ready<R> {
         ready(next((value,)))
     }

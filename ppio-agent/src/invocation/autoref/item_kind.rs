@@ -16,7 +16,7 @@ pub trait ResultItemKind {
     fn item_kind(&self) -> ResultItem {
         ResultItem
     }
-    /// The error type of the items.
+    /// Returns the error type of the items.
     fn item_error(&self) -> TypeTag<Self::Error> {
         TypeTag::new()
     }
@@ -32,7 +32,7 @@ pub trait PlainItemKind {
     fn item_kind(&self) -> PlainItem {
         PlainItem
     }
-    /// The error type of plain items, which cannot fail.
+    /// Returns the error type of plain items, which cannot fail.
     fn item_error(&self) -> TypeTag<Infallible> {
         TypeTag::new()
     }

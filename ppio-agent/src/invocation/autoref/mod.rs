@@ -1,4 +1,4 @@
-//! Finds out by type what a user function returned.
+//! Determines the kind of the value that a user function returned, by the type of the value.
 //!
 //! The expansion of `#[entrypoint]` sees tokens and no types: `type Answer = Result<Chunks, Oops>`
 //! and `impl Iterator` look like any other type. But it can write method calls whose resolution
@@ -19,9 +19,10 @@
 //! 4. [`ResultItemKind`]: items may be `Result`s as well.
 //!
 //! All but the first happen in one closure without an await, so a value and an error need not be
-//! `Send`. The bounds are on the methods of the kinds, so that an unsuitable type is one error of
-//! `rustc`, at the returned type, with a message of this crate. Values travel in tuples of one, so
-//! that the expansion can give `value.0` the span from the type's first token to its last.
+//! `Send`. The bounds are on the methods of the kinds, so that an unsuitable type causes one error
+//! of `rustc`, at the returned type, with a message of this crate. Values are passed in one-element
+//! tuples, so that the expansion can give `value.0` the span from the type's first token to its
+//! last.
 //!
 //! [`Reply`]: super::reply::Reply
 //! [autoref specialization]: https://github.com/dtolnay/case-studies/blob/master/autoref-specialization/README.md
@@ -55,8 +56,8 @@ pub use self::typed_reply::{
     Iterating, Shape, Streaming, TypedReply, Whole, WholeOr, fail, item_of, reply,
 };
 
-/// The traits, for method calls. They are imported without names, which cannot clash with the
-/// user's.
+/// The traits, for method calls. They are imported as `_`, so that their names cannot clash with
+/// the user's.
 pub mod prelude {
     pub use super::{
         BoxedErrorKind as _, DisplayKind as _, FutureKind as _, IteratorKind as _,

@@ -151,7 +151,7 @@ impl IsReplyWithIterator {
     }
 }
 impl IsReplyWithoutItems {
-    /// Cannot be called: no type implements the trait.
+    /// Cannot be called: no type implements [`ReplyItems`].
     pub fn shape<T, S: ReplyItems>(self, _: Reply<T, S>, buffer: &EventBuffer) -> Whole {
         IsValue.shape((), buffer)
     }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::type_tag::TypeTag;
 
-/// A success or an error, each in a tuple of one, whose `.0` can have a span of its own.
+/// A success or an error, each in a one-element tuple whose `.0` can have a span of its own.
 pub type Split<T, E> = Result<(T,), (E,)>;
 
 /// Matches `Result`s.

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-/// A type without a value of it.
+/// Stands for a type, without a value of the type.
 pub struct TypeTag<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
 impl<T> TypeTag<T> {

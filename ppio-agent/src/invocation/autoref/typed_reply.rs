@@ -13,7 +13,7 @@ use crate::invocation::reply::{ItemWriter, Outcome, Reply, send_iterator, send_s
 
 /// A reply whose kind is known.
 pub trait Shape: Sized {
-    /// Its items; `()` for a reply in one piece.
+    /// The type of its items; `()` for a reply in one piece.
     type Item;
 }
 
@@ -76,7 +76,7 @@ pub enum TypedReply<S: Shape> {
     Failed(Error),
 }
 
-/// The reply of a function that returned an error.
+/// Returns the reply of a function that returned an error.
 pub fn fail<E, K: ConvertError<E>, S: Shape>(_: K, error: E) -> TypedReply<S> {
     TypedReply::Failed(K::convert(error))
 }

@@ -30,7 +30,7 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
     let modes = ["text/plain", "application/json"];
     let interface = |binding: &str, version: &str| json!({"url": url, "protocolBinding": binding, "protocolVersion": version});
     let mut interfaces = vec![interface("JSONRPC", "1.0"), interface("JSONRPC", "0.3")];
-    // The platform calls only JSON-RPC, at a path of its own.
+    // The platform calls only JSON-RPC, at `/`.
     if !is_platform {
         interfaces.insert(1, interface("HTTP+JSON", "1.0"));
     }
@@ -77,7 +77,7 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
     response
 }
 
-/// Returns the URL of a path, with the host by which the caller of a request reaches the agent.
+/// Returns the URL of a path, with the host from the headers of the caller's request.
 fn url_of(headers: &HeaderMap, path: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST.as_str()).unwrap_or("localhost");

@@ -12,7 +12,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::{self, to_bytes};
 use crate::exchange::rejection::Rejection;
 
-/// An error that the specification has a code for.
+/// An error for which the specification defines a code.
 #[derive(Debug)]
 pub(super) struct A2aError {
     kind: A2aErrorKind,
@@ -30,7 +30,8 @@ pub(super) enum A2aErrorKind {
     TaskNotCancelable,
     UnsupportedOperation,
     VersionNotSupported,
-    /// A list for a caller that cannot be distinguished from others. JSON-RPC has no code for it.
+    /// Tasks cannot be listed for a caller that cannot be distinguished from others. JSON-RPC has
+    /// no code for this error.
     AnonymousList,
 }
 

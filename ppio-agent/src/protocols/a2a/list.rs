@@ -12,12 +12,12 @@ use super::wire::{Task, TaskState, Version};
 use crate::exchange::Exchange;
 use crate::protocols::ProtocolAgent;
 
-/// How many tasks a page has at most: without `pageSize`, and with the largest `pageSize`.
+/// The maximum number of tasks per page: without `pageSize`, and with the largest `pageSize`.
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
 
-/// The place of a task in the list, which stays the same while other tasks come and go: the time
-/// when its status changed, then its id.
+/// The position of a task in the list, which does not change when other tasks are added or removed:
+/// the time when its status changed, then its id.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct PageToken {
     nanoseconds: u128,
@@ -48,7 +48,7 @@ impl fmt::Display for PageToken {
     }
 }
 
-/// Lists the tasks of the caller; those whose status changed last are first.
+/// Lists the tasks of the caller, those with the most recent status change first.
 pub(super) async fn list(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -1,4 +1,4 @@
-//! The message of a caller, and the request that the agent gets from it.
+//! A caller's message, and its conversion to a request to the agent.
 
 use ppio_agent_protocol::{ChatMessage, ChatPart, ChatRole, InterruptResponse, InvocationRequest};
 use serde::Deserialize;
@@ -68,18 +68,18 @@ struct InFile {
     uri: Option<String>,
 }
 
-/// A message that can be answered.
+/// A valid message of a caller, with the options of its call.
 pub(super) struct Sent {
     pub(super) message: ChatMessage,
     pub(super) context: Option<String>,
     /// The task that the message continues.
     pub(super) task: Option<String>,
-    /// Whether the answer is the task as it is now.
+    /// Whether the task is returned in its current state, without waiting for its end.
     pub(super) returns_immediately: bool,
     pub(super) history_length: Option<usize>,
     /// The version of the call.
     pub(super) version: Version,
-    /// Where notifications of the task are sent.
+    /// The configuration of push notifications for the task.
     pub(super) push: Option<Value>,
     metadata: Option<Map<String, Value>>,
 }
@@ -111,7 +111,7 @@ impl Sent {
         let mut message = ChatMessage::of_parts(role, parts?);
         message.id = Some(wire.message_id);
         message.extra = wire.extra;
-        // In version 0.3 it names the type of the object.
+        // In version 0.3, `kind` is the type of the object.
         message.extra.remove("kind");
         Ok(Self {
             message,

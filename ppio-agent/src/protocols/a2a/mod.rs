@@ -1,6 +1,6 @@
 //! A2A 1.0, and 0.3 for older callers: the agent card, JSON-RPC at `/a2a`, and REST below it.
 //!
-//! A task is a run, which continues when its caller leaves.
+//! A task is a run, which continues when its caller disconnects.
 
 mod card;
 mod failure;
@@ -29,17 +29,17 @@ use crate::exchange::body::{Request, Response};
 use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 
-/// What a path of the protocol is for.
+/// How a request to a path of the protocol is answered.
 #[derive(Clone, Copy)]
 pub(super) enum A2aRoute {
     Card,
     JsonRpc,
-    /// An operation in REST, from the parameters of the path. If the path has two operations, it is
-    /// that of `GET`.
+    /// A REST operation, built from the parameters of the path. If the path has two operations, it
+    /// is the operation of `GET`.
     Rest(for<'a> fn(Parameters<'a>) -> Operation<'a>),
 }
 
-/// The paths of the protocol. A task's id may have colons.
+/// The paths of the protocol. A task's id may contain colons.
 pub(super) static PATHS: PathTable<A2aRoute> = PathTable(&[
     ProtocolPath::new(
         "/.well-known/agent-card.json",

@@ -1,4 +1,4 @@
-//! The operations of the protocol, which both bindings have.
+//! The operations of the protocol, which both bindings share.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ use crate::protocols::events::EventWriter;
 use crate::protocols::{ProtocolAgent, call};
 use crate::runs::run::Run;
 
-/// What a caller requests. In REST the id of a task is in the path, in JSON-RPC a parameter.
+/// The operation that a caller requests. The id of a task is in the path in REST, and in the
+/// parameters in JSON-RPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::protocols) enum Operation<'a> {
     Send,
@@ -37,15 +38,15 @@ pub(in crate::protocols) enum Operation<'a> {
     Push(PushOperation<'a>),
 }
 
-/// What an operation answers with.
+/// The result of an operation.
 pub(super) enum OperationResult {
     Events(Response),
-    /// A value, and the head of the agent's answer if there is one.
+    /// A value, and the headers of the agent's answer if there is one.
     Json(Value, Option<call::AnswerParts>),
 }
 
 impl OperationResult {
-    /// Returns the response; `write` writes a value as the binding does.
+    /// Returns the response; `write` serializes a value for the binding.
     pub(super) fn respond(self, write: impl FnOnce(&Value) -> Bytes) -> Response {
         match self {
             Self::Events(response) => response,
@@ -116,7 +117,7 @@ pub(super) async fn perform(
             if run.status().is_ended() {
                 let task = task::of_run(agent.invoker, exchange, &run).await;
                 if task.status.state == TaskState::InputRequired {
-                    // A stream ends with this state, which is here in the first event.
+                    // A stream ends with this state, so the first event is also the last one.
                     let mut events = EventWriter::default();
                     framing.write_task(&task, &mut events);
                     return Ok(OperationResult::Events(call::written_events(
@@ -155,7 +156,7 @@ fn history_length(params: &Value) -> Result<Option<u64>, A2aError> {
     }
 }
 
-/// Cancels a task that works, or that waits for an input.
+/// Cancels a task that is working, or that waits for an input.
 async fn cancel(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -198,7 +199,7 @@ async fn send(
             Ok((whole, parts)) => (Ok(whole), Some(parts)),
             Err(error) => (Err(failure(error)), None),
         };
-        // The same time that later requests read.
+        // The same time as in the answers to later requests.
         let run = task::found(agent, &headers, &started.ids.task).ok();
         let time = run.and_then(|run| run.ended_at());
         let time = time.unwrap_or_else(std::time::SystemTime::now);

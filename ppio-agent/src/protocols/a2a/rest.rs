@@ -56,7 +56,7 @@ fn in_rest(error: &Error) -> Error {
     A2aError::of(&Failure::of(error, "")).into_rest()
 }
 
-/// Members of a query that are a number or a boolean; all others are texts.
+/// Query parameters that are a number or a boolean; all others are strings.
 const NO_TEXTS: [&str; 3] = ["historyLength", "includeArtifacts", "pageSize"];
 
 /// Parses the parameters of a query.

@@ -23,14 +23,14 @@ use crate::protocols::call::AgentAnswer;
 use crate::protocols::{ProtocolAgent, call};
 use crate::runs::tag::RunTag;
 
-/// The longest message that is kept for the history of its task.
+/// The largest message that is kept for the history of its task, in bytes of JSON.
 const MAX_HISTORY: usize = 64 * 1024;
 
 /// A task that was begun or continued.
 pub(super) struct Started {
     pub(super) ids: TaskIds,
     pub(super) history: Vec<ChatMessage>,
-    /// The answer, unless the agent failed before it began.
+    /// The answer, or the error if the agent failed before its answer began.
     pub(super) answer: Result<AgentAnswer, Error>,
 }
 
@@ -70,8 +70,8 @@ pub(super) async fn send(
             Some(Arc::new(config))
         }
     };
-    // A request that is sent again with its idempotency key has to be identical, so if it names no
-    // context, the id of its message is its context.
+    // A request that is retried with its idempotency key has to be identical, so if it names no
+    // context, the id of its message is used as the context.
     let keyed = || {
         parts
             .headers
@@ -142,7 +142,7 @@ struct Continued {
     history: Vec<ChatMessage>,
 }
 
-/// Returns what a message continues: a task whose agent waits for an answer.
+/// Returns the task that a message continues; fails if the task does not wait for an answer.
 async fn continue_task(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

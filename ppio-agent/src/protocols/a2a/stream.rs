@@ -42,7 +42,7 @@ impl Framing {
         events.parts(&[&self.before, &line(event), self.after]);
     }
 
-    /// Writes the event that has a whole task.
+    /// Writes the event that contains a whole task.
     pub(super) fn write_task(&self, task: &Task, events: &mut EventWriter) {
         self.write(&task.event(self.version), events);
     }
@@ -52,13 +52,13 @@ impl Framing {
     }
 }
 
-/// Writes what happens to a task.
+/// Writes the events of a task.
 pub(super) struct TaskEvents {
     framing: Framing,
     ids: TaskIds,
-    /// Written first.
+    /// The first event; `None` once it is written.
     task: Option<Task>,
-    /// An event with a text part of the answer, split into what comes before its text and after it.
+    /// An event with a text part of the answer, as the JSON before its text and the JSON after it.
     text_event: [String; 2],
     /// The artifacts that have begun, to which later parts are appended.
     begun: HashSet<String>,
@@ -67,7 +67,7 @@ pub(super) struct TaskEvents {
 
 impl TaskEvents {
     pub(super) fn new(framing: Framing, ids: TaskIds, history: Vec<ChatMessage>) -> Self {
-        // A text that occurs nowhere else stands for the text of an item.
+        // A text that occurs nowhere else is the placeholder for the text of an item.
         let artifact = Artifact {
             id: ANSWER.to_owned(),
             parts: vec![WirePart::Text("\u{0}".to_owned())],

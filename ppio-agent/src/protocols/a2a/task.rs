@@ -1,4 +1,4 @@
-//! Tasks, each of which is a run, or several if the agent requested an input.
+//! Tasks. A task is one run, or several runs if the agent requested an input.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,10 +54,10 @@ pub(super) fn found(
     find(agent, headers, id).ok_or_else(|| A2aError::task_not_found(id))
 }
 
-/// The newest runs of the caller's tasks, the newest task first.
+/// The newest run of each of the caller's tasks, the newest task first.
 ///
 /// # Errors
-/// If the caller may not list them.
+/// If the caller may not list its tasks.
 pub(super) fn all(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,
@@ -75,7 +75,7 @@ pub(super) fn all(
         .collect())
 }
 
-/// The ids and the history of the task of a run.
+/// The ids and the history of a run's task.
 pub(super) fn described(run: &Run) -> (TaskIds, Vec<ChatMessage>) {
     let tag = run.tag();
     let data: Option<TaskData> = tag.and_then(|tag| serde_json::from_str(&tag.data).ok());
@@ -86,7 +86,7 @@ pub(super) fn described(run: &Run) -> (TaskIds, Vec<ChatMessage>) {
     (TaskIds { task, context }, history)
 }
 
-/// The task of a run as it is now.
+/// The task of a run, in its current state.
 pub(super) async fn of_run(invoker: &Invoker, exchange: &Exchange, run: &Arc<Run>) -> Task {
     let (ids, history) = described(run);
     if run.status().is_ended() {
@@ -198,7 +198,7 @@ pub(super) fn failed_status(failure: &Failure, time: SystemTime) -> Status {
     }
 }
 
-/// The artifacts of an answer: its text and values, and the data that has a name.
+/// The artifacts of an answer: its text and values, and its named data.
 fn artifacts(whole: WholeAnswer) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
     let mut parts = Vec::new();

@@ -5,10 +5,10 @@ use http::request::Parts;
 use super::failure::{A2aError, A2aErrorKind};
 use super::wire::Version;
 
-/// The name of the header, and of the parameter of the URL that may be sent instead.
+/// The name of the header, and of the query parameter that may be sent instead.
 const NAME: &str = "a2a-version";
 
-/// The version that a request states; `None` if it states none, as callers of 0.3 do.
+/// The version that a request states; `None` if it states none, like requests of version 0.3.
 ///
 /// # Errors
 /// If the request states a version that is not supported.
@@ -33,7 +33,7 @@ pub(super) fn stated(parts: &Parts) -> Result<Option<Version>, A2aError> {
     }
 }
 
-/// Refuses a request that states a version other than `spoken`.
+/// Rejects a request that states a version other than `spoken`.
 pub(super) fn check(stated: Option<Version>, spoken: Version, place: &str) -> Result<(), A2aError> {
     match stated {
         Some(stated) if stated != spoken => {

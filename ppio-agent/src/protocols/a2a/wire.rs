@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use ppio_agent_protocol::{ChatMessage, ChatPart};
 use serde_json::{Map, Value, json};
 
-/// A version of the protocol; in JSON-RPC the name of the method decides it.
+/// A version of the protocol; in JSON-RPC the name of the method determines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     V1,
@@ -82,7 +82,7 @@ pub(super) fn parts_json(parts: &[WirePart], version: Version) -> Value {
     parts.iter().map(|part| part.json(version)).collect()
 }
 
-/// A message of the agent, or of a caller.
+/// The JSON of a message of the agent or of a caller.
 fn message(id: &str, role: &str, parts: &Value, ids: &TaskIds, version: Version) -> Value {
     let mut message = json!({
         "messageId": id,
@@ -100,7 +100,7 @@ fn message(id: &str, role: &str, parts: &Value, ids: &TaskIds, version: Version)
     message
 }
 
-/// A message of a caller, even if it was sent in the other version.
+/// The JSON of a message of a caller, which may have been sent in the other version.
 fn sent_message(sent: &ChatMessage, ids: &TaskIds, version: Version) -> Value {
     let parts = sent.content.iter().map(|part| sent_part(part, version));
     let id = sent.id.as_deref().unwrap_or_default();
@@ -142,7 +142,7 @@ fn sent_part(part: &ChatPart, version: Version) -> Value {
     }
 }
 
-/// An object of the members that have a value.
+/// Returns an object with the members that have a value.
 fn present<const N: usize>(members: [(&str, &Option<String>); N]) -> Value {
     let members = members.into_iter().filter_map(|(name, value)| {
         let value = value.as_deref()?;
@@ -234,7 +234,7 @@ impl Artifact {
     }
 }
 
-/// A task as a whole.
+/// A complete task.
 pub(super) struct Task {
     pub(super) ids: TaskIds,
     pub(super) status: Status,
@@ -266,7 +266,7 @@ impl Task {
         Value::Object(task)
     }
 
-    /// The JSON of the task for a response that may also be something else, such as a message.
+    /// The JSON of the task for a response that can also be another object, such as a message.
     pub(super) fn event(&self, version: Version) -> Value {
         let task = self.json(version);
         match version {
@@ -275,7 +275,7 @@ impl Task {
         }
     }
 
-    /// Keeps the newest `length` messages of the history.
+    /// Keeps only the newest `length` messages of the history.
     pub(super) fn shorten_history(&mut self, length: Option<u64>) {
         if let Some(length) = length.and_then(|length| usize::try_from(length).ok()) {
             let surplus = self.history.len().saturating_sub(length);

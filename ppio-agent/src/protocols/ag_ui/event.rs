@@ -172,7 +172,8 @@ impl ReportedUsage {
     }
 }
 
-/// A JSON Schema as an object, since AG-UI has no boolean schemas; `None` if it allows everything.
+/// Returns a JSON Schema as an object, since AG-UI has no boolean schemas; `None` if the schema
+/// allows everything.
 pub(super) fn schema_object(schema: Value) -> Option<Map<String, Value>> {
     match schema {
         Value::Object(schema) => Some(schema),

@@ -1,8 +1,8 @@
-//! Checks JSON Patch operations, since AG-UI's clients end a run whose operations are not valid.
+//! Checks JSON Patch operations, since AG-UI clients end a run whose operations are not valid.
 
 use serde_json::Value;
 
-/// The first operation that is not valid by RFC 6902.
+/// Returns the first operation that is not valid according to RFC 6902.
 pub(super) fn invalid_operation(patch: &[Value]) -> Option<&Value> {
     patch.iter().find(|operation| !is_operation(operation))
 }

@@ -26,7 +26,7 @@ use crate::exchange::header_names::IDEMPOTENCY_KEY;
 use crate::exchange::json::to_bytes;
 use crate::exchange::rejection::Rejection;
 
-/// The version that this agent serves, whichever version the caller declares.
+/// The protocol version that this agent serves, whichever version the caller declares.
 const PROTOCOL_VERSION: &str = "1.0";
 
 /// The paths of the protocol.
@@ -36,7 +36,7 @@ pub(super) static PATHS: PathTable<()> = PathTable(&[ProtocolPath::new(
     (),
 )]);
 
-/// The body of an error: the event of a failed run.
+/// Returns the body of an error response: the event of a failed run.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
     to_bytes(&Event::of_failure(failure, None))
 }
@@ -51,8 +51,8 @@ pub(crate) async fn answer(
     run(agent, exchange, parts, call::parse(&body)?).await
 }
 
-/// Runs the agent. Once its function was called, every outcome is an event, as AG-UI clients
-/// expect; a request that is refused before the call is an HTTP error.
+/// Runs the agent. Once the agent's function has been called, every outcome is an event, as AG-UI
+/// clients expect; a request that is refused before the call is an HTTP error.
 async fn run(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -60,7 +60,7 @@ async fn run(
     input: RunAgentInput,
 ) -> Result<Response, Error> {
     let mut events = RunEvents::new(&input);
-    // A page that is loaded again sends the same input again, and gets the same run.
+    // A page that is reloaded sends the same input again, and joins the same run.
     let is_key_of_run = !parts.headers.contains_key(IDEMPOTENCY_KEY);
     let run_id = input.run_id.chars().take(64).collect();
     let options = call::run_options(agent, &parts.headers)?.or_key(input.key());

@@ -28,7 +28,7 @@ pub(super) struct RunEvents {
     /// The number of messages so far.
     messages: u64,
     open: OpenMessage,
-    /// The message of the assistant that tool calls belong to, until its first result.
+    /// The id of the assistant's message that tool calls belong to, until the first tool result.
     message_id: Option<String>,
     calls: Vec<OpenCall>,
     steps: Vec<String>,
@@ -79,13 +79,13 @@ impl RunEvents {
         }
     }
 
-    /// The id of the next message, which is the same each time that the run is read.
+    /// Returns the id of the next message; the ids are the same each time that the run is read.
     fn next_message_id(&mut self) -> String {
         self.messages += 1;
         format!("{}-{}", self.run_id, self.messages)
     }
 
-    /// Adds the JSON of a text.
+    /// Adds text; `json` is the JSON of a string.
     fn text(&mut self, json: &str, events: &mut EventWriter) {
         if json == "\"\"" {
             return;
@@ -277,7 +277,7 @@ impl RunEvents {
                 response_schema: response_schema.and_then(schema_object),
             }),
             ChatEvent::Finish { reason } => self.finish_reason = Some(reason),
-            // Of a later version of the protocol crate.
+            // An event of a later version of the protocol crate.
             other => {
                 let (name, value) = ("chat_event", &json!(other));
                 events.json(&Event::Custom { name, value });

@@ -1,5 +1,5 @@
-//! AG-UI over a WebSocket, as AgentCore calls it: the input is the first message, and each event is
-//! a message.
+//! AG-UI over a WebSocket, in the form that AgentCore uses: the input is the first message, and
+//! each event is a message.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::protocols::ProtocolAgent;
 use crate::protocols::call;
 use crate::protocols::events::take_message;
 
-/// The longest reason of a close frame, in bytes.
+/// The maximum length of the reason in a close frame, in bytes.
 const MAX_REASON: usize = 123;
 
 /// Runs the agent once. On shutdown, a run that has begun continues for the grace period, like the
@@ -64,7 +64,7 @@ pub(crate) async fn serve_socket(
     }
 }
 
-/// Why there is no run.
+/// Why no run is started.
 enum NoInput {
     Refused {
         code: u16,
@@ -74,7 +74,7 @@ enum NoInput {
     Gone,
 }
 
-/// Waits for the input, as long as for the body of a request.
+/// Waits for the input, for at most as long as for the body of a request.
 async fn input(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -13,7 +13,7 @@ use crate::protocols::whole::Collector;
 /// The events of a call: its progress and the result.
 pub(super) struct CallEvents {
     progress: Option<CallProgress>,
-    /// What the result is made of.
+    /// Collects the answer for the result.
     collector: Collector,
     is_stream: bool,
     writer: ResultWriter,
@@ -64,7 +64,7 @@ impl CallProgress {
         Self { before, items: 0 }
     }
 
-    /// The message is the text of the item, or its JSON.
+    /// Writes a notification whose message is the text of the item, or its JSON.
     fn write(&mut self, item: &Item<'_>, events: &mut EventWriter) {
         self.items += 1;
         let number = self.items.to_string();

@@ -16,7 +16,7 @@ const STATELESS: &str = "2026-07-28";
 /// The only version with batches, and the version of requests that do not state one.
 const BATCHES: &str = "2025-03-26";
 
-/// The most messages in a batch; their answers are sent together.
+/// The maximum number of messages in a batch; their answers are sent together.
 const MAX_BATCH: usize = 100;
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -30,10 +30,11 @@ pub(super) const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabi
 /// A generation of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Generation {
-    /// A client sends `initialize` before its requests, and an error of the protocol is a 200.
+    /// A client sends `initialize` before its requests, and an error of the protocol has the status
+    /// 200.
     Handshake,
     /// Every request has its version and the capabilities of its client in `_meta`; headers repeat
-    /// what proxies route by.
+    /// the values by which proxies route.
     Stateless,
 }
 
@@ -76,7 +77,7 @@ impl Generation {
         }
     }
 
-    /// Checks that a batch may be sent.
+    /// Checks that a batch is allowed and has a valid number of messages.
     pub(super) fn check_batch(headers: &HeaderMap, batch: &[Value]) -> Result<(), JsonRpcError> {
         let problem = match single(headers, &PROTOCOL_VERSION)? {
             None | Some(BATCHES) if batch.is_empty() => "the batch is empty; send a message",
@@ -90,7 +91,8 @@ impl Generation {
     }
 }
 
-/// The version that `initialize` agrees on: the client's if it is served, otherwise the newest.
+/// The version that `initialize` returns: the client's if it is served, otherwise the newest
+/// version that has `initialize`.
 pub(super) fn handshake_version(wanted: Option<&str>) -> &'static str {
     let mut served = VERSIONS[1..].iter();
     served
@@ -106,7 +108,7 @@ fn check_handshake(version: &str) -> Result<Generation, JsonRpcError> {
     }
 }
 
-/// The version in `_meta`, which must also have the capabilities.
+/// The version in `_meta`, which must also contain the capabilities.
 fn request_version(request: &RpcRequest) -> Result<&str, JsonRpcError> {
     let version = request.meta(META_VERSION).and_then(Value::as_str);
     let Some(version) = version else {
@@ -126,7 +128,7 @@ fn request_version(request: &RpcRequest) -> Result<&str, JsonRpcError> {
     }
 }
 
-/// The value of a header. More than one is refused, since proxies may read a different one.
+/// The value of a header. More than one value is refused, since proxies may read a different one.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, JsonRpcError> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(HeaderValue::to_str), values.next()) {

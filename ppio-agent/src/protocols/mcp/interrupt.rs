@@ -20,7 +20,7 @@ pub(super) fn can_ask(request: &RpcRequest) -> bool {
 }
 
 /// The result that requests the response to an interrupt; `None` if a form cannot request it.
-/// `earlier` are the responses that the call already has.
+/// `earlier` contains the responses that the call already has.
 pub(super) fn input_required(
     interrupt: &ChatEvent,
     earlier: &[Value],
@@ -50,7 +50,8 @@ pub(super) fn input_required(
     })))
 }
 
-/// The schema of a form, whose fields are scalars. Without a schema the user only accepts.
+/// The schema of a form, whose fields are scalars. Without a response schema, the form has no
+/// fields, and the user only accepts it.
 fn form_schema(response: Option<&Value>) -> Option<Value> {
     let Some(schema) = response else {
         return Some(json!({"type": "object", "properties": {}}));
@@ -73,7 +74,7 @@ fn is_field(schema: &Value) -> bool {
     matches!(kind, Some("string" | "number" | "integer" | "boolean"))
 }
 
-/// The responses to interrupts that a repeated call has: those of earlier rounds, which the client
+/// The responses to interrupts in a repeated call: those of earlier rounds, which the client
 /// returns as `requestState`, and new ones.
 pub(super) fn responses(params: &Map<String, Value>) -> Result<Vec<Value>, JsonRpcError> {
     let mut responses = match params.get("requestState") {
@@ -114,8 +115,8 @@ fn read_response(id: &str, response: &Value) -> Result<Value, JsonRpcError> {
     }
 }
 
-/// The state of a call for its next round. It needs no signature: the client may send the same
-/// content as an argument.
+/// The state of a call for its next round. The state needs no signature, since the client may send
+/// the same content as an argument.
 fn write_state(responses: &[Value]) -> String {
     STANDARD.encode(json!(responses).to_string())
 }

@@ -14,7 +14,7 @@ pub(super) enum RpcMessage {
         method: String,
         params: Map<String, Value>,
     },
-    /// A response to a request of the server, which sends none.
+    /// A response to a request of the server, although the server sends no requests.
     Response,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct RpcRequest {
 }
 
 impl RpcMessage {
-    /// Reads a message, or returns the id for the error and what is wrong.
+    /// Reads a message. If it is invalid, returns the error and the id for the response.
     pub(super) fn of(message: Value) -> Result<Self, (Value, JsonRpcError)> {
         let Value::Object(mut members) = message else {
             let error = JsonRpcError::invalid_request(format!(
@@ -70,12 +70,12 @@ impl RpcRequest {
     }
 }
 
-/// Whether a value is the id of a request, or a token of progress.
+/// Whether a value can be the id of a request or a progress token.
 pub(super) fn is_id(value: &Value) -> bool {
     value.is_string() || value.is_i64() || value.is_u64()
 }
 
-/// The members of an object that `json!` made.
+/// Returns the members of an object that `json!` created.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,
@@ -83,7 +83,7 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// What a JSON value is, for an error text.
+/// The kind of a JSON value, for an error text.
 pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -160,7 +160,7 @@ impl JsonRpcError {
         }
     }
 
-    /// The response to the request with an id, which is null if it is not known.
+    /// The response to the request with this id, which is null if the id is not known.
     pub(super) fn to_json(&self, id: &Value) -> Value {
         let mut error = json!({"code": self.code, "message": self.message});
         if let Some(data) = &self.data {
@@ -169,7 +169,7 @@ impl JsonRpcError {
         json!({"jsonrpc": "2.0", "id": id, "error": error})
     }
 
-    /// The error whose response has this error as its body.
+    /// Converts this into an error whose response has the JSON-RPC error as its body.
     pub(super) fn into_error(self, id: &Value) -> Error {
         let error_type = match self.code {
             METHOD_NOT_FOUND => "MethodNotFound",
@@ -193,7 +193,7 @@ impl JsonRpcError {
 pub(super) enum Refusal {
     /// The request breaks the protocol.
     ByProtocol(JsonRpcError),
-    /// The runtime refused it, before the function was called.
+    /// The runtime refused the request before the function was called.
     ByRuntime(Error),
 }
 

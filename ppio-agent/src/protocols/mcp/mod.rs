@@ -1,9 +1,9 @@
 //! MCP over streamable HTTP: the agent's function as one tool.
 //!
-//! Two generations of the protocol are served, and each request states its own ([`generation`]): up
-//! to 2025-11-25 a client sends `initialize` first, since 2026-07-28 every request is complete in
-//! itself. Nothing is kept between requests in either of them. The session id that `initialize`
-//! returns names the calls that `notifications/cancelled` may be about.
+//! Two generations of the protocol are served, and each request states its generation
+//! ([`generation`]): up to 2025-11-25 a client sends `initialize` first; since 2026-07-28 every
+//! request is self-contained. Nothing is kept between requests in either generation. The session id
+//! that `initialize` returns identifies the calls that `notifications/cancelled` may cancel.
 
 mod call_events;
 mod generation;
@@ -36,13 +36,14 @@ use crate::exchange::json::{self, to_bytes};
 use crate::exchange::request_id::RequestId;
 use crate::runs::tag::RunTag;
 
-/// The session of a client of the generation with `initialize`.
+/// The header with the session id of a client that sent `initialize`.
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// The headers that pages may read of the response to `initialize`.
+/// The headers of the response to `initialize` that web pages may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, x-request-id");
 
-/// How long a client may keep the list of tools, in milliseconds; only a new program changes it.
+/// How long a client may cache the list of tools, in milliseconds; only a new program changes the
+/// list.
 const LIST_AGE: u32 = 60_000;
 
 /// The paths of the protocol.
@@ -91,14 +92,14 @@ async fn answer_body(
     }
 }
 
-/// A request that was read.
+/// A request that was read, and the agent that answers it.
 struct Server<'a> {
     agent: &'a ProtocolAgent<'a>,
     exchange: &'a Exchange,
     parts: Parts,
 }
 
-/// What a method returns.
+/// The result of a method.
 enum MethodResult {
     Members(Map<String, Value>),
     Called(Called),
@@ -200,7 +201,8 @@ impl Server<'_> {
         Ok(MethodResult::Members(members))
     }
 
-    /// Returns the client's version if it is served, otherwise the newest with `initialize`.
+    /// Returns the result of `initialize`: with the client's version if it is served, otherwise
+    /// with the newest version that has `initialize`.
     fn initialize(&self, request: &RpcRequest) -> Map<String, Value> {
         let wanted = request.params.get("protocolVersion");
         let version = wanted.and_then(Value::as_str);
@@ -249,7 +251,8 @@ impl Server<'_> {
             .await
     }
 
-    /// Returns a session id to a client that sends `initialize`, unless a proxy gave it one.
+    /// Adds a session id to the response to `initialize`, unless a proxy has added one to the
+    /// request.
     fn open_session(&self, request: &RpcRequest, response: &mut Response) {
         if request.method == "initialize" && self.session().is_none() {
             let id = RequestId::random().header_value();
@@ -265,7 +268,7 @@ impl Server<'_> {
         self.parts.headers.get(SESSION_ID)?.to_str().ok()
     }
 
-    /// Acts on a notification: only a cancellation has an effect.
+    /// Handles a notification; only a cancellation has an effect.
     fn receive(&self, method: &str, params: &Map<String, Value>) {
         if method == "notifications/cancelled"
             && let (Some(session), Some(id)) = (self.session(), params.get("requestId"))

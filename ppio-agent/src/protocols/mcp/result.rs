@@ -14,7 +14,7 @@ pub(super) struct ResultWriter {
     agent: AgentInfo,
     generation: Generation,
     id: Value,
-    /// The responses that a call had to interrupts, if the client can be sent further interrupts.
+    /// The responses to interrupts in the call, if further interrupts can be sent to the client.
     responses: Option<Vec<Value>>,
 }
 
@@ -40,7 +40,8 @@ impl ResultWriter {
         json!({"jsonrpc": "2.0", "id": self.id, "result": result})
     }
 
-    /// The response to a call that succeeded. A value that is an object is also structured content.
+    /// The response to a call that succeeded. A value that is an object is also sent as structured
+    /// content.
     pub(super) fn succeeded(&self, answer: WholeAnswer, is_stream: bool) -> Value {
         let mut content = vec![text(&answer.text)];
         if let Some(event) = answer.interrupt {

@@ -6,7 +6,7 @@ use super::tool_schema::{InputSchema, output_schema};
 use crate::exchange::agent_info::AgentInfo;
 use crate::protocols::Protocols;
 
-/// The longest name of a tool.
+/// The maximum length of a tool's name, in characters.
 const MAX_NAME: usize = 128;
 
 /// The agent's function as a tool.
@@ -32,7 +32,7 @@ impl AgentTool {
         }
     }
 
-    /// The tool in a list.
+    /// The JSON of the tool in a list of tools.
     pub(super) fn to_json(&self) -> Value {
         let mut tool = json!({"name": self.name, "inputSchema": self.input.schema});
         if !self.description.is_empty() {
@@ -45,7 +45,7 @@ impl AgentTool {
     }
 }
 
-/// The agent's name as the name of a tool: other characters become `_`.
+/// The agent's name as the name of a tool: characters that are not allowed become `_`.
 fn tool_name(agent: &str) -> String {
     let usual = |char: char| char.is_ascii_alphanumeric() || "_-.".contains(char);
     let chars = agent.chars().take(MAX_NAME);

@@ -21,7 +21,7 @@ use crate::protocols::ProtocolAgent;
 use crate::protocols::call::{self, AgentAnswer};
 use crate::runs::options::RunOptions;
 
-/// The types of response that a client accepts. A client that names neither accepts JSON.
+/// The types of response that a client accepts. A client that names neither type accepts JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AcceptedTypes {
     json: bool,
@@ -58,7 +58,7 @@ impl AcceptedTypes {
 
 /// A call of the tool.
 pub(super) struct ToolCall {
-    /// The request to the function.
+    /// The body of the request to the function.
     body: Bytes,
     /// The token of the call in progress notifications, if the client requests and accepts them.
     progress_token: Option<Value>,
@@ -185,7 +185,7 @@ impl Called {
         }
     }
 
-    /// The response as part of a batch.
+    /// Returns the response for a batch.
     pub(super) async fn into_json(self, exchange: &Exchange, writer: &ResultWriter) -> Value {
         let answer = match self.answer {
             Ok(answer) => answer,

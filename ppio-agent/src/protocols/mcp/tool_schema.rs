@@ -14,7 +14,7 @@ pub(super) struct InputSchema {
 }
 
 impl InputSchema {
-    /// The schema of the arguments for the schema of a request.
+    /// Returns the schema of the arguments for a request with this schema.
     pub(super) fn of(request: &Value) -> Self {
         let mut input = request.clone();
         remove_header_names(&mut input);
@@ -54,7 +54,7 @@ pub(super) fn output_schema(reply: &ReplySchema) -> Option<Value> {
     (schema.get("type")? == "object").then(|| schema.clone())
 }
 
-/// Whether a schema may accept a value of a type. `root` has the definitions.
+/// Whether a schema may accept a value of a type. `root` contains the definitions.
 fn accepts(schema: &Value, root: &Value, wanted: &str, depth: usize) -> bool {
     let Value::Object(keywords) = schema else {
         return schema != &Value::Bool(false);
@@ -95,7 +95,8 @@ fn has_type(keywords: &Map<String, Value>, wanted: &str) -> bool {
         }
 }
 
-/// Removes the header names in which clients would repeat arguments: such headers are not checked.
+/// Removes the names of headers in which clients would repeat arguments, since such headers are not
+/// checked.
 fn remove_header_names(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -107,7 +108,7 @@ fn remove_header_names(schema: &mut Value) {
     }
 }
 
-/// Redirects references to the root to the member that the root becomes.
+/// Changes references to the root into references to the member that the root becomes.
 fn move_root(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

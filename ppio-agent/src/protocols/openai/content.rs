@@ -22,7 +22,8 @@ pub(super) fn parts(content: Value, place: &str) -> Result<Vec<ChatPart>, Error>
     }
 }
 
-/// Reads a part of a chat completion or of a response; a part of another type stays as it is.
+/// Reads a content part of a chat completion or of a response. A part of an unknown type is kept
+/// unchanged.
 fn read(part: Value) -> Result<ChatPart, &'static str> {
     let Some(kind) = part["type"].as_str() else {
         return Err("expected an object with a `type`");
@@ -74,7 +75,8 @@ fn read(part: Value) -> Result<ChatPart, &'static str> {
     })
 }
 
-/// Keeps a part whose file is stored by id: the agent's own code may have the API that stores it.
+/// Keeps a part that refers to a stored file by its id, since the agent's own code may have access
+/// to the API that stores the file.
 fn stored(part: Value, missing: &'static str) -> Result<ChatPart, &'static str> {
     let has_id = part["file_id"].is_string() || part["file"]["file_id"].is_string();
     if has_id {
@@ -84,7 +86,7 @@ fn stored(part: Value, missing: &'static str) -> Result<ChatPart, &'static str> 
     }
 }
 
-/// A file at a URL, which may contain the file itself.
+/// Returns the part for a file at a URL; a `data:` URL may contain the file itself.
 fn file_at(url: String, name: Option<String>) -> ChatPart {
     let inline = url
         .strip_prefix("data:")

@@ -21,7 +21,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::to_bytes;
 use crate::exchange::rejection::Rejection;
 
-/// What a path of the protocol is for.
+/// The route of a request to a path of the protocol.
 #[derive(Clone, Copy)]
 pub(super) enum OpenAiRoute {
     Completions,
@@ -104,7 +104,7 @@ pub(super) async fn answer(
     }
 }
 
-/// The body of an error.
+/// Returns the body of an error response.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
     to_bytes(&json!({"error": error_json(failure)}))
 }
@@ -122,12 +122,12 @@ fn error_json(failure: &Failure) -> Value {
     })
 }
 
-/// The error of a request that the protocol allows but the agent cannot answer.
+/// Returns the error for a request that the protocol allows but the agent cannot answer.
 fn unsupported(message: impl Into<String>) -> Error {
     Error::bad_request(message).with_type("UnsupportedParameter")
 }
 
-/// The error of a part of a request that is not what is expected at `place`.
+/// Returns the error for a request's value at `place` that does not have the expected form.
 fn does_not_fit(place: &str, reason: &str) -> Error {
     Rejection::DoesNotFit {
         reason: reason.to_owned(),
@@ -136,8 +136,8 @@ fn does_not_fit(place: &str, reason: &str) -> Error {
     .into()
 }
 
-/// Removes members that `InvocationRequest` would read, although the protocol has other members for
-/// their content.
+/// Removes the members that `InvocationRequest` would read, since the protocol has other members
+/// for their content.
 fn without_own_names(mut members: Map<String, Value>) -> Map<String, Value> {
     for name in ["prompt", "messages", "user_id", "max_tokens"] {
         members.remove(name);
@@ -145,7 +145,7 @@ fn without_own_names(mut members: Map<String, Value>) -> Map<String, Value> {
     members
 }
 
-/// The seconds since 1970.
+/// Returns the seconds since 1970.
 fn seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())

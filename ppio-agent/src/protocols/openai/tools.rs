@@ -28,7 +28,7 @@ impl From<FunctionTool> for ChatTool {
     }
 }
 
-/// The error of a tool that its caller does not run.
+/// Returns the error for a tool that the caller does not run.
 pub(super) fn other_tool(kind: &str, place: usize) -> Error {
     let kind: String = kind.chars().take(64).collect();
     unsupported(format!(

@@ -1,10 +1,10 @@
-//! What a stream needs of its request, even when it is read again later.
+//! The data of a request that the stream of its answer needs, even when the stream is read again.
 
 use ppio_agent_protocol::{InterruptResponse, InterruptStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The most bytes of a request that are kept with its run.
+/// The maximum size of the data of a request that is kept with its run, in bytes.
 const MAX_KEPT: usize = 256 << 10;
 
 /// What the stream of an answer needs of its request. It is kept with the run.
@@ -22,7 +22,7 @@ pub(super) struct ContinuedMessage {
     pub(super) parts: Vec<Value>,
 }
 
-/// A part that is a call of a tool.
+/// A part that is a tool call.
 pub(super) struct ToolPart<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
@@ -32,7 +32,7 @@ pub(super) struct ToolPart<'a> {
     pub(super) part: &'a Value,
 }
 
-/// The decision of a person about an interrupt.
+/// A person's decision about an interrupt.
 pub(super) struct InterruptDecision<'a> {
     pub(super) tool: ToolPart<'a>,
     pub(super) response: InterruptResponse,
@@ -41,8 +41,8 @@ pub(super) struct InterruptDecision<'a> {
 }
 
 impl Chat {
-    /// The JSON that is kept with the run. Parts that are too large are left out, so a page that
-    /// reads the stream again does not get them back.
+    /// Returns the JSON that is kept with the run. If the parts are too large, they are left out,
+    /// and a page that reads the stream again does not receive them.
     pub(super) fn to_kept(&self) -> String {
         let kept = json!(self).to_string();
         match &self.continued {
@@ -72,13 +72,14 @@ impl<'a> ToolPart<'a> {
         })
     }
 
-    /// The id of the interrupt that the call was made for.
+    /// Returns the id of the interrupt that the call was made for.
     fn own_interrupt(&self) -> Option<&'a str> {
         let interrupt = self.part["input"]["interruptId"].as_str();
         interrupt.filter(|id| *id == self.id)
     }
 
-    /// The input of a call that is made for an interrupt, by which the call is recognized later.
+    /// Returns the input of a call that is made for an interrupt. The input identifies such a call
+    /// later.
     pub(super) fn input_of_interrupt(
         id: &str,
         reason: &str,
@@ -129,7 +130,7 @@ impl InterruptDecision<'_> {
 }
 
 impl ContinuedMessage {
-    /// The decisions about the interrupts of the previous answer, which are in its last step.
+    /// Returns the decisions about the interrupts of the previous answer, from its last step.
     pub(super) fn decisions(&self) -> impl Iterator<Item = InterruptDecision<'_>> {
         let is_step = |part: &Value| part["type"] == "step-start";
         let last_step = self.parts.iter().rposition(is_step);

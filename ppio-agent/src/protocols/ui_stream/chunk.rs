@@ -111,16 +111,16 @@ pub(super) enum Chunk<'a> {
     },
 }
 
-/// Data for the page. Its type has a name that the agent chooses.
+/// Data for the page. Its type contains a name that the agent chooses.
 #[derive(Serialize)]
 pub(super) struct DataChunk<'a> {
     #[serde(rename = "type")]
     pub(super) chunk_type: &'a str,
-    /// A later part with the same type and id replaces it.
+    /// A later part with the same type and id replaces this part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<&'a str>,
     pub(super) data: &'a Value,
-    /// Whether it is passed to the page and is not part of the message.
+    /// Whether the data is passed to the page without being part of the message.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) transient: bool,
 }
@@ -149,7 +149,7 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// The name of a reason in this protocol.
+/// Returns the name of a finish reason in this protocol.
 pub(super) fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop => "stop",

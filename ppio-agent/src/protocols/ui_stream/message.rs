@@ -1,4 +1,4 @@
-//! The messages of the AI SDK, whose parts are text, files and calls of tools with their results.
+//! The messages of the AI SDK, whose parts are text, files and tool calls with their results.
 
 use ppio_agent_protocol::{ChatMessage, ChatPart, ChatRole, ToolCall};
 use serde::Deserialize;
@@ -23,8 +23,8 @@ pub(super) enum UiRole {
 }
 
 impl UiMessage {
-    /// Splits the message into messages of a chat: an assistant's message also contains the results
-    /// of tools, and what followed them.
+    /// Splits the message into chat messages, since an assistant's message also contains the
+    /// results of tools and the content that follows them.
     pub(super) fn into_messages(self) -> Vec<ChatMessage> {
         let role = match self.role {
             UiRole::System => ChatRole::System,

@@ -13,8 +13,8 @@ use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
 use crate::token_usage::TokenUsage;
 
-/// The chunks of one answer, in the order that a page requires: a part is open while it grows, and
-/// a call exists before its result.
+/// Writes the chunks of one answer in the order that a page requires: a part is open while content
+/// is added to it, and a call precedes its result.
 pub(super) struct MessageStream {
     message_id: String,
     /// Whether the page reads the stream again, after it dropped the earlier parts.
@@ -29,7 +29,7 @@ pub(super) struct MessageStream {
     finish_reason: Option<FinishReason>,
 }
 
-/// The part that grows.
+/// The part to which content is being added.
 enum OpenPart {
     None,
     /// `before_delta` is the JSON of each of its chunks up to the text.
@@ -114,7 +114,7 @@ impl MessageStream {
         });
     }
 
-    /// Adds the JSON of a text.
+    /// Adds text; `json` is the JSON of a string.
     fn text(&mut self, json: &str, events: &mut EventWriter) {
         if json == "\"\"" {
             return;
@@ -237,7 +237,7 @@ impl MessageStream {
                 response_schema,
             }),
             ChatEvent::Finish { reason } => self.finish_reason = Some(reason),
-            // Of a later version of the protocol crate.
+            // An event of a later version of the protocol crate.
             other => self.data("chat-event", None, &json!(other), events),
         }
     }

@@ -35,7 +35,7 @@ const PROTOCOL: &str = "ui-stream";
 /// The header that marks a response as a UI message stream.
 const STREAM_VERSION: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-stream");
 
-/// What a path of the protocol is for.
+/// The route of a request to a path of the protocol.
 #[derive(Clone, Copy)]
 pub(super) enum ChatRoute {
     /// Sends the next message.
@@ -46,7 +46,7 @@ pub(super) enum ChatRoute {
     Stop,
 }
 
-/// The paths of the protocol; a parameter is the id of a chat.
+/// The paths of the protocol. The parameter `{id}` is the id of a chat.
 pub(super) static PATHS: PathTable<ChatRoute> = PathTable(&[
     ProtocolPath::new(
         "/api/chat",
@@ -65,7 +65,7 @@ pub(super) static PATHS: PathTable<ChatRoute> = PathTable(&[
     ),
 ]);
 
-/// The body of an error: the chunk of a failed stream.
+/// Returns the body of an error response: the error chunk of a stream.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
     to_bytes(&Chunk::of_failure(failure))
 }
@@ -98,7 +98,8 @@ pub(super) async fn answer(
     }
 }
 
-/// Runs the agent. The run continues if the page is left, and the page can resume its stream.
+/// Runs the agent. The run continues if the user leaves the page, and the page can resume the
+/// stream.
 async fn send(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -143,8 +144,8 @@ fn respond(
     Ok(response)
 }
 
-/// The newest run of a chat, if it is running, or if it ended while its page was away, for example
-/// during a reload. A run that was stopped has nothing more to show.
+/// Returns the newest run of a chat if it is running, or if it ended while the page was not reading
+/// it, for example during a reload. A run that was stopped has nothing more to send.
 fn unread(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,
@@ -158,7 +159,7 @@ fn unread(
     })
 }
 
-/// The newest run of a chat.
+/// Returns the newest run of a chat.
 fn newest(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,

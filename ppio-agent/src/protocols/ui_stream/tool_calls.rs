@@ -1,4 +1,4 @@
-//! The calls of tools in a message.
+//! The tool calls in a message.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::chat::Chat;
 use super::chunk::Chunk;
 use crate::protocols::events::EventWriter;
 
-/// The calls of one answer, with what the page needs of each.
+/// The calls of one answer, and the state of each call.
 pub(super) struct ToolCalls {
     chat: Chat,
     calls: Vec<StreamedCall>,
@@ -108,7 +108,7 @@ impl ToolCalls {
                     dynamic,
                     error_text: &format!("the arguments are not JSON: {error}"),
                 });
-                // There is nothing that the page could run.
+                // The page cannot run this call.
                 self.calls[at].is_answered = true;
             }
         }
@@ -140,7 +140,7 @@ impl ToolCalls {
         });
     }
 
-    /// Adds what a tool returned to the agent.
+    /// Adds the result that a tool returned to the agent.
     pub(super) fn answer(
         &mut self,
         id: &str,

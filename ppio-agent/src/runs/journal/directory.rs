@@ -12,10 +12,10 @@ const LOCK: &str = "lock";
 const KEY: &str = "key";
 const PROBE: &str = "probe";
 const SUFFIX: &str = ".run";
-/// A process that is just ending may hold the lock.
+/// The number of attempts to lock, since a process that is just ending may hold the lock.
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
-/// How much is written at start to check that the disk has room, in bytes.
+/// The number of bytes that are written at start to check that the disk is not full.
 const PROBE_SIZE: usize = 64 * 1024;
 /// The upper limit of run numbers, so that an addition to a number does not overflow.
 const MAX_NUMBER: u64 = 1 << 48;

@@ -49,9 +49,9 @@ pub(super) struct OpenedJournal {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JournalLimits {
     pub(super) runs: usize,
-    /// Bytes of one run.
+    /// The maximum size of one run, in bytes.
     pub(super) run_size: usize,
-    /// Bytes of all runs.
+    /// The maximum size of all runs together, in bytes.
     pub(super) total_size: usize,
 }
 

@@ -46,7 +46,7 @@ struct PartialRun {
     files: VecDeque<SegmentFile>,
     /// The length of the complete records in the last file.
     length: u64,
-    /// The size of what is kept.
+    /// The size of the records that are kept, in bytes.
     size: u64,
 }
 

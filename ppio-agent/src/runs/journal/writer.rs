@@ -10,10 +10,10 @@ use super::directory::{FileName, JournalDirectory, SegmentFile, options};
 use super::record::{MAGIC, Record};
 use super::recovery::RecoveredRun;
 
-/// The most files that are open; each running run writes to one.
+/// The maximum number of open files; each running run writes to one.
 const MAX_OPEN: usize = 64;
 
-/// What the thread does next.
+/// A job of the writer's thread.
 pub(super) enum WriterJob {
     Write {
         number: u64,

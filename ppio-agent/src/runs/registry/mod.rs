@@ -35,7 +35,7 @@ pub(crate) struct RunRegistry {
     instance: OnceLock<HeaderValue>,
     /// The journal, or why it cannot be used.
     journal: OnceLock<Result<Journal, String>>,
-    /// Starts the task that drops runs, since the thread of the journal has no runtime.
+    /// The runtime for the task that drops expired runs, since the journal's thread has none.
     runtime: OnceLock<Handle>,
     /// Counts the tasks of running runs.
     tasks: TaskTracker,
@@ -82,8 +82,9 @@ impl RunRegistry {
         self.fingerprints.get_or_init(Fingerprints::default)
     }
 
-    /// The id of the keys that this agent keeps, as `PPIO-Instance`. With a journal, it stays the
-    /// same as long as the directory of the journal exists, otherwise as long as the process runs.
+    /// Returns the value of `PPIO-Instance`: the id of the idempotency keys that this agent keeps.
+    /// With a journal, it stays the same as long as the directory of the journal exists, otherwise
+    /// as long as the process runs.
     pub(crate) fn instance(&self) -> &HeaderValue {
         self.instance.get_or_init(|| self.fingerprints().instance())
     }
@@ -124,7 +125,7 @@ impl RunRegistry {
         self.index().expires
     }
 
-    /// The index stays valid if a `Drop` panics.
+    /// Locks the index, which stays valid if a `Drop` panics.
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -84,7 +84,7 @@ impl RunRegistry {
         }
         let age = run.ended_at().and_then(|ended| ended.elapsed().ok());
         let now = Instant::now();
-        // An end before the start of this machine's clock counts as one whose retention is over.
+        // If the run ended before the start of this machine's clock, its retention counts as over.
         let ended = now.checked_sub(age.unwrap_or_default());
         let ended = ended.or_else(|| now.checked_sub(self.settings.retention));
         index.ended.push_back((ended.unwrap_or(now), number));

@@ -1,4 +1,4 @@
-//! The end of a run: it is decided once, and visible when the journal has it.
+//! The end of a run: it is decided only once, and becomes visible when the journal has written it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -28,8 +28,9 @@ impl Run {
         self.end(status, answer);
     }
 
-    /// Ends a run whose function was not called, and which is forgotten. Its callers get the error
-    /// once the journal has deleted the run, so that it is not restored, and does not use its key.
+    /// Ends a run whose function was not called and that is forgotten. Its callers get the error
+    /// once the journal has deleted the run, so that the run is not restored and does not occupy
+    /// its key.
     pub(in crate::runs) fn refuse(self: &Arc<Self>, error: Error, duration: Duration) {
         let (status, answer) = Answer::of_error(error, duration);
         let Some((mut state, end, journal)) = self.decide_end(status, answer) else {
@@ -40,7 +41,7 @@ impl Run {
         journal.then(move || run.finish_ending(run.state()));
     }
 
-    /// Ends the run. A run that has ended does not change any more.
+    /// Ends the run. This does nothing if the run already has an end.
     pub(in crate::runs) fn end(self: &Arc<Self>, status: RunStatus, answer: Answer) {
         let Some((mut state, end, journal)) = self.decide_end(status, answer) else {
             return;
@@ -58,8 +59,8 @@ impl Run {
         });
     }
 
-    /// Decides the end of a run, for the journal to write. `None` if the run already has an end, or
-    /// has no journal: then it ends at once.
+    /// Decides the end of a run, and returns it for the journal to write. Returns `None` if the run
+    /// already has an end, or if it has no journal: then it ends immediately.
     fn decide_end(
         &self,
         status: RunStatus,
@@ -82,7 +83,7 @@ impl Run {
         Some((state, end, journal))
     }
 
-    /// Makes the end that the journal has visible.
+    /// Makes the decided end visible, after the journal has processed it.
     fn finish_ending(&self, mut state: MutexGuard<'_, RunState>) {
         if let Some(end) = state.ending.take() {
             self.finish(state, end);
@@ -106,7 +107,7 @@ impl Run {
         }
     }
 
-    /// Drops the part of the answer that is not kept after its readers have it.
+    /// Drops the part of the answer that was kept only for the current readers.
     pub(super) fn shorten_answer(&self, state: &mut RunState) {
         if let Some(RunOutcome { answer, .. }) = &mut state.end {
             let size = answer.size();

@@ -32,7 +32,7 @@ use crate::exchange::request_id::RequestId;
 pub(crate) struct Run {
     pub(super) id: RequestId,
     pub(super) caller: RunCaller,
-    /// The place in the order of all runs.
+    /// The position in the order of all runs.
     pub(super) number: u64,
     pub(super) started_at: SystemTime,
     /// Present if a protocol started the run.
@@ -43,10 +43,10 @@ pub(crate) struct Run {
     /// The size of the logs, answers, tags and inspections of all runs.
     total_size: Arc<AtomicUsize>,
     max_size: usize,
-    /// Notifies tasks when the journal has the run, or its end.
+    /// Notifies tasks when the journal has written the run, or its end.
     recording: Notify,
-    /// When the caller stated that it will not give the input that the ended run waits for. It is
-    /// not written to the journal.
+    /// The time at which the caller stated that it will not send the input that the ended run waits
+    /// for. It is not written to the journal.
     #[cfg(feature = "a2a")]
     withdrawn_at: std::sync::OnceLock<SystemTime>,
     state: Mutex<RunState>,
@@ -66,7 +66,7 @@ pub(super) trait RunOwner: Send + Sync {
     /// whether they are below it.
     fn make_room(&self) -> bool;
 
-    /// Keeps a run that has just ended for the time of the retention.
+    /// Keeps a run that has just ended until its retention is over.
     fn ended(self: Arc<Self>, number: u64, continued: bool);
 
     /// Forgets a run whose function was not called.
@@ -88,7 +88,7 @@ pub(crate) struct RunView {
     pub(super) inspection: Option<InspectionSummary>,
 }
 
-/// What a run begins with.
+/// The initial values of a run.
 pub(super) struct NewRun {
     pub(super) id: RequestId,
     pub(super) caller: RunCaller,
@@ -130,7 +130,7 @@ impl Run {
         }
     }
 
-    /// The state stays valid if a waker panics.
+    /// Locks the state, which stays valid if a waker panics.
     fn state(&self) -> MutexGuard<'_, RunState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,8 +152,8 @@ impl Run {
         self.started_at
     }
 
-    /// Notes that the input that the ended run waits for will not be given. Returns whether that is
-    /// new.
+    /// Records that the input that the ended run waits for will not be sent. Returns `false` if
+    /// this was already recorded.
     #[cfg(feature = "a2a")]
     pub(crate) fn withdraw(&self) -> bool {
         self.withdrawn_at.set(SystemTime::now()).is_ok()
@@ -169,7 +169,7 @@ impl Run {
         self.state().status()
     }
 
-    /// The error of a caller that requests an answer that was not kept.
+    /// Returns the error for a caller that requests an answer that was not kept.
     pub(super) fn answer_gone(&self) -> Rejection {
         Rejection::AnswerGone {
             limit: ByteSize::new(self.max_size as u64),
@@ -212,7 +212,7 @@ impl Run {
         }
     }
 
-    /// The inspection beside the summary in the view, as a JSON object.
+    /// Returns the members of the inspection that the view does not have, as a JSON object.
     pub(super) fn inspection_details(&self) -> Option<Bytes> {
         let state = self.state();
         let inspection = state.inspection.as_ref()?;

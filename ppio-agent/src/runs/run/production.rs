@@ -1,4 +1,4 @@
-//! The producer's side of a run: when it may go on, and what it appends.
+//! The producer's side of a run: when it may continue, and what it appends.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,8 @@ use super::state::{Head, RunState};
 use crate::exchange::error::Error;
 use crate::invocation::event_buffer::HIGH_WATER;
 
-/// The bytes that a run may hold even if other runs take all the memory, so that it continues.
+/// The number of bytes that a run may hold even if other runs use all of the memory, so that it can
+/// continue.
 const MIN_ROOM: usize = 32 * 1024;
 
 /// The producer waits while this many bytes are not yet in the journal.
@@ -30,7 +31,7 @@ pub(in crate::runs) enum Permission {
 }
 
 impl Run {
-    /// Whether the producer may go on; otherwise it is woken when it may.
+    /// Returns what the producer may do. If it has to wait, it is woken when it may continue.
     pub(in crate::runs) fn permission(&self, cx: &mut Context<'_>) -> Permission {
         let owner = self.owner.upgrade();
         let is_full = owner.is_some_and(|owner| !owner.make_room());
@@ -105,7 +106,7 @@ impl Run {
         });
     }
 
-    /// Appends items of a stream, or a part of a response.
+    /// Appends items of a stream, or a chunk of a response.
     pub(in crate::runs) fn append(self: &Arc<Self>, bytes: Vec<u8>, count: u64) {
         let mut state = self.state();
         if !state.is_open() {
@@ -122,13 +123,13 @@ impl Run {
         state.unwritten += size;
         let run = Arc::clone(self);
         let record = Record::Items { count, bytes };
-        // Under the lock, so that the records are in the order of the items.
+        // Sent under the lock, so that the records are in the order of the items.
         journal.write(self.number, record, move |record, written| {
             run.items_written(record, size, written);
         });
     }
 
-    /// Appends what readers are sent to the log.
+    /// Appends to the log the bytes that readers are sent.
     pub(super) fn append_to_log(&self, state: &mut RunState, bytes: Vec<u8>, count: u64) {
         if let Some(inspection) = &mut state.inspection {
             let time = self.started_at.elapsed().unwrap_or_default().as_millis();

@@ -1,4 +1,4 @@
-//! The readers' side of a run: which readers it has, and what each of them gets.
+//! The readers' side of a run: which readers it has, and what each of them reads.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,13 +13,13 @@ use super::state::Head;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 
-/// What a caller that waits for the answer gets.
+/// The answer, or how it begins, for a caller that waits for it.
 pub(in crate::runs) enum AnswerHead {
     Logged(Head),
     Ended(Answer),
 }
 
-/// What a reader reads.
+/// The format in which a reader reads a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::runs) enum ReadFormat {
     Events,
@@ -28,16 +28,17 @@ pub(in crate::runs) enum ReadFormat {
     Response,
 }
 
-/// What a reader gets next.
+/// The result of one read.
 pub(in crate::runs) enum Read {
-    /// Whole items, or a part of a response.
+    /// Whole items, or a chunk of a response.
     Data(Bytes),
-    /// There is no more.
+    /// No more data follows.
     End(RunOutcome),
 }
 
 impl Run {
-    /// Adds a reader after an item; 0 is the start. [`leave`](Self::leave) removes it.
+    /// Adds a reader that starts after an item; 0 is the start of the answer.
+    /// [`leave`](Self::leave) removes it.
     pub(in crate::runs) fn attach(&self, after: u64) -> Result<(usize, Cursor), Rejection> {
         let mut state = self.state();
         let last = state.items();
@@ -45,7 +46,8 @@ impl Run {
             return Err(Rejection::UnknownEventId { found: after, last });
         }
         let first = state.log.first();
-        // An ended stream can still be read from its last item on, to get its end.
+        // A stream that has ended can still be read from the position after its last item, to get
+        // its end.
         if after + 1 < first {
             return Err(Rejection::EventsGone { last: first - 1 });
         }
@@ -84,7 +86,7 @@ impl Run {
         if state.is_open() && state.on_disconnect == OnDisconnect::Cancel {
             state.on_disconnect = OnDisconnect::Continue;
             state.unattended_since = None;
-            // Under the lock, so that the end is counted later.
+            // Counted under the lock, so that the end of the run is counted after it.
             if let Some(owner) = self.owner.upgrade() {
                 owner.count_continuing();
             }
@@ -110,7 +112,7 @@ impl Run {
         Poll::Pending
     }
 
-    /// Waits for more than a reader has read.
+    /// Waits for data that the reader has not read yet, or for the end.
     pub(in crate::runs) fn poll_read(
         &self,
         reader: usize,

@@ -1,4 +1,4 @@
-//! What a run holds behind its lock.
+//! The state of a run that its lock protects.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -18,7 +18,7 @@ pub(super) struct RunState {
     pub(super) on_disconnect: OnDisconnect,
     /// How long a run without readers waits for one before it is cancelled.
     pub(super) grace: Duration,
-    /// Since when the run waits for a reader.
+    /// The time since which the run has waited for a reader.
     pub(super) unattended_since: Option<Instant>,
     pub(super) head: Option<Head>,
     pub(super) log: RunLog,
@@ -28,9 +28,9 @@ pub(super) struct RunState {
     pub(super) ending: Option<RunOutcome>,
     /// Whether the answer has begun, for the producer.
     pub(super) begun: bool,
-    /// Whether the journal has the run; true without a journal.
+    /// Whether the journal has written the start of the run; true without a journal.
     pub(super) is_recorded: bool,
-    /// The size of the items that the journal writes now.
+    /// The size of the items that the journal has not written yet.
     pub(super) unwritten: usize,
     pub(super) readers: Readers,
     /// How many readers left before the end, and have not come back.
@@ -45,7 +45,7 @@ pub(super) struct RunState {
 pub(in crate::runs) enum Head {
     /// An event stream.
     Events,
-    /// A response that the handler made. The log has its bytes.
+    /// A response that the handler made. The log holds its bytes.
     Response(Arc<(StatusCode, HeaderMap)>),
 }
 
@@ -70,7 +70,7 @@ impl RunState {
         }
     }
 
-    /// Whether it runs and nothing has decided its end.
+    /// Whether the run has not ended and its end is not decided.
     pub(super) fn is_open(&self) -> bool {
         self.end.is_none() && self.ending.is_none()
     }
@@ -81,7 +81,7 @@ impl RunState {
             .map_or(RunStatus::Running, |end| end.status)
     }
 
-    /// The number of items; the parts of a response do not count.
+    /// The number of items; the chunks of a response do not count.
     pub(super) fn items(&self) -> u64 {
         match self.head {
             Some(Head::Response(_)) => 0,

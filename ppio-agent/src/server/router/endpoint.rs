@@ -116,8 +116,8 @@ async fn author_route(
     }
 }
 
-/// Answers a preflight in place of the author's routes, which seldom do. Only preflights of allowed
-/// origins get here; see `RoutedRequest::check_origin`.
+/// Answers a preflight in place of the author's routes, which seldom answer one. Only preflights of
+/// allowed origins get here; see `RoutedRequest::check_origin`.
 fn preflight(request: &Request) -> Option<Response> {
     let headers = request.headers();
     let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD);

@@ -17,8 +17,8 @@ use crate::invocation::AdmittedInvocation;
 
 /// Answers any request. Errors are responses as well.
 ///
-/// hyper copies the future that this returns. So the head is read here and not in the future, which
-/// holds only what is used later.
+/// hyper copies the future that this returns. So the request headers are read here and not in the
+/// future, which then holds only the values that are used later.
 pub(crate) fn respond(
     agent: ConnectionAgent,
     mut request: Request,

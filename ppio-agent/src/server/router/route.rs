@@ -13,7 +13,7 @@ use crate::protocols::ProtocolRoute;
 use crate::server::agent::Agent;
 use crate::telemetry::RequestKind;
 
-/// What answers a request.
+/// The endpoint that answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
     Invocations,
@@ -137,7 +137,7 @@ impl Route {
             Self::Run(route) => route.has(method),
             #[cfg(feature = "chat")]
             Self::Protocol(route) => route.has(method),
-            // The path is rejected instead.
+            // Any method is accepted here, since the path itself is rejected.
             Self::Unknown => true,
             Self::Invocations if method == Method::POST => true,
             #[cfg(feature = "websocket")]

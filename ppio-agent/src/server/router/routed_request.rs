@@ -299,7 +299,7 @@ impl RoutedRequest {
         })
     }
 
-    /// Makes a panic in middleware an error.
+    /// Converts a panic in middleware to an error.
     async fn catch_panic<F>(&self, context: &RequestContext, future: F) -> Result<Response, Error>
     where
         F: Future<Output = Response>,

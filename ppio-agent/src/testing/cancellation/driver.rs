@@ -20,7 +20,7 @@ use super::source_line::SourceLine;
 
 /// How often tasks that were aborted may run before they count as running.
 const SETTLE_TURNS: usize = 64;
-/// The pause between two looks at the tasks that are left.
+/// The pause between two checks of the remaining tasks.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Runs futures on the calling thread.
@@ -151,7 +151,7 @@ impl Driver {
         }
     }
 
-    /// Runs tasks and timers until the future is woken; `false` if it is not in time.
+    /// Runs tasks and timers until the future is woken. Returns `false` if it is not woken in time.
     fn wait(&self, trace: &PollTrace) -> bool {
         let since = Instant::now();
         self.runtime.block_on(async {
@@ -170,7 +170,7 @@ impl Driver {
     }
 
     /// Lets aborted tasks end, and waits up to `grace`, by the clock of the runtime, until at most
-    /// `expected` tasks run. Returns how many more there are then.
+    /// `expected` tasks run. Returns how many tasks beyond that still run.
     pub(super) fn settle(&self, expected: usize, grace: Duration) -> usize {
         let left = || self.tasks().saturating_sub(expected);
         self.runtime.block_on(async {

@@ -1,8 +1,8 @@
 //! Drops an invocation at every await point, and finds what it leaves behind.
 //!
 //! `search` runs the invocations. `driver` polls each up to one of its await points, which
-//! `poll_trace` and `source_line` find in the code. `step` has the author's closures, `report` what
-//! was found.
+//! `poll_trace` and `source_line` find in the code. `step` contains the author's closures, `report`
+//! the results.
 
 mod driver;
 mod poll_trace;
@@ -34,10 +34,11 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// leaves behind.
 ///
 /// The closure makes the future of one invocation: a call of an `async fn`, or a request to a
-/// [`TestAgent`]. It is run to its end first, which counts its await points: the polls that return
-/// `Pending`. Then it is run anew for each of them, dropped there, and checked. What is checked:
+/// [`TestAgent`]. It is first run to its end to count its await points: the polls that return
+/// `Pending`. Then it is run again for each await point, dropped there, and checked. The following
+/// is checked:
 ///
-/// - tasks that were spawned meanwhile and still run, unless
+/// - tasks that the invocation spawned and that still run, unless
 ///   [`tasks_may_outlive`](CancelAtEveryAwait::tasks_may_outlive);
 /// - [`unchanged`](CancelAtEveryAwait::unchanged), a state before and after;
 ///   [`check`](CancelAtEveryAwait::check), any assertions;
@@ -65,7 +66,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// ```
 ///
 /// In a test, [`assert_clean`](CancelAtEveryAwait::assert_clean) runs it and panics with the
-/// report, which has the line of each await point. A stream is read with [`drain`], or has an
+/// report, which contains the line of each await point. A stream is read with [`drain`], or has an
 /// [`await_point`] after each item:
 ///
 /// ```
@@ -154,43 +155,44 @@ impl<'a> CancelAtEveryAwait<'a> {
     }
 
     /// Checks that an agent counts no invocation and no background task as running after an
-    /// invocation was dropped, so that the platform can stop it. Tasks are named.
+    /// invocation was dropped, so that the platform can stop it. The report names the tasks.
     pub fn leaves_idle(mut self, agent: &TestAgent) -> Self {
         self.checks.push(Box::new(Idle(agent.clone())));
         self
     }
 
-    /// Allows tasks that the invocation spawned to run on, such as those that finish its work.
+    /// Allows tasks that the invocation spawned to continue, such as those that finish its work.
     pub fn tasks_may_outlive(mut self) -> Self {
         self.task_grace = None;
         self
     }
 
-    /// How long spawned tasks may still run, by the clock of the runtime; by default not at all.
-    /// Tasks that are aborted, and those that end without waiting for anything, end in any case.
+    /// Sets how long spawned tasks may still run, by the clock of the runtime; by default not at
+    /// all. Tasks that are aborted, and those that end without waiting for anything, end in any
+    /// case.
     pub fn task_grace(mut self, grace: Duration) -> Self {
         self.task_grace = Some(grace);
         self
     }
 
-    /// The most await points that an invocation may have; by default 1,000. All invocations
-    /// together are polled half as often as the square of the number of await points.
+    /// Sets the maximum number of await points of an invocation; by default 1,000. The number of
+    /// polls of all invocations together is about half the square of the number of await points.
     pub fn max_await_points(mut self, limit: usize) -> Self {
         self.max_await_points = limit;
         self
     }
 
-    /// How long an invocation may wait at an await point, in real time; by default 10 s.
+    /// Sets how long an invocation may wait at an await point, in real time; by default 10 s.
     pub fn stuck_after(mut self, limit: Duration) -> Self {
         self.stuck_after = limit;
         self
     }
 
-    /// The runtime to use instead of one with the real clock.
+    /// Sets the runtime to use instead of one with the real clock.
     ///
-    /// An invocation that waits for time is tested with a paused clock, which advances at once when
-    /// everything waits: `Builder::new_current_thread().enable_all().start_paused(true)`, with the
-    /// feature `test-util` of tokio in the `[dev-dependencies]`.
+    /// An invocation that waits for time is tested with a paused clock, which advances immediately
+    /// when everything waits: `Builder::new_current_thread().enable_all().start_paused(true)`, with
+    /// the feature `test-util` of tokio in the `[dev-dependencies]`.
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
         self
@@ -199,7 +201,7 @@ impl<'a> CancelAtEveryAwait<'a> {
     /// Runs the test, and panics with the report if an invocation left something behind.
     ///
     /// # Panics
-    /// If an invocation did, and with the errors of [`run`](Self::run).
+    /// If an invocation left something behind, and with the errors of [`run`](Self::run).
     #[track_caller]
     pub fn assert_clean(self) {
         match self.run() {
@@ -211,8 +213,8 @@ impl<'a> CancelAtEveryAwait<'a> {
     /// Runs the test.
     ///
     /// # Errors
-    /// If the invocation has too many await points, is not deterministic, or waits forever; inside
-    /// a tokio runtime, and with a runtime that has several threads.
+    /// If the invocation has too many await points, is not deterministic, or waits forever; also
+    /// inside a tokio runtime, and with a runtime that has several threads.
     ///
     /// # Panics
     /// If the invocation panics when it is run to its end, or if a closure of
@@ -241,7 +243,7 @@ impl Debug for CancelAtEveryAwait<'_> {
     }
 }
 
-/// An await point of its own: a future that is ready when it is polled the second time.
+/// An explicit await point: a future that is ready when it is polled the second time.
 ///
 /// [`cancel_at_every_await`] drops an invocation here as well, such as after an item of a stream.
 pub async fn await_point() {

@@ -1,10 +1,10 @@
-//! Finds the line at which a future waits, without its help.
+//! Finds the line at which a future waits, without changes to the future.
 //!
-//! A leaf future that is polled with another waker than before drops the waker that it has stored.
-//! So the last poll before a cancellation is repeated with a new waker, and the `Drop` of the old
-//! one, which runs below the leaf's `poll`, captures a backtrace. A future that wakes itself does
-//! so below its `poll` as well. If a future polls several leaves, the last one to drop the waker is
-//! found; its line is that of the `.await` that polls all of them.
+//! A leaf future that is polled with a different waker than before drops the waker that it has
+//! stored. So the last poll before a cancellation is repeated with a new waker, and the `Drop` of
+//! the old one, which runs below the leaf's `poll`, captures a backtrace. A future that wakes
+//! itself does so below its `poll` as well. If a future polls several leaves, the last one to drop
+//! the waker is found; its line is that of the `.await` that polls all of them.
 
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
@@ -90,8 +90,8 @@ impl PollTrace {
         polled
     }
 
-    /// Where the future has waited since [`poll_last`](Self::poll_last). Polls it once more, unless
-    /// it was woken meanwhile and might go on.
+    /// Returns where the future has waited since [`poll_last`](Self::poll_last). Polls it once
+    /// more, unless it was woken meanwhile and might continue.
     pub(super) fn locate(
         self: &Arc<Self>,
         poll: impl FnOnce(&mut Context<'_>),

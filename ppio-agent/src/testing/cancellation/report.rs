@@ -16,18 +16,18 @@ pub struct CancellationReport {
 }
 
 impl CancellationReport {
-    /// At how many await points the invocation waits.
+    /// Returns the number of await points of the invocation.
     pub fn await_points(&self) -> usize {
         self.await_points
     }
 
-    /// At how many of them it was dropped: at all of them, or up to one after which the next
-    /// invocation waited forever.
+    /// Returns the number of await points at which an invocation was dropped: all of them, or those
+    /// up to one after which the next invocation waited forever.
     pub fn tried(&self) -> usize {
         self.tried
     }
 
-    /// The await points at which a dropped invocation leaves something behind.
+    /// Returns the await points at which a dropped invocation left something behind.
     pub fn left_behind(&self) -> &[LeftBehind] {
         &self.left_behind
     }
@@ -35,7 +35,7 @@ impl CancellationReport {
     /// Panics with the report if an invocation left something behind.
     ///
     /// # Panics
-    /// If it did.
+    /// If an invocation left something behind.
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(self.left_behind.is_empty(), "{self}");
@@ -132,7 +132,7 @@ impl fmt::Display for Point<'_> {
     }
 }
 
-/// Why it is not known what a dropped invocation leaves behind.
+/// Why the test could not find out what dropped invocations leave behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CancellationError {
@@ -145,7 +145,7 @@ pub enum CancellationError {
         /// The limit.
         limit: usize,
     },
-    /// The invocation does not take the same way each time.
+    /// The invocation does not take the same path each time.
     #[error(
         "the invocation does not take the same way each time: it was polled {found} times after {expected} \
          times before; do what happens only once in `before`, and replace threads, random choices and the \
@@ -172,7 +172,7 @@ pub enum CancellationError {
         /// The limit.
         after: Duration,
     },
-    /// It was called in a runtime, whose thread it would block.
+    /// The test was started inside a tokio runtime, whose thread it would block.
     #[error(
         "cannot run inside a tokio runtime; call it in a `#[test]` function, not in a `#[tokio::test]`"
     )]

@@ -9,7 +9,7 @@ use super::source_line::SourceLine;
 use super::{CancelAtEveryAwait, CancellationError, CancellationReport};
 use crate::exchange::error::panic_message;
 
-/// How many invocations are run to their end first, and how many of them have to take the same way
+/// How many invocations are run to their end first, and how many of them have to take the same path
 /// as the first. A thread that is slow once makes one of them different.
 const WHOLE_RUNS: usize = 4;
 const SAME_RUNS: usize = 3;
@@ -29,7 +29,7 @@ impl CancelAtEveryAwait<'_> {
                 return Ok(report);
             }
         }
-        // What the last one left behind may show only in an invocation after it.
+        // What the last invocation left behind may show only in an invocation after it.
         if report.await_points > 0
             && let Err(failure) = self.invoke(driver, usize::MAX)
         {
@@ -62,8 +62,8 @@ impl CancelAtEveryAwait<'_> {
         }
     }
 
-    /// Drops an invocation at the await point after the last one that was tried. `false` if no
-    /// further one can be tried.
+    /// Drops an invocation at the await point after the last one that was tried. Returns `false` if
+    /// no other await point can be tried.
     fn cancel_next(
         &self,
         driver: &Driver,
@@ -151,7 +151,7 @@ impl CancelAtEveryAwait<'_> {
         })
     }
 
-    /// Runs the checks, and adds what does not hold. `false` if a check waits forever.
+    /// Runs the checks, and adds what does not hold. Returns `false` if a check waits forever.
     fn run_checks(&self, driver: &Driver, what: &mut Vec<String>) -> bool {
         for check in &self.checks {
             let drive = driver.drive(|| check.after(what), usize::MAX);

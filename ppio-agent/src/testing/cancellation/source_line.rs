@@ -64,7 +64,7 @@ impl SourceLine {
         })
     }
 
-    /// The file, relative to the package under test if it is in there.
+    /// The file, relative to the package under test if the file is inside it.
     pub fn file(&self) -> &str {
         &self.file
     }

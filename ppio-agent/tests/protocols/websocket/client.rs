@@ -2,7 +2,7 @@
 
 use crate::support::{Connection, TestServer};
 
-/// The handshake, with further header lines, each ending in CRLF.
+/// A handshake request with further header lines, each ending in CRLF.
 pub(super) fn handshake(headers: &str) -> String {
     format!(
         "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
@@ -22,7 +22,7 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The head of a frame with a mask of zeros.
+/// The header of a frame with a mask of zeros.
 pub(super) fn head(first: u8, length: usize) -> Vec<u8> {
     let mut head = vec![first];
     if let Ok(length) = u8::try_from(length)
@@ -50,7 +50,7 @@ impl Client {
         Self::accepted(connection).await
     }
 
-    /// After the handshake was sent.
+    /// Reads the response to a handshake that was already sent.
     pub(super) async fn accepted(mut connection: Connection) -> Self {
         let head = connection.head().await;
         assert_eq!(head.status, 101, "{head:?}");
@@ -66,7 +66,7 @@ impl Client {
         self.connection.write(frame(first, payload)).await;
     }
 
-    /// The next frame: its first byte and its payload.
+    /// Reads the next frame, and returns its first byte and its payload.
     pub(super) async fn receive(&mut self) -> (u8, Vec<u8>) {
         let head = self.connection.take_exactly(2).await;
         let length = match head[1] {
@@ -90,7 +90,7 @@ impl Client {
         String::from_utf8(payload).expect("UTF-8")
     }
 
-    /// The close frame of the server: its code and reason.
+    /// Reads the close frame of the server, and returns its code and reason.
     pub(super) async fn closed(&mut self) -> (u16, String) {
         let (first, payload) = self.receive().await;
         assert_eq!(first, 0x88, "{}", String::from_utf8_lossy(&payload));

@@ -1,4 +1,4 @@
-//! How a session ends, by either side.
+//! How either side ends a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::client::{Client, handshake};
 use crate::support::{TestServer, config, with_timeout};
 
-/// An agent whose function ends as the client's first message says.
+/// An agent whose function ends in the way that the client's first message selects.
 fn ending(config: RuntimeConfig) -> Result<AgentRuntimeApp, StartError> {
     AgentRuntimeApp::builder()
         .config(config)
@@ -67,7 +67,7 @@ async fn the_end_of_the_function_has_its_close_code() {
     server.assert_alive().await;
 }
 
-/// What a function notices of the end.
+/// An agent whose function reports the end of its session, and the receiver of the reports.
 fn watched(
     config: RuntimeConfig,
 ) -> (
@@ -121,7 +121,7 @@ async fn a_client_that_leaves_is_noticed_and_no_failure() {
     assert_eq!(counted(&server, "cancelled").await, 2);
 }
 
-/// Sends when it is dropped.
+/// Sends an event when it is dropped.
 struct OnDrop(mpsc::UnboundedSender<&'static str>);
 
 impl Drop for OnDrop {
@@ -130,7 +130,7 @@ impl Drop for OnDrop {
     }
 }
 
-/// An agent whose function never looks at its socket.
+/// An agent whose function never uses its socket, and the receiver of its events.
 fn deaf(
     config: RuntimeConfig,
 ) -> (
@@ -249,7 +249,8 @@ async fn the_timeout_of_the_client_ends_the_session() {
     server.idle().await;
 }
 
-/// Also one that does not look at its socket, and before the client has answered the close frame.
+/// This includes a function that does not use its socket. It is dropped before the client has
+/// answered the close frame.
 #[tokio::test]
 async fn the_timeout_of_the_client_drops_the_function() {
     let (app, mut events) = deaf(config());

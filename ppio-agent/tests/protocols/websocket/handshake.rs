@@ -114,7 +114,7 @@ async fn pages_that_may_call_the_agent_open_sockets() {
 async fn frames_that_arrive_with_the_handshake_are_received() {
     let server = TestServer::start(echoing(config())).await;
     let mut connection = server.connect().await;
-    // After another request on the same connection, so that it is an idle one.
+    // Another request is sent first, so that the handshake arrives on an idle connection.
     connection.write(get("/ping")).await;
     assert_eq!(connection.answer().await.status, 200);
     let mut bytes = handshake("").into_bytes();
@@ -139,7 +139,8 @@ async fn an_agent_without_a_function_closes_with_1011() {
     server.assert_alive().await;
 }
 
-/// Writes one message to the connection of a request, without any function of the agent.
+/// Upgrades the connection of a request and writes one message to it, without a WebSocket function
+/// of the agent.
 async fn say_mine(request: axum::extract::Request) -> impl axum::response::IntoResponse {
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
@@ -193,7 +194,7 @@ async fn the_endpoint_can_be_switched_off() {
     assert_eq!(index["endpoints"].get("websocket"), None);
 }
 
-/// A user that middleware found.
+/// The user that the middleware authenticated.
 #[derive(Clone)]
 struct User(String);
 

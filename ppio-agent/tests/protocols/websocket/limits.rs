@@ -12,7 +12,7 @@ use crate::support::{TestServer, config, with_timeout};
 async fn a_fault_of_the_client_closes_with_its_code() {
     let server = TestServer::start(echoing(config())).await;
     for (bytes, code) in [
-        // One byte more than the largest frame; only its head is sent.
+        // One byte more than the largest frame; only its header is sent.
         (head(0x82, 64 * 1024 + 1), 1009),
         // A text that is not UTF-8.
         (vec![0x81, 0x81, 0, 0, 0, 0, 0xff], 1007),
@@ -65,7 +65,7 @@ async fn the_settings_are_the_limits() {
     assert_eq!(client.closed().await.0, 1009);
 }
 
-/// AgentCore passes on no larger ones, also where the setting allows them.
+/// AgentCore does not forward larger frames, so none are sent even if the setting allows them.
 #[tokio::test]
 async fn no_frame_of_more_than_64_kib_is_sent() {
     let size = 150_000;
@@ -93,7 +93,7 @@ async fn an_idle_socket_is_closed_with_1001() {
     server.idle().await;
 }
 
-/// Neither the time for a head nor the one between two requests ends a socket.
+/// Neither the time limit for request headers nor the one between two requests ends a session.
 #[tokio::test]
 async fn the_timeouts_of_requests_do_not_apply() {
     let short = Duration::from_millis(30);
@@ -128,7 +128,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
         .config(config().write_timeout(Duration::from_millis(100)))
         .entrypoint(async |request: Value| request)
         .websocket(async |socket: WebSocket| {
-            // Waits for the client, so that this ends with the connection.
+            // `send` waits for the client, so the loop ends with the connection.
             while socket.send(vec![0; 60_000]).await.is_ok() {}
         })
         .build();

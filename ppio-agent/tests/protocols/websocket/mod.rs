@@ -19,7 +19,7 @@ async fn echo(mut socket: WebSocket) -> Result<(), WebSocketError> {
     Ok(())
 }
 
-/// An agent whose WebSockets are an echo.
+/// An agent that echoes every WebSocket message.
 fn echoing(config: RuntimeConfig) -> Result<AgentRuntimeApp, StartError> {
     AgentRuntimeApp::builder()
         .config(config)
@@ -91,7 +91,7 @@ async fn the_index_lists_the_endpoint() {
     assert_eq!(index["endpoints"].get("websocket"), None);
 }
 
-/// A server of another crate that serves upgrades.
+/// The agent is mounted in a server of another crate that supports upgrades.
 #[tokio::test]
 async fn a_mounted_agent_serves_sockets_too() {
     use hyper::server::conn::http1;

@@ -1,4 +1,4 @@
-//! A shutdown closes every socket, and functions have the grace.
+//! A shutdown closes every socket, and functions may run until the grace period ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn every_socket_is_closed_with_1001() {
     server.ended().await;
 }
 
-/// Sends when it is dropped.
+/// Sends an event when it is dropped.
 struct OnDrop(mpsc::UnboundedSender<&'static str>);
 
 impl Drop for OnDrop {
@@ -84,7 +84,7 @@ async fn a_function_has_the_grace() {
     }
 }
 
-/// A function may answer what it has received before the shutdown.
+/// A function may still answer messages that it received before the shutdown.
 #[tokio::test]
 async fn a_shutdown_cancels_no_function() {
     let (events, mut receiver) = mpsc::unbounded_channel();

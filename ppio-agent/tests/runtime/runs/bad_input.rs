@@ -1,4 +1,4 @@
-//! Requests for runs that are wrong in any way.
+//! Invalid requests about runs.
 
 use super::support::{Scripted, request};
 use crate::support::{config, get, invocation_with};
@@ -22,7 +22,7 @@ async fn ids_that_are_unknown_or_of_another_caller_are_a_404() {
         ("mine%20", ""),
         ("MINE", ""),
         (&long, ""),
-        // Without or with other credentials, and from another session.
+        // Requests without credentials, with other credentials, and from another session.
         ("mine", ""),
         ("mine", "authorization: Bearer b\r\n"),
         ("mine", &format!("{session}: t\r\n")),
@@ -43,7 +43,7 @@ async fn ids_that_are_unknown_or_of_another_caller_are_a_404() {
             assert!(text.len() < 300, "{text}");
         }
     }
-    // The list has no run of another caller either.
+    // The list does not contain the runs of other callers either.
     for headers in ["authorization: Bearer b\r\n", &format!("{session}: t\r\n")] {
         let list = agent
             .server
@@ -124,14 +124,14 @@ async fn a_last_event_that_cannot_be_is_a_400() {
     let twice = "last-event-id: 1\r\nlast-event-id: 1\r\n";
     let answer = agent.server.send(request("GET", &path, twice)).await;
     answer.error(400, "InvalidLastEventId");
-    // hyper refuses a head of this size by itself.
+    // hyper itself refuses headers of this size.
     let header = format!("last-event-id: {}\r\n", "1".repeat(1 << 20));
     let mut connection = agent.server.connect().await;
     let head = request("GET", &path, &header);
     let (beginning, _) = head.split_at(200_000);
     connection.write(beginning).await;
     assert_eq!(connection.head().await.status, 431);
-    // None of it was a reader, and the run goes on.
+    // None of these requests was a reader, and the run continues.
     started.item(2);
     started.end();
     agent.has_status(&id, "success").await;

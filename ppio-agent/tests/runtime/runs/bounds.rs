@@ -1,4 +1,4 @@
-//! What is kept, and what is dropped first.
+//! Which items and runs are kept, and which are dropped first.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use ppio::{AgentRuntimeApp, ByteSize, Error, OnDisconnect, RuntimeConfig, Sse, V
 use super::support::{Event, Scripted, events, request};
 use crate::support::{TestServer, config, get, invocation_with, with_timeout};
 
-/// An agent with a stream of so many items as its request says, which are ready at once.
+/// An agent that streams as many items as its request says, all of which are ready immediately.
 async fn counting(config: RuntimeConfig) -> TestServer {
     let app = AgentRuntimeApp::builder()
         .config(config)
@@ -40,7 +40,7 @@ async fn a_slow_reader_slows_the_invocation_down_and_gets_every_item() {
     slow.write(invocation_with(headers, &count.to_string()))
         .await;
     slow.head().await;
-    // Until the buffers of the sockets and the log are full.
+    // Wait until the buffers of the sockets and the log are full.
     let mut items = 0;
     with_timeout("a full log", async {
         loop {
@@ -149,13 +149,13 @@ async fn the_runs_that_ended_first_go_first() {
         ids.push(agent.detach("1").await);
         started.push(agent.started().await);
     }
-    // All of them run.
+    // All of these runs are still running.
     let detach = invocation_with("prefer: respond-async\r\n", "1");
     let refused = agent.server.send(&detach).await;
     let text = refused.error(503, "TooManyRuns");
     assert!(text.contains("PPIO_AGENT_MAX_RUNS"), "{text}");
     assert_eq!(refused.header("retry-after"), Some("1"));
-    // The second ends before the first.
+    // The second run ends before the first.
     for number in [1, 0] {
         started[number].item(1);
         agent.has_status(&ids[number], "success").await;
@@ -213,7 +213,7 @@ async fn a_run_is_dropped_when_its_time_is_over() {
         .send(invocation_with("x-request-id: r\r\n", "3"))
         .await;
     assert_eq!(answer.events().len(), 3);
-    // Also without a request that looks for it.
+    // The run is dropped even if no request looks it up.
     with_timeout("the drop", async {
         while server.metric("runs_kept").await > 0 {}
     })

@@ -1,4 +1,4 @@
-//! What callers of `/invocations/{id}` rely on.
+//! The behaviour that callers of `/invocations/{id}` rely on.
 
 use ppio::http::HeaderValue;
 use ppio::{
@@ -44,7 +44,7 @@ async fn a_detached_invocation_is_found_by_its_id() {
     assert_eq!(ended["response"]["result"], json!({"answer": 42}));
     assert_eq!(ended["response"]["status"], "success");
     assert_eq!(ended["response"]["metadata"]["request_id"], "order/7#a");
-    // The answer as the POST would have had it, in either format.
+    // The answer is the one that the POST would have had, in either format.
     let whole = agent
         .server
         .send(get(&format!("{location}/response")))
@@ -83,7 +83,7 @@ async fn adk_python_4029_an_invocation_survives_its_caller() {
     started.end();
     let rest = [items(3, [json!(3)]), vec![end("success", 3)]].concat();
     assert_eq!(agent.events(&id, 2).await, rest);
-    // From the query as well, and again from the start.
+    // The last id may also be in the query, and the stream can be read again from the start.
     let path = format!("/invocations/{id}/events?last_event_id=2");
     assert_eq!(events(&agent.server.send(get(&path)).await), rest);
     assert_eq!(agent.events(&id, 0).await.len(), 4);
@@ -129,7 +129,7 @@ async fn vercel_ai_6502_a_resumed_stream_can_be_stopped() {
         (&json!("cancelled"), &json!("Cancelled"))
     );
     assert_eq!(resumed.chunk().await, None);
-    // A second time changes nothing, and the metrics count one cancelled invocation.
+    // A second cancellation changes nothing, and the metrics count one cancelled invocation.
     assert_eq!(agent.server.send(&stop).await.json(), stopped);
     agent.server.idle().await;
     let cancelled = agent
@@ -155,7 +155,7 @@ async fn a2a_python_296_and_464_every_reader_gets_every_item() {
         reader.write(get(&path)).await;
         readers.push((reader, after));
     }
-    // One of them has left.
+    // Another client disconnects.
     drop(agent.server.connect().await);
     for number in 2..50 {
         started.item(number);
@@ -169,7 +169,8 @@ async fn a2a_python_296_and_464_every_reader_gets_every_item() {
     }
 }
 
-/// See mastra-ai/mastra #22096: an answer was lost when the page was refreshed while it was made.
+/// See mastra-ai/mastra #22096: an answer was lost when the page was refreshed before the answer
+/// was complete.
 #[tokio::test]
 async fn mastra_22096_a_refreshed_page_finds_the_answer() {
     let agent = Scripted::start(config().on_disconnect(OnDisconnect::Continue)).await;
@@ -201,7 +202,7 @@ async fn e2b_1658_a_stream_is_attached_to_again_after_a_reset() {
         .unwrap()
         .to_owned();
     caller.chunk().await;
-    // A reset instead of an orderly end.
+    // The connection is reset instead of closed in an orderly way.
     caller.stream.set_zero_linger().expect("a reset");
     drop(caller);
     started.item("meanwhile");
@@ -251,7 +252,7 @@ async fn an_error_is_kept_with_its_status() {
         "error": "the script says so", "error_type": "Scripted",
     });
     assert_eq!(agent.events(&id, 0).await, [Event::End(failed)]);
-    // In mid-stream the items are kept as well.
+    // If a stream fails after some items, these are kept as well.
     let id = agent.detach(r#"{"stream": true}"#).await;
     let started = agent.started().await;
     started.item(1);
@@ -496,7 +497,7 @@ async fn inspected_runs_have_their_request_and_the_times_of_their_items() {
     for inspects in [true, false] {
         let config = config().list_anonymous_runs(true).inspect_runs(inspects);
         let agent = Scripted::start(config).await;
-        // A caller that asks for nothing.
+        // The caller sends no headers about runs.
         let script = async {
             let started = agent.started().await;
             started.item("a");

@@ -1,11 +1,11 @@
-//! Streams that are cut anywhere and resumed: every item exactly once.
+//! Streams that are cut anywhere and resumed deliver every item exactly once.
 
 use ppio::{Value, json};
 
 use super::support::{Event, Scripted, end, items, parse};
 use crate::support::{Connection, config, get, with_timeout};
 
-/// A reader that loses its connections, and resumes behind the last whole event.
+/// A reader that loses its connections, and resumes after the last complete event.
 struct Reader {
     path: String,
     events: Vec<Event>,
@@ -34,7 +34,7 @@ impl Reader {
             .unwrap_or(0)
     }
 
-    /// Connects and reads at most so many bytes of the stream.
+    /// Connects and reads at most this many bytes of the stream.
     async fn read(&mut self, agent: &Scripted, bytes: usize) {
         let mut connection = Connection::open(agent.server.address).await;
         let path = format!("{}?last_event_id={}", self.path, self.last_id());
@@ -48,7 +48,7 @@ impl Reader {
             }
         }
         read.truncate(bytes);
-        // A cut may be inside of a character.
+        // A cut may be inside a character.
         let text = String::from_utf8_lossy(&read);
         self.events.extend(parse(&text));
     }

@@ -40,7 +40,7 @@ async fn a_repeated_request_joins_the_run_or_gets_its_answer_again() {
     said.sort();
     assert_eq!(said, ["replayed", "replayed", "replayed", "supported"]);
     assert_eq!(agent.calls(), 1);
-    // Another body, or another content type, is another request.
+    // A request with another body or content type is a different request.
     let other = agent.server.send(invocation_with(KEY, "{\"a\": 2}")).await;
     other.error(422, "IdempotencyKeyReused");
     let typed = invocation_with(KEY, "{\"a\": 1}").replace("application/json", "text/json");
@@ -50,7 +50,7 @@ async fn a_repeated_request_joins_the_run_or_gets_its_answer_again() {
         .await
         .error(422, "IdempotencyKeyReused");
     assert_eq!(agent.calls(), 1);
-    // A request without a key has no such header.
+    // The response to a request without a key has no such header.
     let mut plain = agent.server.connect().await;
     plain.write(invocation_with("", "1")).await;
     agent.started().await.item(1);
@@ -75,7 +75,7 @@ async fn errors_and_streams_are_replayed_as_well() {
     started.item(1);
     caller.head().await;
     caller.chunk().await;
-    // The second joins from the first item on, with ids, while the stream runs.
+    // The second caller joins while the stream runs, and gets it from the first item on, with ids.
     let mut joined = agent.server.connect().await;
     let with_ids = "idempotency-key: s\r\nppio-stream-ids: true\r\n";
     joined.write(streaming(with_ids)).await;
@@ -138,7 +138,7 @@ async fn a_request_that_is_refused_does_not_use_its_key() {
     let id = invalid.header("x-request-id").expect("an id");
     let state = server.send(get(&format!("/invocations/{id}"))).await;
     state.error(404, "RunNotFound");
-    // The same key, now with a body that fits but no room.
+    // The same key with a valid body, while the agent is at its concurrency limit.
     let mut holder = server.connect().await;
     holder.write(invocation_with("", "0")).await;
     with_timeout("a running invocation", async {
@@ -166,7 +166,8 @@ async fn a_caller_that_comes_back_in_time_finds_its_invocation() {
     started.item("kept");
     assert_eq!(again.answer().await.result(), "kept");
 
-    // Without a caller it is cancelled after the grace, and at once if the request says so.
+    // Without a caller the run is cancelled after the grace period, or immediately if the request
+    // says so.
     for (grace, headers) in [
         (Duration::from_millis(20), KEY.to_owned()),
         (grace, format!("{KEY}ppio-on-disconnect: cancel\r\n")),
@@ -218,7 +219,7 @@ async fn a_key_expires_with_its_run() {
     assert_eq!(agent.calls(), 2);
 }
 
-/// Sends an invocation and cuts the connection somewhere, until an answer has arrived.
+/// Sends an invocation repeatedly and cuts the connection at random, until an answer has arrived.
 async fn invoke_with_cuts(
     address: std::net::SocketAddr,
     body: &str,

@@ -43,13 +43,13 @@ async fn stop(mut server: TestServer) {
     server.ended().await;
 }
 
-/// What callers can read of a run.
+/// Everything that callers can read about a run.
 async fn everything(server: &TestServer, id: &str, headers: &str) -> Vec<(u16, Vec<u8>)> {
     let mut answers = Vec::new();
     for path in ["", "/events", "/response"] {
         let path = format!("/invocations/{id}{path}");
         let answer: Answer = server.send(request("GET", &path, headers)).await;
-        // The duration of an error about the run itself is that of the request.
+        // The duration in a 404 is that of the request itself, so the bodies are not compared.
         let gone = answer.status == 404;
         let body = if gone {
             Vec::new()
@@ -92,7 +92,7 @@ async fn ended_runs_answer_after_a_restart_as_before() {
             _ => {
                 let path = format!("/invocations/{id}");
                 let stop = agent.server.send(request("DELETE", &path, &headers)).await;
-                // Cancelled when the caller gets the answer.
+                // The run is already cancelled when the caller gets the answer.
                 assert_eq!(stop.json()["status"], "cancelled", "{}", stop.text());
             }
         }
@@ -108,7 +108,7 @@ async fn ended_runs_answer_after_a_restart_as_before() {
     let list = agent.server.send(get("/invocations")).await;
     stop(agent.server).await;
 
-    // Twice, since the first restart reads and the second reads what the first one left.
+    // The agent is restarted twice, since the second restart reads what the first one left.
     for _ in 0..2 {
         let agent = Scripted::start(with_journal(journal.path())).await;
         assert_eq!(agent.server.send(get("/invocations")).await.body, list.body);
@@ -188,7 +188,7 @@ async fn a_copy_of_the_directory_has_running_runs_as_interrupted() {
     response.error(500, "AgentStopped");
     other.server.assert_alive().await;
     stop(other.server).await;
-    // The first agent goes on.
+    // The first agent continues.
     stream.end();
     waiting.end();
     expected.push(end("success", 2));
@@ -228,7 +228,7 @@ async fn a_torn_record_is_cut_off_and_garbage_is_ignored() {
         }
         let before = everything(&agent.server, &id, "").await;
         stop(agent.server).await;
-        // The end was written behind the last whole record.
+        // The end was written after the last complete record.
         let agent = Scripted::start(with_journal(copied.path())).await;
         let after = everything(&agent.server, &id, "").await;
         assert_eq!(after, before, "{length}");
@@ -236,7 +236,7 @@ async fn a_torn_record_is_cut_off_and_garbage_is_ignored() {
     }
     assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
 
-    // A changed byte ends what is kept, and never changes an item.
+    // Nothing is kept from a changed byte on, and no item is changed.
     for at in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[at] ^= 1;
@@ -279,7 +279,7 @@ async fn a_directory_that_cannot_be_used_is_an_error_at_start() {
     let file = journal.path().join("file");
     fs::write(&file, "").unwrap();
     let used = journal.path().join("used");
-    // It is created with its parents.
+    // The directory is created with its parents.
     let used = used.join("deep");
     let first = TestServer::start(echo(with_journal(&used))).await;
     for (path, reason) in [
@@ -309,7 +309,7 @@ async fn a_run_that_the_journal_cannot_take_is_not_started() {
     assert!(text.contains("No such file"), "{text}");
     assert!(refused.header("retry-after").is_some());
     assert_eq!(agent.calls(), 0);
-    // Its key is not used, and a plain invocation needs no journal.
+    // The key of the refused request is still unused, and a plain invocation needs no journal.
     fs::create_dir(&path).unwrap();
     let mut caller = agent.server.connect().await;
     caller.write(invocation_with(key, "1")).await;
@@ -350,7 +350,7 @@ async fn the_files_are_bounded_as_the_memory_is() {
     assert_eq!(seen.len(), 60_001);
     stop(server).await;
 
-    // What was dropped is gone after a restart as well, and the rest is whole.
+    // Items that were dropped are gone after a restart as well, and the rest is complete.
     let server = start(configured()).await;
     let events = "/invocations/long/events";
     server.send(get(events)).await.error(410, "Gone");

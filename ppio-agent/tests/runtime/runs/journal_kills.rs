@@ -1,4 +1,5 @@
-//! `kill -9` of an agent at random: what its readers saw is there after a restart.
+//! Agents are killed by `kill -9` at random; after a restart they still have all that readers
+//! received.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -15,10 +16,10 @@ use ppio_test_support::{AgentLauncher, AgentProcess};
 use super::support::{Event, parse};
 
 const KILLS: usize = 200;
-/// How many agents are killed at the same time, each with a directory of its own.
+/// How many agents are killed at the same time, each with its own directory.
 const AGENTS: usize = 4;
 
-/// The item of a stream, which its number decides.
+/// The item with this number in the stream of a seed.
 fn item(seed: u64, number: u64) -> Value {
     let length = usize::try_from((seed * 31 + number * 7) % 300).expect("a length");
     json!({ "seed": seed, "number": number, "text": "x".repeat(length) })
@@ -72,7 +73,7 @@ struct Invocation {
     received: Vec<u8>,
 }
 
-/// Sends a request of HTTP/1.0, whose answer ends with the connection.
+/// Sends an HTTP/1.0 request, whose answer ends with the connection.
 fn open(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let timeout = Some(Duration::from_secs(20));
@@ -86,7 +87,7 @@ fn open(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str
     stream
 }
 
-/// The whole answer to a request: its head and its body.
+/// Sends a request, and returns the status line with the headers, and the body of the answer.
 pub(super) fn call(
     address: SocketAddr,
     method: &str,
@@ -134,14 +135,14 @@ impl Invocation {
         }
     }
 
-    /// Checks what an agent has of this invocation after a kill.
+    /// Checks what a restarted agent returns for this invocation after a kill.
     fn check(&self, address: SocketAddr) {
         let received = String::from_utf8_lossy(&self.received);
         let seen = received.split_once("\r\n\r\n");
         let path = format!("/invocations/{}", self.id);
         let (head, state) = call(address, "GET", &path, "", "");
         if !head.starts_with("HTTP/1.0 200") {
-            // It was killed before the invocation started.
+            // The agent was killed before the invocation started.
             assert!(head.starts_with("HTTP/1.0 404") && seen.is_none(), "{head}");
             return;
         }
@@ -185,7 +186,7 @@ impl Invocation {
     }
 }
 
-/// The size of all files of a journal.
+/// The total size of the files of a journal.
 pub(super) fn size(journal: &Path) -> u64 {
     let files = std::fs::read_dir(journal).expect("a directory");
     files
@@ -205,7 +206,7 @@ fn kill_at_random(kills: usize, random: &mut fastrand::Rng) {
     let mut last: Vec<Invocation> = Vec::new();
     for round in 0..kills {
         if random.u8(..8) == 0 {
-            // Killed at any moment of its start.
+            // This agent is killed at a random moment of its start.
             let starting = program(journal.path()).spawn();
             std::thread::sleep(Duration::from_millis(random.u64(..60)));
             drop(starting);
@@ -218,14 +219,14 @@ fn kill_at_random(kills: usize, random: &mut fastrand::Rng) {
         let mut now: Vec<_> = (0..3)
             .map(|number| Invocation::new(format!("{round}-{number}"), random))
             .collect();
-        // Some are killed at the first byte.
+        // Some agents are killed at the first byte.
         let limit = random.usize(..300_000).saturating_sub(30_000);
         let total_received = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let (reached, is_reached) = channel();
             for invocation in &mut now {
                 let (reached, total_received) = (reached.clone(), &total_received);
-                // Before a kill, after which another agent may get the port.
+                // The request is sent before a kill, after which another agent may get the port.
                 let stream = invocation.send(address);
                 scope.spawn(move || {
                     invocation.receive(stream, &|length| {
@@ -236,9 +237,9 @@ fn kill_at_random(kills: usize, random: &mut fastrand::Rng) {
                 });
             }
             drop(reached);
-            // Until so much was received, or all.
+            // Wait until `limit` is exceeded, or every answer has ended.
             let _ = is_reached.recv();
-            // SIGKILL.
+            // This sends SIGKILL.
             drop(agent);
         });
         let size = size(journal.path());
@@ -263,7 +264,7 @@ fn nothing_that_a_reader_saw_is_missing_after_a_kill() {
     });
 }
 
-/// The system refuses to write more than so much, as it does when the disk is full.
+/// The operating system refuses writes beyond a limit, as it does when the disk is full.
 #[test]
 fn a_run_that_cannot_be_written_fails_with_the_reason() {
     let journal = tempfile::tempdir().expect("a directory");

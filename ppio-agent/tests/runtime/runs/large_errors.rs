@@ -1,4 +1,4 @@
-//! Errors with long texts: they count for the limits, and do not cost a run its journal.
+//! Errors with long texts count towards the limits, and their runs are still kept in the journal.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use crate::support::{TestServer, config, get, invocation_with, with_timeout};
 
 const KEY: &str = "idempotency-key: k\r\nx-request-id: first\r\n";
 
-/// An agent that fails with, or answers with, so many of a text: as the message or as the type.
+/// An agent that repeats a text and returns it as a value, or fails with it as the message, type or
+/// source of the error.
 async fn failing(config: RuntimeConfig) -> TestServer {
     let app = AgentRuntimeApp::builder()
         .config(config)
@@ -93,7 +94,7 @@ async fn a_run_with_a_long_end_keeps_its_key_over_a_restart() {
         ("message", "\u{1}", exact, exact, 500),
         ("type", "x", small, small, 500),
         ("source", "x", small, small, 500),
-        // Written whole, and read back with a lower limit.
+        // These are written whole, and read back with a lower limit.
         ("message", "x", large, small, 410),
         ("value", "x", large, small, 410),
     ] {
@@ -113,7 +114,7 @@ async fn a_run_with_a_long_end_keeps_its_key_over_a_restart() {
             "{case}"
         );
         stop(server).await;
-        // Twice, since the first restart may leave something else.
+        // The agent is restarted twice, since the first restart may change the journal.
         for _ in 0..2 {
             let server = failing(with(later_limit)).await;
             let again = server.send(invocation_with(KEY, &body)).await;

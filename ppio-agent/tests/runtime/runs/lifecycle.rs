@@ -63,7 +63,7 @@ async fn agentcore_42_a_long_invocation_makes_the_agent_busy() {
                 caller.write(invocation_with(&headers, "1")).await;
                 let busy = has_ping(&server, "HealthyBusy").await;
                 let changed = &busy["time_of_last_update"];
-                // It changes with the status alone.
+                // The time changes only with the status.
                 assert_eq!(&ping(&server).await["time_of_last_update"], changed);
                 drop(caller);
                 has_ping(&server, "Healthy").await;
@@ -79,13 +79,13 @@ async fn a_short_invocation_does_not_make_the_agent_busy() {
     caller.write(streaming("idempotency-key: k\r\n")).await;
     let started = agent.started().await;
     assert_eq!(ping(&agent.server).await["status"], "Healthy");
-    // One that continues without its caller does, from its start.
+    // An invocation that continues without its caller makes the agent busy from its start.
     let id = agent.detach("1").await;
     assert_eq!(ping(&agent.server).await["status"], "HealthyBusy");
     agent.started().await.item(1);
     agent.has_status(&id, "success").await;
     assert_eq!(ping(&agent.server).await["status"], "Healthy");
-    // So does one that a joining caller makes continue, until it is cancelled.
+    // So does an invocation that a joining caller changes to continue, until it is cancelled.
     let join = streaming("idempotency-key: k\r\nprefer: respond-async\r\n");
     let joined = agent.server.send(join).await;
     assert_eq!(joined.status, 202);

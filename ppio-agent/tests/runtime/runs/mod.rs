@@ -1,4 +1,4 @@
-//! Invocations that are kept: after their callers left, for several readers, and by key.
+//! Invocations that are kept: after their callers disconnect, for several readers, and by key.
 
 mod bad_input;
 mod bounds;

@@ -132,7 +132,7 @@ async fn the_last_reader_that_leaves_cancels_unless_the_run_continues() {
     second.write(get("/invocations/r/events")).await;
     second.head().await;
     drop(caller);
-    // The second reader keeps it running.
+    // The second reader keeps the invocation running.
     started.item(2);
     let mut read = Vec::new();
     while !String::from_utf8_lossy(&read).contains("id: 2") {
@@ -189,7 +189,7 @@ async fn a_blocking_function_and_an_iterator_run_as_well() {
     assert_eq!(all.len(), 2001);
 }
 
-/// Who has the id of a run has the run, so it is of the operating system.
+/// The id of a run gives access to the run, so its random bits come from the operating system.
 #[tokio::test]
 async fn the_id_of_a_run_follows_from_no_other() {
     let continuing = config().on_disconnect(OnDisconnect::Continue);

@@ -12,7 +12,8 @@ use ppio_test_support::{AgentLauncher, AgentProcess};
 
 use super::journal_kills::call;
 
-/// The agent of these tests: it marks each call in a file, and does not return where it shall wait.
+/// The agent of these tests: it records each call in a file, and does not return if the request
+/// says `wait`.
 #[test]
 #[ignore = "a program, which other tests start"]
 fn agent_program() {
@@ -76,8 +77,8 @@ fn invoke(address: SocketAddr, key: &str, retry: Option<&str>, body: &Value) -> 
     (head, answer)
 }
 
-/// Starts an agent, has it killed while it works for the key `broken`, and starts another. Returns
-/// the id of the first.
+/// Starts an agent, kills it while it runs the request with the key `broken`, and starts another.
+/// Returns the instance id of the first, and the second agent.
 fn restarted(marks_path: &Path, journal: Option<&Path>) -> (String, AgentProcess) {
     let agent = program(marks_path, journal).start();
     let address = agent.addr();
@@ -86,7 +87,7 @@ fn restarted(marks_path: &Path, journal: Option<&Path>) -> (String, AgentProcess
     let (head, answer) = invoke(address, "done", None, &json!("done"));
     assert_eq!(answer["result"], "done");
     assert_eq!(header(&head, "ppio-instance").as_ref(), Some(&first));
-    // A retry that reaches the same agent runs, and joins what runs.
+    // The first retry reaches the same agent and runs; the second joins that run.
     for _ in 0..2 {
         let (_, answer) = invoke(address, "lost", Some(&first), &json!("lost"));
         assert_eq!(answer["result"], "lost");
@@ -111,7 +112,7 @@ fn restarted(marks_path: &Path, journal: Option<&Path>) -> (String, AgentProcess
             assert!(Instant::now() < deadline, "the agent is not called");
             std::thread::sleep(Duration::from_millis(2));
         }
-        // SIGKILL.
+        // This sends SIGKILL.
         drop(agent);
     });
     (first, program(marks_path, journal).start())
@@ -138,7 +139,7 @@ fn a_restarted_agent_refuses_what_it_may_have_run() {
         assert_eq!(answer["error_type"], "AgentRestarted");
         let text = answer["error"].as_str().unwrap_or_default();
         assert!(text.contains(expected), "{text}");
-        // The caller learns which agent it talks to now.
+        // The answer has the id of the agent that now runs.
         assert_eq!(header(&head, "ppio-instance").as_ref(), Some(&second));
         assert_eq!(
             header(&head, "ppio-idempotency").as_deref(),
@@ -146,8 +147,8 @@ fn a_restarted_agent_refuses_what_it_may_have_run() {
         );
     }
     assert_eq!(marks(&marked), before, "nothing ran twice");
-    // A first attempt is never refused, with the key of before either; and what it started is joined,
-    // whichever agent the caller took this one for.
+    // A first attempt is never refused, not even with an earlier key. Retries join the run that it
+    // started, whichever instance they name.
     for (retry, says) in [
         (None, "supported"),
         (Some("unknown"), "replayed"),
@@ -176,11 +177,12 @@ fn a_journal_keeps_the_instance_and_its_keys() {
     let (_, answer) = invoke(address, "done", Some(&first), &json!("done"));
     assert_eq!(answer["result"], "done");
     assert_eq!(marks(&marked), before, "nothing ran twice");
-    // One that did not arrive before runs now.
+    // A retry whose first attempt did not arrive runs now.
     let (_, answer) = invoke(address, "new", Some(&first), &json!("new"));
     assert_eq!(answer["result"], "new");
 
-    // A copy of the directory is the same instance, and an agent with another directory is not.
+    // An agent with a copy of the directory is the same instance; one with another directory is
+    // not.
     let copied = directory.path().join("copy");
     std::fs::create_dir(&copied).expect("a directory");
     for file in std::fs::read_dir(&journal).expect("a directory") {

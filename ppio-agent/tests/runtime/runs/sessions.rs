@@ -1,4 +1,4 @@
-//! A second invocation of a session while one runs.
+//! A second invocation of a session while another one runs.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn agent(concurrency: SessionConcurrency, config: RuntimeConfig) -> Script
     Scripted::start(config.session_concurrency(concurrency)).await
 }
 
-/// Sends an invocation whose body names it.
+/// Sends an invocation whose body is its name.
 async fn call(agent: &Scripted, headers: &str, name: u32) -> Connection {
     let mut caller = agent.server.connect().await;
     caller
@@ -22,7 +22,7 @@ async fn call(agent: &Scripted, headers: &str, name: u32) -> Connection {
     caller
 }
 
-/// Waits until so many invocations are running or waiting.
+/// Waits until this many invocations are running or waiting.
 async fn running(agent: &Scripted, count: u64) {
     with_timeout("running invocations", async {
         while agent.server.metric("invocations_running").await != count {}
@@ -48,7 +48,7 @@ async fn by_default_they_run_at_once() {
     assert_eq!(first.answer().await.json(), "one");
 }
 
-/// Its caller may send it again with the same key, also to the next process.
+/// The caller may send the invocation again with the same key, also to the next process.
 #[tokio::test]
 async fn an_invocation_that_is_refused_leaves_nothing_in_the_journal() {
     let journal = tempfile::tempdir().expect("a directory");
@@ -63,7 +63,7 @@ async fn an_invocation_that_is_refused_leaves_nothing_in_the_journal() {
         let full = call(&agent, &key, number).await.answer().await;
         full.error(503, "SessionQueueFull");
         assert_eq!(full.header("retry-after"), Some("1"));
-        // When the caller has the answer.
+        // The files are gone by the time the caller has the answer.
         let files = std::fs::read_dir(journal.path()).expect("a directory");
         let names = files.map(|file| file.expect("a file").file_name());
         let runs: Vec<_> = names
@@ -97,7 +97,7 @@ async fn a_queue_runs_them_in_order() {
         started(&agent, name).await.item(name);
         assert_eq!(other.answer().await.status, 200);
     }
-    // The session may be in the body, which is why it is read first.
+    // The session may be in the body, so the body is read first.
     let mut body = agent.server.connect().await;
     body.write(invocation_with("", r#"{"sandbox_id": "s", "n": 7}"#))
         .await;

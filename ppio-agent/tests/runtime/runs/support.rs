@@ -1,4 +1,4 @@
-//! An agent whose items and end a test decides, and readers of its runs.
+//! An agent whose items and end are controlled by a test, and readers of its runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::support::{Answer, TestServer, invocation_with, with_timeout};
 
-/// What a test makes a running invocation do.
+/// A step that a test makes a running invocation take.
 pub(super) enum Step {
     Item(Value),
     Fail,
@@ -40,7 +40,7 @@ impl Started {
 
     pub(super) async fn wait_dropped(self) {
         let Self { steps, dropped, .. } = self;
-        // The sender lives, so that the invocation does not end by itself.
+        // The sender is kept, so that the invocation does not end by itself.
         with_timeout("the end of the invocation", dropped)
             .await
             .ok();
@@ -48,8 +48,8 @@ impl Started {
     }
 }
 
-/// An agent whose invocations do what the test says: `{"stream": true}` streams the items, any other
-/// request answers with the first item as its value.
+/// An agent whose invocations take the steps that the test sends: `{"stream": true}` streams the
+/// items, any other request answers with the first item as its value.
 pub(super) struct Scripted {
     pub(super) server: TestServer,
     started: tokio::sync::Mutex<UnboundedReceiver<Started>>,
@@ -83,7 +83,7 @@ impl Scripted {
         }
     }
 
-    /// The next invocation that has started.
+    /// Waits for the next invocation to start.
     pub(super) async fn started(&self) -> Started {
         let mut started = self.started.lock().await;
         with_timeout("the start of an invocation", started.recv())
@@ -157,7 +157,7 @@ impl Scripted {
         .await
     }
 
-    /// Waits until a run has so many items.
+    /// Waits until a run has this many items.
     pub(super) async fn has_items(&self, id: &str, items: u64) {
         with_timeout("items", async {
             while self.state(id).await["items"] != items {
@@ -167,7 +167,7 @@ impl Scripted {
         .await;
     }
 
-    /// Reads the whole stream of a run from behind an event on.
+    /// Reads the stream of a run from the event after `after` to its end.
     pub(super) async fn events(&self, id: &str, after: u64) -> Vec<Event> {
         let path = format!("/invocations/{id}/events");
         let header = format!("last-event-id: {after}\r\n");
@@ -202,7 +202,7 @@ pub(super) fn events(answer: &Answer) -> Vec<Event> {
     parse(answer.text())
 }
 
-/// The whole events of a text; what follows the last one is left out.
+/// Parses the complete events of a text; an incomplete event at the end is left out.
 pub(super) fn parse(text: &str) -> Vec<Event> {
     let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
     whole
@@ -234,7 +234,8 @@ pub(super) fn end(status: &str, items: u64) -> Event {
     Event::End(json!({ "status": status, "items": items }))
 }
 
-/// An agent that answers with a response of its own, by the request: whole, in parts, or cut.
+/// An entrypoint that returns a response of its own, whose body is whole, in parts or cut, as the
+/// request selects.
 pub(super) fn responding() -> impl Fn(Value) -> std::future::Ready<Response> + Send + Sync + 'static
 {
     |request| {

@@ -1,4 +1,4 @@
-//! A server in this process, and an HTTP client that shows every byte.
+//! A server in this process, and an HTTP client that exposes every byte.
 
 use std::net::SocketAddr;
 
@@ -70,8 +70,8 @@ impl TestServer {
         assert_eq!(ping.json()["status"], "Healthy");
     }
 
-    /// A number of `/metrics` without the prefix, with some of its labels: the sum of all samples that
-    /// have them.
+    /// Reads a metric from `/metrics` by its name without the prefix, with some of its labels.
+    /// Returns the sum of all samples with these labels.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let page = self.send(get("/metrics")).await;
         ppio_test_support::metric(page.text(), name)
@@ -103,7 +103,7 @@ pub(crate) fn invocation(body: &str) -> String {
     invocation_with("", body)
 }
 
-/// The same with further header lines, each ending in CRLF.
+/// Like [`invocation`], with further header lines, each ending in CRLF.
 pub(crate) fn invocation_with(headers: &str, body: &str) -> String {
     format!(
         "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
@@ -123,7 +123,7 @@ pub(crate) struct Connection {
     unread: Vec<u8>,
 }
 
-/// The head of an answer.
+/// The status line and headers of an answer.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -138,7 +138,7 @@ impl Head {
         values.map(|(_, value)| value.as_str())
     }
 
-    /// The only value of a header; several are a failure.
+    /// The only value of a header. Panics if there are several.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(key, _)| key == name);
         let value = values.next().map(|(_, value)| value.as_str());
@@ -253,13 +253,13 @@ impl Connection {
         self.unread.drain(..length).collect()
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads everything up to the end of the connection.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await {}
         std::mem::take(&mut self.unread)
     }
 
-    /// The head of the next answer; the body follows.
+    /// Reads the status line and headers of the next answer, but not its body.
     pub(crate) async fn head(&mut self) -> Head {
         let head = self.take_through(b"\r\n\r\n").await;
         let head = String::from_utf8(head).expect("an ASCII head");
@@ -278,7 +278,7 @@ impl Connection {
         }
     }
 
-    /// The next chunk of a chunked body; `None` after the last.
+    /// Reads the next chunk of a chunked body; returns `None` after the last.
     pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
         let size = self.take_through(b"\r\n").await;
         let size = std::str::from_utf8(&size).expect("a chunk size").trim_end();
@@ -288,14 +288,14 @@ impl Connection {
         (size > 0).then_some(data)
     }
 
-    /// The events of the next chunk; `None` at the end of the stream.
+    /// Reads the events of the next chunk; returns `None` at the end of the stream.
     pub(crate) async fn events(&mut self) -> Option<Vec<Value>> {
         let chunk = String::from_utf8(self.chunk().await?).expect("UTF-8");
         let events = chunk.split_terminator("\n\n");
         Some(events.filter_map(event_data).collect())
     }
 
-    /// Reads the next response, except of a HEAD request.
+    /// Reads the next response, which must not be that to a HEAD request.
     pub(crate) async fn answer(&mut self) -> Answer {
         let head = self.head().await;
         let mut body = Vec::new();
@@ -316,7 +316,7 @@ impl Connection {
         }
     }
 
-    /// Whether the server closed the connection without a further byte.
+    /// Asserts that the server closes the connection without sending another byte.
     pub(crate) async fn assert_closed(&mut self) {
         let rest = self.rest().await;
         assert_eq!(String::from_utf8_lossy(&rest), "");

@@ -69,7 +69,7 @@ pub(in crate::deploy) struct LeftOutFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::deploy) enum LeftOutReason {
-    /// Its name is that of a secret.
+    /// Its name is one of the names of secrets.
     Secret,
     /// A link whose target does not exist.
     BrokenLink,

@@ -17,7 +17,7 @@ struct Found {
 }
 
 impl Comparison<'_> {
-    /// Compares texts, numbers and the like.
+    /// Compares strings, numbers and other scalars.
     pub(super) fn scalars(
         &mut self,
         subset: &[&Branch],
@@ -99,7 +99,7 @@ impl Comparison<'_> {
         let change = match (names(&unmatched), names(&rest)) {
             (Some(names), _) if rest.is_empty() => Some((names, String::new())),
             (None, _) if rest.is_empty() => Some(("without a name".to_owned(), String::new())),
-            // An alternative without a name may be meant to be the same as another.
+            // An alternative without a name may correspond to another one.
             (Some(unmatched), Some(rest)) => Some((unmatched, rest)),
             _ => None,
         };
@@ -180,7 +180,7 @@ impl Comparison<'_> {
     }
 }
 
-/// The branch of `others` that is meant to be the same as `branch`, by a tag or a component name.
+/// Returns the branch of `others` that corresponds to `branch`, by a tag or a component name.
 fn counterpart<'a>(
     branch: &Branch,
     others: &[&'a Branch],
@@ -201,8 +201,8 @@ fn counterpart<'a>(
 /// A member and its value.
 type Tag = (String, Value);
 
-/// What distinguishes an alternative: members that always have the same value, and the only member
-/// of an object that has no other.
+/// What distinguishes an alternative: members that always have the same value, and the member of an
+/// object with exactly one member.
 fn tags(branch: &Branch) -> Vec<Tag> {
     let get = |keyword: &str| branch.keywords.get(keyword);
     let required = get("required").and_then(Value::as_array);

@@ -71,7 +71,7 @@ fn list<'a>(keywords: &'a Map<String, Value>, name: &str) -> Option<&'a [Value]>
     }
 }
 
-/// The branches of the keywords beside references and combinations.
+/// The branches of the keywords other than references and combinations.
 fn own(keywords: &Map<String, Value>, work: &Share<'_>) -> Option<Vec<Branch>> {
     let mut kinds = match keywords.get("type") {
         None => Kind::ALL.to_vec(),

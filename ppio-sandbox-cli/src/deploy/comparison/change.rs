@@ -1,4 +1,4 @@
-//! A change, and where it is.
+//! A change, and its location in a document.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(in crate::deploy) enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(in crate::deploy) struct Change {
     pub(in crate::deploy) severity: Severity,
-    /// The operation and the place in it, as in `POST /invocations request /prompt`.
+    /// The operation and the location in it, as in `POST /invocations request /prompt`.
     pub(in crate::deploy) place: String,
     /// What changed there.
     #[serde(rename = "change")]

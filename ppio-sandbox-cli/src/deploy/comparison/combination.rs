@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::branch::{Branch, Kind};
 use super::work::Share;
 
-/// The most branches of a schema.
+/// The maximum number of branches of a schema.
 const MAX_BRANCHES: usize = 256;
 
 /// The branches of the values that are valid by both; `None` if there are too many branches or they

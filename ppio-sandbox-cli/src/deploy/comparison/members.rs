@@ -80,7 +80,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Reports what callers send in the old object but the new one does not accept.
+    /// Reports changes by which the new object no longer accepts what callers send for the old one.
     fn accepted_members(&mut self, old: &Members<'_>, new: &Members<'_>, place: &Place) {
         for name in new.required.iter().filter(|name| !old.requires(name)) {
             let change = match old.get(name) {

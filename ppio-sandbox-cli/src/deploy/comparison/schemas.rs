@@ -10,7 +10,7 @@ use super::change::{Change, Place, Severity};
 use super::document::{ComparedDocument, Sameness, plain_reference};
 use super::work::Work;
 
-/// The most pairs of schemas that are compared. Untagged alternatives need many.
+/// The maximum number of pairs of schemas that are compared. Untagged alternatives need many.
 const MAX_PAIRS: usize = 50_000;
 /// The deepest nesting that is compared. Only recursive schemas are expected to be deeper.
 const MAX_DEPTH: usize = 64;
@@ -226,7 +226,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether there is one branch, which is nothing but a reference: [`Comparison::pair`] compares it.
+/// Whether there is only one branch, and it consists only of a reference: [`Comparison::pair`]
+/// compares it.
 fn is_single(branches: &[Branch]) -> bool {
     matches!(branches, [branch] if branch.reference.is_some())
 }

@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
-/// The most work for one schema, or for the check whether two are the same.
+/// The maximum amount of work for one schema, or for checking whether two schemas are the same.
 const MAX_OF_SCHEMA: usize = 500_000;
-/// The most work for a whole comparison.
+/// The maximum amount of work for a whole comparison.
 const MAX_IN_ALL: usize = 5_000_000;
 
 /// The remaining work, counted in JSON values that are read or copied.

@@ -15,7 +15,7 @@ const MAX_DELAY_MS: u64 = 300;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disturbance {
     /// The caller and the agent are disconnected in the middle of this part of the answer, counted
-    /// from 1; an answer in one piece is cut in its middle.
+    /// from 1; an answer that consists of one part is cut in its middle.
     Cut { part: usize },
     /// The answer is read slowly.
     ReadSlowly,

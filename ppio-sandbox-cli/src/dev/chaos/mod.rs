@@ -34,7 +34,8 @@ pub(super) const TERMINATION_GRACE: Duration = Duration::from_secs(3);
 /// A2A can be at `/`.
 const CALLS: &[&str] = &["/invocations", "/v1", "/a2a", "/ag-ui", "/mcp", "/api/chat"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The bytes that the kernel buffers of an answer that is read slowly: few, to slow the agent down.
+/// The number of bytes of a slowly read answer that the kernel buffers: few, to slow the agent
+/// down.
 const SLOW_BUFFER: u32 = 4096;
 
 /// Disturbs calls.
@@ -101,7 +102,7 @@ impl Chaos {
 
     /// Decides whether a request is disturbed; `None` if not.
     ///
-    /// A call without an id gets one, by which the console and the agent's log name it.
+    /// A call without an id gets an id, which identifies it in the console and in the agent's log.
     pub(super) fn disturb(self: &Arc<Self>, request: &mut Request) -> Option<DisturbedCall> {
         if !is_call(request.method(), request.uri().path()) {
             return None;

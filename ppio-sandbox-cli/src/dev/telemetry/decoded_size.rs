@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// The estimate for a JSON object, which is what most messages take.
+/// The estimate for a JSON object, in bytes. Most messages take as much.
 const OBJECT_SIZE: usize = 128;
 /// The estimate for any other JSON value.
 const VALUE_SIZE: usize = 64;

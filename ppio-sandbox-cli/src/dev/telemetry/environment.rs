@@ -47,7 +47,7 @@ impl ExportTarget {
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "none".to_owned()),
         ];
         let defaults = [
-            // The log is in the output as well, which arrives sooner.
+            // The log is also in the output, which arrives sooner.
             ("OTEL_LOGS_EXPORTER", "none"),
             // The receiver does not accept metrics.
             ("OTEL_METRICS_EXPORTER", "none"),

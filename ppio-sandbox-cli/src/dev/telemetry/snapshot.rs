@@ -8,7 +8,7 @@ use super::span::Nanos;
 use super::trace::Trace;
 use crate::log_level::LogLevel;
 
-/// The traces and records of a moment, which are shared with the store.
+/// The traces and records at one moment. They are shared with the store.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) traces: HashMap<Arc<str>, Arc<Trace>>,
@@ -33,7 +33,7 @@ pub(super) struct LogFilter<'a> {
     pub(super) run: Option<&'a str>,
     pub(super) trace: Option<&'a str>,
     pub(super) session: Option<&'a str>,
-    /// This level and those above.
+    /// Only records of this level and of higher ones.
     pub(super) level: Option<LogLevel>,
     pub(super) target: Option<&'a str>,
     pub(super) since: Option<Nanos>,

@@ -8,7 +8,7 @@ use super::snapshot::Snapshot;
 use super::span::Span;
 use super::trace::Trace;
 
-/// The most memory that is used, in bytes as [`Span::size`] and [`LogRecord::size`] estimate it.
+/// The maximum memory use, in bytes as [`Span::size`] and [`LogRecord::size`] estimate it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) traces: usize,

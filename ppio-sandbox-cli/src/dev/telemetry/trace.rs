@@ -1,4 +1,4 @@
-//! One trace, as the spans of it that have arrived.
+//! One trace, with the spans that have arrived so far.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::invoke::new_session::unique;
 
 /// The request that sends a message and streams the result. `params` are its parameters. A prompt
-/// becomes the message, and `taskId` and `contextId` beside the prompt become members of the
+/// becomes the message, and `taskId` and `contextId` next to the prompt become members of the
 /// message.
 pub(super) fn request(
     mut params: Map<String, Value>,

@@ -31,7 +31,7 @@ pub(crate) struct CargoBuild {
     pub(crate) quiet: bool,
 }
 
-/// Receives cargo's standard error, piece by piece.
+/// Receives cargo's standard error, in chunks.
 type WriteOutput<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 /// Receives the compiler's messages.
 type ReportDiagnostic<'a> = &'a mut (dyn FnMut(&Diagnostic) + Send);

@@ -82,7 +82,7 @@ impl Dev {
         Self { running }
     }
 
-    /// As [`start`](Self::start), for a project that cargo builds.
+    /// Like [`start`](Self::start), for a project that cargo builds.
     pub(crate) fn build(sandbox: &Sandbox, folder: &Path, port: u16) -> Self {
         let arguments = ["agent", "dev", "--port", &port.to_string()];
         let running = scaffold::command(sandbox, folder, &arguments).spawn();

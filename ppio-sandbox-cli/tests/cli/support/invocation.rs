@@ -59,7 +59,7 @@ impl Invocation {
         self
     }
 
-    /// Sets the standard input, empty by default.
+    /// Sets the standard input, which is empty by default.
     pub(crate) fn input(self, text: &str) -> Self {
         self.stdin(Stdin::Bytes(text.as_bytes().to_vec()))
     }
@@ -69,7 +69,7 @@ impl Invocation {
         self
     }
 
-    /// Starts it.
+    /// Starts the command.
     pub(crate) fn spawn(mut self) -> Running {
         let mut child = self
             .command
@@ -91,7 +91,7 @@ impl Invocation {
         Running::of(child, stdin)
     }
 
-    /// Starts it; the caller reads its standard output.
+    /// Starts the command; the caller reads its standard output.
     pub(crate) fn spawn_unread(mut self) -> (Process, ChildStdout) {
         let mut child = self
             .command
@@ -104,17 +104,17 @@ impl Invocation {
         (Process::of(child), stdout)
     }
 
-    /// Runs it to its end.
+    /// Runs the command to its end.
     pub(crate) fn run(self) -> Done {
         self.spawn().wait()
     }
 
-    /// Runs it on a pseudo-terminal and returns the output.
+    /// Runs the command on a pseudo-terminal and returns the output.
     pub(crate) fn output_on_pty(self) -> String {
         self.run_on_pty(|_| {}).0
     }
 
-    /// [`output_on_pty`](Self::output_on_pty), and answers a question.
+    /// Like [`output_on_pty`](Self::output_on_pty), and also answers a question.
     pub(crate) fn answer(self, question: &str, answer: &str) -> String {
         let session = |terminal: &mut PtySession| {
             terminal.expect_output(question);
@@ -123,7 +123,8 @@ impl Invocation {
         self.run_on_pty(session).0
     }
 
-    /// Runs it on a pseudo-terminal while `acts` types and reads. Returns the output and the exit code.
+    /// Runs the command on a pseudo-terminal while `acts` types and reads. Returns the output and
+    /// the exit code.
     pub(crate) fn run_on_pty(
         mut self,
         acts: impl FnOnce(&mut PtySession),
@@ -135,7 +136,7 @@ impl Invocation {
         unlockpt(&keys).expect("unlocked");
         rustix::termios::tcsetwinsize(&keys, SCREEN).expect("a size");
         let name = ptsname(&keys, Vec::new()).expect("a name");
-        // `setsid` makes it the controlling terminal, so that Ctrl-C is a signal.
+        // `setsid` makes the pseudo-terminal the controlling terminal, so that Ctrl-C is a signal.
         let mut command = Command::new("setsid");
         command
             .args(["--ctty", "--wait"])
@@ -165,7 +166,8 @@ impl Invocation {
             .stderr(side())
             .spawn();
         let mut process = Process::of(child.expect("the command starts"));
-        // Closes this process's handles of the command's side, so that the reader ends with the command.
+        // Closes this process's handles of the command's side, so that the reader ends with the
+        // command.
         drop(self);
         let keys = std::fs::File::from(keys);
         let screen = Reader::start(keys.try_clone().expect("a second handle"));

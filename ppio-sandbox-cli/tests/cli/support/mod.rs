@@ -138,14 +138,14 @@ impl Sandbox {
         })
     }
 
-    /// The command lines of the processes whose arguments, working directory or environment name this
-    /// home.
+    /// The command lines of the processes whose arguments, working directory or environment name
+    /// this home.
     pub(crate) fn processes(&self) -> Vec<String> {
         let folder = self.folder.path().display().to_string();
         let all = std::fs::read_dir("/proc").expect("a Linux").flatten();
         let all = all.map(|entry| entry.path());
         all.filter_map(|process| {
-            // Unreadable if it has exited or is another user's.
+            // Unreadable if the process has exited or belongs to another user.
             let command = std::fs::read(process.join("cmdline")).ok()?;
             let environment = std::fs::read(process.join("environ")).unwrap_or_default();
             let place = std::fs::read_link(process.join("cwd")).unwrap_or_default();
@@ -190,7 +190,8 @@ impl Sandbox {
         self.invocation(CLI).args(arguments)
     }
 
-    /// A shell script in which `$CLI` is the command, with the environment of [`command`](Self::command).
+    /// A shell script in which `$CLI` is the command, with the environment of
+    /// [`command`](Self::command).
     pub(crate) fn shell(&self, script: &str) -> Invocation {
         let shell = self.invocation("/bin/sh");
         shell.args(["-c", script]).env("CLI", CLI)
@@ -235,7 +236,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // A platform in the background.
+        // Ends a platform in the background.
         if let Some(running) = self.running() {
             send(running.pid(), Signal::TERM);
             eventually("the platform ends", || !running.is_running());
@@ -270,31 +271,31 @@ pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A platform with a sandbox in which nothing else runs, and the id of that.
+/// A platform with a sandbox in which nothing else runs, and the id of the sandbox.
 pub(crate) fn quiet_sandbox() -> (Sandbox, String) {
     sandbox_of("quiet", SLEEP)
 }
 
-/// A platform with a template of this start command, and the id of a sandbox of it.
+/// A platform with a template that has this start command, and the id of a sandbox of the template.
 pub(crate) fn sandbox_of(name: &str, start_command: &str) -> (Sandbox, String) {
     let sandbox = Sandbox::with([starting(name, start_command)]);
     let id = sandbox.create(name);
     (sandbox, id)
 }
 
-/// A template of a start command, with an agent's configuration.
+/// A template with a start command and an agent's configuration.
 pub(crate) fn starting(name: &str, start_command: &str) -> TemplateSpec {
     TemplateSpec::new(name)
         .start_command(start_command)
         .config(config(name))
 }
 
-/// A template of the scripted agent, with an agent's configuration.
+/// A template with the scripted agent and an agent's configuration.
 pub(crate) fn scripted(name: &str) -> TemplateSpec {
     agent(name, &ppio_test_support::test_program("scripted-agent"))
 }
 
-/// A template of a binary, with an agent's configuration.
+/// A template with a binary and an agent's configuration.
 pub(crate) fn agent(name: &str, binary: &Path) -> TemplateSpec {
     TemplateSpec::new(name).binary(binary).config(config(name))
 }

@@ -141,7 +141,7 @@ impl Running {
         self.process.status().is_some()
     }
 
-    /// Waits for its exit.
+    /// Waits for the command to exit.
     pub(crate) fn wait(mut self) -> Done {
         let deadline = Instant::now() + DEADLINE;
         let status = loop {

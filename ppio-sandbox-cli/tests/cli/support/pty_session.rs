@@ -31,7 +31,7 @@ impl PtySession {
         self.screen.end()
     }
 
-    /// Waits for this text, after the one of the last call.
+    /// Waits for this text, after the text of the last call.
     #[track_caller]
     pub(crate) fn expect_output(&mut self, text: &str) {
         let deadline = Instant::now() + DEADLINE;

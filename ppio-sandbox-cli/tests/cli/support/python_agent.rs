@@ -1,7 +1,7 @@
 //! An agent in Python without packages.
 
-/// The program. `reply` is a Python expression for the answer, which may use `request`, the `modules`,
-/// `json` and `os`.
+/// The program of the agent. `reply` is a Python expression for the answer, which may use
+/// `request`, the `modules`, `json` and `os`.
 pub(crate) fn python_agent(modules: &[&str], reply: &str) -> String {
     let modules = [&["json", "os"], modules].concat().join(", ");
     format!(

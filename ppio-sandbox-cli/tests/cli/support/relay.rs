@@ -15,7 +15,7 @@ pub(crate) struct Relay {
 struct Gate {
     is_closed: bool,
     connections: Vec<TcpStream>,
-    /// The bytes that the platform may still send before it closes.
+    /// The bytes that the platform may still send before the gate closes.
     budget: Option<usize>,
 }
 
@@ -51,7 +51,8 @@ impl Relay {
                 let (from, to) = (handle(&platform), handle(&client));
                 let shared_gate = Arc::clone(&shared_gate);
                 thread::spawn(move || {
-                    // `spend` only sets the flag, so that the bytes within the budget are sent first.
+                    // `spend` only sets the flag, so that the bytes within the budget are sent
+                    // first.
                     forward(from, to, |piece| spend(&shared_gate, piece.len()));
                     let mut gate = shared_gate.lock().expect("no panic");
                     if gate.is_closed {
@@ -68,7 +69,7 @@ impl Relay {
         format!("http://{}", self.address)
     }
 
-    /// Closes every connection, and new ones at once.
+    /// Closes every connection, and new ones immediately.
     pub(crate) fn close(&self) {
         self.gate.lock().expect("no panic").close();
     }
@@ -87,7 +88,7 @@ impl Relay {
     }
 }
 
-/// Passes on what is read, as much of each piece as `allowed` returns.
+/// Forwards the bytes that it reads, of each piece as many as `allowed` returns.
 fn forward(mut from: TcpStream, mut to: TcpStream, allowed: impl Fn(&[u8]) -> usize) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {

@@ -1,7 +1,7 @@
 //! Snapshots of the output.
 //!
-//! A difference fails the test and is printed. With `UPDATE_SNAPSHOTS=1` the files are written instead,
-//! to be reviewed and committed.
+//! A difference fails the test and is printed. With `UPDATE_SNAPSHOTS=1` the files are written
+//! instead, to be reviewed and committed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::Path;
 use regex::Regex;
 use similar::TextDiff;
 
-/// Patterns for what differs between runs, and their placeholders. The order matters.
+/// Patterns for text that differs between runs, and their placeholders. The order matters.
 const RULES: &[(&str, &str)] = &[
     // Cargo's progress depends on earlier builds; the project itself is always built.
     (

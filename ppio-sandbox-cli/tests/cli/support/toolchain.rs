@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// The variables with which a command finds this toolchain and the registry.
 ///
-/// The toolchain's folder comes before rustup's proxies in `PATH`. With the home folder of a test those
-/// would install a toolchain into it, or leave the user's half installed when they are interrupted.
+/// The toolchain's folder comes before rustup's proxies in `PATH`. With the home folder of a test,
+/// the proxies would install a toolchain into it, or leave the user's toolchain half installed when
+/// they are interrupted.
 pub(crate) fn variables() -> [(&'static str, OsString); 5] {
     let cargo = Path::new(env!("CARGO"));
     let tools = cargo.parent().expect("cargo is in a folder").to_owned();
@@ -21,7 +22,7 @@ pub(crate) fn variables() -> [(&'static str, OsString); 5] {
         ("CARGO", cargo.into()),
         ("CARGO_HOME", or_at_home("CARGO_HOME", ".cargo")),
         ("RUSTUP_HOME", or_at_home("RUSTUP_HOME", ".rustup")),
-        // If a proxy of rustup runs nevertheless.
+        // This applies if a proxy of rustup runs nevertheless.
         ("RUSTUP_AUTO_INSTALL", "0".into()),
     ]
 }

@@ -8,8 +8,9 @@
 //!   between entering the namespaces and its `exec`.
 //! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user.
 //!   The processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter`
-//!   processes enter one of them each. The second enters the sandbox's mount namespace only after
-//!   the inner one, and loses its rights by an `exec` as a user that is not root.
+//!   processes each enter one of these two namespaces. The second enters the sandbox's mount
+//!   namespace only after the inner one, and loses its rights by an `exec` as a user that is not
+//!   root.
 
 mod arguments;
 mod mount_points;
@@ -52,9 +53,9 @@ const COUNTS_BY_NAMESPACE: (u32, u32) = (5, 14);
 pub(crate) struct Directories<'a> {
     /// The platform's home, which no sandbox sees.
     pub(crate) home: &'a Path,
-    /// Where the sandboxes of this platform are.
+    /// The directory of this platform's sandboxes.
     pub(crate) run: &'a Path,
-    /// Where the copies of `/etc` are kept.
+    /// The directory of the copies of `/etc`.
     pub(crate) system_files: &'a Path,
 }
 
@@ -78,8 +79,8 @@ pub(crate) struct BubblewrapIsolation {
 }
 
 impl BubblewrapIsolation {
-    /// Finds the programs that it needs, and copies files of `/etc`. An error names what is missing
-    /// or failed.
+    /// Finds the programs that the isolation needs, and copies files of `/etc`. The error names
+    /// what is missing or what failed.
     pub(crate) fn new(
         exposed: &[PathBuf],
         directories: &Directories<'_>,

@@ -4,7 +4,8 @@ use std::io;
 
 /// The largest unpacked size of an archive, in bytes.
 pub(super) const MAX_UNPACKED: u64 = 4 * 1024 * 1024 * 1024;
-/// The most entries of an archive, with the directories that occur only in a path.
+/// The maximum number of entries in an archive, including the directories that occur only in a
+/// path.
 pub(super) const MAX_ENTRIES: usize = 100_000;
 /// The largest total length of the paths of an archive, in bytes.
 pub(super) const MAX_PATHS: usize = 64 * 1024 * 1024;
@@ -12,7 +13,7 @@ pub(super) const MAX_PATHS: usize = 64 * 1024 * 1024;
 /// any case. Sources and programs shrink to a tenth, not to a two-hundredth.
 pub(super) const MAX_RATIO: u64 = 200;
 pub(super) const FREE_SIZE: u64 = 64 * 1024 * 1024;
-/// The most bytes before the content of an entry, which are read into memory.
+/// The maximum number of bytes before the content of an entry. They are read into memory.
 pub(super) const MAX_HEADER: u64 = 1024 * 1024;
 /// The longest path of an entry and the longest name in it, in bytes, and how deep it may lie.
 pub(super) const MAX_PATH: usize = 4000;

@@ -36,7 +36,7 @@ pub(crate) fn unpack(archive: &Path, target: &Path) -> Result<(), ArchiveError> 
     walk(archive, |path, kind, content| tree.add(path, kind, content))
 }
 
-/// The most bytes that `packed` compressed bytes may unpack to.
+/// Returns the maximum number of bytes that `packed` compressed bytes may unpack to.
 pub(crate) fn unpacked_limit(packed: u64) -> u64 {
     MAX_UNPACKED.min(packed.saturating_mul(MAX_RATIO).max(FREE_SIZE))
 }

@@ -11,7 +11,7 @@ use crate::files::{ConfinedPath, OpenDirectory};
 /// The directory that an archive is unpacked into.
 pub(super) struct UnpackTarget {
     root: OpenDirectory,
-    /// The directory of the last entry, which usually is that of the next.
+    /// The directory of the last entry, which is usually also the directory of the next entry.
     last: Option<(PathBuf, OpenDirectory)>,
 }
 

@@ -9,22 +9,23 @@ use crate::protocols::a2a::failure::{A2aError, A2aErrorKind};
 use crate::protocols::a2a::task::new_id;
 use crate::protocols::a2a::wire::Version;
 
-/// The longest id, and the longest name of a scheme.
+/// The maximum length of an id or of the name of a scheme, in bytes.
 const MAX_ID: usize = 256;
 
-/// The longest token, and the longest credentials. Most servers accept no longer headers.
+/// The maximum length of a token or of credentials, in bytes. Most servers do not accept longer
+/// headers.
 const MAX_SECRET: usize = 8 * 1024;
 
-/// Where the notifications of a task are sent, and with which secrets. It has no `Debug`, so that
-/// they are not logged.
+/// A receiver of the notifications of a task, and its secrets. The type has no `Debug`, so that the
+/// secrets are not logged.
 pub(in crate::protocols::a2a) struct PushConfig {
     pub(super) id: String,
-    /// The version of its notifications, which is that of the call that created it.
+    /// The version of the notifications: the version of the call that created the configuration.
     pub(super) version: Version,
     pub(super) target: Target,
-    /// `X-A2A-Notification-Token`.
+    /// The value of the `X-A2A-Notification-Token` header.
     pub(super) token: Option<HeaderValue>,
-    /// `Authorization`.
+    /// The value of the `Authorization` header.
     pub(super) authorization: Option<HeaderValue>,
     url: String,
     /// The scheme of `authorization`.
@@ -52,8 +53,8 @@ struct Authentication {
 }
 
 impl PushConfig {
-    /// Reads a configuration. Addresses that may not be reached are refused here if that takes no
-    /// lookup of a name, and otherwise when a notification is sent.
+    /// Reads a configuration. An address to which notifications may not be sent is refused here if
+    /// no name has to be looked up, and otherwise when a notification is sent.
     pub(in crate::protocols::a2a) async fn of(
         wire: Value,
         version: Version,

@@ -28,10 +28,10 @@ use crate::protocols::a2a::wire::Version;
 /// How long one attempt may take, from the lookup of the name to the status of the answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often a notification is sent at most, if it is not acknowledged.
+/// The maximum number of attempts to send a notification that is not acknowledged.
 pub(super) const ATTEMPTS: u32 = 4;
 
-/// The pause before the second attempt; it is four times as long before each further one.
+/// The pause before the second attempt; each further pause is four times as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 const TOKEN: HeaderName = HeaderName::from_static("x-a2a-notification-token");
@@ -98,7 +98,7 @@ impl Delivery {
             let Ok(slot) = self.slots.acquire(&config.target).await else {
                 return;
             };
-            // Read only now, so that notifications that wait hold no task in memory.
+            // The body is created only now, so that waiting notifications keep no task in memory.
             let Some(body) = notification.body(config.version).await else {
                 return;
             };
@@ -116,14 +116,14 @@ impl Delivery {
             }
             tracing::debug!(task, receiver, attempt, %error, "a push notification is sent again");
             // The pauses differ, so that the notifications for a receiver that was unreachable are
-            // not all sent again at once.
+            // not all sent again at the same time.
             let [part, ..] = random::predictable().to_ne_bytes();
             sleep(pause + pause * u32::from(part) / 1024).await;
             pause *= 4;
         }
     }
 
-    /// Makes one attempt. It connects to the same addresses that were checked.
+    /// Makes one attempt. It connects only to addresses that were checked.
     async fn send(&self, config: &PushConfig, body: Bytes) -> Result<(), DeliveryError> {
         let target = &config.target;
         let addresses = target.addresses(self.allows_private).await?;
@@ -139,7 +139,7 @@ impl Delivery {
         } else {
             exchange(stream, config, body).await?
         };
-        // A redirect is not followed: it is a failure, like other statuses.
+        // A redirect is not followed: it is a failure, like all statuses that are not a success.
         if status.is_success() {
             Ok(())
         } else {

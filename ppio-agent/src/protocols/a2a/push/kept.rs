@@ -27,8 +27,9 @@ struct KeptConfig {
     follower: Option<Follower>,
 }
 
-/// The tokio task that sends the notifications of a configuration about one run. Dropping this ends
-/// it, so that a configuration has one at most, and none once it is deleted or replaced.
+/// The tokio task that sends the notifications of a configuration about one run. Dropping this
+/// value aborts the task, so that a configuration has at most one, and none once it is deleted or
+/// replaced.
 pub(super) struct Follower(pub(super) AbortHandle);
 
 impl Drop for Follower {
@@ -54,7 +55,8 @@ impl KeptConfigs {
         configs.map(|kept| Arc::clone(&kept.config)).collect()
     }
 
-    /// Fails if the task has no room for a further configuration. One with the same id is replaced.
+    /// Fails if the task already has the maximum number of configurations, unless `config` replaces
+    /// one with the same id.
     pub(super) fn check_room(&self, task: &str, config: &PushConfig) -> Result<(), A2aError> {
         match self.tasks().get(task) {
             Some(task) => task.check_room(config),
@@ -65,7 +67,7 @@ impl KeptConfigs {
     /// Keeps a configuration, in place of one with the same id, and starts its follower.
     ///
     /// # Errors
-    /// If the task has no room for it.
+    /// If the task already has the maximum number of configurations.
     pub(super) fn add(
         &self,
         task: &str,
@@ -86,7 +88,8 @@ impl KeptConfigs {
         Ok(())
     }
 
-    /// Restarts the followers of a task that has another run, or whose run has another end.
+    /// Restarts the followers of a task that has a new run, or that was cancelled after the end of
+    /// its run.
     pub(super) fn follow(
         &self,
         task: &str,

@@ -2,8 +2,8 @@
 //!
 //! A configuration is kept in memory as long as its task (`kept`). It has a tokio task of its own
 //! (`PushNotifications::follow`), which waits for the end of the run and reads its answer
-//! afterwards, so that no receiver slows a run. A notification has the whole task. One is sent when
-//! the task begins to work, and one when it ends or needs an input.
+//! afterwards, so that no receiver slows down a run. A notification contains the whole task. One
+//! notification is sent when the task begins to work, and another when it ends or needs an input.
 
 mod config;
 mod delivery;
@@ -33,13 +33,13 @@ use crate::protocols::ProtocolAgent;
 use crate::runs::registry::RunRegistry;
 use crate::runs::run::Run;
 
-/// The largest task that is sent whole; of a larger one, only the status is sent.
+/// The largest task that is sent whole, in bytes; of a larger task, only the status is sent.
 const MAX_TASK: usize = 1 << 20;
 
-/// The name of the tasks that send notifications.
+/// The name of the tokio tasks that send notifications.
 const FOLLOWER: &str = "push notifications";
 
-/// The configurations of all tasks, and the notifications that are sent.
+/// The configurations of all tasks, and the delivery of their notifications.
 pub(crate) struct PushNotifications {
     delivery: Delivery,
     configs: KeptConfigs,
@@ -47,7 +47,7 @@ pub(crate) struct PushNotifications {
     is_stopped: watch::Sender<bool>,
 }
 
-/// What is needed to read the answer of a run after its request.
+/// The data that is needed to read the answer of a run after its request.
 #[derive(Clone)]
 pub(super) struct RunReading {
     runs: Arc<RunRegistry>,
@@ -79,12 +79,12 @@ impl RunReading {
     }
 }
 
-/// A notification of the state of a task. The state is read when it is sent, since notifications
-/// may wait for each other. A run that is dropped meanwhile is not kept in memory.
+/// A notification about the state of a task. The state is read when the notification is sent, since
+/// notifications may wait for each other. A waiting notification does not keep its run in memory.
 struct Notification {
     run: Weak<Run>,
     reading: RunReading,
-    /// Whether it is about the beginning, and sent only while the task works.
+    /// Whether the notification is about the beginning, and is sent only while the task is working.
     is_begin: bool,
 }
 
@@ -127,12 +127,13 @@ impl PushNotifications {
         self.delivery.allows_private
     }
 
-    /// Ends the notifications that have not been acknowledged.
+    /// Stops the delivery of notifications that have not been acknowledged.
     pub(crate) fn stop(&self) {
         self.is_stopped.send_replace(true);
     }
 
-    /// Fails if the task has no room for a further configuration. One with the same id is replaced.
+    /// Fails if the task already has the maximum number of configurations, unless `config` replaces
+    /// one with the same id.
     pub(super) fn check_room(&self, task: &str, config: &PushConfig) -> Result<(), A2aError> {
         self.configs.check_room(task, config)
     }
@@ -142,7 +143,7 @@ impl PushNotifications {
         self.configs.has(task)
     }
 
-    /// Sends notifications about a run of a task that has just started.
+    /// Sends notifications about a task's run that has just started.
     pub(super) fn started(
         self: &Arc<Self>,
         task: &str,
@@ -151,7 +152,7 @@ impl PushNotifications {
     ) {
         if let Some(config) = config {
             let added = self.configs.add(task, &followed.run, config, |_| None);
-            // There was room when the request was checked.
+            // The limit was not reached when the request was checked.
             if let Err(error) = added {
                 tracing::warn!(task, %error, "a push notification configuration is not kept");
             }
@@ -168,11 +169,10 @@ impl PushNotifications {
         });
     }
 
-    /// Keeps a configuration of a task that exists, and sends notifications about what happens
-    /// next.
+    /// Keeps a configuration of an existing task, and sends notifications about later changes.
     ///
     /// # Errors
-    /// If the task has no room for it.
+    /// If the task already has the maximum number of configurations.
     fn configure(
         self: &Arc<Self>,
         task: &str,
@@ -186,7 +186,8 @@ impl PushNotifications {
         })
     }
 
-    /// Sends notifications about a run to one receiver, from its start or only about its end.
+    /// Sends notifications about the start and the end of a run to one receiver, or only about its
+    /// end.
     fn follow(
         self: &Arc<Self>,
         task: &str,
@@ -197,7 +198,7 @@ impl PushNotifications {
         let (push, task, config) = (Arc::clone(self), task.to_owned(), Arc::clone(config));
         let mut is_stopped = push.is_stopped.subscribe();
         let runs = &followed.reading.runs;
-        // A shutdown waits for it within its grace.
+        // A shutdown waits for this task within its grace period.
         let running = runs.tasks().start(FOLLOWER, None);
         let counted = runs.inspected_tasks().count_own();
         let following = tokio::spawn(async move {
@@ -211,7 +212,7 @@ impl PushNotifications {
                 }
                 followed.run.end_recorded().await;
                 let ended = followed.notification(false);
-                // The registry alone decides how long the run is kept.
+                // Only the registry determines how long the run is kept.
                 drop(followed);
                 delivery.deliver(&task, &config, &ended, ATTEMPTS).await;
             };

@@ -13,13 +13,13 @@ use crate::protocols::a2a::failure::{A2aError, A2aErrorKind};
 use crate::protocols::a2a::task;
 use crate::protocols::a2a::wire::Version;
 
-/// An operation on the configurations of a task. In REST its path has the ids, in JSON-RPC its
-/// parameters.
+/// An operation on the configurations of a task. The ids are in the path in REST, and in the
+/// parameters in JSON-RPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::protocols) enum PushOperation<'a> {
     Create(&'a str),
     List(&'a str),
-    /// Of a task and a configuration.
+    /// The ids of the task and of the configuration.
     Get(&'a str, &'a str),
     Delete(&'a str, &'a str),
 }
@@ -35,7 +35,7 @@ pub(in crate::protocols::a2a) async fn perform(
 ) -> Result<Value, A2aError> {
     let push = agent.protocols.push();
     let is_create = matches!(operation, PushOperation::Create(_));
-    // In version 0.3, the `id` of the other operations is that of the task.
+    // In version 0.3, the `id` in the other operations is the id of the task.
     let (task_name, id_name) = match version {
         Version::V0_3 if !is_create => ("id", "pushNotificationConfigId"),
         _ => ("taskId", "id"),
@@ -95,7 +95,7 @@ fn list(push: &PushNotifications, task: &str, version: Version) -> Value {
     }
 }
 
-/// An id of the path, otherwise of the parameters.
+/// An id from the path, or from the parameters if the path has none.
 fn text<'t>(in_path: &'t str, params: &'t Value, name: &str) -> Option<Cow<'t, str>> {
     if in_path.is_empty() {
         let text = params.get(name).and_then(Value::as_str);

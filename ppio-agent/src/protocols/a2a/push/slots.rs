@@ -1,4 +1,4 @@
-//! How many notifications are sent at once.
+//! Limits how many notifications are sent concurrently.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,24 +7,24 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit
 
 use super::target::Target;
 
-/// How many notifications are sent at once.
+/// The maximum number of notifications that are sent concurrently.
 const MAX_AT_ONCE: usize = 32;
 
-/// How many of them are sent to one receiver, so that a receiver that does not answer leaves room
-/// for the others.
+/// The maximum number of them for one receiver, so that a receiver that does not answer leaves
+/// slots for the others.
 const MAX_OF_RECEIVER: usize = 4;
 
 /// The host and the port of a receiver.
 type Receiver = (String, u16);
 
-/// How many notifications may be sent now.
+/// The slots for notifications that are sent now.
 pub(super) struct Slots {
     all: Semaphore,
-    /// Of the receivers that have notifications.
+    /// The slots of each receiver that has notifications.
     of_receivers: Mutex<HashMap<Receiver, Arc<Semaphore>>>,
 }
 
-/// The permission to send a notification, until it is dropped.
+/// A permit to send a notification, which is released when this value is dropped.
 pub(super) struct Slot<'a> {
     _of_all: SemaphorePermit<'a>,
     _of_receiver: OwnedSemaphorePermit,

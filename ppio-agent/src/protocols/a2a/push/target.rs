@@ -1,4 +1,4 @@
-//! Where notifications are sent, and the addresses that they may reach.
+//! The URLs of receivers, and the addresses to which notifications may be sent.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,17 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 
-/// The longest URL.
+/// The maximum length of a URL, in bytes.
 const MAX_URL: usize = 2048;
 
 /// The URL of a receiver.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) is_secure: bool,
-    /// Without the brackets of IPv6.
+    /// The host, without the brackets of an IPv6 address.
     pub(super) host: String,
     pub(super) port: u16,
-    /// The value of `Host`.
+    /// The value of the `Host` header.
     pub(super) authority: HeaderValue,
     pub(super) path: PathAndQuery,
 }
@@ -69,8 +69,8 @@ impl Target {
         })
     }
 
-    /// Whether no lookup of a name is needed to find the address: the host is an address in any of
-    /// its spellings, or this machine.
+    /// Whether the address is found without the lookup of a name: the host is an IP address in any
+    /// spelling, or `localhost`.
     pub(super) fn is_literal(&self) -> bool {
         let host = self.host.trim_end_matches('.').to_ascii_lowercase();
         let last = host.rsplit('.').next().unwrap_or_default();
@@ -79,7 +79,7 @@ impl Target {
         host.contains(':') || is_number || last.starts_with("0x") || last == "localhost"
     }
 
-    /// Resolves the host, without the addresses that may not be reached.
+    /// Resolves the host to the addresses to which notifications may be sent.
     pub(super) async fn addresses(
         &self,
         allows_private: bool,
@@ -103,7 +103,7 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// By the registry of special addresses,
+/// Whether an IPv4 address is public, according to the registry of special addresses,
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry>.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
@@ -112,7 +112,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         // This network, private networks, loopback, and multicast, reserved and broadcast
         // addresses.
         (0 | 10 | 127 | 224.., ..) | (172, 16..=31, _) | (192, 168, _)
-            // Carriers, and link-local addresses, such as the metadata services of clouds.
+            // Addresses of carriers, and link-local addresses, such as those of the metadata
+            // services of clouds.
             | (100, 64..=127, _) | (169, 254, _)
             // Assignments, documentation, relays, benchmarks.
             | (192, 0, 0 | 2) | (198, 51, 100) | (203, 0, 113) | (192, 88, 99) | (198, 18..=19, _)
@@ -120,14 +121,15 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !is_special
 }
 
-/// By <https://www.iana.org/assignments/iana-ipv6-special-registry>.
+/// Whether an IPv6 address is public, according to
+/// <https://www.iana.org/assignments/iana-ipv6-special-registry>.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
         // An IPv4 address behind a translator.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             is_public_v4(((u32::from(high) << 16) | u32::from(low)).into())
         }
-        // Tunnels, which lead to IPv4 addresses, assignments and documentation.
+        // Tunnels (which lead to IPv4 addresses), assignments and documentation.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => false,
         [0x2000..=0x3fff, ..] => true,
         _ => false,
@@ -221,7 +223,7 @@ mod tests {
             // A spelling that the system cannot resolve is refused as well.
             assert!(target.addresses(false).await.is_err(), "{host}");
         }
-        // A name is looked up like these, when a notification is sent.
+        // A name is resolved in the same way when a notification is sent.
         let target = Target::of("http://localhost:1/").unwrap();
         let refused = target.addresses(false).await.unwrap_err();
         assert!(matches!(refused, AddressError::NotPublic), "{refused}");

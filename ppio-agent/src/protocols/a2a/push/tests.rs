@@ -1,4 +1,4 @@
-//! Which followers of a configuration run.
+//! Tests which followers of a configuration run.
 
 use std::time::Duration;
 

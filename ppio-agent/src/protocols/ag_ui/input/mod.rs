@@ -1,4 +1,4 @@
-//! The request of AG-UI.
+//! The AG-UI request.
 
 use ppio_agent_protocol::{
     ChatMessage, ChatPart, ChatRole, ChatTool, InterruptResponse, InterruptStatus,
@@ -84,12 +84,12 @@ struct ResumeEntry {
 }
 
 impl RunAgentInput {
-    /// The key by which the run is found when the same input is sent again.
+    /// Returns the key by which the run is found when the same input is sent again.
     pub(super) fn key(&self) -> String {
         json!(["ag-ui", self.thread_id, self.run_id]).to_string()
     }
 
-    /// The request to the agent.
+    /// Returns the request to the agent.
     pub(super) fn into_request(self) -> InvocationRequest {
         let mut request = InvocationRequest::of_messages(messages(self.messages))
             .with_stream(true)
@@ -132,7 +132,8 @@ impl ResumeEntry {
     }
 }
 
-/// The messages of the chat. Reasoning is a part of the message that it precedes.
+/// Returns the messages of the chat. Reasoning becomes part of the assistant's message that it
+/// precedes.
 fn messages(input: Vec<InputMessage>) -> Vec<ChatMessage> {
     let mut messages = Vec::with_capacity(input.len());
     let mut reasoning = Vec::new();
@@ -203,16 +204,16 @@ impl InputToolCall {
     }
 }
 
-/// Reads a part of a message. A part of an unknown kind stays as it was sent.
+/// Reads a part of a message. A part of an unknown kind is kept as it was sent.
 fn part(part: Value) -> ChatPart {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let source = &part["source"];
-    // A model needs the media type of a file; if it is absent, the kind of the part replaces it.
+    // A model needs the media type of a file; if it is absent, the kind of the part is used.
     let any_type = match part["type"].as_str() {
         Some("text") if part["text"].is_string() => {
             return ChatPart::text(part["text"].as_str().unwrap_or_default());
         }
-        // From versions before 1.0.
+        // Versions before 1.0 have this kind of part.
         Some("binary") => {
             return ChatPart::File {
                 media_type: text(&part["mimeType"]),

@@ -1,11 +1,11 @@
-//! The answer in one piece.
+//! The answer as one object, rather than as a stream.
 
 use serde_json::{Value, json};
 
 use super::{CompletionFormat, finish_reason, usage};
 use crate::protocols::whole::{AnswerToolCall, WholeAnswer};
 
-/// A chat completion.
+/// Returns the chat completion for an answer.
 pub(super) fn completion(
     id: &str,
     created: u64,

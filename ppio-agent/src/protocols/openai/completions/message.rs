@@ -65,7 +65,7 @@ impl CompletionMessage {
         content.extend(self.refusal.map(ChatPart::text));
         let mut message = ChatMessage::of_parts(role, content);
         message.id = self.id;
-        // Calls of the older form have no id; the function's name replaces it.
+        // Calls of the older form have no id, so the function's name is used as the id.
         let function_call = self.function_call;
         let function_call =
             function_call.map(|call| ToolCall::new(call.name.clone(), call.name, call.arguments));

@@ -21,12 +21,12 @@ use crate::exchange::error::Error;
 use crate::exchange::json::to_bytes;
 use crate::token_usage::TokenUsage;
 
-/// The options of a request for its answer.
+/// The options of a request that determine the format of its answer.
 struct CompletionFormat {
     model: String,
     tools: CallerTools,
-    /// Whether the request has `functions`, which `tools` replaced; then the answer has
-    /// `function_call`, for one call.
+    /// Whether the request has `functions`, the older form of `tools`, so that the answer has
+    /// `function_call` for one call.
     calls_one_function: bool,
     include_usage: bool,
 }
@@ -52,7 +52,7 @@ pub(super) async fn create(
     Ok(parts.json(to_bytes(&completion)))
 }
 
-/// The `finish_reason` of an answer.
+/// Returns the `finish_reason` of an answer.
 fn finish_reason(
     said: Option<FinishReason>,
     format: &CompletionFormat,
@@ -67,7 +67,7 @@ fn finish_reason(
     }
 }
 
-/// The tokens of an answer.
+/// Returns the `usage` of an answer: its numbers of tokens.
 fn usage(usage: TokenUsage) -> serde_json::Value {
     serde_json::json!({
         "prompt_tokens": usage.input_tokens,

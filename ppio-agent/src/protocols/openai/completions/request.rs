@@ -70,7 +70,7 @@ impl CompletionRequest {
             extra.insert("model".to_owned(), model.as_str().into());
         }
         let of_messages = InvocationRequest::of_messages(messages);
-        // An extra member with the name of an invocation's own, such as `state`, sets that one.
+        // An extra member named like a member of `InvocationRequest`, such as `state`, sets it.
         let mut request = InvocationRequest::from(Value::Object(extra));
         request.prompt = of_messages.prompt;
         request.messages = of_messages.messages;

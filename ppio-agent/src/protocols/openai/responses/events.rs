@@ -32,7 +32,7 @@ pub(super) struct ResponseEvents {
     calls: Vec<CallItem>,
     /// The JSON of each item; empty if the item is not complete.
     output: Vec<String>,
-    /// The size of the texts and arguments.
+    /// The size of the texts and arguments, in bytes.
     size: usize,
     usage: Option<TokenUsage>,
     finish: Option<FinishReason>,
@@ -75,13 +75,13 @@ impl ResponseEvents {
         }
     }
 
-    /// Leaves out the events up to a number.
+    /// Leaves out the events up to and including a sequence number.
     pub(super) fn after(mut self, number: Option<u64>) -> Self {
         self.numbers.after = number;
         self
     }
 
-    /// Sets the status and the time with which the run ended.
+    /// Sets the status of the run and the time at which the run ended.
     pub(super) fn ended(mut self, status: RunStatus, at: Option<SystemTime>) -> Self {
         self.was_cancelled = status == RunStatus::Cancelled;
         self.completed_at = at;
@@ -115,7 +115,7 @@ impl ResponseEvents {
         }
     }
 
-    /// Adds text or reasoning, in a new item unless one of its kind is open.
+    /// Adds text or reasoning to the open item of its kind, or otherwise to a new item.
     fn add(&mut self, kind: TextKind, json: &str, events: &mut EventWriter) {
         if json == r#""""# {
             return;
@@ -144,7 +144,8 @@ impl ResponseEvents {
         self.output[call.index()] = call.end(status, &mut self.numbers, events);
     }
 
-    /// Counts the bytes that are kept for the final response, and fails it at the limit.
+    /// Counts the bytes that are kept for the final response, and fails the response if they exceed
+    /// the limit.
     fn grow(&mut self, bytes: usize, events: &mut EventWriter) {
         self.size += bytes;
         if self.size > MAX_SIZE && self.end.is_none() {
@@ -237,7 +238,7 @@ impl Translator for ResponseEvents {
         } else {
             "incomplete"
         };
-        // If the answer failed, open items are not ended by events, but are in the response so far.
+        // If the answer failed, the response contains the open items, but no events end them.
         let mut unsent = EventWriter::default();
         let next = self.numbers.next;
         let end = if failure.is_some() {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::exchange::error::Error;
 use crate::protocols::openai::{content, does_not_fit, unsupported};
 
-/// The items of an input, which may be a text.
+/// Returns the items of an input. A text becomes one message.
 pub(super) fn items(input: Value) -> Result<Vec<Value>, Error> {
     match input {
         Value::Null => Ok(Vec::new()),
@@ -108,7 +108,7 @@ impl InputReader<'_> {
         self.messages.push(message);
     }
 
-    /// The message that a call belongs to.
+    /// Returns the assistant's message that a call belongs to; appends one if necessary.
     fn assistants(&mut self) -> &mut ChatMessage {
         if !self.is_assistants || !self.reasoning.is_empty() || self.messages.is_empty() {
             self.push(ChatMessage::of_parts(ChatRole::Assistant, Vec::new()));

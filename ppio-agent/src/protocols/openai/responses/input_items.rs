@@ -12,7 +12,7 @@ use crate::exchange::json::{response, to_bytes};
 use crate::protocols::ProtocolAgent;
 use crate::runs;
 
-/// The number of items in a list, unless the caller states another.
+/// The number of items in a list, unless the caller sends a `limit`.
 const DEFAULT_LIMIT: u64 = 20;
 const MAX_LIMIT: u64 = 100;
 
@@ -68,7 +68,8 @@ pub(in crate::protocols::openai) fn list(
     Ok(runs::no_store(response(StatusCode::OK, to_bytes(&list))))
 }
 
-/// An item as it is listed: with an id and a status, and the content of a message in parts.
+/// Returns an item in the form of the list: with an id and a status, and with the content of a
+/// message as a list of parts.
 fn listed(mut item: Value, run_id: &str, at: usize) -> Value {
     let Value::Object(members) = &mut item else {
         return item;

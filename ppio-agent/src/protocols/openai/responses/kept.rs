@@ -1,4 +1,4 @@
-//! What is kept of a response beside its answer, and how it is found again.
+//! The data that is kept for a response in addition to its answer, and the lookup of a response.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::runs::run::Run;
 use crate::runs::tag::RunTag;
 use crate::runs::{self};
 
-/// The id of a response is this prefix and the id of its run.
+/// The prefix of the id of a response, followed by the id of its run.
 pub(super) const PREFIX: &str = "resp_";
 
 const PROTOCOL: &str = "openai";
@@ -35,8 +35,8 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The tag of the run. The items are left out if the tag is larger than a run may be; the
-    /// journal stores the tag as a JSON string.
+    /// Returns the tag of the run, without the items if the tag would be larger than a run may be.
+    /// The journal stores the tag as a JSON string, so its size is that of the escaped string.
     pub(super) fn tag(&self, request: &InvocationRequest, max_size: usize) -> RunTag {
         let mut data = line(self);
         if escaped_size(data.as_bytes()) > max_size {
@@ -54,7 +54,7 @@ impl Kept {
     }
 }
 
-/// The run of a response, and what is kept of its request.
+/// Returns the run of a response, and the data that is kept of its request.
 pub(super) fn find(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,
@@ -78,7 +78,7 @@ pub(super) fn find(
     })
 }
 
-/// The items of a conversation up to the end of a response, and the id of its chat.
+/// Returns the items of a conversation up to the end of a response, and the id of its thread.
 pub(super) async fn conversation(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -121,7 +121,7 @@ pub(super) async fn cancel(
     get(agent, exchange, &run, kept).await
 }
 
-/// The response as it is now.
+/// Returns the current state of the response.
 async fn get(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -147,7 +147,7 @@ fn events_of(run: &Run, kept: Kept) -> ResponseEvents {
     ResponseEvents::new(run.id(), head, kept.tools).ended(run.status(), ended_at)
 }
 
-/// The answer of a run from its beginning, even if the run failed before its answer began.
+/// Returns the answer of a run from its beginning, even if the run failed before its answer began.
 ///
 /// # Errors
 /// If the beginning is no longer kept.

@@ -1,8 +1,8 @@
-//! The numbers of the events of a response.
+//! The sequence numbers of the events of a response.
 
 use crate::protocols::events::EventWriter;
 
-/// The numbers of the events.
+/// Numbers the events of a response.
 #[derive(Debug, Default)]
 pub(super) struct SequenceNumbers {
     pub(super) next: u64,

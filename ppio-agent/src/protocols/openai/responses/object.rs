@@ -7,7 +7,7 @@ use super::kept::PREFIX;
 use crate::exchange::json::line;
 use crate::token_usage::TokenUsage;
 
-/// The members of a response that do not change, as JSON without its end.
+/// The members of a response that do not change, as a JSON object without its closing brace.
 pub(super) struct ResponseHead(String);
 
 /// The current state of a response.
@@ -23,7 +23,7 @@ pub(super) struct ResponseState<'a> {
 }
 
 impl ResponseHead {
-    /// `echo` is what the response repeats of its request.
+    /// `echo` contains the members of the request that the response repeats.
     pub(super) fn new(id: &str, created_at: u64, echo: &Map<String, Value>) -> Self {
         #[derive(Serialize)]
         struct Head<'a> {
@@ -43,7 +43,7 @@ impl ResponseHead {
         Self(json)
     }
 
-    /// The response before its end.
+    /// Returns the JSON of a response that has not ended.
     pub(super) fn in_progress(&self) -> String {
         self.with(&ResponseState {
             status: "in_progress",
@@ -55,7 +55,7 @@ impl ResponseHead {
         })
     }
 
-    /// The JSON of the response.
+    /// Returns the JSON of the response in a state.
     pub(super) fn with(&self, state: &ResponseState<'_>) -> String {
         let usage = state.usage.map(|usage| {
             json!({

@@ -6,7 +6,7 @@ use super::numbers::SequenceNumbers;
 use crate::exchange::json::line;
 use crate::protocols::events::EventWriter;
 
-/// The kind of an item of text.
+/// The kind of a text item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextKind {
     /// The text of the answer.
@@ -16,7 +16,8 @@ pub(super) enum TextKind {
 }
 
 impl TextKind {
-    /// The names of the events of its part: its beginning, more text, all of the text, its end.
+    /// The names of the events of the item's part: its beginning, more text, the whole text and its
+    /// end.
     fn events(self) -> [&'static str; 4] {
         match self {
             Self::Text => [
@@ -34,7 +35,7 @@ impl TextKind {
         }
     }
 
-    /// The JSON of its part.
+    /// The JSON of the item's part.
     fn part(self, text: &str) -> String {
         match self {
             Self::Text => {
@@ -60,11 +61,11 @@ impl TextKind {
 pub(super) struct TextItem {
     kind: TextKind,
     index: usize,
-    /// The JSON of its id.
+    /// The id, as JSON.
     id: String,
-    /// The members of an event that locate the part.
+    /// The members of an event that identify the part.
     place: String,
-    /// The members of a delta before the text.
+    /// The members of a delta event before the text.
     before_delta: String,
     /// The text, as the JSON of a string without its quotes.
     text: String,
@@ -113,7 +114,7 @@ impl TextItem {
         self.index
     }
 
-    /// Adds text, which is the JSON of a string.
+    /// Adds text; `json` is the JSON of a string.
     pub(super) fn add(
         &mut self,
         json: &str,
@@ -150,7 +151,7 @@ impl TextItem {
     }
 }
 
-/// A call of a tool of the caller.
+/// A call of one of the caller's tools.
 pub(super) struct CallItem {
     call_id: String,
     name: String,
@@ -188,7 +189,7 @@ impl CallItem {
         self.index
     }
 
-    /// Adds a part of the arguments.
+    /// Appends to the arguments.
     pub(super) fn add(
         &mut self,
         delta: &str,
@@ -237,7 +238,7 @@ impl CallItem {
     }
 }
 
-/// Writes the event of the beginning or the end of an item.
+/// Writes the event for the beginning or the end of an item.
 fn item_event(
     what: &str,
     index: usize,

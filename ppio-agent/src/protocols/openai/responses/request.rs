@@ -35,11 +35,11 @@ pub(super) struct ResponseRequest {
 /// How long a response is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Not longer than its connection.
+    /// The response is not kept after its connection ends.
     NotStored,
-    /// It can be read again.
+    /// The response can be read again.
     Stored,
-    /// Stored, and its caller need not wait for it.
+    /// The response is stored, and the caller need not wait for it.
     Background,
 }
 
@@ -92,7 +92,7 @@ impl ResponseRequest {
         if let Some(model) = self.model {
             extra.insert("model".to_owned(), model.into());
         }
-        // An extra member with the name of an invocation's own, such as `state`, sets that one.
+        // An extra member named like a member of `InvocationRequest`, such as `state`, sets it.
         let mut request = InvocationRequest::from(Value::Object(extra));
         request.prompt = of_messages.prompt;
         let instructions = self.instructions.map(ChatMessage::system);
@@ -111,7 +111,7 @@ impl ResponseRequest {
         Ok((request, mode, kept))
     }
 
-    /// The id of the conversation, which the agent keeps.
+    /// Returns the id of the conversation. The agent itself keeps the conversation.
     fn conversation_id(&self) -> Result<Option<String>, Error> {
         let id = match &self.conversation {
             None => return Ok(None),
@@ -131,7 +131,7 @@ impl ResponseRequest {
         Ok(Some(id.to_owned()))
     }
 
-    /// What the response repeats of the request.
+    /// Returns the members of the request that the response repeats.
     fn echo(
         &self,
         agent: &str,

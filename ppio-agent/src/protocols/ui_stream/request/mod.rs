@@ -41,7 +41,7 @@ enum Tools {
 }
 
 impl UiRequest {
-    /// The request to the agent, and what the stream of its answer needs.
+    /// Returns the request to the agent, and the data that the stream of its answer needs.
     pub(super) fn into_request(mut self) -> (InvocationRequest, Chat) {
         let continued = self.continued_message();
         let tools = self.tools.map(Tools::into_list).unwrap_or_default();
@@ -66,8 +66,8 @@ impl UiRequest {
         (request, chat)
     }
 
-    /// The message that the answer is added to: the one that the request names, or the last one, if
-    /// it is the assistant's.
+    /// Returns the message that the answer is added to: the message that the request names,
+    /// otherwise the last message, if it is the assistant's.
     fn continued_message(&mut self) -> Option<ContinuedMessage> {
         if self.trigger != Trigger::SubmitMessage {
             return None;
