@@ -3,14 +3,14 @@
 /// Scans the bytes of a chunked body as they arrive, with the rules of hyper's decoder.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct ChunkScan {
-    state: ScanState,
+    state: ChunkScanState,
     /// The chunk size parsed so far, or the number of bytes left in the chunk.
     size: u64,
 }
 
 /// What the scan expects next.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum ScanState {
+enum ChunkScanState {
     /// The first digit of a size.
     #[default]
     Start,
@@ -35,12 +35,12 @@ impl ChunkScan {
     pub(crate) fn scan(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() && !self.is_at_end() && !self.is_invalid() {
-            if self.state == ScanState::Data {
+            if self.state == ChunkScanState::Data {
                 let rest = bytes.len() - taken;
                 let length = usize::try_from(self.size).map_or(rest, |left| left.min(rest));
                 self.size -= length as u64;
                 if self.size == 0 {
-                    self.state = ScanState::DataCr;
+                    self.state = ChunkScanState::DataCr;
                 }
                 taken += length;
             } else {
@@ -52,40 +52,40 @@ impl ChunkScan {
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
-        self.state == ScanState::End
+        self.state == ChunkScanState::End
     }
 
     /// Whether the body violates the chunked coding of RFC 9112.
     pub(crate) fn is_invalid(&self) -> bool {
-        self.state == ScanState::Invalid
+        self.state == ChunkScanState::Invalid
     }
 
-    fn next(&mut self, byte: u8) -> ScanState {
+    fn next(&mut self, byte: u8) -> ChunkScanState {
         match (self.state, byte) {
-            (ScanState::Start | ScanState::Size, digit) if digit.is_ascii_hexdigit() => {
+            (ChunkScanState::Start | ChunkScanState::Size, digit) if digit.is_ascii_hexdigit() => {
                 let digit = char::from(digit).to_digit(16).unwrap_or_default();
                 let size = self.size.checked_mul(16);
                 match size.and_then(|size| size.checked_add(digit.into())) {
                     Some(size) => {
                         self.size = size;
-                        ScanState::Size
+                        ChunkScanState::Size
                     }
-                    None => ScanState::Invalid,
+                    None => ChunkScanState::Invalid,
                 }
             }
-            (ScanState::Size | ScanState::Extension, b'\r') => ScanState::SizeLf,
-            (ScanState::Size, b' ' | b'\t' | b';') => ScanState::Extension,
-            (ScanState::Extension, byte) if byte != b'\n' => ScanState::Extension,
-            (ScanState::SizeLf, b'\n') if self.size == 0 => ScanState::EndCr,
-            (ScanState::SizeLf, b'\n') => ScanState::Data,
-            (ScanState::DataCr, b'\r') => ScanState::DataLf,
-            (ScanState::DataLf, b'\n') => ScanState::Start,
-            (ScanState::EndCr, b'\r') => ScanState::EndLf,
-            (ScanState::Trailer, b'\r') => ScanState::TrailerLf,
-            (ScanState::EndCr | ScanState::Trailer, _) => ScanState::Trailer,
-            (ScanState::TrailerLf, b'\n') => ScanState::EndCr,
-            (ScanState::EndLf, b'\n') => ScanState::End,
-            _ => ScanState::Invalid,
+            (ChunkScanState::Size | ChunkScanState::Extension, b'\r') => ChunkScanState::SizeLf,
+            (ChunkScanState::Size, b' ' | b'\t' | b';') => ChunkScanState::Extension,
+            (ChunkScanState::Extension, byte) if byte != b'\n' => ChunkScanState::Extension,
+            (ChunkScanState::SizeLf, b'\n') if self.size == 0 => ChunkScanState::EndCr,
+            (ChunkScanState::SizeLf, b'\n') => ChunkScanState::Data,
+            (ChunkScanState::DataCr, b'\r') => ChunkScanState::DataLf,
+            (ChunkScanState::DataLf, b'\n') => ChunkScanState::Start,
+            (ChunkScanState::EndCr, b'\r') => ChunkScanState::EndLf,
+            (ChunkScanState::Trailer, b'\r') => ChunkScanState::TrailerLf,
+            (ChunkScanState::EndCr | ChunkScanState::Trailer, _) => ChunkScanState::Trailer,
+            (ChunkScanState::TrailerLf, b'\n') => ChunkScanState::EndCr,
+            (ChunkScanState::EndLf, b'\n') => ChunkScanState::End,
+            _ => ChunkScanState::Invalid,
         }
     }
 }

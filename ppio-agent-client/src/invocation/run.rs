@@ -12,7 +12,7 @@ use super::options::ACCEPT_JSON;
 use super::response::{AgentResponse, OPERATION};
 use super::run_calls::{RunTarget, call_about_runs, cancel_call, fetch, path};
 use super::run_info::RunInfo;
-use super::stream::{AnswerKind, InvocationStream};
+use super::stream::{AnswerShape, InvocationStream};
 use crate::error::Error;
 use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
@@ -145,8 +145,8 @@ impl Run {
             items.push(item?);
         }
         let result = match stream.answer() {
-            Some(AnswerKind::Response) => return self.response().await,
-            Some(AnswerKind::Value) => {
+            Some(AnswerShape::Response) => return self.response().await,
+            Some(AnswerShape::Value) => {
                 // The envelope contains the duration. The agent may have removed the run in the
                 // meantime.
                 if let Ok(info) = self.info().await
@@ -156,7 +156,7 @@ impl Run {
                 }
                 items.pop().unwrap_or(Value::Null)
             }
-            Some(AnswerKind::Items) | None => Value::Array(items),
+            Some(AnswerShape::Items) | None => Value::Array(items),
         };
         let mut response = InvocationResponse::success(result);
         response.duration = waiting_since.elapsed().as_secs_f64();

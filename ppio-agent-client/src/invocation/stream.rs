@@ -44,7 +44,7 @@ pub struct InvocationStream {
     errors: ErrorItems,
     resumption: Option<Box<Resumption>>,
     /// How the run of a resumable stream has answered, after its end.
-    answer: Option<AnswerKind>,
+    answer: Option<AnswerShape>,
     /// Dropped after `session`: dropping the last handle of a session kills its sandbox.
     cancel: CancelOnDrop,
 }
@@ -62,7 +62,7 @@ enum ErrorItems {
 
 /// How a run has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AnswerKind {
+pub(super) enum AnswerShape {
     Items,
     Value,
     Response,
@@ -136,7 +136,7 @@ impl InvocationStream {
     }
 
     /// How the run of a resumable stream has answered; `None` before its end.
-    pub(super) fn answer(&self) -> Option<AnswerKind> {
+    pub(super) fn answer(&self) -> Option<AnswerShape> {
         self.answer
     }
 
@@ -240,9 +240,9 @@ impl InvocationStream {
         let answer = RunEnd::from_value(end)?.into_answer(sandbox_id, run_id);
         let answer = answer.map_err(|error| self.session.auth().redact_error(error))?;
         let (kind, value) = match answer {
-            RunAnswer::Items => (AnswerKind::Items, None),
-            RunAnswer::Value(value) => (AnswerKind::Value, Some(value)),
-            RunAnswer::Response => (AnswerKind::Response, None),
+            RunAnswer::Items => (AnswerShape::Items, None),
+            RunAnswer::Value(value) => (AnswerShape::Value, Some(value)),
+            RunAnswer::Response => (AnswerShape::Response, None),
         };
         self.answer = Some(kind);
         Ok(value)

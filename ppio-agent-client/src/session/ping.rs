@@ -72,7 +72,7 @@ impl SandboxSession {
                 let paused = Error::Runtime {
                     operation: format!("{operation} agent"),
                     status: Some(status),
-                    message: "it is paused, call resume() first".to_owned(),
+                    message: "the sandbox is paused; call resume() first".to_owned(),
                 };
                 let operation = format!("{operation} the agent of");
                 Some(paused.with_operation(&operation, self.sandbox_id()))

@@ -409,8 +409,8 @@ async fn a_ping_of_a_paused_or_expired_sandbox_says_so() {
     let text = error.report().to_string();
     assert_eq!(
         text,
-        "cannot ping the agent of sandbox \"sb1\": ping agent: it is paused, call resume() first \
-         (HTTP 502)"
+        "cannot ping the agent of sandbox \"sb1\": ping agent: the sandbox is paused; call \
+         resume() first (HTTP 502)"
     );
     session.resume().await.unwrap();
     assert!(session.ping().await.is_ok());

@@ -82,9 +82,9 @@ impl Serialize for CpuLimit {
 /// Reads a text, or a number without quotes.
 impl<'de> Deserialize<'de> for CpuLimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct LimitVisitor;
+        struct CpuLimitVisitor;
 
-        impl Visitor<'_> for LimitVisitor {
+        impl Visitor<'_> for CpuLimitVisitor {
             type Value = CpuLimit;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for CpuLimit {
             }
         }
 
-        deserializer.deserialize_any(LimitVisitor)
+        deserializer.deserialize_any(CpuLimitVisitor)
     }
 }
 

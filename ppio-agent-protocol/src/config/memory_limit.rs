@@ -79,9 +79,9 @@ impl Serialize for MemoryLimit {
 /// Reads a text, or a number of bytes.
 impl<'de> Deserialize<'de> for MemoryLimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct LimitVisitor;
+        struct MemoryLimitVisitor;
 
-        impl Visitor<'_> for LimitVisitor {
+        impl Visitor<'_> for MemoryLimitVisitor {
             type Value = MemoryLimit;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for MemoryLimit {
             }
         }
 
-        deserializer.deserialize_any(LimitVisitor)
+        deserializer.deserialize_any(MemoryLimitVisitor)
     }
 }
 

@@ -84,9 +84,9 @@ impl Serialize for StartTimeout {
 
 impl<'de> Deserialize<'de> for StartTimeout {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SecondsVisitor;
+        struct StartTimeoutVisitor;
 
-        impl Visitor<'_> for SecondsVisitor {
+        impl Visitor<'_> for StartTimeoutVisitor {
             type Value = StartTimeout;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for StartTimeout {
             }
         }
 
-        deserializer.deserialize_any(SecondsVisitor)
+        deserializer.deserialize_any(StartTimeoutVisitor)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::invocation::handler::{AgentRequest, Entrypoint, Handler};
 use crate::lifecycle::Hook;
 use crate::lifecycle::shutdown::{Shutdown, ShutdownFunction};
 use crate::lifecycle::startup::Startup;
-use crate::lifecycle::states::{AnySlot, Slot, StateLookup, States};
+use crate::lifecycle::states::{AnySlot, StateLookup, StateSlot, States};
 use crate::server::middleware::{IntoResponse, Middleware, MiddlewareWithState, Next};
 use crate::stalls::{FunctionName, FunctionNames};
 
@@ -270,7 +270,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
     /// # let _ = app; Ok(()) }
     /// ```
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.values.push(AnySlot::new(Slot::of(value)));
+        self.values.push(AnySlot::new(StateSlot::of(value)));
         self
     }
 
@@ -381,7 +381,7 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
         }
         let routes = match self.routes {
             None => None,
-            Some(Routes::Service(service)) => Some(Slot::of(service)),
+            Some(Routes::Service(service)) => Some(StateSlot::of(service)),
             Some(Routes::Function(function)) => {
                 let name = "the routes function of the builder";
                 let build = function(&mut states.for_function(name));

@@ -26,7 +26,7 @@ use crate::invocation::InvokerWatches;
 use crate::invocation::handler::Handler;
 use crate::lifecycle::shutdown::Shutdown;
 use crate::lifecycle::startup::StartupRun;
-use crate::lifecycle::states::{Slot, States};
+use crate::lifecycle::states::{StateSlot, States};
 use crate::lifecycle::{Hook, Lifecycle};
 use crate::server::AgentRuntimeServer;
 use crate::server::agent::{Agent, Endpoints, Watches};
@@ -77,7 +77,7 @@ pub(super) struct AppParts {
     pub(super) startups: Vec<Hook<StartupRun>>,
     pub(super) shutdowns: Vec<Hook<Shutdown>>,
     /// The service for the paths that are not the agent's.
-    pub(super) routes: Option<Slot<MountedService>>,
+    pub(super) routes: Option<StateSlot<MountedService>>,
 }
 
 impl AgentRuntimeApp {

@@ -78,7 +78,7 @@ impl IndexEndpoint {
             version: env!("CARGO_PKG_VERSION"),
             status: "running",
             timestamp: timestamp(SystemTime::now()),
-            agent: self.debug.then_some(Agent {
+            agent: self.debug.then_some(AgentDetails {
                 name: self.info.name,
                 version: self.info.version,
                 description: self.info.description,
@@ -124,7 +124,7 @@ struct Description<'a> {
     timestamp: String,
     /// In debug mode only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    agent: Option<Agent>,
+    agent: Option<AgentDetails>,
     endpoints: &'a EndpointPaths,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     protocols: &'a [&'static str],
@@ -137,7 +137,7 @@ struct Description<'a> {
 }
 
 #[derive(Serialize)]
-struct Agent {
+struct AgentDetails {
     name: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     version: &'static str,

@@ -23,7 +23,7 @@ use crate::invocation::guard::{Admission, InvocationGuard};
 use crate::invocation::{Invoker, user_response, wait};
 use crate::lifecycle::State;
 use crate::lifecycle::startup::{Startup, startup_on_blocking_thread};
-use crate::lifecycle::states::{Slot, StateLookup};
+use crate::lifecycle::states::{StateLookup, StateSlot};
 use crate::stalls::Watch;
 
 /// A type that a [`#[ppio::routes]`](macro@crate::routes) function may return, directly or in a
@@ -110,7 +110,7 @@ macro_rules! routes_with_state {
             $($state: Send + Sync + 'static,)*
         {
             fn into_startup(self, states: &mut StateLookup<'_>) -> Startup {
-                $(let $slot: Slot<$state> = states.slot();)*
+                $(let $slot: StateSlot<$state> = states.slot();)*
                 Startup::new(async move || Ok(self($($slot.state()),*).into_routes()))
             }
         }
@@ -138,13 +138,13 @@ impl fmt::Debug for MountedService {
 /// The author's own routes as an endpoint.
 pub(crate) struct MountedRoutes {
     /// Empty until the startup functions have run.
-    service: Slot<MountedService>,
+    service: StateSlot<MountedService>,
     admission: PerConnection<Admission>,
 }
 
 impl MountedRoutes {
     pub(crate) fn new(
-        service: Slot<MountedService>,
+        service: StateSlot<MountedService>,
         settings: &RuntimeSettings,
         shutdown: watch::Receiver<()>,
         watch: Watch,

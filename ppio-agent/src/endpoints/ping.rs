@@ -16,7 +16,7 @@ use crate::exchange::body::Response;
 use crate::exchange::error::{Error, panic_message};
 use crate::exchange::json;
 use crate::lifecycle::State;
-use crate::lifecycle::states::{Slot, StateLookup};
+use crate::lifecycle::states::{StateLookup, StateSlot};
 use crate::stalls::Watch;
 
 /// A health check that takes longer has failed; platforms do not wait longer either.
@@ -211,7 +211,7 @@ macro_rules! pings {
         {
             #[allow(unused_variables, reason = "without states")]
             fn into_handler(self, states: &mut StateLookup<'_>) -> PingHandler {
-                $(let $slot: Slot<$state> = states.slot();)*
+                $(let $slot: StateSlot<$state> = states.slot();)*
                 PingHandler::on_worker(move || self($($slot.state()),*))
             }
         }
@@ -224,7 +224,7 @@ macro_rules! pings {
         {
             #[allow(unused_variables, reason = "without states")]
             fn into_handler(self, states: &mut StateLookup<'_>) -> PingHandler {
-                $(let $slot: Slot<$state> = states.slot();)*
+                $(let $slot: StateSlot<$state> = states.slot();)*
                 PingHandler::on_blocking_thread(move || self($($slot.state()),*))
             }
         }

@@ -61,7 +61,7 @@ pub(crate) fn success_body(
 /// Returns the body of an error, if the agent did not provide one.
 pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) -> Bytes {
     #[derive(Serialize)]
-    struct Body<'a> {
+    struct ErrorBody<'a> {
         result: (),
         status: &'static str,
         error: Cow<'a, str>,
@@ -73,7 +73,7 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
     struct Metadata<'a> {
         request_id: &'a str,
     }
-    to_bytes(&Body {
+    to_bytes(&ErrorBody {
         result: (),
         status: "error",
         error: error.response_text(request_id),

@@ -15,10 +15,10 @@ static PROCESS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// The running background tasks.
 #[derive(Clone)]
-pub(crate) struct TaskTracker(Arc<TaskState>);
+pub(crate) struct TaskTracker(Arc<TrackerState>);
 
 #[derive(Default)]
-struct TaskState {
+struct TrackerState {
     /// By id, so that the first one is the oldest.
     tasks: Mutex<BTreeMap<u64, Task>>,
     idle: Notify,
@@ -117,7 +117,7 @@ impl TaskTracker {
     }
 }
 
-impl TaskState {
+impl TrackerState {
     fn tasks(&self) -> MutexGuard<'_, BTreeMap<u64, Task>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,7 +129,7 @@ impl TaskState {
 
 /// One running task. It is dropped when the task ends, panics or is aborted.
 pub(crate) struct RunningTask {
-    state: Arc<TaskState>,
+    state: Arc<TrackerState>,
     id: u64,
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Admission {
     pub(crate) counters: Counters,
     /// Watches the function while it is polled.
     watch: Watch,
-    work: Work,
+    kind: AdmittedKind,
     max_concurrency: Option<usize>,
     /// How many invocations run; counted only if there is a limit.
     running: AtomicUsize,
@@ -45,13 +45,13 @@ pub(crate) struct Admission {
 
 /// The kind of request that is admitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Work {
+enum AdmittedKind {
     Invocation,
     /// A request to the author's own routes.
     Route,
 }
 
-impl Work {
+impl AdmittedKind {
     /// Returns how log lines name a request of this kind.
     fn name(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Admission {
         Self {
             counters: Counters::new(),
             watch,
-            work: Work::Invocation,
+            kind: AdmittedKind::Invocation,
             max_concurrency: settings.max_concurrency,
             busy_after: settings.busy_after,
             running: AtomicUsize::new(0),
@@ -95,7 +95,7 @@ impl Admission {
         watch: Watch,
     ) -> Self {
         Self {
-            work: Work::Route,
+            kind: AdmittedKind::Route,
             max_concurrency: None,
             ..Self::new(settings, shutdown, watch)
         }
@@ -242,7 +242,7 @@ impl InvocationGuard {
         let items = progress.items;
         let duration = self.end(end, Some(status), None, progress);
         let (status, duration_ms) = (status.as_u16(), milliseconds(duration));
-        let (work, code) = (self.admission.work.name(), self.admission.work.code());
+        let (request, code) = (self.admission.kind.name(), self.admission.kind.code());
         if end == InvocationEnd::ServerError {
             self.log(|| {
                 tracing::error!(
@@ -250,15 +250,15 @@ impl InvocationGuard {
                     error = format_args!("{code} returned a response with this status"),
                     status,
                     duration_ms,
-                    "{work} failed"
+                    "{request} failed"
                 );
             });
         } else if tracing::enabled!(target: LOG_TARGET, Level::INFO) {
             self.log(|| {
                 if end == InvocationEnd::ClientError {
-                    tracing::info!(target: LOG_TARGET, status, duration_ms, "{work} refused");
+                    tracing::info!(target: LOG_TARGET, status, duration_ms, "{request} refused");
                 } else {
-                    tracing::info!(target: LOG_TARGET, status, duration_ms, items, "{work} finished");
+                    tracing::info!(target: LOG_TARGET, status, duration_ms, items, "{request} finished");
                 }
             });
         }
@@ -275,7 +275,7 @@ impl InvocationGuard {
         let items = progress.items;
         let status = error.status();
         let error_type = error.error_type();
-        let work = self.admission.work.name();
+        let request = self.admission.kind.name();
         let end = if error.rejection().is_some_and(Rejection::is_cancellation) {
             InvocationEnd::Cancelled
         } else if error.rejection().is_some_and(Rejection::is_timeout) {
@@ -290,7 +290,7 @@ impl InvocationGuard {
         let duration_ms = milliseconds(duration);
         if end == InvocationEnd::Cancelled {
             self.log(|| {
-                tracing::info!(target: "ppio", %error, duration_ms, items, "{work} cancelled");
+                tracing::info!(target: "ppio", %error, duration_ms, items, "{request} cancelled");
             });
         } else if status.is_server_error() {
             self.log(|| {
@@ -301,7 +301,7 @@ impl InvocationGuard {
                     status = status.as_u16(),
                     duration_ms,
                     items,
-                    "{work} failed"
+                    "{request} failed"
                 );
             });
         } else {
@@ -313,7 +313,7 @@ impl InvocationGuard {
                     error_type,
                     status = status.as_u16(),
                     duration_ms,
-                    "{work} refused"
+                    "{request} refused"
                 );
             });
         }
@@ -323,11 +323,11 @@ impl InvocationGuard {
         let items = progress.items;
         let duration = self.end(InvocationEnd::Cancelled, None, None, progress);
         let duration_ms = milliseconds(duration);
-        let work = self.admission.work.name();
+        let request = self.admission.kind.name();
         self.log(|| {
             // The target is not this module's path: `ppio::invocation=warn` in the default filter
             // would hide the line.
-            tracing::info!(target: "ppio", duration_ms, items, "client disconnected; {work} cancelled");
+            tracing::info!(target: "ppio", duration_ms, items, "client disconnected; {request} cancelled");
         });
     }
 
@@ -366,7 +366,7 @@ impl InvocationGuard {
             items,
             tokens,
             duration,
-            is_route: self.admission.work == Work::Route,
+            is_route: self.admission.kind == AdmittedKind::Route,
         });
         duration
     }

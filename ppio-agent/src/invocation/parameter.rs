@@ -4,7 +4,7 @@ use super::call::Call;
 use crate::exchange::context::RequestContext;
 use crate::lifecycle::State;
 use crate::lifecycle::annotated::Built;
-use crate::lifecycle::states::{Slot, StateLookup};
+use crate::lifecycle::states::{StateLookup, StateSlot};
 
 /// A type that an entrypoint can take after the request.
 pub trait Parameter: Send + Sync + Sized + 'static {
@@ -28,13 +28,13 @@ impl Parameter for RequestContext {
 }
 
 impl<T: Send + Sync + 'static> Parameter for State<T> {
-    type Source = Slot<T>;
+    type Source = StateSlot<T>;
 
-    fn source(states: &mut StateLookup<'_>) -> Slot<T> {
+    fn source(states: &mut StateLookup<'_>) -> StateSlot<T> {
         states.slot()
     }
 
-    fn make(slot: &Slot<T>, _: &RequestContext) -> Self {
+    fn make(slot: &StateSlot<T>, _: &RequestContext) -> Self {
         slot.state()
     }
 }

@@ -13,10 +13,10 @@ pub(crate) struct SessionGate {
     concurrency: SessionConcurrency,
     max_waiting: usize,
     /// The sessions that have a running invocation.
-    sessions: Mutex<HashMap<String, Session>>,
+    sessions: Mutex<HashMap<String, SessionQueue>>,
 }
 
-struct Session {
+struct SessionQueue {
     running: Arc<TurnState>,
     waiting: VecDeque<Arc<TurnState>>,
 }
@@ -55,7 +55,7 @@ impl SessionGate {
         let state = match sessions.entry(session.to_owned()) {
             Entry::Vacant(entry) => {
                 let running = TurnState::new(TurnPhase::Running);
-                entry.insert(Session {
+                entry.insert(SessionQueue {
                     running: Arc::clone(&running),
                     waiting: VecDeque::new(),
                 });
@@ -72,7 +72,11 @@ impl SessionGate {
     }
 
     /// Adds an invocation to a session that has a running one.
-    fn enter_behind(&self, name: &str, session: &mut Session) -> Result<Arc<TurnState>, Rejection> {
+    fn enter_behind(
+        &self,
+        name: &str,
+        session: &mut SessionQueue,
+    ) -> Result<Arc<TurnState>, Rejection> {
         match self.concurrency {
             SessionConcurrency::Reject => Err(Rejection::SessionBusy {
                 session: name.to_owned(),
@@ -113,7 +117,7 @@ impl SessionGate {
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, SessionQueue>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@
 //! is `pub`, and the error of the startup function, which may be private, is not a part of it.
 
 use super::state::State;
-use super::states::{Slot, StateLookup};
+use super::states::{StateLookup, StateSlot};
 
 /// A type that a startup function builds. `StartupFunction` is the marker type of that function.
 #[diagnostic::on_unimplemented(
@@ -71,11 +71,11 @@ pub fn pass_state<'a, P: PassState<'a, T, StartupFunction>, T, StartupFunction>(
 }
 
 /// Finds the slot of a state when the agent is made.
-pub fn state_slot<T: Send + Sync + 'static>(states: &mut StateLookup<'_>) -> Slot<T> {
+pub fn state_slot<T: Send + Sync + 'static>(states: &mut StateLookup<'_>) -> StateSlot<T> {
     states.slot()
 }
 
 /// Returns the state in a slot.
-pub fn state<T>(slot: &Slot<T>) -> State<T> {
+pub fn state<T>(slot: &StateSlot<T>) -> State<T> {
     slot.state()
 }

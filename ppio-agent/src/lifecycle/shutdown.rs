@@ -5,7 +5,7 @@ use std::future::Future;
 
 use super::hook::{HookFuture, on_blocking_thread};
 use super::state::State;
-use super::states::{Slot, StateLookup};
+use super::states::{StateLookup, StateSlot};
 use crate::exchange::error::{BoxError, Error};
 
 /// A type that a shutdown function may return, alone or in a `Result`.
@@ -82,7 +82,7 @@ macro_rules! shutdown_functions {
         {
             #[allow(unused_variables, reason = "without states")]
             fn into_shutdown(self, states: &mut StateLookup<'_>) -> Shutdown {
-                $(let $slot: Slot<$state> = states.slot();)*
+                $(let $slot: StateSlot<$state> = states.slot();)*
                 shutdown_on_worker(move || {
                     let future = self($($slot.state()),*);
                     async move { future.await.into_shutdown().map_err(Error::from_boxable) }

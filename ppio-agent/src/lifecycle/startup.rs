@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::error::LifecycleError;
 use super::hook::{Hook, HookFuture, on_blocking_thread};
-use super::states::{AnySlot, Slot, States};
+use super::states::{AnySlot, StateSlot, States};
 use crate::exchange::error::Error;
 
 /// Runs a startup function; `None` if its state has a value already.
@@ -34,7 +34,7 @@ impl Startup {
         F: FnOnce() -> R + Send + 'static,
         R: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let slot = Slot::empty();
+        let slot = StateSlot::empty();
         Self {
             slot: AnySlot::new(slot.clone()),
             run: Box::new(move || {

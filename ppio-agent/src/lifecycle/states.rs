@@ -1,6 +1,6 @@
 //! The states of one agent by their types.
 //!
-//! Handlers are made before the startup functions run, so each holds the [`Slot`] of every state
+//! Handlers are made before the startup functions run, so each holds the [`StateSlot`] of every state
 //! that it takes. A missing state is found when the agent is made, and a call needs no lookup.
 
 use std::any::{Any, TypeId, type_name};
@@ -10,9 +10,9 @@ use super::error::LifecycleError;
 use super::state::State;
 
 /// The slot of one state, which is empty until its startup function has run.
-pub struct Slot<T>(Arc<OnceLock<State<T>>>);
+pub struct StateSlot<T>(Arc<OnceLock<State<T>>>);
 
-impl<T> Slot<T> {
+impl<T> StateSlot<T> {
     pub(crate) fn empty() -> Self {
         Self(Arc::new(OnceLock::new()))
     }
@@ -39,7 +39,7 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T> Clone for Slot<T> {
+impl<T> Clone for StateSlot<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
@@ -53,7 +53,7 @@ pub(crate) struct AnySlot {
 }
 
 impl AnySlot {
-    pub(crate) fn new<T: Send + Sync + 'static>(slot: Slot<T>) -> Self {
+    pub(crate) fn new<T: Send + Sync + 'static>(slot: StateSlot<T>) -> Self {
         Self {
             type_id: TypeId::of::<T>(),
             type_name: type_name::<T>(),
@@ -122,9 +122,9 @@ impl States {
         self.missing.take().map_or(Ok(()), Err)
     }
 
-    fn find<T: 'static>(&self) -> Option<Slot<T>> {
+    fn find<T: 'static>(&self) -> Option<StateSlot<T>> {
         let mut slots = self.slots.iter();
-        slots.find_map(|(any, _)| any.slot.downcast_ref::<Slot<T>>().cloned())
+        slots.find_map(|(any, _)| any.slot.downcast_ref::<StateSlot<T>>().cloned())
     }
 }
 
@@ -136,7 +136,7 @@ pub struct StateLookup<'a> {
 
 impl StateLookup<'_> {
     /// The slot of a state. If there is none, [`States::check`] fails.
-    pub(crate) fn slot<T: Send + Sync + 'static>(&mut self) -> Slot<T> {
+    pub(crate) fn slot<T: Send + Sync + 'static>(&mut self) -> StateSlot<T> {
         self.states.find().unwrap_or_else(|| {
             let function = &self.function;
             self.states
@@ -145,7 +145,7 @@ impl StateLookup<'_> {
                     state: type_name::<T>(),
                     function: function.clone(),
                 });
-            Slot::empty()
+            StateSlot::empty()
         })
     }
 }

@@ -38,11 +38,11 @@ use serde::Serialize;
 use self::answer::Answer;
 use self::leftovers::Leftovers;
 use self::options::{OnStart, RunOptions};
-use self::producer::{Producer, Work};
+use self::producer::{AnswerSource, Producer};
 use self::reader::RunReader;
 use self::registry::{Claim, RunRegistry};
 use self::run::reading::{AnswerHead, ReadFormat};
-use self::run::state::Head;
+use self::run::state::LoggedHead;
 use self::run::{Run, RunOwner as _};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
@@ -258,7 +258,7 @@ fn start(
             let max_silence = invoker.settings().timeout;
             let producer = Producer {
                 run: Arc::clone(run),
-                work: Work::Handler(invocation),
+                source: AnswerSource::Handler(invocation),
                 guard,
                 span: exchange.span.clone(),
                 deadline: exchange.deadline,
@@ -307,11 +307,11 @@ fn begin(
 /// The answer to a caller that does not wait for the run.
 fn accepted(run: &Run, exchange: &Exchange) -> Response {
     #[derive(Serialize)]
-    struct Accepted<'a> {
+    struct AcceptedRun<'a> {
         id: &'a str,
         status: &'static str,
     }
-    let body = json::to_bytes(&Accepted {
+    let body = json::to_bytes(&AcceptedRun {
         id: run.id.as_str(),
         status: run.status().as_str(),
     });
@@ -338,8 +338,8 @@ async fn answer(
     with_ids: bool,
 ) -> Response {
     match reader.answer().await {
-        AnswerHead::Logged(Head::Events) => events(reader, exchange, invoker, with_ids),
-        AnswerHead::Logged(Head::Response(head)) => {
+        AnswerHead::Logged(LoggedHead::Events) => events(reader, exchange, invoker, with_ids),
+        AnswerHead::Logged(LoggedHead::Response(head)) => {
             let body = reader.into_body(ReadFormat::Response, exchange.format, None);
             let mut response = Response::new(Body::stream(body));
             *response.status_mut() = head.0;

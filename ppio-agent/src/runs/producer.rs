@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::answer::{Answer, KeptValue};
 use super::run::Run;
 use super::run::production::Permission;
-use super::run::state::Head;
+use super::run::state::LoggedHead;
 use crate::exchange::agent_envelope::AgentEnvelope;
 use crate::exchange::body::{Body, Response};
 use crate::exchange::caller_deadline::{CallerDeadline, DeadlineBody};
@@ -33,7 +33,7 @@ use crate::invocation::session_gate::SessionTurn;
 /// Runs the invocation of a run to its end.
 pub(super) struct Producer {
     pub(super) run: Arc<Run>,
-    pub(super) work: Work,
+    pub(super) source: AnswerSource,
     pub(super) guard: InvocationGuard,
     pub(super) span: tracing::Span,
     /// The time by which the answer has to begin.
@@ -48,7 +48,7 @@ pub(super) struct Producer {
 }
 
 /// The handler or body that is polled.
-pub(super) enum Work {
+pub(super) enum AnswerSource {
     Handler(InvocationFuture),
     /// The body of a response that the handler made.
     Body {
@@ -58,8 +58,8 @@ pub(super) enum Work {
     },
 }
 
-/// The result of one poll of the work.
-enum Step {
+/// The result of one poll of the source.
+enum ProducerStep {
     /// The number of bytes that were written.
     Wrote(usize),
     /// The handler made a response, whose body is polled next.
@@ -91,11 +91,11 @@ impl Future for Producer {
                     return Poll::Ready(());
                 }
             };
-            match self.poll_work(cx) {
-                Poll::Ready(Step::Ended) => return Poll::Ready(()),
-                Poll::Ready(Step::Responded) => {}
+            match self.poll_source(cx) {
+                Poll::Ready(ProducerStep::Ended) => return Poll::Ready(()),
+                Poll::Ready(ProducerStep::Responded) => {}
                 // The handler waits for another poll if it stopped because it wrote much.
-                Poll::Ready(Step::Wrote(bytes)) => {
+                Poll::Ready(ProducerStep::Wrote(bytes)) => {
                     self.silent_since = Instant::now();
                     written += bytes;
                     if written >= HIGH_WATER {
@@ -110,40 +110,40 @@ impl Future for Producer {
 }
 
 impl Producer {
-    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        match &mut self.work {
-            Work::Handler(_) => self.poll_handler(cx),
-            Work::Body { body, turn, .. } => {
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<ProducerStep> {
+        match &mut self.source {
+            AnswerSource::Handler(_) => self.poll_handler(cx),
+            AnswerSource::Body { body, turn, .. } => {
                 if let Some(turn) = turn
                     && let Poll::Ready(Err(interrupted)) = turn.poll(cx)
                 {
                     self.fail(interrupted.into());
-                    return Poll::Ready(Step::Ended);
+                    return Poll::Ready(ProducerStep::Ended);
                 }
                 match ready!(self.guard.poll(|| Pin::new(body).poll_frame(cx))) {
                     Some(Ok(frame)) => {
                         let data = frame.into_data().unwrap_or_default();
                         let length = data.len();
                         self.run.append(data.into(), 1);
-                        Poll::Ready(Step::Wrote(length))
+                        Poll::Ready(ProducerStep::Wrote(length))
                     }
                     Some(Err(_)) => {
                         let expired = self.caller_deadline().and_then(CallerDeadline::expired);
                         self.fail(expired.unwrap_or(Rejection::ResponseCut).into());
-                        Poll::Ready(Step::Ended)
+                        Poll::Ready(ProducerStep::Ended)
                     }
                     None => {
                         self.succeed();
-                        Poll::Ready(Step::Ended)
+                        Poll::Ready(ProducerStep::Ended)
                     }
                 }
             }
         }
     }
 
-    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<ProducerStep> {
         let caller_deadline = self.caller_deadline();
-        let Work::Handler(invocation) = &mut self.work else {
+        let AnswerSource::Handler(invocation) = &mut self.source else {
             return Poll::Pending;
         };
         // A handler that always has a next item never waits for the timer.
@@ -151,13 +151,13 @@ impl Producer {
             && let Some(expired) = caller_deadline.and_then(CallerDeadline::expired)
         {
             self.fail(expired.into());
-            return Poll::Ready(Step::Ended);
+            return Poll::Ready(ProducerStep::Ended);
         }
         let polled = self.guard.poll(|| Pin::new(&mut *invocation).poll(cx));
         let is_streaming = invocation.buffer().is_streaming();
         let (events, progress) = invocation.buffer().take();
         if is_streaming {
-            self.run.begin(Head::Events);
+            self.run.begin(LoggedHead::Events);
         }
         let length = events.len();
         if length > 0 {
@@ -167,18 +167,18 @@ impl Producer {
             self.progress = progress;
         }
         match polled {
-            Poll::Pending if length > 0 => Poll::Ready(Step::Wrote(length)),
+            Poll::Pending if length > 0 => Poll::Ready(ProducerStep::Wrote(length)),
             Poll::Pending => Poll::Pending,
             Poll::Ready(outcome) => Poll::Ready(self.finish(outcome, is_streaming)),
         }
     }
 
-    fn finish(&mut self, outcome: Outcome, is_streaming: bool) -> Step {
+    fn finish(&mut self, outcome: Outcome, is_streaming: bool) -> ProducerStep {
         match outcome {
             Outcome::Failed(error) => self.fail(error),
             Outcome::Response(response) if !is_streaming => {
                 self.respond(*response);
-                return Step::Responded;
+                return ProducerStep::Responded;
             }
             Outcome::Value(value) if !is_streaming => {
                 let duration = self
@@ -198,16 +198,16 @@ impl Producer {
             | Outcome::Envelope(_)
             | Outcome::Response(_) => self.succeed(),
         }
-        Step::Ended
+        ProducerStep::Ended
     }
 
     /// Ends with an envelope that the handler filled. An envelope with the status `error` fails the
     /// invocation.
     fn finish_envelope(&mut self, envelope: AgentEnvelope) {
         let id = self.run.id.as_str();
-        let queue_time = match &self.work {
-            Work::Handler(invocation) => invocation.buffer().queue_time(),
-            Work::Body { .. } => Duration::ZERO,
+        let queue_time = match &self.source {
+            AnswerSource::Handler(invocation) => invocation.buffer().queue_time(),
+            AnswerSource::Body { .. } => Duration::ZERO,
         };
         if let Some(error) = envelope.failure() {
             let body = envelope.into_body(self.started.elapsed(), queue_time, id);
@@ -227,7 +227,7 @@ impl Producer {
 
     /// Continues with the body of a response that the handler made.
     fn respond(&mut self, response: Response) {
-        let Work::Handler(invocation) = &mut self.work else {
+        let AnswerSource::Handler(invocation) = &mut self.source else {
             return;
         };
         let turn = invocation.take_turn();
@@ -239,14 +239,14 @@ impl Producer {
         let body = scoped(body, self.guard.context().clone(), &self.span);
         let status = head.status;
         self.run
-            .begin(Head::Response(Arc::new((status, head.headers))));
-        self.work = Work::Body { body, status, turn };
+            .begin(LoggedHead::Response(Arc::new((status, head.headers))));
+        self.source = AnswerSource::Body { body, status, turn };
     }
 
     fn succeed(&mut self) {
-        let status = match self.work {
-            Work::Handler(_) => StatusCode::OK,
-            Work::Body { status, .. } => status,
+        let status = match self.source {
+            AnswerSource::Handler(_) => StatusCode::OK,
+            AnswerSource::Body { status, .. } => status,
         };
         self.guard.responded(status, self.progress);
         let status = if status.is_client_error() || status.is_server_error() {
@@ -311,8 +311,8 @@ impl Producer {
 
     /// Returns the current deadline of the handler, and the error if the handler misses it.
     fn limit(&self) -> Option<(Instant, Rejection)> {
-        match &self.work {
-            Work::Handler(invocation) if invocation.buffer().is_streaming() => {
+        match &self.source {
+            AnswerSource::Handler(invocation) if invocation.buffer().is_streaming() => {
                 let stalled = Rejection::StreamStalled(self.max_silence);
                 let stalls = self.silent_since + self.max_silence;
                 match self.caller_deadline() {
@@ -322,12 +322,12 @@ impl Producer {
                     _ => Some((stalls, stalled)),
                 }
             }
-            Work::Handler(_) => {
+            AnswerSource::Handler(_) => {
                 let deadline = self.guard.context().deadline().unwrap_or(self.deadline);
                 let late = Rejection::TimedOut(deadline - self.started);
                 Some((deadline, late))
             }
-            Work::Body { .. } => None,
+            AnswerSource::Body { .. } => None,
         }
     }
 }

@@ -6,12 +6,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::answer::{Answer, KeptValue, RunOutcome};
 use super::journal::record::{StoredAnswer, StoredEnd, StoredHead, milliseconds, time};
-use super::run::state::Head;
+use super::run::state::LoggedHead;
 use crate::exchange::error::Error;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::request_id::RequestId;
 
-impl Head {
+impl LoggedHead {
     pub(super) fn to_stored(&self) -> StoredHead {
         match self {
             Self::Events => StoredHead::Events,

@@ -29,7 +29,7 @@ use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::invocation::handler::Handler;
 use crate::invocation::{Invoker, InvokerWatches};
 use crate::lifecycle::Lifecycle;
-use crate::lifecycle::states::Slot;
+use crate::lifecycle::states::StateSlot;
 #[cfg(feature = "chat")]
 use crate::protocols::{ProtocolAgent, Protocols};
 use crate::runs::registry::RunRegistry;
@@ -166,7 +166,7 @@ impl Agent {
     }
 
     /// Mounts a service for the paths that are not the agent's; a startup function may build it.
-    pub(crate) fn mount(&mut self, service: Slot<MountedService>, watch: Watch) {
+    pub(crate) fn mount(&mut self, service: StateSlot<MountedService>, watch: Watch) {
         let shutdown = self.shutdown.subscribe();
         let routes = MountedRoutes::new(service, self.invoker.settings(), shutdown, watch);
         self.mounted = Some(routes);

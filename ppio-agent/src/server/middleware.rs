@@ -9,7 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::body::{Request, Response};
 use crate::exchange::error::{BoxError, Error, ErrorChain};
 use crate::lifecycle::State;
-use crate::lifecycle::states::{Slot, StateLookup};
+use crate::lifecycle::states::{StateLookup, StateSlot};
 use crate::stalls::{AsyncFunctions, FunctionName, Watch};
 
 /// The return type of middleware: a [`Response`], or a `Result` whose error becomes a response.
@@ -163,7 +163,7 @@ macro_rules! middleware_with_states {
             $($state: Send + Sync + 'static,)*
         {
             fn into_middleware(self, states: &mut StateLookup<'_>, all: bool) -> Middleware {
-                $(let $slot: Slot<$state> = states.slot();)*
+                $(let $slot: StateSlot<$state> = states.slot();)*
                 let run = move |request, next| self(request, next, $($slot.state()),*);
                 Middleware::new(run, 0, all)
             }

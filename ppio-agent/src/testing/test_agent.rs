@@ -239,7 +239,7 @@ impl TestReply {
     /// If the response is not an error.
     pub async fn error(self) -> Error {
         #[derive(serde::Deserialize)]
-        struct Answer {
+        struct ErrorAnswer {
             error: String,
             error_type: String,
         }
@@ -247,7 +247,7 @@ impl TestReply {
         let text = self.text().await;
         let failed = status.is_client_error() || status.is_server_error();
         assert!(failed, "not an error but {status}: {text}");
-        let Answer { error, error_type } = read(&text);
+        let ErrorAnswer { error, error_type } = read(&text);
         Error::new(status, error).with_type(error_type)
     }
 

@@ -102,7 +102,7 @@ pub(crate) struct ConfigureArguments {
     /// What the agent does
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
-    /// A tag by which the agent is found, or several; they replace those in the file
+    /// A tag to find the agent by; may be repeated. The tags replace those in the file
     #[arg(long, value_name = "TAG", value_parser = not_empty)]
     pub(crate) tag: Vec<String>,
     /// The file with the entrypoint
@@ -215,11 +215,11 @@ pub(crate) struct DeployArguments {
     /// user of the template can read it
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = not_empty)]
     pub(crate) env: Vec<String>,
-    /// Send files that are secrets by their names or left out by .dockerignore: a path of the
+    /// Include files that are named like secrets or excluded by .dockerignore: a path in the
     /// project, or a pattern as in .dockerignore
     #[arg(long, value_name = "PATTERN", value_parser = not_empty)]
     pub(crate) include: Vec<String>,
-    /// Deploy although callers of the deployed agent may fail, by the changes of its API
+    /// Deploy even if changes of the API may break callers of the deployed agent
     #[arg(long)]
     pub(crate) allow_breaking: bool,
     /// Compile for this target, or for this machine with `host` [default: a static target if one is
@@ -228,7 +228,7 @@ pub(crate) struct DeployArguments {
     pub(crate) target: Option<String>,
 }
 
-/// A protocol beside `/invocations` that an agent is called by.
+/// A protocol other than `/invocations` for calling an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AgentProtocol {
     /// OpenAI's chat completions
@@ -277,7 +277,7 @@ pub(crate) struct InvokeArguments {
     /// Read the prompt from this file
     #[arg(long, value_name = "PATH", conflicts_with = "input")]
     pub(crate) file: Option<PathBuf>,
-    /// Read the prompt from standard input, also if that is a terminal
+    /// Read the prompt from standard input, even if it is a terminal
     #[arg(long, conflicts_with_all = ["input", "file"])]
     pub(crate) stdin: bool,
     /// The request as JSON: a file, `-` for standard input, or JSON that begins with `{`. Without a
@@ -321,7 +321,7 @@ pub(crate) struct RunsArguments {
     pub(crate) agent: AgentArguments,
     #[command(flatten)]
     pub(crate) headers: HeaderArguments,
-    /// The session [default: all of the agent that are running]
+    /// The session [default: all running sessions of the agent]
     #[arg(long, value_name = "ID", value_parser = not_empty)]
     pub(crate) session: Option<String>,
 }
@@ -375,7 +375,7 @@ pub(crate) struct CancelArguments {
 pub(crate) struct ListArguments {
     #[command(flatten)]
     pub(crate) platform: PlatformArguments,
-    /// List only agents with this tag, or with all of several
+    /// List only agents with this tag; with several, only agents that have all of them
     #[arg(long, value_name = "TAG", value_parser = not_empty)]
     pub(crate) tag: Vec<String>,
     /// List only agents with this text in their names
@@ -393,7 +393,7 @@ pub(crate) struct StatusArguments {
 pub(crate) struct StopArguments {
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
-    /// The session [default: all of the agent]
+    /// The session [default: all sessions of the agent]
     #[arg(long, value_name = "ID", value_parser = not_empty)]
     pub(crate) session: Option<String>,
 }

@@ -30,7 +30,7 @@ Examples:
 pub(crate) struct ExecArguments {
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
-    /// The session, which is resumed if it is paused [default: the newest of the agent]
+    /// The session, which is resumed if it is paused [default: the agent's newest session]
     #[arg(value_name = "SESSION", value_parser = not_empty)]
     session: Option<String>,
     /// The session, as an option instead of SESSION

@@ -7,8 +7,8 @@ use crate::error::{CliError, ExitKind};
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct HeaderArguments {
-    /// A header for the agent, such as `authorization: Bearer …`, or several. A run that was
-    /// started with an authorization is found with the same
+    /// A header for the agent, such as `authorization: Bearer …`; may be repeated. A run that was
+    /// started with an authorization is found only with the same one
     // Not parsed by clap, whose errors would print a secret.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     header: Vec<String>,

@@ -11,7 +11,7 @@ use super::values::not_empty;
 use crate::log_level::LogLevel;
 
 const LOGS_HELP: &str = "\
-A time is a duration back, as in 10m, 2h or 1h30m, or an RFC 3339 time, as in 2026-11-26T13:00:00Z or \
+A time is a duration before now, as in 10m, 2h or 1h30m, or an RFC 3339 time, as in 2026-11-26T13:00:00Z or \
 2026-11-26T21:00:00+08:00. It is compared with the time at which the platform received a line.
 
 The level of a line is the one in it, if the line is JSON with a `level` or begins as a text line of the runtime does; \
@@ -23,7 +23,7 @@ otherwise the platform's: `error` for standard error, `info` for standard output
 With JSON output, each line is an object. A line that is a JSON object keeps its members, such as `request_id`, `session_id` \
 and `trace_id`; any other line is the `message`:
   {\"time\": …, \"level\": …, \"sandbox\": …, \"message\": …, \"fields\": {\"stream\": …, …}, …}
-The time is the platform's, the level one of trace, debug, info, warn and error, and `fields` what the platform adds, unless the \
+The time is the platform's, the level is one of trace, debug, info, warn and error, and `fields` are what the platform adds, unless the \
 line has such a member itself.
 
 Examples:
@@ -36,7 +36,7 @@ Examples:
 pub(crate) struct LogsArguments {
     #[command(flatten)]
     pub(crate) agent: AgentArguments,
-    /// The session [default: the newest of the agent]
+    /// The session [default: the agent's newest session]
     #[arg(long, value_name = "ID", value_parser = not_empty)]
     pub(crate) session: Option<String>,
     /// Print new lines until the session ends
@@ -49,13 +49,13 @@ pub(crate) struct LogsArguments {
 /// Which lines are printed.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LineArguments {
-    /// Print only lines from this time on: a duration back, as in `10m`, or an RFC 3339 time
+    /// Print only lines from this time on: an RFC 3339 time, or a duration before now, as in `10m`
     #[arg(long, value_name = "TIME", value_parser = point_in_time)]
     pub(crate) since: Option<SystemTime>,
     /// Print only lines up to this time
     #[arg(long, value_name = "TIME", value_parser = point_in_time, conflicts_with = "follow")]
     pub(crate) until: Option<SystemTime>,
-    /// Print only lines of this level and worse
+    /// Print only lines of this level or a more severe one
     #[arg(long, value_enum)]
     pub(crate) level: Option<LogLevel>,
     /// Print only lines that this regular expression matches

@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct OutputArguments {
-    /// The format of results: `json` is one document, or one a line if there are several
+    /// The format of results: `json` is one document, or one per line if there are several
     #[arg(
         long = "output",
         short = 'o',
@@ -88,7 +88,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: LocalCommand,
     },
-    /// Check whether this machine and the platform are ready, with help for what is not
+    /// Check whether this machine and the platform are ready, and print help for each problem
     Doctor(DoctorArguments),
     /// Print a completion script for a shell
     Completions(CompletionsArguments),

@@ -1,4 +1,4 @@
-//! Points in time: a duration back from now, or an RFC 3339 time.
+//! Points in time: a duration before now, or an RFC 3339 time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ pub(super) fn point_in_time(text: &str) -> Result<SystemTime, String> {
         Err(_) => rfc3339(text),
     };
     time.filter(|time| *time >= UNIX_EPOCH).ok_or_else(|| {
-        "neither a duration back, such as 10m or 1h30m, nor an RFC 3339 time, such as \
+        "neither a duration before now, such as 10m or 1h30m, nor an RFC 3339 time, such as \
          2026-11-26T13:00:00Z"
             .to_owned()
     })

@@ -50,7 +50,7 @@ pub(crate) struct TracesListArguments {
     /// List only traces that began after this time, or this long ago, as in `10m`
     #[arg(long, value_name = "TIME", value_parser = point_in_time)]
     pub(crate) since: Option<SystemTime>,
-    /// The number of traces
+    /// The maximum number of traces
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pub(crate) limit: usize,
 }

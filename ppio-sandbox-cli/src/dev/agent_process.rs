@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use super::clipped::clipped;
 use super::console::DevConsole;
 use super::output_line::OutputLine;
-use super::output_reader::OutputReader;
+use super::output_reader::AgentOutputReader;
 use super::process_group::AgentProcessGroup;
 use super::proxy::{AgentRoute, RouteDrained};
 use super::telemetry::DevTelemetry;
@@ -154,7 +154,7 @@ impl AgentProcess {
         // Lines with this URL are not printed: the user's requests go to the proxy.
         let private_url = format!("http://127.0.0.1:{}", self.ports[0]);
         self.readers.spawn(async move {
-            let mut lines = OutputReader::new(BufReader::new(pipe));
+            let mut lines = AgentOutputReader::new(BufReader::new(pipe));
             while let Ok(Some(text)) = lines.next().await {
                 let line = OutputLine::from(&*text);
                 if text.ends_with(&private_url) || is_server_status(&line) {

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 const MAX_LINE: usize = 256 * 1024;
 
 #[derive(Debug)]
-pub(super) struct OutputReader<R> {
+pub(super) struct AgentOutputReader<R> {
     pipe: R,
     limit: usize,
     /// The line so far.
@@ -31,7 +31,7 @@ enum LineEnd {
     EmptyReturn,
 }
 
-impl<R: AsyncBufRead + Unpin> OutputReader<R> {
+impl<R: AsyncBufRead + Unpin> AgentOutputReader<R> {
     pub(super) fn new(pipe: R) -> Self {
         Self::with_limit(pipe, MAX_LINE)
     }
@@ -114,7 +114,7 @@ mod tests {
     /// The lines of an output that arrives in chunks of `capacity` bytes.
     async fn lines(output: &[u8], capacity: usize) -> Vec<String> {
         let pipe = BufReader::with_capacity(capacity, output);
-        let mut reader = OutputReader::with_limit(pipe, 8);
+        let mut reader = AgentOutputReader::with_limit(pipe, 8);
         let mut lines = Vec::new();
         while let Some(line) = reader.next().await.unwrap() {
             lines.push(line);

@@ -20,7 +20,7 @@ use crate::error::with_sources;
 use crate::identity::without_client_id;
 use crate::sandbox::{
     ChangeError, CreateError, LocalSandbox, OnTimeout, PauseKind, SandboxIngress, SandboxPhase,
-    SandboxSpec,
+    SandboxRequest,
 };
 use crate::shared::Shared;
 use crate::template::StoreError;
@@ -124,7 +124,7 @@ async fn create_sandbox(shared: Arc<Shared>, body: Bytes) -> Result<Value, ApiEr
     Ok(sandbox_views::created(&shared, &sandbox))
 }
 
-fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiError> {
+fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxRequest, ApiError> {
     if holds_anything(request.secrets.as_ref()) {
         return Err(unsupported::not_supported(
             "variables from stored secrets (`secrets`)",
@@ -188,7 +188,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxSpec, ApiErro
             }
             error => ApiError::not_found(with_sources(&error)),
         })?;
-    Ok(SandboxSpec {
+    Ok(SandboxRequest {
         prepare_next: true,
         template,
         timeout,

@@ -22,7 +22,7 @@ use crate::api::{ApiError, JsonBody, Parameters, PathParameters};
 use crate::error::with_sources;
 use crate::files::remove_directory;
 use crate::identity;
-use crate::sandbox::{LocalSandbox, SandboxSpec};
+use crate::sandbox::{LocalSandbox, SandboxRequest};
 use crate::shared::Shared;
 use crate::template::{
     BuildFailure, BuildState, DEFAULT_TAG, Recipe, RequestedBuild, TemplateName, TemplateRecord,
@@ -202,7 +202,7 @@ pub(super) async fn fork(
     let forking = tokio::spawn(async move {
         let staging = Staging::of(&shared, &sandbox).await?;
         let forks = (0..count).map(|_| {
-            shared.sandboxes.create(SandboxSpec {
+            shared.sandboxes.create(SandboxRequest {
                 prepare_next: false,
                 template: sandbox.image(staging.root()),
                 timeout,

@@ -36,7 +36,7 @@ struct ProcessInput {
 }
 
 #[derive(Debug, Deserialize)]
-struct UpdateRequest {
+struct ProcessUpdateRequest {
     process: Selector,
     pty: Option<Pty>,
 }
@@ -93,7 +93,7 @@ async fn unary(
             find(sandbox, &request.process)?.close_input().await;
         }
         "Update" => {
-            let request: UpdateRequest = call.message()?;
+            let request: ProcessUpdateRequest = call.message()?;
             let process = find(sandbox, &request.process)?;
             if let Some(size) = request.pty.and_then(|pty| pty.size) {
                 let terminal = process.terminal.as_ref().ok_or_else(|| {

@@ -24,7 +24,7 @@ use crate::isolation::{DEFAULT_PATH, SandboxNetwork};
 
 /// The checked settings of a sandbox to be created.
 #[derive(Debug)]
-pub(crate) struct SandboxSpec {
+pub(crate) struct SandboxRequest {
     pub(crate) template: TemplateImage,
     pub(crate) timeout: Duration,
     pub(crate) on_timeout: OnTimeout,
@@ -42,7 +42,7 @@ impl SandboxRegistry {
     /// After a failure, nothing of the sandbox remains.
     pub(crate) async fn create(
         self: &Arc<Self>,
-        new: SandboxSpec,
+        new: SandboxRequest,
     ) -> Result<Arc<LocalSandbox>, CreateError> {
         let place = self.reserve()?;
         let registry = Arc::clone(self);
@@ -80,7 +80,7 @@ impl SandboxRegistry {
 
     async fn start(
         self: &Arc<Self>,
-        new: SandboxSpec,
+        new: SandboxRequest,
         prepared: PreparedSandbox,
         agent_port: Option<ReservedPort>,
     ) -> Result<Arc<LocalSandbox>, CreateError> {

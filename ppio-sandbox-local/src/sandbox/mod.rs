@@ -26,7 +26,7 @@ mod user;
 mod verified_listeners;
 
 pub(crate) use create_error::CreateError;
-pub(crate) use creation::SandboxSpec;
+pub(crate) use creation::SandboxRequest;
 pub(crate) use directory_watch::{DirectoryChange, DirectoryChangeKind, DirectoryWatch};
 pub(crate) use ingress::{HostMask, SandboxIngress};
 pub(crate) use instance::{AGENT_PORT, LocalSandbox};

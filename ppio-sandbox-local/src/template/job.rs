@@ -21,7 +21,7 @@ use crate::isolation::{
     SandboxLimits, SandboxProcesses, SandboxUser, prepare_directory, prepare_root,
 };
 use crate::sandbox::{
-    CreateError, OnTimeout, SandboxIngress, SandboxLogLevel, SandboxRegistry, SandboxSpec,
+    CreateError, OnTimeout, SandboxIngress, SandboxLogLevel, SandboxRegistry, SandboxRequest,
     TemplateImage,
 };
 
@@ -217,7 +217,7 @@ impl BuildJob {
         };
         self.log
             .push(SandboxLogLevel::Info, format!("[start] {command}"));
-        let spec = SandboxSpec {
+        let spec = SandboxRequest {
             prepare_next: false,
             template: TemplateImage {
                 template_id: self.template_id.clone(),

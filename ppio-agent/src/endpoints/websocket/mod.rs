@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use self::call::WebSocketHandler;
 pub(crate) use self::pending::PendingSession;
-use self::session::{Session, SessionFunction};
+use self::session::{SessionFunction, SocketSession};
 use crate::exchange::Exchange;
 use crate::exchange::body::{Body, Request, Response};
 use crate::exchange::context::RequestContext;
@@ -153,8 +153,8 @@ impl WebSocketEndpoint {
         function: SessionFunction,
         context: RequestContext,
         guard: Option<InvocationGuard>,
-    ) -> Session {
-        Session {
+    ) -> SocketSession {
+        SocketSession {
             function,
             watch: self.watch,
             context,

@@ -31,7 +31,7 @@ type Connection = SocketDriver<TokioIo<Upgraded>>;
 pub(super) type SessionFunction = Box<dyn FnOnce(WebSocketCall) -> WebSocketFuture + Send>;
 
 /// A session before its connection is handed over.
-pub(super) struct Session {
+pub(super) struct SocketSession {
     pub(super) function: SessionFunction,
     pub(super) watch: Watch,
     pub(super) context: RequestContext,
@@ -45,7 +45,7 @@ pub(super) struct Session {
     pub(super) shutdown: watch::Receiver<()>,
 }
 
-impl Session {
+impl SocketSession {
     /// Runs the user function until it returns and the connection is closed. Dropping the future
     /// drops both.
     pub(super) async fn run(mut self, upgrade: OnUpgrade) {

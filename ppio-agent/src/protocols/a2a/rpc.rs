@@ -16,7 +16,7 @@ use crate::exchange::json::to_bytes;
 use crate::protocols::{ProtocolAgent, call};
 
 #[derive(Deserialize)]
-struct RpcRequest {
+struct A2aRequest {
     jsonrpc: Value,
     #[serde(default)]
     id: Value,
@@ -60,7 +60,7 @@ async fn dispatch(
         let message = "batches are not supported; send one request at a time";
         return Err(A2aError::new(A2aErrorKind::InvalidRequest, message));
     }
-    let request: RpcRequest = serde_json::from_value(request).map_err(|error| {
+    let request: A2aRequest = serde_json::from_value(request).map_err(|error| {
         A2aError::new(
             A2aErrorKind::InvalidRequest,
             format!("not a JSON-RPC request: {error}"),

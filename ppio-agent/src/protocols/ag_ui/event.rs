@@ -29,7 +29,7 @@ pub(super) enum Event<'a> {
     RunFinished {
         thread_id: &'a str,
         run_id: &'a str,
-        outcome: RunOutcome<'a>,
+        outcome: RunFinishedOutcome<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         usage: Option<[ReportedUsage; 1]>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +110,7 @@ pub(super) enum Event<'a> {
     rename_all = "snake_case",
     rename_all_fields = "camelCase"
 )]
-pub(super) enum RunOutcome<'a> {
+pub(super) enum RunFinishedOutcome<'a> {
     Success {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pending_tool_call_ids: Vec<&'a str>,

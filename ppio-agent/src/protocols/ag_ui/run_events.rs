@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::PROTOCOL_VERSION;
 use super::event::{
-    Event, Interrupt, ReportedUsage, RunMetadata, RunOutcome, ToolResultMetadata, schema_object,
+    Event, Interrupt, ReportedUsage, RunFinishedOutcome, RunMetadata, ToolResultMetadata,
+    schema_object,
 };
 use super::input::RunAgentInput;
 use super::json_patch::invalid_operation;
@@ -285,7 +286,7 @@ impl RunEvents {
         }
     }
 
-    fn finish(&self, outcome: RunOutcome<'_>, events: &mut EventWriter) {
+    fn finish(&self, outcome: RunFinishedOutcome<'_>, events: &mut EventWriter) {
         let finished = line(&Event::RunFinished {
             thread_id: &self.thread_id,
             run_id: &self.run_id,
@@ -354,17 +355,17 @@ impl Translator for RunEvents {
             }
             Some(_) => {
                 self.close_all(events);
-                self.finish(RunOutcome::Cancelled, events);
+                self.finish(RunFinishedOutcome::Cancelled, events);
             }
             None => {
                 self.close_all(events);
                 let pending = self.calls.iter().filter(|call| !call.is_answered);
                 let outcome = if self.interrupts.is_empty() {
-                    RunOutcome::Success {
+                    RunFinishedOutcome::Success {
                         pending_tool_call_ids: pending.map(|call| call.id.as_str()).collect(),
                     }
                 } else {
-                    RunOutcome::Interrupt {
+                    RunFinishedOutcome::Interrupt {
                         interrupts: &self.interrupts,
                     }
                 };

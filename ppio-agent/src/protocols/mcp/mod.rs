@@ -24,7 +24,7 @@ use self::generation::Generation;
 use self::message::{JsonRpcError, Refusal, RpcMessage, RpcRequest, object};
 use self::result::ResultWriter;
 use self::tool::AgentTool;
-use self::tool_call::{AcceptedTypes, Called, ToolCall};
+use self::tool_call::{AcceptedTypes, Called, ToolCallRequest};
 use super::path_table::{Methods, PathTable, ProtocolPath};
 use super::{ProtocolAgent, SharedAgent, call, kept_open};
 use crate::exchange::Exchange;
@@ -81,7 +81,7 @@ async fn answer_body(
     parts: Parts,
     body: Value,
 ) -> Result<Response, Error> {
-    let server = Server {
+    let server = McpServer {
         agent: &agent.get(),
         exchange: &exchange,
         parts,
@@ -93,7 +93,7 @@ async fn answer_body(
 }
 
 /// A request that was read, and the agent that answers it.
-struct Server<'a> {
+struct McpServer<'a> {
     agent: &'a ProtocolAgent<'a>,
     exchange: &'a Exchange,
     parts: Parts,
@@ -105,7 +105,7 @@ enum MethodResult {
     Called(Called),
 }
 
-impl Server<'_> {
+impl McpServer<'_> {
     async fn answer_message(&self, message: Value) -> Result<Response, Error> {
         let request = match RpcMessage::of(message) {
             Ok(RpcMessage::Request(request)) => request,
@@ -240,7 +240,7 @@ impl Server<'_> {
         generation: Generation,
         accepted: AcceptedTypes,
     ) -> Result<Called, Refusal> {
-        let call = ToolCall::of(request, &AgentTool::of(self.agent.protocols), accepted)?;
+        let call = ToolCallRequest::of(request, &AgentTool::of(self.agent.protocols), accepted)?;
         let mut options = call::run_options(self.agent, &self.parts.headers)?;
         if generation == Generation::Handshake
             && let Some(session) = self.session()

@@ -57,7 +57,7 @@ impl AcceptedTypes {
 }
 
 /// A call of the tool.
-pub(super) struct ToolCall {
+pub(super) struct ToolCallRequest {
     /// The body of the request to the function.
     body: Bytes,
     /// The token of the call in progress notifications, if the client requests and accepts them.
@@ -65,7 +65,7 @@ pub(super) struct ToolCall {
     accepted: AcceptedTypes,
 }
 
-impl ToolCall {
+impl ToolCallRequest {
     pub(super) fn of(
         request: &RpcRequest,
         tool: &AgentTool,

@@ -24,7 +24,7 @@ pub(super) struct MessageStream {
     open: OpenPart,
     step: StepState,
     calls: ToolCalls,
-    interrupts: Vec<Interrupt>,
+    interrupts: Vec<PendingInterrupt>,
     usage: Option<TokenUsage>,
     finish_reason: Option<FinishReason>,
 }
@@ -49,7 +49,7 @@ enum StepState {
     Used,
 }
 
-struct Interrupt {
+struct PendingInterrupt {
     id: String,
     reason: String,
     message: Option<String>,
@@ -229,7 +229,7 @@ impl MessageStream {
                 message,
                 tool_call_id,
                 response_schema,
-            } => self.interrupts.push(Interrupt {
+            } => self.interrupts.push(PendingInterrupt {
                 id,
                 reason,
                 message,

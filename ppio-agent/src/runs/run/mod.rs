@@ -15,7 +15,7 @@ use http::StatusCode;
 use ppio_agent_protocol::{ByteSize, RunStatus};
 use tokio::sync::Notify;
 
-use self::state::{Head, RunState};
+use self::state::{LoggedHead, RunState};
 use super::RunSettings;
 use super::answer::Answer;
 use super::caller::RunCaller;
@@ -194,7 +194,7 @@ impl Run {
     pub(crate) fn view(&self) -> RunView {
         let state = self.state();
         let response_status = match &state.head {
-            Some(Head::Response(head)) => Some(head.0),
+            Some(LoggedHead::Response(head)) => Some(head.0),
             _ => None,
         };
         RunView {
@@ -205,7 +205,7 @@ impl Run {
             ended_at: state.end.as_ref().map(|end| end.ended_at),
             status: state.status(),
             items: state.items(),
-            is_stream: matches!(state.head, Some(Head::Events)),
+            is_stream: matches!(state.head, Some(LoggedHead::Events)),
             response_status,
             answer: state.end.as_ref().map(|end| end.answer.clone()),
             inspection: state.inspection.as_ref().map(Inspection::summary),

@@ -9,7 +9,7 @@ use super::super::answer::Answer;
 use super::super::journal::log_limit;
 use super::super::journal::record::{ITEMS_OVERHEAD, Record};
 use super::Run;
-use super::state::{Head, RunState};
+use super::state::{LoggedHead, RunState};
 use crate::exchange::error::Error;
 use crate::invocation::event_buffer::HIGH_WATER;
 
@@ -81,7 +81,7 @@ impl Run {
     }
 
     /// Begins an answer that is not a value.
-    pub(in crate::runs) fn begin(self: &Arc<Self>, head: Head) {
+    pub(in crate::runs) fn begin(self: &Arc<Self>, head: LoggedHead) {
         let mut state = self.state();
         if state.begun || !state.is_open() {
             return;

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use super::super::answer::{Answer, RunOutcome};
 use super::super::log::Cursor;
 use super::Run;
-use super::state::Head;
+use super::state::LoggedHead;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 
 /// The answer, or how it begins, for a caller that waits for it.
 pub(in crate::runs) enum AnswerHead {
-    Logged(Head),
+    Logged(LoggedHead),
     Ended(Answer),
 }
 
@@ -131,7 +131,7 @@ impl Run {
                 state.wake_producer();
             }
             // A response that the handler made has no events.
-            let is_response = matches!(state.head, Some(Head::Response(_)));
+            let is_response = matches!(state.head, Some(LoggedHead::Response(_)));
             if is_response == (format == ReadFormat::Response) {
                 return Poll::Ready(Read::Data(data));
             }

@@ -15,7 +15,7 @@ use super::super::journal::RecoveredRun;
 use super::super::journal::record::{ITEMS_OVERHEAD, Record, time};
 use super::super::log::RunLog;
 use super::super::tag::RunTag;
-use super::state::{Head, RunState};
+use super::state::{LoggedHead, RunState};
 use super::{Run, RunOwner};
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
@@ -44,7 +44,7 @@ impl Run {
         let size = log.size() + end.answer.size() + tag.as_ref().map_or(0, RunTag::size);
         let mut state = RunState::new(on_disconnect, log);
         if let Some(head) = recovered.head {
-            state.head = Some(Head::restored(head)?);
+            state.head = Some(LoggedHead::restored(head)?);
         }
         state.end = Some(end);
         // The process may have ended before the last reader received the end.

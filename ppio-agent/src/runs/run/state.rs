@@ -20,7 +20,7 @@ pub(super) struct RunState {
     pub(super) grace: Duration,
     /// The time since which the run has waited for a reader.
     pub(super) unattended_since: Option<Instant>,
-    pub(super) head: Option<Head>,
+    pub(super) head: Option<LoggedHead>,
     pub(super) log: RunLog,
     pub(super) inspection: Option<Inspection>,
     pub(super) end: Option<RunOutcome>,
@@ -42,7 +42,7 @@ pub(super) struct RunState {
 
 /// How the answer begins, if it is not a value or an error.
 #[derive(Clone)]
-pub(in crate::runs) enum Head {
+pub(in crate::runs) enum LoggedHead {
     /// An event stream.
     Events,
     /// A response that the handler made. The log holds its bytes.
@@ -84,7 +84,7 @@ impl RunState {
     /// The number of items; the chunks of a response do not count.
     pub(super) fn items(&self) -> u64 {
         match self.head {
-            Some(Head::Response(_)) => 0,
+            Some(LoggedHead::Response(_)) => 0,
             _ => self.log.items(),
         }
     }

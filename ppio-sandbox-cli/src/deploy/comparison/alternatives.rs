@@ -142,7 +142,7 @@ impl Comparison<'_> {
         }));
         let mut found = None;
         for other in candidates {
-            if self.work.is_spent() {
+            if self.budget.is_spent() {
                 break;
             }
             let compare = |comparison: &mut Self| comparison.pair(branch, other, direction, place);
@@ -165,7 +165,7 @@ impl Comparison<'_> {
     fn attempt(&mut self, compare: impl FnOnce(&mut Self)) -> Result<(), Found> {
         let (blocking, count, seen) = (self.blocking, self.changes.len(), self.seen.clone());
         // If too little work is left, the caller makes no further attempt.
-        let _ = self.work.take(1 + seen.len());
+        let _ = self.budget.take(1 + seen.len());
         compare(self);
         if self.blocking == blocking {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::work::size;
+use super::budget::size;
 
 /// A JSON type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

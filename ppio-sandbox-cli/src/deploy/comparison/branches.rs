@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::branch::{Branch, Kind};
+use super::budget::{Share, WorkBudget, size};
 use super::combination::product;
 use super::document::{ComparedDocument, is_annotation};
-use super::work::{Share, Work, size};
 
 /// The deepest nesting of references and combinations in one schema.
 const MAX_DEPTH: usize = 32;
@@ -15,40 +15,40 @@ const MAX_DEPTH: usize = 32;
 pub(super) fn branches(
     document: ComparedDocument<'_>,
     schema: &Value,
-    work: &Work,
+    budget: &WorkBudget,
 ) -> Option<Vec<Branch>> {
-    expand(document, schema, MAX_DEPTH, &work.of_schema())
+    expand(document, schema, MAX_DEPTH, &budget.of_schema())
 }
 
 fn expand(
     document: ComparedDocument<'_>,
     schema: &Value,
     depth: usize,
-    work: &Share<'_>,
+    budget: &Share<'_>,
 ) -> Option<Vec<Branch>> {
     let depth = depth.checked_sub(1)?;
-    work.take(1)?;
+    budget.take(1)?;
     let keywords = match schema {
         Value::Bool(true) => &Map::new(),
         Value::Bool(false) => return Some(Vec::new()),
         Value::Object(keywords) => keywords,
         _ => return None,
     };
-    let mut branches = own(keywords, work)?;
+    let mut branches = own(keywords, budget)?;
     if let Some(reference) = keywords.get("$ref") {
         let reference = reference.as_str()?;
-        let mut target = expand(document, document.target(reference)?, depth, work)?;
+        let mut target = expand(document, document.target(reference)?, depth, budget)?;
         // A name that several branches share would not distinguish them.
         if let [branch] = &mut *target {
             let name = reference.rsplit('/').next();
             branch.component = name.map(str::to_owned);
             branch.reference = Some(reference.to_owned());
         }
-        branches = product(&branches, &target, work)?;
+        branches = product(&branches, &target, budget)?;
     }
     for member in list(keywords, "allOf")? {
-        let member = expand(document, member, depth, work)?;
-        branches = product(&branches, &member, work)?;
+        let member = expand(document, member, depth, budget)?;
+        branches = product(&branches, &member, budget)?;
     }
     for combination in ["anyOf", "oneOf"] {
         if !keywords.contains_key(combination) {
@@ -56,9 +56,9 @@ fn expand(
         }
         let mut alternatives = Vec::new();
         for member in list(keywords, combination)? {
-            alternatives.extend(expand(document, member, depth, work)?);
+            alternatives.extend(expand(document, member, depth, budget)?);
         }
-        branches = product(&branches, &alternatives, work)?;
+        branches = product(&branches, &alternatives, budget)?;
     }
     Some(branches)
 }
@@ -72,7 +72,7 @@ fn list<'a>(keywords: &'a Map<String, Value>, name: &str) -> Option<&'a [Value]>
 }
 
 /// The branches of the keywords other than references and combinations.
-fn own(keywords: &Map<String, Value>, work: &Share<'_>) -> Option<Vec<Branch>> {
+fn own(keywords: &Map<String, Value>, budget: &Share<'_>) -> Option<Vec<Branch>> {
     let mut kinds = match keywords.get("type") {
         None => Kind::ALL.to_vec(),
         Some(Value::String(name)) => vec![Kind::named(name)?],
@@ -87,7 +87,7 @@ fn own(keywords: &Map<String, Value>, work: &Share<'_>) -> Option<Vec<Branch>> {
     }
     let sizes = keywords.iter().filter(|(keyword, _)| is_own(keyword));
     let sizes: usize = sizes.map(|(_, value)| size(value)).sum();
-    work.take(kinds.len() * (1 + sizes))?;
+    budget.take(kinds.len() * (1 + sizes))?;
     let values = match (keywords.get("const"), keywords.get("enum")) {
         (Some(value), _) => Some(vec![value.clone()]),
         (None, Some(Value::Array(values))) => Some(values.clone()),

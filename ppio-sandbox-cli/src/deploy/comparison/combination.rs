@@ -5,20 +5,24 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::branch::{Branch, Kind};
-use super::work::Share;
+use super::budget::Share;
 
 /// The maximum number of branches of a schema.
 const MAX_BRANCHES: usize = 256;
 
 /// The branches of the values that are valid by both; `None` if there are too many branches or they
 /// take too much work.
-pub(super) fn product(left: &[Branch], right: &[Branch], work: &Share<'_>) -> Option<Vec<Branch>> {
+pub(super) fn product(
+    left: &[Branch],
+    right: &[Branch],
+    budget: &Share<'_>,
+) -> Option<Vec<Branch>> {
     let mut merged = Vec::new();
     for left in left {
         for right in right {
-            work.take(1)?;
+            budget.take(1)?;
             if let Some(kind) = common_kind(left.kind, right.kind) {
-                work.take(left.size() + right.size())?;
+                budget.take(left.size() + right.size())?;
                 merged.extend(merge(left, right, kind));
             }
             if merged.len() > MAX_BRANCHES {

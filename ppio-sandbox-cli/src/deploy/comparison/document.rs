@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::branch::Branch;
-use super::work::{Share, Work};
+use super::budget::{Share, WorkBudget};
 
 /// Keywords that do not affect which values are valid. `discriminator` only names the member that
 /// distinguishes alternatives.
@@ -95,7 +95,7 @@ pub(super) fn plain_reference(schema: &Value) -> Option<&str> {
 pub(super) struct Sameness<'a, 'w> {
     old: ComparedDocument<'a>,
     new: ComparedDocument<'a>,
-    work: Share<'w>,
+    budget: Share<'w>,
     /// Pairs of references found so far. They count as the same, and their targets are compared
     /// once.
     seen: HashSet<(String, String)>,
@@ -108,12 +108,12 @@ impl<'a, 'w> Sameness<'a, 'w> {
     pub(super) fn new(
         old: ComparedDocument<'a>,
         new: ComparedDocument<'a>,
-        work: &'w Work,
+        budget: &'w WorkBudget,
     ) -> Self {
         Self {
             old,
             new,
-            work: work.of_schema(),
+            budget: budget.of_schema(),
             seen: HashSet::new(),
             targets: Vec::new(),
         }
@@ -149,7 +149,7 @@ impl<'a, 'w> Sameness<'a, 'w> {
     }
 
     fn values(&mut self, old: &Value, new: &Value) -> bool {
-        self.work.take(1).is_some()
+        self.budget.take(1).is_some()
             && match (old, new) {
                 (Value::Array(old), Value::Array(new)) => self.lists(old, new),
                 (Value::Object(old), Value::Object(new)) => self.keywords(old, new),

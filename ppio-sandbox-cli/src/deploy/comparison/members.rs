@@ -57,7 +57,7 @@ impl Comparison<'_> {
     ) {
         let (old, new) = (Members::of(old), Members::of(new));
         // If too little work is left, the schemas of the members are not compared.
-        let _ = self.work.take(old.iter().chain(new.iter()).count());
+        let _ = self.budget.take(old.iter().chain(new.iter()).count());
         match direction {
             Direction::Request => self.accepted_members(&old, &new, place),
             Direction::Response => self.promised_members(&old, &new, place),

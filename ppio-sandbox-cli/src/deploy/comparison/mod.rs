@@ -16,7 +16,7 @@
 //!
 //! `operations` compares paths, parameters and statuses, `contents` bodies and headers. `schemas`
 //! splits a schema into `branches` of one JSON type each, with references and `combination`s
-//! resolved. `alternatives` pairs the branches, and `members` and `limits` compare them. `work`
+//! resolved. `alternatives` pairs the branches, and `members` and `limits` compare them. `budget`
 //! bounds the work, because a document may come from anywhere.
 //!
 //! No crate does this. `oasdiff` and `openapi-diff` are programs in Go and Java. `json-schema-diff`
@@ -26,6 +26,7 @@
 mod alternatives;
 mod branch;
 mod branches;
+mod budget;
 mod change;
 mod combination;
 mod contents;
@@ -36,7 +37,6 @@ mod operations;
 mod schemas;
 #[cfg(test)]
 mod tests;
-mod work;
 
 use serde_json::Value;
 

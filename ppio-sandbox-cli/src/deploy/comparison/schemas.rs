@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::branch::{Branch, Kind, types};
 use super::branches::branches;
+use super::budget::WorkBudget;
 use super::change::{Change, Place, Severity};
 use super::document::{ComparedDocument, Sameness, plain_reference};
-use super::work::Work;
 
 /// The maximum number of pairs of schemas that are compared. Untagged alternatives need many.
 const MAX_PAIRS: usize = 50_000;
@@ -51,7 +51,7 @@ pub(super) struct Comparison<'a> {
     pub(super) seen: HashMap<Pair, bool>,
     /// The number of changes found that are not notes, including repetitions.
     pub(super) blocking: usize,
-    pub(super) work: Work,
+    pub(super) budget: WorkBudget,
     pairs: usize,
     depth: usize,
 }
@@ -64,7 +64,7 @@ impl<'a> Comparison<'a> {
             changes: Vec::new(),
             seen: HashMap::new(),
             blocking: 0,
-            work: Work::new(),
+            budget: WorkBudget::new(),
             pairs: 0,
             depth: 0,
         }
@@ -96,7 +96,7 @@ impl<'a> Comparison<'a> {
             self.blocking += 1;
         }
         if self.changes.len() >= MAX_CHANGES {
-            self.work.end();
+            self.budget.end();
             if severity == Severity::Note {
                 return;
             }
@@ -114,7 +114,7 @@ impl<'a> Comparison<'a> {
     }
 
     pub(super) fn sameness(&self) -> Sameness<'a, '_> {
-        Sameness::new(self.old, self.new, &self.work)
+        Sameness::new(self.old, self.new, &self.budget)
     }
 
     pub(super) fn schemas(
@@ -125,15 +125,15 @@ impl<'a> Comparison<'a> {
         place: &Place,
     ) {
         self.pairs += 1;
-        if self.depth == MAX_DEPTH || self.pairs > MAX_PAIRS || self.work.is_spent() {
+        if self.depth == MAX_DEPTH || self.pairs > MAX_PAIRS || self.budget.is_spent() {
             if !self.same(old, new) {
                 self.not_compared(place, "a schema that is too large");
             }
             return;
         }
         self.depth += 1;
-        let olds = branches(self.old, old, &self.work);
-        match (olds, branches(self.new, new, &self.work)) {
+        let olds = branches(self.old, old, &self.budget);
+        match (olds, branches(self.new, new, &self.budget)) {
             (Some(olds), Some(news)) => {
                 let references = (plain_reference(old), plain_reference(new));
                 match references {

@@ -140,7 +140,7 @@ fn trace(id: &str, kept: &Snapshot) -> Response {
 /// Answers with the traces and the log of a run; both may still be empty.
 fn run(id: &str, kept: &Snapshot) -> Response {
     #[derive(Serialize)]
-    struct RunAnswer<'a> {
+    struct RunDetails<'a> {
         run_id: &'a str,
         traces: Vec<TraceAnswer<'a>>,
         logs: Vec<&'a LogRecord>,
@@ -155,7 +155,7 @@ fn run(id: &str, kept: &Snapshot) -> Response {
         run: Some(id),
         ..LogFilter::default()
     };
-    json(&RunAnswer {
+    json(&RunDetails {
         run_id: id,
         traces: traces.map(|(id, trace)| with_spans(id, trace)).collect(),
         logs: newest(kept, &filter),

@@ -40,7 +40,7 @@ use tokio::sync::Semaphore;
 
 use self::environment::OTLP_PATH;
 use self::receiver::ExportKind;
-use self::store::{Limits, SharedStore};
+use self::store::{SharedStore, StoreLimits};
 use super::error_response::error_response;
 use super::output_line::OutputLine;
 
@@ -59,10 +59,10 @@ pub(super) struct DevTelemetry {
 
 impl DevTelemetry {
     pub(super) fn new() -> Arc<Self> {
-        Self::with_limits(Limits::default())
+        Self::with_limits(StoreLimits::default())
     }
 
-    fn with_limits(limits: Limits) -> Arc<Self> {
+    fn with_limits(limits: StoreLimits) -> Arc<Self> {
         Arc::new(Self {
             store: SharedStore::new(limits),
             decoding: Arc::new(Semaphore::new(1)),

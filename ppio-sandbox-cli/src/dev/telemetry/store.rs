@@ -10,14 +10,14 @@ use super::trace::Trace;
 
 /// The maximum memory use, in bytes as [`Span::size`] and [`LogRecord::size`] estimate it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct StoreLimits {
     pub(super) traces: usize,
     /// For one trace, so that an endless trace does not displace all others.
     pub(super) trace: usize,
     pub(super) logs: usize,
 }
 
-impl Default for Limits {
+impl Default for StoreLimits {
     fn default() -> Self {
         Self {
             traces: 64 * 1024 * 1024,
@@ -32,7 +32,7 @@ impl Default for Limits {
 pub(super) struct SharedStore(Arc<Mutex<Store>>);
 
 impl SharedStore {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: StoreLimits) -> Self {
         Self(Arc::new(Mutex::new(Store::new(limits))))
     }
 
@@ -52,7 +52,7 @@ impl SharedStore {
 
 #[derive(Debug)]
 pub(super) struct Store {
-    limits: Limits,
+    limits: StoreLimits,
     traces: HashMap<Arc<str>, Arc<Trace>>,
     /// The ids of the traces, by the arrival of their first spans.
     oldest: VecDeque<Arc<str>>,
@@ -63,7 +63,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: StoreLimits) -> Self {
         Self {
             limits,
             traces: HashMap::new(),

@@ -1,5 +1,6 @@
 //! The project's targets and packages, from `cargo metadata`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -31,7 +32,12 @@ impl BinTarget {
         let folder = project.folder();
         let root = folder.join(entrypoint.as_str()).canonicalize();
         let root = root.map_err(|error| {
-            let message = format!("the entrypoint {} does not exist", entrypoint.as_str());
+            let file = entrypoint.as_str();
+            let message = if error.kind() == io::ErrorKind::NotFound {
+                format!("the entrypoint {file} does not exist")
+            } else {
+                format!("cannot read the entrypoint {file}")
+            };
             CliError::new(ExitKind::Usage, message)
                 .caused_by(&error)
                 .help("write the file, or correct `spec.entrypoint` in agent.yaml")

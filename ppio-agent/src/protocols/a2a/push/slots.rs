@@ -25,7 +25,7 @@ pub(super) struct Slots {
 }
 
 /// A permit to send a notification, which is released when this value is dropped.
-pub(super) struct Slot<'a> {
+pub(super) struct DeliverySlot<'a> {
     _of_all: SemaphorePermit<'a>,
     _of_receiver: OwnedSemaphorePermit,
 }
@@ -42,11 +42,11 @@ impl Slots {
     ///
     /// # Errors
     /// Never: no semaphore is closed.
-    pub(super) async fn acquire(&self, target: &Target) -> Result<Slot<'_>, AcquireError> {
+    pub(super) async fn acquire(&self, target: &Target) -> Result<DeliverySlot<'_>, AcquireError> {
         // Notifications that wait for their receiver take no slot from others.
         let of_receiver = self.of_receiver(target).acquire_owned().await?;
         let of_all = self.all.acquire().await?;
-        Ok(Slot {
+        Ok(DeliverySlot {
             _of_all: of_all,
             _of_receiver: of_receiver,
         })

@@ -31,13 +31,13 @@ pub(super) struct ChunkWriter {
 impl ChunkWriter {
     pub(super) fn new(id: &str, created: u64, format: CompletionFormat) -> Self {
         #[derive(Serialize)]
-        struct Head<'a> {
+        struct ChunkHead<'a> {
             id: &'a str,
             object: &'static str,
             created: u64,
             model: &'a str,
         }
-        let mut head = line(&Head {
+        let mut head = line(&ChunkHead {
             id,
             object: "chat.completion.chunk",
             created,

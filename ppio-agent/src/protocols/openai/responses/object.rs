@@ -26,14 +26,14 @@ impl ResponseHead {
     /// `echo` contains the members of the request that the response repeats.
     pub(super) fn new(id: &str, created_at: u64, echo: &Map<String, Value>) -> Self {
         #[derive(Serialize)]
-        struct Head<'a> {
+        struct ObjectHead<'a> {
             id: String,
             object: &'static str,
             created_at: u64,
             #[serde(flatten)]
             echo: &'a Map<String, Value>,
         }
-        let mut json = line(&Head {
+        let mut json = line(&ObjectHead {
             id: format!("{PREFIX}{id}"),
             object: "response",
             created_at,

@@ -227,9 +227,9 @@ async fn every_text_of_a_log_record_counts() {
         (json!({"session_id": id}), 200),
         (json!({"trace_id": id, "span_id": id}), 140),
     ] {
-        let telemetry = DevTelemetry::with_limits(Limits {
+        let telemetry = DevTelemetry::with_limits(StoreLimits {
             logs: limit,
-            ..Limits::default()
+            ..StoreLimits::default()
         });
         let mut line = json!({"level": "INFO", "message": "m"});
         let members = line.as_object_mut().unwrap();
@@ -241,9 +241,9 @@ async fn every_text_of_a_log_record_counts() {
         let kept = found["logs"].as_array().unwrap().len();
         assert!((100..=most).contains(&kept), "{kept}: {fields}");
     }
-    let telemetry = DevTelemetry::with_limits(Limits {
+    let telemetry = DevTelemetry::with_limits(StoreLimits {
         logs: limit,
-        ..Limits::default()
+        ..StoreLimits::default()
     });
     let headers = [("content-type", PROTOBUF)];
     let body = logs(&id.repeat(4), "", vec![LogRecord::default(); 500]);
@@ -271,9 +271,9 @@ async fn numbers_of_tokens_have_a_largest_sum() {
 
 #[tokio::test]
 async fn a_span_that_is_too_large_leaves_no_trace() {
-    let telemetry = DevTelemetry::with_limits(Limits {
+    let telemetry = DevTelemetry::with_limits(StoreLimits {
         trace: 1000,
-        ..Limits::default()
+        ..StoreLimits::default()
     });
     let filler = [("filler", text(&"x".repeat(2000)))];
     for trace in 1..=3 {

@@ -23,7 +23,7 @@ async fn the_oldest_are_dropped_when_the_memory_is_used_up() {
         spans.map(|span| span.size()).sum::<usize>()
     };
     let one = size(vec![large(1)]);
-    let telemetry = DevTelemetry::with_limits(Limits {
+    let telemetry = DevTelemetry::with_limits(StoreLimits {
         traces: one * 3,
         trace: one * 2,
         logs: 5000,

@@ -14,9 +14,9 @@ const MAX_IN_ALL: usize = 5_000_000;
 /// A short document can describe a long one: fourteen one-line schemas, each of which contains the
 /// next one ten times, make 10¹⁴ schemas.
 #[derive(Debug)]
-pub(super) struct Work(Cell<usize>);
+pub(super) struct WorkBudget(Cell<usize>);
 
-impl Work {
+impl WorkBudget {
     pub(super) fn new() -> Self {
         Self(Cell::new(MAX_IN_ALL))
     }
@@ -49,8 +49,8 @@ impl Work {
 /// A part of the work, which is taken from the whole as it is used.
 #[derive(Debug)]
 pub(super) struct Share<'a> {
-    all: &'a Work,
-    own: Work,
+    all: &'a WorkBudget,
+    own: WorkBudget,
 }
 
 impl Share<'_> {
