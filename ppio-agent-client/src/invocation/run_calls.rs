@@ -69,8 +69,8 @@ pub(super) async fn require_runs(
     if session.honours_keys(deadline).await? {
         return Ok(());
     }
-    let message = "the agent keeps no runs: build it with a runtime that does, or invoke it without \
-                   `detach` and `resumable`";
+    let message = "the agent keeps no runs: build it with a runtime that does, or invoke it \
+                   without `detach` and `resumable`";
     Err(Error::runtime(operation, message))
 }
 

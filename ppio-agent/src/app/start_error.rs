@@ -52,8 +52,8 @@ pub enum StartError {
     /// The platform calls AG-UI at `/ws`, where a function serves WebSockets.
     #[cfg(feature = "websocket")]
     #[error(
-        "two handlers of /ws: PPIO_AGENT_PLATFORM=\"agentcore-ag-ui\" calls AG-UI there, and the agent \
-         has a websocket function; remove the function, or leave `websocket` out of \
+        "two handlers of /ws: PPIO_AGENT_PLATFORM=\"agentcore-ag-ui\" calls AG-UI there, and the \
+         agent has a websocket function; remove the function, or leave `websocket` out of \
          PPIO_AGENT_PROTOCOLS to serve neither"
     )]
     WebSocketOfPlatform,

@@ -71,8 +71,8 @@ impl Environment<'_> {
             ));
         } else if !values.protocols.contains(&protocol) {
             self.faults.push(format!(
-                "PPIO_AGENT_PLATFORM={name:?} calls {protocol}, which PPIO_AGENT_PROTOCOLS does not \
-                 name"
+                "PPIO_AGENT_PLATFORM={name:?} calls {protocol}, which PPIO_AGENT_PROTOCOLS does \
+                 not name"
             ));
         }
     }

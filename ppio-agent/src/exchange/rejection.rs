@@ -149,8 +149,8 @@ pub(crate) enum Rejection {
         expected: &'static str,
     },
     #[error(
-        "unknown action {found:?}; send `ping_status`, `job_status`, `force_healthy`, `force_busy` or \
-         `clear_forced_status`"
+        "unknown action {found:?}; send `ping_status`, `job_status`, `force_healthy`, \
+         `force_busy` or `clear_forced_status`"
     )]
     UnknownAction { found: String },
     #[error("the agent did not answer within {} s", .0.as_secs_f64())]
@@ -163,8 +163,8 @@ pub(crate) enum Rejection {
     Handshake(HandshakeError),
     #[cfg(feature = "websocket")]
     #[error(
-        "the connection cannot become a WebSocket: the server that mounts the agent has to serve it \
-         with upgrades, and middleware has to pass on the extensions of the request"
+        "the connection cannot become a WebSocket: the server that mounts the agent has to serve \
+         it with upgrades, and middleware has to pass on the extensions of the request"
     )]
     NoUpgrade,
     #[cfg(feature = "websocket")]

@@ -20,8 +20,8 @@ pub enum LifecycleError {
     },
     /// Two states have the same type.
     #[error(
-        "two states of the type `{state}`: {first} and {second}; remove one, or wrap its value in a \
-         type of its own"
+        "two states of the type `{state}`: {first} and {second}; remove one, or wrap its value in \
+         a type of its own"
     )]
     TwoStates {
         /// The type of the states.

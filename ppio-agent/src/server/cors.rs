@@ -15,7 +15,8 @@ const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// The headers of a run's response that pages may read.
 const EXPOSED_OF_RUNS: HeaderValue = HeaderValue::from_static(
-    "x-request-id, ppio-response-format, location, ppio-idempotency, ppio-instance, ppio-stream-ids, preference-applied",
+    "x-request-id, ppio-response-format, location, ppio-idempotency, ppio-instance, \
+     ppio-stream-ids, preference-applied",
 );
 
 /// The configured policy.

@@ -43,7 +43,8 @@ async fn the_routes_of_the_enabled_features_are_served() {
         .expect("a valid configuration");
     let get = |path: &str, accept: &str| {
         format!(
-            "GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: \
+             close\r\n\r\n"
         )
     };
     let [invocation, ping, metrics, index, page] = responses(

@@ -145,7 +145,8 @@ async fn broken_chunks_are_a_400() {
     let mut connection = server.connect().await;
     connection
         .write(
-            "POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            "POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: \
+             chunked\r\n\r\nzz\r\n",
         )
         .await;
     connection.answer().await.error(400, "IncompleteBody");
@@ -159,7 +160,8 @@ async fn an_empty_body_is_a_400() {
     for request in [
         "POST /invocations HTTP/1.1\r\nhost: localhost\r\n\r\n",
         "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n",
-        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: \
+         chunked\r\n\r\n0\r\n\r\n",
     ] {
         let error = server.send(request).await.error(400, "InvalidJson");
         assert_eq!(error, "the request body is empty; send a JSON value");
@@ -195,7 +197,8 @@ async fn another_content_type_or_encoding_is_a_415() {
         ),
     ] {
         let request = format!(
-            "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
+            "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: \
+             2\r\n\r\n{{}}"
         );
         let answer = server.send(request).await;
         let error = answer.error(415, "UnsupportedMediaType");
@@ -211,7 +214,8 @@ async fn another_content_type_or_encoding_is_a_415() {
         "content-type: \t ",
     ] {
         let request = format!(
-            "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}"
+            "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: \
+             2\r\n\r\n{{}}"
         );
         assert_eq!(server.send(request).await.status, 200, "{header}");
     }
@@ -399,7 +403,8 @@ async fn expect_100_continue_is_answered_unless_the_head_is_refused() {
     ] {
         let answer = server
             .send(format!(
-                "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{headers}expect: 100-continue\r\n\r\n"
+                "POST /invocations HTTP/1.1\r\nhost: localhost\r\n{headers}expect: \
+                 100-continue\r\n\r\n"
             ))
             .await;
         assert_eq!(answer.status, status, "{headers}");

@@ -106,8 +106,9 @@ fn the_await_point_at_which_a_state_is_wrong_is_named() {
     assert_eq!(
         report.to_string(),
         format!(
-            "an invocation leaves something behind when it is dropped at 1 of 3 await points\n  \
-             await point 2 (tests/runtime/cancel_at_every_await.rs:{FLAWED_LINE}): the state was 0 and is 1"
+            "an invocation leaves something behind when it is dropped at 1 of 3 await \
+             points\n  await point 2 (tests/runtime/cancel_at_every_await.rs:{FLAWED_LINE}): the \
+             state was 0 and is 1"
         )
     );
     let panic = catch_unwind(|| report.assert_clean()).unwrap_err();

@@ -123,19 +123,22 @@ pub(crate) struct ConfigureArguments {
 }
 
 const DEV_HELP: &str = "\
-The agent listens on 127.0.0.1. Programs and pages of this machine may call it; requests for other hosts and from pages \
-of other origins are refused, unless PPIO_AGENT_ALLOWED_HOSTS or PPIO_AGENT_CORS_ORIGINS lists them.
+The agent listens on 127.0.0.1. Programs and pages of this machine may call it; requests for other \
+hosts and from pages of other origins are refused, unless PPIO_AGENT_ALLOWED_HOSTS or \
+PPIO_AGENT_CORS_ORIGINS lists them.
 
-The agent has the environment of this command, and the variables in the project's .env (`NAME=value` lines) that the \
-environment does not have. When the file changes, the agent is started again.
+The agent has the environment of this command, and the variables in the project's .env \
+(`NAME=value` lines) that the environment does not have. When the file changes, the agent is \
+started again.
 
-It exports its traces to this command, if it is built with the feature `otel` of `ppio-agent`, and the page shows them with \
-the log of each run, until this command ends. OTEL_EXPORTER_OTLP_ENDPOINT sends them elsewhere. For other services of this \
-machine the endpoint is http://127.0.0.1:8080/_ppio/dev/otlp, with the port of `--port`.
+It exports its traces to this command, if it is built with the feature `otel` of `ppio-agent`, and \
+the page shows them with the log of each run, until this command ends. OTEL_EXPORTER_OTLP_ENDPOINT \
+sends them elsewhere. For other services of this machine the endpoint is \
+http://127.0.0.1:8080/_ppio/dev/otlp, with the port of `--port`.
 
-With --chaos, of 32 calls 3 are cut in the middle of their answer, 3 are read slowly, 1 sends SIGTERM to the agent, which \
-is started again, and 1 stops it for 2 s, as a paused sandbox. Each is printed with the time and the id of the run. With \
-JSON output it is a line:
+With --chaos, of 32 calls 3 are cut in the middle of their answer, 3 are read slowly, 1 sends \
+SIGTERM to the agent, which is started again, and 1 stops it for 2 s, as a paused sandbox. Each is \
+printed with the time and the id of the run. With JSON output it is a line:
   {\"event\": \"disturbed\", \"time\": …, \"call\": …, \"run_id\": …, \"disturbance\": \"drop\"}";
 
 #[derive(Debug, Args)]
@@ -165,22 +168,23 @@ pub(crate) struct DevArguments {
 }
 
 const DEPLOY_HELP: &str = "\
-A Rust project is sent as one program, with agent.yaml and the files and folders in `spec.files`. A Python project is \
-sent as a whole except what .dockerignore leaves out. The packages in its requirements.txt are installed; without that \
-file the project itself (`pip install .`) if its pyproject.toml has a build system, otherwise the dependencies there.
+A Rust project is sent as one program, with agent.yaml and the files and folders in `spec.files`. \
+A Python project is sent as a whole except what .dockerignore leaves out. The packages in its \
+requirements.txt are installed; without that file the project itself (`pip install .`) if its \
+pyproject.toml has a build system, otherwise the dependencies there.
 
-Files with the names of secrets (.env, .ssh, *.pem, …) and broken links are left out, which the output reports. A link \
-that points outside the project is an error. `--include PATTERN` sends a secret anyway; a `!` line in .dockerignore \
-does not.
+Files with the names of secrets (.env, .ssh, *.pem, …) and broken links are left out, which the \
+output reports. A link that points outside the project is an error. `--include PATTERN` sends a \
+secret anyway; a `!` line in .dockerignore does not.
 
-If an agent of this name is deployed, the API of the new one (--openapi of the program, which is what /openapi.json \
-answers) is compared with it, in a session of what is deployed. A change that breaks callers is an error before anything is \
-built, unless `--allow-breaking` is given.
+If an agent of this name is deployed, the API of the new one (--openapi of the program, which is \
+what /openapi.json answers) is compared with it, in a session of what is deployed. A change that \
+breaks callers is an error before anything is built, unless `--allow-breaking` is given.
 
 The template has the agent's name, and the build has the version as its tag: my-agent:1.0.0.
 
-Without an API key the platform on this machine is used, and started if it is not running. Ctrl-C restores agent.yaml; a \
-build that the platform has started goes on.
+Without an API key the platform on this machine is used, and started if it is not running. Ctrl-C \
+restores agent.yaml; a build that the platform has started goes on.
 
 With JSON output, each event is printed as a line when it happens:
   {\"event\": \"compiling\", \"target\": …}
@@ -188,17 +192,21 @@ With JSON output, each event is printed as a line when it happens:
   {\"event\": \"compiled\", \"duration\": …}
   {\"event\": \"left_out\", \"files\": [{\"path\": …, \"reason\": …}, …]}
   {\"event\": \"warning\", \"message\": …}
-  {\"event\": \"api\", \"compared\": …, \"changes\": [{\"severity\": …, \"place\": …, \"change\": …}, …]}
-  {\"event\": \"deploying\", \"name\": …, \"version\": …, \"platform\": …, \"template_id\": …, \"build_id\": …}
+  {\"event\": \"api\", \"compared\": …, \"changes\": [{\"severity\": …, \"place\": …, \"change\": \
+…}, …]}
+  {\"event\": \"deploying\", \"name\": …, \"version\": …, \"platform\": …, \"template_id\": \
+…, \"build_id\": …}
   {\"event\": \"uploading\", \"files\": …, \"bytes\": …, \"sent\": …}  twice a second
   {\"event\": \"uploaded\", \"files\": …, \"bytes\": …, \"reused\": …}
   {\"event\": \"building\", \"steps\": […]}
   {\"event\": \"step\", \"step\": …, \"command\": …}
   {\"event\": \"log\", \"timestamp\": …, \"level\": …, \"step\": …, \"message\": …}
 The last line is the result, the only line with `--quiet`:
-  {\"event\": \"deployed\", \"name\": …, \"version\": …, \"template_id\": …, \"build_id\": …, \"api\": {…}, …}
+  {\"event\": \"deployed\", \"name\": …, \"version\": …, \"template_id\": …, \"build_id\": \
+…, \"api\": {…}, …}
 or, after an error, which is printed to standard error as well:
-  {\"event\": \"failed\", \"error\": …, \"causes\": […], \"exit_code\": …, \"step\": {…}, \"log\": […], …}
+  {\"event\": \"failed\", \"error\": …, \"causes\": […], \"exit_code\": …, \"step\": {…}, \"log\": \
+[…], …}
 Programs should ignore unknown events and fields.
 
 Example:
@@ -250,10 +258,11 @@ A stream is a line for each item, and a line for its end:
 With `--detach`:
   {\"run_id\": …, \"session_id\": …, \"status\": \"running\"}
 
-With `--protocol` the text of the answer is printed as it arrives, and tool calls and interrupts as lines of standard \
-error. A request as JSON is that of the protocol, in which what is missing is filled in: a chat completion, a RunAgentInput, \
-the parameters of SendStreamingMessage, or the arguments of the tool. Its `prompt` is the user's message. With JSON \
-output, each item is an event of the protocol, and the result its whole answer.
+With `--protocol` the text of the answer is printed as it arrives, and tool calls and interrupts \
+as lines of standard error. A request as JSON is that of the protocol, in which what is missing is \
+filled in: a chat completion, a RunAgentInput, the parameters of SendStreamingMessage, or the \
+arguments of the tool. Its `prompt` is the user's message. With JSON output, each item is an event \
+of the protocol, and the result its whole answer.
 
 Examples:
   ppio-sandbox-cli agent invoke --input 'tell me a story'
@@ -307,11 +316,12 @@ pub(crate) struct InvokeArguments {
 }
 
 const RUNS_HELP: &str = "\
-A run is an invocation that the agent keeps, while it runs and for some time after its end: one of `agent invoke \
---detach`, or of a client with an idempotency key. Paused sessions are left out.
+A run is an invocation that the agent keeps, while it runs and for some time after its end: one of \
+`agent invoke --detach`, or of a client with an idempotency key. Paused sessions are left out.
 
 With JSON output:
-  [{\"run_id\": …, \"session_id\": …, \"status\": …, \"items\": …, \"started_at\": …, \"ended_at\": …}, …]
+  [{\"run_id\": …, \"session_id\": …, \"status\": …, \"items\": …, \"started_at\": \
+…, \"ended_at\": …}, …]
 The status is running, success, error, cancelled or interrupted.";
 
 #[derive(Debug, Args)]

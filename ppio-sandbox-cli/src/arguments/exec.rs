@@ -7,17 +7,17 @@ use super::values::not_empty;
 
 const EXEC_HELP: &str = "\
 If standard input and standard output are terminals, the program runs in a terminal of the same \
-size, and every key, Ctrl-C included, is sent to it. Otherwise it runs with pipes: standard input is \
-sent up to its end, standard output and standard error stay separate, and Ctrl-C ends the program \
-with SIGTERM. Without a command, a login shell of bash is started.
+size, and every key, Ctrl-C included, is sent to it. Otherwise it runs with pipes: standard input \
+is sent up to its end, standard output and standard error stay separate, and Ctrl-C ends the \
+program with SIGTERM. Without a command, a login shell of bash is started.
 
 The session stays open while the program runs. If the connection is lost, the program continues in \
 the session.
 
-Exit codes: the program's own, or 128 plus the number of the signal that ended it. 127: the program \
-was not found in the sandbox; 126: it cannot be executed; 3: the session cannot be used, or the \
-connection to it was lost; 130 and 143: ended by Ctrl-C or SIGTERM. `--json` prints the errors of \
-this command as JSON; the program's output is unchanged.
+Exit codes: the program's own, or 128 plus the number of the signal that ended it. 127: the \
+program was not found in the sandbox; 126: it cannot be executed; 3: the session cannot be used, \
+or the connection to it was lost; 130 and 143: ended by Ctrl-C or SIGTERM. `--json` prints the \
+errors of this command as JSON; the program's output is unchanged.
 
 Examples:
   ppio-sandbox-cli agent exec

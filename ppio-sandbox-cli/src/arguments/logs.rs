@@ -11,20 +11,22 @@ use super::values::not_empty;
 use crate::log_level::LogLevel;
 
 const LOGS_HELP: &str = "\
-A time is a duration before now, as in 10m, 2h or 1h30m, or an RFC 3339 time, as in 2026-11-26T13:00:00Z or \
-2026-11-26T21:00:00+08:00. It is compared with the time at which the platform received a line.
+A time is a duration before now, as in 10m, 2h or 1h30m, or an RFC 3339 time, as in \
+2026-11-26T13:00:00Z or 2026-11-26T21:00:00+08:00. It is compared with the time at which the \
+platform received a line.
 
-The level of a line is the one in it, if the line is JSON with a `level` or begins as a text line of the runtime does; \
-otherwise the platform's: `error` for standard error, `info` for standard output. The output of `agent exec` is in the log too.
+The level of a line is the one in it, if the line is JSON with a `level` or begins as a text line \
+of the runtime does; otherwise the platform's: `error` for standard error, `info` for standard \
+output. The output of `agent exec` is in the log too.
 
-`--grep` searches a line as it is printed, and the strings in a line of JSON. The syntax is that of the regex crate \
-(https://docs.rs/regex); `(?i)` ignores case.
+`--grep` searches a line as it is printed, and the strings in a line of JSON. The syntax is that \
+of the regex crate (https://docs.rs/regex); `(?i)` ignores case.
 
-With JSON output, each line is an object. A line that is a JSON object keeps its members, such as `request_id`, `session_id` \
-and `trace_id`; any other line is the `message`:
+With JSON output, each line is an object. A line that is a JSON object keeps its members, such as \
+`request_id`, `session_id` and `trace_id`; any other line is the `message`:
   {\"time\": …, \"level\": …, \"sandbox\": …, \"message\": …, \"fields\": {\"stream\": …, …}, …}
-The time is the platform's, the level is one of trace, debug, info, warn and error, and `fields` are what the platform adds, unless the \
-line has such a member itself.
+The time is the platform's, the level is one of trace, debug, info, warn and error, and `fields` \
+are what the platform adds, unless the line has such a member itself.
 
 Examples:
   ppio-sandbox-cli agent logs --since 10m --level warn

@@ -8,8 +8,8 @@ use super::point_in_time::point_in_time;
 use super::values::not_empty;
 
 const TRACES_HELP: &str = "\
-`agent dev` receives traces from the agent that it runs, if that is built with the feature `otel` of `ppio-agent`, and from \
-other services that export to it. It keeps the newest, until it ends.";
+`agent dev` receives traces from the agent that it runs, if that is built with the feature `otel` \
+of `ppio-agent`, and from other services that export to it. It keeps the newest, until it ends.";
 
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = TRACES_HELP)]
@@ -30,8 +30,9 @@ pub(crate) struct DevServerArguments {
 
 const LIST_HELP: &str = "\
 With JSON output:
-  [{\"trace_id\": …, \"name\": …, \"service\": …, \"started_at\": …, \"duration_ms\": …, \"spans\": …, \"errors\": …, \
-\"dropped_spans\": …, \"runs\": […], \"sessions\": […], \"tokens\": {\"input\": …, \"output\": …}}, …]";
+  [{\"trace_id\": …, \"name\": …, \"service\": …, \"started_at\": …, \"duration_ms\": \
+…, \"spans\": …, \"errors\": …, \"dropped_spans\": …, \"runs\": […], \"sessions\": \
+[…], \"tokens\": {\"input\": …, \"output\": …}}, …]";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = LIST_HELP)]
@@ -57,10 +58,12 @@ pub(crate) struct TracesListArguments {
 
 const GET_HELP: &str = "\
 With JSON output, a trace has the members that it has in the list, and
-  \"spans\": [{\"span_id\": …, \"parent_id\": …, \"depth\": …, \"name\": …, \"category\": …, \"kind\": …, \"service\": …, \
-\"started_at\": …, \"offset_ms\": …, \"duration_ms\": …, \"is_error\": …, \"status_message\": …, \"outlives_answer\": …, \
-\"attributes\": {…}, \"events\": […]}, …]
-  \"logs\": [{\"timestamp\": …, \"level\": …, \"message\": …, \"target\": …, \"run_id\": …, \"fields\": {…}}, …]
+  \"spans\": [{\"span_id\": …, \"parent_id\": …, \"depth\": …, \"name\": …, \"category\": \
+…, \"kind\": …, \"service\": …, \"started_at\": …, \"offset_ms\": …, \"duration_ms\": \
+…, \"is_error\": …, \"status_message\": …, \"outlives_answer\": …, \"attributes\": \
+{…}, \"events\": […]}, …]
+  \"logs\": [{\"timestamp\": …, \"level\": …, \"message\": …, \"target\": …, \"run_id\": \
+…, \"fields\": {…}}, …]
 For a run:
   {\"run_id\": …, \"traces\": […], \"logs\": […]}";
 

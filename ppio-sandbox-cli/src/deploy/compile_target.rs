@@ -57,7 +57,8 @@ impl CompileTarget {
         let install = compiler.install_help(&musl);
         if is_linux && host_architecture == CLOUD_ARCHITECTURE {
             let message = format!(
-                "the program is built for {} and needs {} or newer in the sandbox; for a static program, {install} and deploy again",
+                "the program is built for {} and needs {} or newer in the sandbox; for a static \
+                 program, {install} and deploy again",
                 compiler.host,
                 c_library().await
             );
@@ -66,7 +67,8 @@ impl CompileTarget {
             return Ok(Self(None));
         }
         let message = format!(
-            "a program for {} does not run in the cloud's sandboxes, which are Linux on {CLOUD_ARCHITECTURE}",
+            "a program for {} does not run in the cloud's sandboxes, which are Linux on \
+             {CLOUD_ARCHITECTURE}",
             compiler.host
         );
         Err(CliError::new(ExitKind::System, message).help(format!("{install} and deploy again")))
@@ -109,7 +111,8 @@ impl InstalledCompiler {
         match name.filter(|_| folder == Some("toolchains".as_ref())) {
             Some(name) => format!("run `rustup target add --toolchain {name} {target}`"),
             None => format!(
-                "install Rust's standard library for {target} from the source of the Rust in {}, or use rustup and `rustup target add {target}`,",
+                "install Rust's standard library for {target} from the source of the Rust in {}, \
+                 or use rustup and `rustup target add {target}`,",
                 self.sysroot.display()
             ),
         }

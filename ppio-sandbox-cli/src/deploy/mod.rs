@@ -143,7 +143,8 @@ fn print_result(
     });
     terminal.result(&document, || {
         format!(
-            "Deployed {}:{} to {}\n  template  {template_id}\n  build     {build_id}\n\nCall it:\n  {invoke}",
+            "Deployed {}:{} to {}\n  template  {template_id}\n  build     {build_id}\n\nCall \
+             it:\n  {invoke}",
             deployment.name,
             deployment.tag(),
             platform.name(),

@@ -273,7 +273,8 @@ fn report_left_out(archive: &Archive, terminal: &Terminal) {
     }
     if any_secret {
         terminal.note(
-            "send a secret anyway with `--include PATTERN`, or pass a single value with `--env NAME`",
+            "send a secret anyway with `--include PATTERN`, or pass a single value with \
+             `--env NAME`",
         );
     }
 }

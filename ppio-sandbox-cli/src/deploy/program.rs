@@ -63,7 +63,8 @@ impl AgentProgram {
         };
         let ping = r#"exec 3<>/dev/tcp/127.0.0.1/${PPIO_AGENT_PORT:-8080} && printf "GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n" >&3 && read -r -t 5 _ status _ <&3 && [ "$status" = 200 ]"#;
         Some(format!(
-            "if command -v bash >/dev/null; then bash -c '{ping}' 2>/dev/null; else {AGENT_FOLDER}/{name} --healthcheck; fi"
+            "if command -v bash >/dev/null; then bash -c '{ping}' 2>/dev/null; else \
+             {AGENT_FOLDER}/{name} --healthcheck; fi"
         ))
     }
 }

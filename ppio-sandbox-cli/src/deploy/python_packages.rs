@@ -145,8 +145,8 @@ impl PythonPackages {
         let mut locks = LOCK_FILES.iter();
         let (name, export) = locks.find(|(name, _)| folder.join(name).is_file())?;
         Some(format!(
-            "{name} is not read: the build installs the newest versions that {PYPROJECT} allows; for the \
-             locked ones run `{export}` and deploy again"
+            "{name} is not read: the build installs the newest versions that {PYPROJECT} allows; \
+             for the locked ones run `{export}` and deploy again"
         ))
     }
 }

@@ -27,7 +27,10 @@ impl DeploymentRecord {
             let message = format!("cannot record the deployment in {}", file.name());
             CliError::new(ExitKind::Usage, message)
                 .caused_by(&error)
-                .help("write `spec` and `status` as plain sections: one `key: value` a line, without anchors")
+                .help(
+                    "write `spec` and `status` as plain sections: one `key: value` a line, \
+                 without anchors",
+                )
         })?;
         let before = file.text().to_owned();
         Ok(Self {

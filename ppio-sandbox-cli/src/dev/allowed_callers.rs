@@ -89,7 +89,8 @@ impl AllowedCallers {
                     status: StatusCode::FORBIDDEN,
                     error_type: "OriginNotAllowed",
                     message: format!(
-                        "pages of {origin:?} may not call the agent; name the origin in {ORIGINS} to allow it"
+                        "pages of {origin:?} may not call the agent; name the origin in {ORIGINS} \
+                         to allow it"
                     ),
                 });
             }

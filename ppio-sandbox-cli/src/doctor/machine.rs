@@ -78,7 +78,10 @@ async fn static_target(rustc: &str) -> Check {
     Check::new(
         "target",
         CheckStatus::Warn,
-        format!("{target} is not installed: deployed agents need this machine's C library or a newer one"),
+        format!(
+            "{target} is not installed: deployed agents need this machine's C library or a \
+         newer one"
+        ),
     )
     .help(format!("`rustup target add {target}`"))
 }
@@ -152,7 +155,10 @@ fn network_check(offline_unavailable: Option<&str>) -> Check {
             CheckStatus::Warn,
             format!("sandboxes cannot be created without internet access: {reason}"),
         )
-        .help("all share this machine's network; install bash, as in `apt install bash`, and allow network namespaces"),
+        .help(
+            "all share this machine's network; install bash, as in `apt install bash`, and \
+         allow network namespaces",
+        ),
     }
 }
 
@@ -168,7 +174,10 @@ fn isolated_network_check(isolated: Result<(), String>) -> Check {
             CheckStatus::Warn,
             format!("`local up --isolate-network` does not work: {reason}"),
         )
-        .help("only for that option: install pasta, as in `apt install passt`, and let the user open /dev/net/tun"),
+        .help(
+            "only for that option: install pasta, as in `apt install passt`, and let the user \
+         open /dev/net/tun",
+        ),
     }
 }
 
@@ -184,7 +193,10 @@ fn isolation_check(isolated: Result<(), String>) -> Check {
             CheckStatus::Warn,
             format!("the local platform does not isolate sandboxes: {reason}"),
         )
-        .help("install it, as in `apt install bubblewrap`, and allow user namespaces; until then run only agents that you trust"),
+        .help(
+            "install it, as in `apt install bubblewrap`, and allow user namespaces; until \
+         then run only agents that you trust",
+        ),
     }
 }
 

@@ -75,8 +75,8 @@ fn not_a_member(root: &Path, given: &Path, error: CliError) -> CliError {
         root.display()
     );
     let causes = [vec![error.message], error.causes].concat();
-    let help = "correct the workspace, exclude the folder in its Cargo.toml, or use another name or \
-                folder";
+    let help = "correct the workspace, exclude the folder in its Cargo.toml, or use another name \
+                or folder";
     CliError {
         causes,
         ..CliError::new(ExitKind::Usage, message).help(help)
@@ -141,8 +141,9 @@ fn print_result(scaffold: &Scaffold, given: &Path, files: &[ProjectFile], termin
     {
         let version = env!("CARGO_PKG_VERSION");
         terminal.note(&format!(
-            "Cargo.toml takes ppio-agent from {}, the checkout that this program was built from, which \
-             `docker build` cannot read. Change it to `ppio-agent = \"{version}\"` once that is published.",
+            "Cargo.toml takes ppio-agent from {}, the checkout that this program was built from, \
+             which `docker build` cannot read. Change it to `ppio-agent = \"{version}\"` once \
+             that is published.",
             path.display()
         ));
     }
@@ -175,7 +176,8 @@ fn check_empty(folder: &Path) -> Result<(), CliError> {
                 entry.file_name().to_string_lossy()
             );
             return Err(CliError::new(ExitKind::Usage, message).help(
-                "name another folder, or add agent.yaml to an existing project with `ppio-sandbox-cli agent configure`",
+                "name another folder, or add agent.yaml to an existing project with \
+                 `ppio-sandbox-cli agent configure`",
             ));
         }
     }

@@ -189,8 +189,10 @@ impl Scaffold {
                     let name = self.template.to_possible_value();
                     let name = name.as_ref().map_or("", |value| value.get_name());
                     let message = format!("the template {name} exists only for Rust");
-                    return Err(CliError::new(ExitKind::Usage, message)
-                        .help("use `--template hello` or `--template stream`, or leave out `--entrypoint`"));
+                    return Err(CliError::new(ExitKind::Usage, message).help(
+                        "use `--template hello` or `--template stream`, or leave out \
+                         `--entrypoint`",
+                    ));
                 }
             };
             files.extend([

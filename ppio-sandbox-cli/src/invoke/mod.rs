@@ -218,7 +218,8 @@ impl InvokeCommand<'_> {
         });
         self.terminal.result(&document, || run_id.to_owned());
         self.terminal.note(&format!(
-            "read the answer with `ppio-sandbox-cli agent attach {run_id} --session {session_id}{}`",
+            "read the answer with `ppio-sandbox-cli agent attach \
+             {run_id} --session {session_id}{}`",
             session_of_run::same_headers(&self.arguments.headers)
         ));
     }
@@ -243,7 +244,8 @@ impl InvokeCommand<'_> {
         let seconds = session.timeout().as_secs();
         let id = session.detach();
         self.terminal.note(&format!(
-            "session {id} stays open for {seconds} s; call it again with `agent invoke --session {id}`"
+            "session {id} stays open for {seconds} s; call it again with \
+             `agent invoke --session {id}`"
         ));
     }
 

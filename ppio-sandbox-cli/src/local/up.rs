@@ -116,8 +116,9 @@ fn start_error(error: &Error) -> CliError {
             converted.help("choose another port with `--port`, or leave it out")
         }
         Error::Network { .. } => converted.help(
-            "install bubblewrap and pasta, as in `apt install bubblewrap passt`, and let the user open \
-             /dev/net/tun, or start it without `--isolate-network` and PPIO_LOCAL_ISOLATE_NETWORK",
+            "install bubblewrap and pasta, as in `apt install bubblewrap passt`, and let the \
+             user open /dev/net/tun, or start it without `--isolate-network` and \
+             PPIO_LOCAL_ISOLATE_NETWORK",
         ),
         Error::Home { .. } => {
             converted.help("set PPIO_LOCAL_HOME to a folder that you can write to")

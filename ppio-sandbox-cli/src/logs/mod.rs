@@ -140,8 +140,8 @@ impl SessionLog<'_> {
                 Some(LogGap::NotAdvancing) => {
                     if !self.is_stuck.replace(true) {
                         self.terminal.warn(&format!(
-                            "the platform returns the same {PAGE_LINES} lines again; later ones may be \
-                             missing"
+                            "the platform returns the same {PAGE_LINES} lines again; later ones \
+                             may be missing"
                         ));
                     }
                     return Ok(());

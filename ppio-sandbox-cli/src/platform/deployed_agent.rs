@@ -30,7 +30,10 @@ impl DeployedAgent {
                 ExitKind::Usage,
                 format!("{} is not deployed yet", project.name()),
             )
-            .help("deploy it with `ppio-sandbox-cli agent deploy`, or name a template with `--template-id`")
+            .help(
+                "deploy it with `ppio-sandbox-cli agent deploy`, or name a template with \
+             `--template-id`",
+            )
         })?;
         Ok(Self::Project(Box::new(project), id))
     }

@@ -57,8 +57,8 @@ impl Platform {
         }
         let running = local::require_running().map_err(|error| match unused_key(arguments) {
             Some(key) => error.help(format!(
-                "start it with `ppio-sandbox-cli local up --detach`, set {PPIO_KEY} to use the PPIO \
-                 cloud, or use {key} with `--remote`"
+                "start it with `ppio-sandbox-cli local up --detach`, set {PPIO_KEY} to use the \
+                 PPIO cloud, or use {key} with `--remote`"
             )),
             None => error,
         })?;
@@ -235,16 +235,19 @@ impl Platform {
         match error {
             Error::Authentication { .. } => Some(match &self.kind {
                 PlatformKind::Local(running) => format!(
-                    "the key file in {} was changed after the start; restart the platform with `ppio-sandbox-cli local down` and `local up`",
+                    "the key file in {} was changed after the start; restart the platform with \
+                     `ppio-sandbox-cli local down` and `local up`",
                     running.home().display()
                 ),
                 PlatformKind::Remote { key, .. } => format!(
-                    "set {key} to an API key of {}, or use the platform on this machine with `--local`",
+                    "set {key} to an API key of {}, or use the platform on this machine with \
+                     `--local`",
                     self.name()
                 ),
             }),
             Error::TemplateNotFound { .. } => Some(format!(
-                "{} was used{}: list its agents with `ppio-sandbox-cli agent list`, deploy with `agent deploy`, or choose another platform with `{}`",
+                "{} was used{}: list its agents with `ppio-sandbox-cli agent list`, deploy with \
+                 `agent deploy`, or choose another platform with `{}`",
                 self.short_name(),
                 self.why(),
                 if self.is_local() { "--remote" } else { "--local" }

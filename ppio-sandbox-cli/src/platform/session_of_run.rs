@@ -55,8 +55,8 @@ pub(crate) async fn find(
             agent.template()
         );
         CliError::new(ExitKind::Platform, message).help(
-            "list the runs with `ppio-sandbox-cli agent runs`, name a session with `--session`, or send the \
-             authorization that it was started with (`-H`)",
+            "list the runs with `ppio-sandbox-cli agent runs`, name a session with `--session`, \
+             or send the authorization that it was started with (`-H`)",
         )
     }))
 }

@@ -27,14 +27,15 @@ impl AgentFile {
     pub(crate) fn find(folder: &Path) -> Result<Self, CliError> {
         let start = canonical(folder)?;
         let path = at_or_above(&start).ok_or_else(|| {
-                let message = format!(
-                    "no agent.yaml in {} or any folder above it",
-                    start.display()
-                );
-                CliError::new(ExitKind::Usage, message).help(
-                    "start a project with `ppio-sandbox-cli agent init --name my-agent`, or name its folder with `--project DIR`",
-                )
-            })?;
+            let message = format!(
+                "no agent.yaml in {} or any folder above it",
+                start.display()
+            );
+            CliError::new(ExitKind::Usage, message).help(
+                "start a project with `ppio-sandbox-cli agent init --name my-agent`, or name \
+                     its folder with `--project DIR`",
+            )
+        })?;
         let text = read(&path)?;
         Ok(Self {
             path,

@@ -85,7 +85,8 @@ impl DevServer {
                 CliError::new(ExitKind::Platform, message)
                     .caused_by(&error)
                     .help(
-                        "start it with `ppio-sandbox-cli agent dev`, or name its port with `--port`",
+                        "start it with `ppio-sandbox-cli agent dev`, or name its port with \
+                         `--port`",
                     )
             })?;
         let request = Request::builder()

@@ -67,7 +67,8 @@ async fn list(arguments: TracesListArguments, terminal: &Terminal) -> Result<(),
     let rows: Vec<TraceRow> = server.read(&traces)?;
     if rows.is_empty() {
         terminal.note(
-            "no traces; an agent exports them if it is built with the feature `otel` of `ppio-agent`",
+            "no traces; an agent exports them if it is built with the feature `otel` of \
+             `ppio-agent`",
         );
     }
     terminal.result(&traces, || {

@@ -126,7 +126,8 @@ fn agent_yaml_is_created() {
     let text = fs::read_to_string(sandbox.path("agent.yaml")).unwrap();
     assert_eq!(
         text,
-        "apiVersion: v1\nkind: Agent\nmetadata:\n  name: new\n  version: \"1.0\"\n  author: a@example.com\nspec:\n  entrypoint: agent.py\n"
+        "apiVersion: v1\nkind: Agent\nmetadata:\n  name: new\n  version: \"1.0\"\n  author: \
+         a@example.com\nspec:\n  entrypoint: agent.py\n"
     );
 }
 
@@ -251,6 +252,7 @@ fn the_defaults_of_a_new_file_come_from_the_folder() {
     let text = fs::read_to_string(folder.join("agent.yaml")).expect("agent.yaml");
     assert_eq!(
         text,
-        "apiVersion: v1\nkind: Agent\nmetadata:\n  name: my-agent\n  version: \"0.1.0\"\n  author: git@example.com\nspec:\n  entrypoint: app.py\n"
+        "apiVersion: v1\nkind: Agent\nmetadata:\n  name: \
+         my-agent\n  version: \"0.1.0\"\n  author: git@example.com\nspec:\n  entrypoint: app.py\n"
     );
 }

@@ -250,7 +250,8 @@ fn the_packages_of_a_pyproject_are_installed() {
         .status();
     assert!(made.expect("a Python").success());
     let project = format!(
-        "[project]\nname = 'my-list'\nversion = '1.0'\ndependencies = ['greeting @ file:///app/{wheel}']\n"
+        "[project]\nname = 'my-list'\nversion = '1.0'\ndependencies = ['greeting @ \
+         file:///app/{wheel}']\n"
     );
     fs::write(folder.join("pyproject.toml"), project).unwrap();
     fs::write(folder.join("uv.lock"), "").unwrap();
@@ -455,7 +456,8 @@ fn ctrl_c_while_cargo_runs_ends_all_of_it() {
     let mark = format!("slow-{}", std::process::id());
     // A build script that never ends, with a child that belongs to this test.
     let script = format!(
-        "fn main() {{ std::process::Command::new(\"sh\").args([\"-c\", \"sleep 600; : {mark}\"]).status().unwrap(); }}\n"
+        "fn main() {{ std::process::Command::new(\"sh\").args([\"-c\", \"sleep 600; : \
+         {mark}\"]).status().unwrap(); }}\n"
     );
     fs::write(folder.join("build.rs"), script).unwrap();
     let deploying = command(&sandbox, &folder, &["agent", "deploy"]).spawn();

@@ -47,7 +47,8 @@ fn log_lines_are_printed_while_their_step_runs() {
     let gate = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = gate.local_addr().expect("bound");
     let start = format!(
-        "import socket\nprint('first half', flush=True)\nsocket.create_connection(('127.0.0.1', {})).recv(1)\nprint('second half', flush=True)\n",
+        "import socket\nprint('first half', flush=True)\nsocket.create_connection(('127.0.0.1', \
+         {})).recv(1)\nprint('second half', flush=True)\n",
         address.port()
     );
     let folder = slow_project(&sandbox, &start);

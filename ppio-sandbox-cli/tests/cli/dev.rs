@@ -244,7 +244,9 @@ fn killing_the_command_ends_the_agent_and_its_detached_children() {
     // A child in another session, and so in another process group.
     let agent = PYTHON_AGENT.replace(
         "server.serve_forever()",
-        "import subprocess\nchild = subprocess.Popen(['sleep', '600'], start_new_session=True)\nprint('child', child.pid, file=sys.stderr)\nserver.serve_forever()",
+        "import subprocess\nchild = subprocess.Popen(['sleep', '600'], \
+         start_new_session=True)\nprint('child', child.pid, \
+         file=sys.stderr)\nserver.serve_forever()",
     );
     for signal in [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP] {
         let folder = python_project(&sandbox, &agent);
@@ -283,7 +285,8 @@ fn an_agent_that_ignores_sigterm_is_killed() {
     let sandbox = Sandbox::new();
     let agent = PYTHON_AGENT.replace(
         "server.serve_forever()",
-        "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('not now', file=sys.stderr))\nserver.serve_forever()",
+        "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('not now', \
+         file=sys.stderr))\nserver.serve_forever()",
     );
     let folder = python_project(&sandbox, &agent);
     let dev = Dev::start(&sandbox, &folder);

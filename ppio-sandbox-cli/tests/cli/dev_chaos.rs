@@ -291,7 +291,8 @@ fn only_the_agent_that_was_called_is_disturbed() {
     let folder = rust_project(&sandbox, "disturbed");
     let build_is_held = sandbox.path("held");
     let script = format!(
-        "fn main() {{ while std::path::Path::new({build_is_held:?}).exists() {{ std::thread::sleep(std::time::Duration::from_millis(5)) }} }}"
+        "fn main() {{ while std::path::Path::new({build_is_held:?}).exists() {{ \
+         std::thread::sleep(std::time::Duration::from_millis(5)) }} }}"
     );
     fs::write(folder.join("build.rs"), script).expect("written");
     let arguments = ["agent", "dev", "--port", "0", "--chaos", "3"];

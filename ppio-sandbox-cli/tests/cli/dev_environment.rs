@@ -11,7 +11,8 @@ fn the_agent_has_the_variables_of_the_file_and_restarts_with_new_ones() {
     let sandbox = Sandbox::new();
     let agent = PYTHON_AGENT.replace(
         "\"GREETING\"",
-        "os.environ.get('WORD', 'none') + ',' + os.environ['OUTSIDE'] + ',' + os.environ['PPIO_AGENT_DEBUG'] + '.'",
+        "os.environ.get('WORD', 'none') + ',' + os.environ['OUTSIDE'] + ',' + \
+         os.environ['PPIO_AGENT_DEBUG'] + '.'",
     );
     let folder = python_project(&sandbox, &agent);
     let file = folder.join(".env");

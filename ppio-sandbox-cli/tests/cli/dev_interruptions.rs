@@ -24,7 +24,8 @@ fn interrupt(sandbox: &Sandbox, folder: &Path, dev: Dev) {
 /// Makes cargo run a build script that writes this file and never ends.
 fn endless_build(folder: &Path, begun: &Path) {
     let script = format!(
-        "fn main() {{ std::process::Command::new(\"sh\").args([\"-c\", \"echo > '{}'; sleep 86400\"]).status().unwrap(); }}\n",
+        "fn main() {{ std::process::Command::new(\"sh\").args([\"-c\", \"echo > '{}'; sleep \
+         86400\"]).status().unwrap(); }}\n",
         begun.display()
     );
     fs::write(folder.join("build.rs"), script).expect("written");
@@ -60,7 +61,8 @@ fn while_an_agent_starts() {
     let sandbox = Sandbox::new();
     let agent = PYTHON_AGENT.replace(
         "server = http",
-        "print('process', os.getpid(), file=sys.stderr)\nimport time\ntime.sleep(86400)\nserver = http",
+        "print('process', os.getpid(), file=sys.stderr)\nimport time\ntime.sleep(86400)\nserver \
+         = http",
     );
     let folder = python_project(&sandbox, &agent);
     let dev = Dev::start(&sandbox, &folder);
@@ -93,7 +95,9 @@ fn ctrl_c_on_a_terminal_reaches_only_the_command() {
     let sandbox = Sandbox::new();
     let agent = PYTHON_AGENT.replace(
         "server.serve_forever()",
-        "import signal\nsignal.signal(signal.SIGINT, lambda *_: print('a key came', file=sys.stderr))\nsignal.signal(signal.SIGTERM, lambda *_: os._exit(0))\nserver.serve_forever()",
+        "import signal\nsignal.signal(signal.SIGINT, lambda *_: print('a key came', \
+         file=sys.stderr))\nsignal.signal(signal.SIGTERM, lambda *_: \
+         os._exit(0))\nserver.serve_forever()",
     );
     let folder = python_project(&sandbox, &agent);
     let dev = sandbox.command(["agent", "dev", "--port", "0"]);

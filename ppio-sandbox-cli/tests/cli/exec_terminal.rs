@@ -41,8 +41,8 @@ fn a_shell_has_the_terminal() {
 #[test]
 fn size_and_signals_reach_the_program() {
     let (sandbox, id) = quiet_sandbox();
-    let script = "trap 'stty size' WINCH; trap 'echo interrupted; exit 9' INT; stty size; echo ready; \
-                  while :; do sleep 0.02; done";
+    let script = "trap 'stty size' WINCH; trap 'echo interrupted; exit 9' INT; stty size; echo \
+                  ready; while :; do sleep 0.02; done";
     let program = sandbox.command(["agent", "exec", &id, "--", "sh", "-c", script]);
     let (output, code) = program.run_on_pty(|terminal| {
         terminal.expect_output("200 110\r\nready");
@@ -89,7 +89,10 @@ fn the_terminal_is_restored_however_it_ends() {
         };
         let relay = Relay::to(sandbox.running().expect("it runs").url());
         let command = sandbox
-            .shell("\"$CLI\" agent exec \"$ID\" -- sh -c 'printf \"\\033[?1049h\"; echo ready; read line; eval \"$line\"'; echo code=$?; stty -a")
+            .shell(
+                "\"$CLI\" agent exec \"$ID\" -- sh -c 'printf \"\\033[?1049h\"; echo ready; \
+             read line; eval \"$line\"'; echo code=$?; stty -a",
+            )
             .env("ID", &id)
             .env("PPIO_API_KEY", sandbox.key())
             .env("PPIO_API_URL", relay.url())

@@ -193,7 +193,8 @@ fn hostile_traces_are_printed() {
         .collect();
     assert_eq!(indents, [2, 4, 26, 26, 26, 26], "{printed}");
     for line in [
-        "10:00:00.5Z  WARN my: true fields.level=3 fields.message=\"false\" fields.target=\"false\" fields.timestamp=5 n=1\n",
+        "10:00:00.5Z  WARN my: true fields.level=3 fields.message=\"false\" \
+         fields.target=\"false\" fields.timestamp=5 n=1\n",
         "10:00:00.5Z  INFO plain fields.timestamp=1764151200\n",
         "{\"level\":\"error\",\"message\":\"without a time\"}\n",
     ] {

@@ -151,7 +151,8 @@ fn greet(address: &str) {
     let body = r#"{"prompt": "Ada"}"#;
     write!(
         stream,
-        "POST /invocations HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /invocations HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: \
+         application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .expect("sent");

@@ -102,7 +102,8 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<TemplateStep, 
             Ok(TemplateStep::User { name })
         }
         other => Err(ApiError::bad_request(format!(
-            "step {number} is of the unknown type {other:?}: COPY, RUN, ENV, WORKDIR and USER are known"
+            "step {number} is of the unknown type {other:?}: COPY, RUN, ENV, WORKDIR and USER are \
+             known"
         ))),
     }
 }

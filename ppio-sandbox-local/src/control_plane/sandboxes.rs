@@ -325,7 +325,8 @@ pub(super) async fn set_network(
     let network = sandbox.sandbox_processes().network();
     if request.allows_internet(None)? != network.has_internet() {
         return Err(unsupported::not_supported(
-            "changing the network access of a running sandbox; set allowInternetAccess when it is created",
+            "changing the network access of a running sandbox; set allowInternetAccess when it \
+             is created",
         ));
     }
     Ok(StatusCode::NO_CONTENT)

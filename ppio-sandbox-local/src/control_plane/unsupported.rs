@@ -13,7 +13,8 @@ pub(super) fn not_supported(what: &str) -> ApiError {
     ApiError::new(
         StatusCode::NOT_IMPLEMENTED,
         format!(
-            "the local platform does not support {what}: use the cloud, or a self-hosted cluster, for it"
+            "the local platform does not support {what}: use the cloud, or a self-hosted cluster, \
+             for it"
         ),
     )
 }

@@ -89,7 +89,8 @@ impl Destination {
             let sandbox = sandbox.ok_or_else(|| {
                 ApiError::new(
                     StatusCode::UNAUTHORIZED,
-                    "the signature of the link is not that of a sandbox: the sandbox is gone, or the link was changed",
+                    "the signature of the link is not that of a sandbox: the sandbox is gone, or \
+                     the link was changed",
                 )
             })?;
             return Ok(Self::Sandbox {

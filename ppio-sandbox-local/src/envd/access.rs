@@ -90,7 +90,8 @@ impl SignedLink {
         // The signed text joins its parts with `:`, so the same text could stand for two links.
         if path.contains(':') || username.contains(':') {
             return Err(ApiError::bad_request(
-                "the path and the user of a signed link cannot contain `:`: send the access token instead",
+                "the path and the user of a signed link cannot contain `:`: send the access \
+                 token instead",
             ));
         }
         if expiration.is_some_and(|end| end < unix_seconds(SystemTime::now())) {

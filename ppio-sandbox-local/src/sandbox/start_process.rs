@@ -21,7 +21,8 @@ pub(crate) enum ProcessStartError {
     #[error("no command was given")]
     NoCommand,
     #[error(
-        "the command, its arguments or its variables hold a NUL byte, or a variable's name is empty or holds `=`"
+        "the command, its arguments or its variables hold a NUL byte, or a variable's name is \
+         empty or holds `=`"
     )]
     Malformed,
     #[error("{MAX_PROCESSES} processes run already")]

@@ -300,7 +300,8 @@ impl BuildJob {
             BuildSource::Host { image } => {
                 if let Some(image) = image {
                     let message = format!(
-                        "The image {image} is not pulled: the system of this machine is used instead"
+                        "The image {image} is not pulled: the system of this machine is used \
+                         instead"
                     );
                     self.log.push(SandboxLogLevel::Warn, message);
                 }

@@ -71,7 +71,8 @@ pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, 
 fn warn(path: &Path, reason: &LoadError) {
     tracing::warn!(
         reason = with_sources(reason),
-        "the template in {} is left out, its files are kept: repair or remove them, then start the platform again",
+        "the template in {} is left out, its files are kept: repair or remove them, then start \
+         the platform again",
         path.display()
     );
 }

@@ -11,7 +11,8 @@ pub(crate) struct TemplateName {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is not a name: use 1 to {MAX_LENGTH} letters, digits, `-`, `_`, `.` and `/`, the first a letter or a digit"
+    "{0:?} is not a name: use 1 to {MAX_LENGTH} letters, digits, `-`, `_`, `.` and `/`, the first \
+     a letter or a digit"
 )]
 pub(crate) struct NameError(String);
 

@@ -148,31 +148,36 @@ async fn requests_that_can_be_read_in_two_ways_are_refused() {
         ),
         (
             format!(
-                "POST / HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: gzip, chunked\r\n{close}\r\n0\r\n\r\n"
+                "POST / HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: gzip, \
+                 chunked\r\n{close}\r\n0\r\n\r\n"
             ),
             400,
         ),
         (
             format!(
-                "POST / HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n{close}\r\n0\r\n\r\n"
+                "POST / HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: gzip\r\ntransfer-encoding: \
+                 chunked\r\n{close}\r\n0\r\n\r\n"
             ),
             400,
         ),
         (
             format!(
-                "POST / HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked, gzip\r\n{close}\r\n0\r\n\r\n"
+                "POST / HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked, \
+                 gzip\r\n{close}\r\n0\r\n\r\n"
             ),
             400,
         ),
         (
             format!(
-                "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1\r\ncontent-length: 2\r\n{close}\r\nxx"
+                "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1\r\ncontent-length: \
+                 2\r\n{close}\r\nxx"
             ),
             400,
         ),
         (
             format!(
-                "POST / HTTP/1.1\r\nhost: {host}\r\nTransfer-Encoding: Chunked\r\n{close}\r\n0\r\n\r\n"
+                "POST / HTTP/1.1\r\nhost: {host}\r\nTransfer-Encoding: \
+                 Chunked\r\n{close}\r\n0\r\n\r\n"
             ),
             200,
         ),

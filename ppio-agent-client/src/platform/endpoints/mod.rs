@@ -71,8 +71,8 @@ impl PlatformEndpoints {
             && settings.api_url.is_none()
             && !debug
         {
-            let message = "is not used with a key that is set in code, which counts as PPIO's: set the \
-                           address in code as well, or in PPIO_DOMAIN";
+            let message = "is not used with a key that is set in code, which counts as PPIO's: \
+                           set the address in code as well, or in PPIO_DOMAIN";
             return Err(Error::validation(variable, message));
         }
         if settings.api_key.is_some() {

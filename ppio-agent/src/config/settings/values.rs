@@ -227,8 +227,8 @@ impl Environment<'_> {
     /// Returns the protocols to serve: those of the variable or of the code, which have to be built
     /// in.
     fn protocols(&mut self, code: Option<Vec<Protocol>>, built_in: Vec<Protocol>) -> Vec<Protocol> {
-        let expected = "`all`, `none` or a list of `openai`, `ag-ui`, `a2a`, `mcp`, `ui-stream` and \
-                        `websocket`";
+        let expected = "`all`, `none` or a list of `openai`, `ag-ui`, `a2a`, `mcp`, `ui-stream` \
+                        and `websocket`";
         let chosen = self.read("PROTOCOLS", expected, code, |text| match text {
             "all" => Some(Protocol::built_in()),
             "none" => Some(Vec::new()),

@@ -32,8 +32,8 @@ impl From<FunctionTool> for ChatTool {
 pub(super) fn other_tool(kind: &str, place: usize) -> Error {
     let kind: String = kind.chars().take(64).collect();
     unsupported(format!(
-        "`tools[{place}]` is of type {kind:?}; the agent has no such tool, so send only tools of type \
-         `function`"
+        "`tools[{place}]` is of type {kind:?}; the agent has no such tool, so send only tools of \
+         type `function`"
     ))
 }
 

@@ -90,8 +90,8 @@ impl JournalDirectory {
                 }
                 tracing::warn!(
                     path = %path.display(),
-                    "the key of the journal is damaged and is replaced; idempotency keys of earlier \
-                     runs are refused"
+                    "the key of the journal is damaged and is replaced; idempotency keys of \
+                     earlier runs are refused"
                 );
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

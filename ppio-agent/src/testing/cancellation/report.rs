@@ -68,7 +68,8 @@ impl fmt::Display for CancellationReport {
         }
         write!(
             f,
-            "an invocation leaves something behind when it is dropped at {bad} of {points} await points"
+            "an invocation leaves something behind when it is dropped at {bad} of {points} await \
+             points"
         )?;
         for left in &self.left_behind {
             write!(f, "\n  {left}")?;
@@ -138,8 +139,8 @@ impl fmt::Display for Point<'_> {
 pub enum CancellationError {
     /// The invocation has more await points than are tried.
     #[error(
-        "the invocation has more than {limit} await points; make its input smaller, or raise the limit with \
-         `max_await_points`"
+        "the invocation has more than {limit} await points; make its input smaller, or raise the \
+         limit with `max_await_points`"
     )]
     TooManyAwaitPoints {
         /// The limit.
@@ -147,9 +148,9 @@ pub enum CancellationError {
     },
     /// The invocation does not take the same path each time.
     #[error(
-        "the invocation does not take the same way each time: it was polled {found} times after {expected} \
-         times before; do what happens only once in `before`, and replace threads, random choices and the \
-         network by something that is the same in each run"
+        "the invocation does not take the same way each time: it was polled {found} times after \
+         {expected} times before; do what happens only once in `before`, and replace threads, \
+         random choices and the network by something that is the same in each run"
     )]
     NotDeterministic {
         /// The number of await points of the first run.
@@ -160,8 +161,8 @@ pub enum CancellationError {
     /// The invocation waits for something that does not happen, although none was dropped before
     /// it.
     #[error(
-        "the invocation waits for more than {after:?} at {}; pause the clock of the runtime if it waits for \
-         time, or allow more with `stuck_after`",
+        "the invocation waits for more than {after:?} at {}; pause the clock of the runtime if \
+         it waits for time, or allow more with `stuck_after`",
         Point(*.await_point, .line.as_ref())
     )]
     Stuck {
@@ -174,7 +175,8 @@ pub enum CancellationError {
     },
     /// The test was started inside a tokio runtime, whose thread it would block.
     #[error(
-        "cannot run inside a tokio runtime; call it in a `#[test]` function, not in a `#[tokio::test]`"
+        "cannot run inside a tokio runtime; call it in a `#[test]` function, not in a \
+         `#[tokio::test]`"
     )]
     InsideRuntime,
     /// The runtime has several threads.

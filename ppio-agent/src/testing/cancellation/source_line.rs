@@ -102,7 +102,8 @@ mod tests {
         for (frames, expected) in [
             ("", None),
             (
-                "   3: agent::reserve::{{closure}}::{{closure}}\n             at ./src/main.rs:12:20\n",
+                "   3: agent::reserve::{{closure}}::{{closure}}\n             at \
+                 ./src/main.rs:12:20\n",
                 Some("src/main.rs:12"),
             ),
             // A crate of the workspace is the author's, but the package under test comes first.

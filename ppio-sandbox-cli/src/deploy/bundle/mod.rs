@@ -257,8 +257,8 @@ impl Bundle {
             if !self.files.keys().any(|path| matcher.matches(path)) {
                 let message = format!("--include: {pattern:?} matches no file that is sent");
                 return Err(CliError::new(ExitKind::Usage, message).help(
-                    "correct the pattern, which is relative to the project's folder; a Rust project sends only \
-                     the files in `spec.files`",
+                    "correct the pattern, which is relative to the project's folder; a Rust \
+                     project sends only the files in `spec.files`",
                 ));
             }
         }

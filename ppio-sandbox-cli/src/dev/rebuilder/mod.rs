@@ -352,8 +352,8 @@ impl Rebuilder {
             ExportTarget::Author(variable) => {
                 if self.exports_by.replace(variable) != Some(variable) {
                     self.console.note(&format!(
-                        "{variable} is set: traces are sent there, and the page shows none; unset it \
-                         to see them on the page"
+                        "{variable} is set: traces are sent there, and the page shows none; unset \
+                         it to see them on the page"
                     ));
                 }
             }
@@ -414,7 +414,8 @@ impl Rebuilder {
         let error = CliError::new(ExitKind::Agent, message);
         if self.proxy.port() == AGENT_PORT && exit.is_address_in_use() {
             return error.help(format!(
-                "make the agent listen on PPIO_AGENT_PORT, or leave port {AGENT_PORT} to it with `--port {}`",
+                "make the agent listen on PPIO_AGENT_PORT, or leave port {AGENT_PORT} to it with \
+                 `--port {}`",
                 AGENT_PORT + 1
             ));
         }

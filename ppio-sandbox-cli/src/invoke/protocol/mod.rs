@@ -135,8 +135,8 @@ pub(super) fn not_served(protocol: AgentProtocol, error: &Error) -> Option<CliEr
     };
     let message = format!("the agent does not serve {name} at {}", path(protocol));
     let help = format!(
-        "build the agent with the feature `{feature}` of `ppio-agent`; if it is, PPIO_AGENT_PROTOCOLS \
-         has to list `{feature}`, or not be set"
+        "build the agent with the feature `{feature}` of `ppio-agent`; if it is, \
+         PPIO_AGENT_PROTOCOLS has to list `{feature}`, or not be set"
     );
     Some(
         CliError::new(ExitKind::Agent, message)

@@ -46,7 +46,8 @@ pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
 pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
     running()?.ok_or_else(|| {
         CliError::new(ExitKind::Platform, "the local platform is not running").help(
-            "start it with `ppio-sandbox-cli local up --detach`, or set PPIO_API_KEY to use the cloud",
+            "start it with `ppio-sandbox-cli local up --detach`, or set PPIO_API_KEY to use the \
+             cloud",
         )
     })
 }
@@ -67,13 +68,13 @@ pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPla
     if let Some(running) = LocalPlatform::running_at(&home) {
         if isolates_network && !running.isolates_network() {
             let message = format!(
-                "PPIO_LOCAL_ISOLATE_NETWORK is set, and sandboxes of the local platform at {} share \
-                 this machine's network",
+                "PPIO_LOCAL_ISOLATE_NETWORK is set, and sandboxes of the local platform at {} \
+                 share this machine's network",
                 running.url()
             );
             return Err(CliError::new(ExitKind::Platform, message).help(
-                "stop it with `ppio-sandbox-cli local down`, so that it is started again, or unset the \
-                 variable",
+                "stop it with `ppio-sandbox-cli local down`, so that it is started again, or \
+                 unset the variable",
             ));
         }
         return Ok(running);

@@ -73,7 +73,8 @@ impl BinTarget {
             error.help("declare it as a `[[bin]]` in Cargo.toml")
         } else {
             error.help(format!(
-                "the project's binaries start in {}; correct `spec.entrypoint` in agent.yaml, or declare a `[[bin]]`",
+                "the project's binaries start in {}; correct `spec.entrypoint` in agent.yaml, or \
+                 declare a `[[bin]]`",
                 others.join(", ")
             ))
         })

@@ -48,8 +48,8 @@ pub(crate) fn broken(error: &ProgramError) -> CliError {
         }
         ProgramError::Missing { .. } => "install Rust from https://rustup.rs",
         _ => {
-            "repair the installation of Rust; where rustup has no toolchain, `rustup default stable` \
-             installs one"
+            "repair the installation of Rust; where rustup has no toolchain, \
+             `rustup default stable` installs one"
         }
     };
     error.to_error().help(help)

@@ -27,7 +27,8 @@ fn documents() -> Vec<(&'static str, String)> {
         ),
         (
             "flow over lines",
-            "metadata: {\n  name: x, # why\n  version: \"1\"\n}\nspec: {entrypoint: a.py,}\nstatus: {}\n",
+            "metadata: {\n  name: x, # why\n  version: \"1\"\n}\nspec: {entrypoint: \
+             a.py,}\nstatus: {}\n",
         ),
         (
             "all flow",
@@ -47,7 +48,8 @@ fn documents() -> Vec<(&'static str, String)> {
         ),
         (
             "several lines",
-            "metadata:\n  name: x\n  description: >-\n    one\n    two\n  author: |\n    x\nspec:\n  entrypoint: \"a\\\n    b.py\"\n",
+            "metadata:\n  name: x\n  description: >-\n    one\n    two\n  author: \
+             |\n    x\nspec:\n  entrypoint: \"a\\\n    b.py\"\n",
         ),
         (
             "quoted keys",
@@ -59,7 +61,8 @@ fn documents() -> Vec<(&'static str, String)> {
         ),
         (
             "unicode",
-            "metadata:\n  name: x\n  description: \"日本語 🎉\" # 説明 # mehr\nspec:\n  entrypoint: a.py\n",
+            "metadata:\n  name: x\n  description: \"日本語 🎉\" # 説明 # mehr\nspec:\n  entrypoint: \
+             a.py\n",
         ),
         (
             "a list",
@@ -67,7 +70,8 @@ fn documents() -> Vec<(&'static str, String)> {
         ),
         (
             "a list in lines",
-            "metadata:\n  tags: # c\n  - old\n  - older\n  name: x # d\nspec:\n  entrypoint: a.py\n",
+            "metadata:\n  tags: # c\n  - old\n  - older\n  name: x # d\nspec:\n  entrypoint: \
+             a.py\n",
         ),
         ("nothing", ""),
         ("comments", "# nothing yet"),
@@ -225,7 +229,8 @@ fn a_deployment_is_written_as_plain_yaml() {
         )
         .replace(
             "\n# last\n",
-            "\n# last\nstatus:\n  phase: deployed\n  template_id: tmpl_abc\n  last_deployed: \"2024-01-15T11:00:00Z\"\n",
+            "\n# last\nstatus:\n  phase: deployed\n  template_id: \
+             tmpl_abc\n  last_deployed: \"2024-01-15T11:00:00Z\"\n",
         );
     assert_eq!(after, expected);
 }

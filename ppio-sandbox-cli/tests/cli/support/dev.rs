@@ -153,7 +153,8 @@ pub(crate) fn send_request(address: &str, line: &str, header: &str, body: &str) 
     let length = body.len();
     write!(
         stream,
-        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\ncontent-type: \
+         application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .expect("sent");
     stream
@@ -181,7 +182,8 @@ pub(crate) fn python_socket_agent() -> String {
     );
     agent.replace(
         "self.end_headers()\n        self.wfile",
-        "self.send_header('content-length', str(len(text)))\n        self.end_headers()\n        self.wfile",
+        "self.send_header('content-length', \
+         str(len(text)))\n        self.end_headers()\n        self.wfile",
     )
 }
 
@@ -190,7 +192,8 @@ pub(crate) fn upgrade(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the proxy listens");
     write!(
         stream,
-        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: bm9uY2U=\r\n\r\n"
+        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: \
+         websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: bm9uY2U=\r\n\r\n"
     )
     .expect("sent");
     stream

@@ -176,7 +176,9 @@ impl Sandbox {
         let folder = self.path("project");
         std::fs::create_dir_all(&folder).expect("a folder");
         let text = format!(
-            "# by hand\nmetadata:\n  name: {name}\n  version: \"1.0.0\"\n  author: a@example.com\nspec:\n  entrypoint: src/main.rs\nstatus:\n  phase: deployed\n  template_id: {template_id}\n"
+            "# by hand\nmetadata:\n  name: {name}\n  version: \"1.0.0\"\n  author: \
+             a@example.com\nspec:\n  entrypoint: src/main.rs\nstatus:\n  phase: \
+             deployed\n  template_id: {template_id}\n"
         );
         std::fs::write(folder.join("agent.yaml"), text).expect("agent.yaml");
         folder

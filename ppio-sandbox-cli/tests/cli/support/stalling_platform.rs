@@ -88,7 +88,8 @@ fn serve(stream: TcpStream, address: SocketAddr, sender: &Sender<Upload>) {
     let document = document.to_string();
     let _ = write!(
         answer,
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{document}",
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: \
+         application/json\r\ncontent-length: {}\r\n\r\n{document}",
         document.len()
     );
 }

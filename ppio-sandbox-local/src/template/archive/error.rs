@@ -37,11 +37,13 @@ pub(crate) enum ArchiveError {
     #[error("the archive's entry {0:?} is neither a file, a directory nor a link")]
     Kind(String),
     #[error(
-        "the archive's entry {0:?} is below or replaces an entry that is not a directory, or replaces a directory"
+        "the archive's entry {0:?} is below or replaces an entry that is not a directory, or \
+         replaces a directory"
     )]
     Conflict(String),
     #[error(
-        "the archive's entry {0:?} is a hard link to something else than an earlier file of the archive"
+        "the archive's entry {0:?} is a hard link to something else than an earlier file of the \
+         archive"
     )]
     HardLink(String),
     #[error("the archive's entry {0:?} has a path that is too long or too deep")]

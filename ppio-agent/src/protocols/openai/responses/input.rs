@@ -84,8 +84,8 @@ impl InputReader<'_> {
             }
             "item_reference" => {
                 return Err(unsupported(format!(
-                    "`{place}` refers to an item that is not in the request; send the item itself, or \
-                     `previous_response_id`"
+                    "`{place}` refers to an item that is not in the request; send the item \
+                     itself, or `previous_response_id`"
                 )));
             }
             // Other items are passed to the agent as they are.
