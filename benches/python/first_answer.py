@@ -17,7 +17,7 @@ resolve = socket.getaddrinfo
 
 
 def resolve_localhost(host, *arguments, **options):
-    """Resolves names below `localhost` to the loopback address (RFC 6761), as not every system does."""
+    """Resolves names below `localhost` to loopback (RFC 6761), which not every system does."""
     name = host.decode() if isinstance(host, bytes) else host or ""
     return resolve("127.0.0.1" if name.endswith(".localhost") else host, *arguments, **options)
 
@@ -26,7 +26,7 @@ async def main(template, sessions):
     socket.getaddrinfo = resolve_localhost
     payload = json.dumps({"prompt": "Ada"}).encode()
     async with AgentRuntimeClient() as client:
-        # The first session fills the cache of templates, and is not counted.
+        # The first session fills the cache of templates and is not counted.
         for number in range(sessions + 1):
             started = time.perf_counter()
             response = await client.invoke_agent_runtime(f"agent-{template}", payload)

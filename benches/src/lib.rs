@@ -20,13 +20,13 @@ use uuid::Uuid;
 /// The largest request body that a server accepts, in bytes.
 pub const MAX_REQUEST_SIZE: usize = 1024 * 1024;
 
-/// Returns the value of the agent. This takes little time, so that a measurement shows the server.
+/// Returns the agent's answer. Computing it takes little time, so that the server is measured.
 pub fn greet(request: &Value) -> Value {
     let name = request["prompt"].as_str().unwrap_or("world");
     json!({ "greeting": format!("Hello, {name}!") })
 }
 
-/// Returns the number of items if the request is for a stream, such as `{"stream": 100000}`.
+/// Returns the number of items if the request asks for a stream, such as `{"stream": 100000}`.
 pub fn stream_length(request: &Value) -> Option<u64> {
     request["stream"].as_u64()
 }
@@ -48,7 +48,7 @@ pub fn tokens(length: u64) -> impl Iterator<Item = Token> + Send {
     })
 }
 
-/// Returns the prompt as a number of words, such as `20000`, or zero if it is not a number.
+/// Returns the number of words that the prompt requests, such as `20000`; zero if not a number.
 pub fn prompt_length(prompt: &str) -> u64 {
     prompt.parse().unwrap_or_default()
 }
@@ -63,7 +63,7 @@ pub fn words(length: u64) -> impl Iterator<Item = String> + Send {
 pub struct Envelope {
     result: Value,
     status: &'static str,
-    /// Seconds.
+    /// The duration of the invocation in seconds.
     duration: f64,
     metadata: Metadata,
     error: Option<String>,
@@ -92,7 +92,7 @@ pub fn request_id() -> Uuid {
     uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid()
 }
 
-/// Returns the address to listen on: loopback, with the port in `PPIO_AGENT_PORT`.
+/// Returns the address to listen on: the loopback address with the port in `PPIO_AGENT_PORT`.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! An `async` entrypoint that blocks its thread, which it should not: `{"ms": 2000}`.
+//! An `async` entrypoint that wrongly blocks its thread: `{"ms": 2000}`.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ mod agent {
     }
 }
 
-/// With `AGENT_MAIN=app` the program runs the agent as one that builds it does.
+/// With `AGENT_MAIN=app`, runs the agent with `AgentRuntimeApp::run`; otherwise with `ppio::run`.
 fn main() -> ExitCode {
     if std::env::var_os("AGENT_MAIN").is_some_and(|main| main == "app") {
         let ran = ppio::AgentRuntimeApp::annotated().and_then(ppio::AgentRuntimeApp::run);

@@ -1,4 +1,4 @@
-//! An agent from closures, started in the way that the variable `START` names.
+//! An agent built from closures, started in the way that the variable `START` names.
 
 use std::process::ExitCode;
 
@@ -27,10 +27,10 @@ fn app() -> Result<AgentRuntimeApp, StartError> {
 #[tokio::main]
 async fn main() -> Result<ExitCode, StartError> {
     match std::env::var("START").as_deref() {
-        // Inside this runtime, which is a mistake.
+        // Called inside a tokio runtime, which is a mistake.
         Ok("run inside") => app()?.run()?,
         Ok("annotated inside") => return Ok(ppio::run()),
-        // Without a log of its own.
+        // Without starting the runtime's log.
         Ok("serve") => app()?.bind().await?.serve().await?,
         Ok("serve with a log") => {
             let app = app()?;
@@ -45,7 +45,7 @@ async fn main() -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `ppio::run` finds.
+/// The annotated agent that `ppio::run` finds.
 mod annotated {
     #[ppio::entrypoint]
     async fn agent(request: ppio::Value) -> ppio::Value {

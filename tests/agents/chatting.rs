@@ -1,4 +1,4 @@
-//! A chat that does what the first word of its prompt says, for the playground.
+//! A chat for the playground that does what the first word of its prompt requests.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use ppio::{ChatEvent, Error, FinishReason, InvocationRequest, Reply, Value, json
 
 type Events = BoxStream<'static, Result<ChatEvent, Error>>;
 
-/// What an agent returns that tries to be more than text.
+/// Markup that an agent returns as text.
 const MARKUP: &str = "<img src=x onerror=alert(1)><script>alert(1)</script>";
 
 /// Does what the prompt says:
@@ -167,7 +167,7 @@ fn interrupt(kind: &str) -> Events {
     ])
 }
 
-/// Returns how the interrupts were responded to.
+/// Returns the responses to the interrupts, as data.
 fn decided(request: &InvocationRequest) -> Events {
     let thread = request.thread_id.clone().unwrap_or_default();
     ready([

@@ -1,4 +1,4 @@
-//! An agent that returns how often it was called, and what it sees of its environment.
+//! An agent that returns how often it was called, its ids, its trace and an environment variable.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

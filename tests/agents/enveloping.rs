@@ -1,4 +1,4 @@
-//! An agent that replies with what the request says: a value, an envelope, a response or items.
+//! An agent that replies as the request directs: with a value, an envelope, a response or items.
 
 use futures_util::{Stream, stream};
 use ppio::{InvocationResponse, Reply, Value};

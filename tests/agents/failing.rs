@@ -1,4 +1,4 @@
-//! An agent whose handler fails when the request says so: `{"fail": "<text>"}`.
+//! An agent whose handler fails if the request contains `{"fail": "<text>"}`.
 
 use ppio::Value;
 

@@ -1,5 +1,5 @@
-//! An agent that streams JSON texts as they are written. Before each but the first it waits for a
-//! file in a directory, which has the number of the item as its name.
+//! An agent that streams JSON texts exactly as they are written in the request. Before each item
+//! except the first, it waits for a file in a directory; the file's name is the number of the item.
 
 use std::path::PathBuf;
 use std::time::Duration;

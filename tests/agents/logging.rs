@@ -1,5 +1,5 @@
-//! An agent that writes a log line wherever code of its author's runs, and fails on request:
-//! `{"do": "fail" | "fail later" | "panic" | "panic later"}`.
+//! An agent that logs a line wherever its author's code runs, and fails on request: `{"do": "fail"
+//! | "fail later" | "panic" | "panic later"}`.
 
 use ppio::{AgentRuntimeContext, Next, Request, Response, Value};
 
@@ -18,7 +18,7 @@ async fn agent(request: Value) -> Result<Items, String> {
     tracing::info!("in the function");
     tracing::debug!("in detail");
     let work = ppio::task::spawn("work", async { tracing::info!("in a task") });
-    // A panic of the task would show as a missing line.
+    // If the task panics, its line is missing from the log.
     let _ = work.await;
     // A thread that the runtime did not start.
     let context = AgentRuntimeContext::current();

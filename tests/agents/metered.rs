@@ -1,4 +1,4 @@
-//! An agent that ends in every way, as the request says: `{"do": "value"}`.
+//! An agent whose invocations end in every way, as the request directs: `{"do": "value"}`.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! An agent that refuses callers without credentials, and returns the request of any other.
+//! An agent that refuses callers without credentials, and returns the request of all others.
 
 use ppio::{Error, Next, Request, Response, Value};
 

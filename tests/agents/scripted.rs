@@ -1,4 +1,4 @@
-//! An agent that streams what the request says, and ends as the request says.
+//! An agent that streams the items of the request and ends as the request directs.
 
 use std::time::Duration;
 
@@ -33,10 +33,10 @@ enum End {
 async fn agent(mut script: Script) -> impl Stream<Item = Result<Value, String>> {
     let words = script.prompt.split_inclusive(' ').map(Value::from);
     script.items.extend(words.collect::<Vec<_>>());
-    // Goes into the sandbox's log.
+    // This goes to the log of the sandbox.
     eprintln!("asked for {} items", script.items.len());
     let items = script.items.clone().into_iter().map(Ok).map(Some);
-    // `None` stands for the end, which may be none.
+    // `None` stands for the end of the stream, which may never come.
     let steps = items.chain([None]);
     stream::unfold((steps, script), |(mut steps, script)| async move {
         tokio::time::sleep(Duration::from_millis(script.pause_ms)).await;

@@ -1,5 +1,5 @@
-//! A plain function that sleeps as long as the request says: `{"ms": 2000}`. Its health check is a
-//! plain function too, so it needs a thread as well.
+//! A plain function that sleeps for the time in the request: `{"ms": 2000}`. Its health check is
+//! also a plain function, so it needs a thread as well.
 
 use std::time::Duration;
 

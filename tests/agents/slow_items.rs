@@ -1,4 +1,4 @@
-//! An iterator without an end, each of whose items takes as long as the request says: `{"ms": 50}`.
+//! An endless iterator, each of whose items takes the time in the request: `{"ms": 50}`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! An agent with state. The variables `STARTUP` and `SHUTDOWN` say what its startup and shutdown
+//! An agent with state. The variables `STARTUP` and `SHUTDOWN` select what its startup and shutdown
 //! functions do: `fail`, `panic`, `wait` or `block`.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! An agent with a request of every kind of field, for the playground: streams its prompt word by word, and says
-//! on standard error when a caller left before the end.
+//! An agent for the playground, whose request has a field of every kind. It streams its prompt word
+//! by word, and reports on standard error that a caller left before the end.
 
 use std::time::Duration;
 

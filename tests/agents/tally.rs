@@ -53,7 +53,7 @@ async fn agent(request: Request) -> Reply<Value, impl Stream<Item = Value>> {
                     return None;
                 }
                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-                // Items of different sizes, so that cuts fall everywhere.
+                // Items have different sizes, so that connections are cut at every position.
                 let padding = "é".repeat(usize::try_from(number * 7 % 40).unwrap_or_default());
                 Some((json!([number, padding]), number + 1))
             }))

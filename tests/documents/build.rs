@@ -1,4 +1,4 @@
-//! Writes the Rust names of two documents as links, which rustdoc resolves.
+//! Writes the Rust names in two documents as links, which rustdoc resolves.
 
 #![allow(
     dead_code,

@@ -4,7 +4,7 @@
     agent_client.py URL ping
     agent_client.py URL status
 
-Prints one JSON object that says what the SDK made of the answer:
+Prints the SDK's result as one JSON object:
 
     {"kind": "value", "value": ...}
     {"kind": "stream", "items": [...], "arrivals": [seconds since the call, one for each item]}
@@ -21,7 +21,7 @@ from ppio_sandbox.agent_runtime.client.exceptions import AgentClientError
 
 
 class RunningSandbox:
-    """A running sandbox as a session uses it; the test does not kill it."""
+    """The parts of a running sandbox that a session uses; the test does not kill it."""
 
     id = "sandbox-of-the-test"
 
@@ -51,7 +51,7 @@ async def call(session, command, arguments):
 async def main(url, command, *arguments):
     client = AgentRuntimeClient(api_key="key-of-the-test")
     session = SandboxSession("template-of-the-test", RunningSandbox(), client)
-    # The session would make `https://8080-<sandbox>.<domain>` of its sandbox; it keeps an address it has.
+    # Without this address the session would use `https://8080-<sandbox>.<domain>`.
     session._host_url = url
     try:
         outcome = await asyncio.wait_for(call(session, command, arguments), timeout=30)

@@ -1,8 +1,8 @@
 // Tries the playground page in a real browser: node playground.mjs SCENARIO URL SCREENSHOTS
 //
-// playwright-core is looked for in the folder that PPIO_INTEROP_NODE_MODULES names, the browser is the one that
-// PPIO_INTEROP_BROWSER names. What only the caller can do is requested by a line on standard output, and it answers
-// with a line on standard input. Exits non-zero, with a stack, on the first difference.
+// playwright-core is loaded from the folder in PPIO_INTEROP_NODE_MODULES, and PPIO_INTEROP_BROWSER is the browser.
+// Actions that only the caller can perform are requested with a line on standard output, and the caller answers with
+// a line on standard input. Exits non-zero, with a stack trace, on the first difference.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -25,7 +25,7 @@ const scenarios = {
   ...runs,
   ...traces,
 
-  /** A value from an agent that takes any JSON. */
+  /** Shows a value from an agent that accepts any JSON. */
   async value(browser) {
     const visit = await Visit.begin(browser)
     assert.equal(await visit.json().inputValue(), '{"prompt": ""}')
@@ -50,12 +50,12 @@ const scenarios = {
     await visit.end()
   },
 
-  /** A stream is shown as it comes. */
+  /** A stream is shown item by item as it arrives. */
   async stream(browser) {
     const visit = await Visit.begin(browser)
     await visit.field('prompt').fill('one two three four five')
     await visit.field('pause').fill('250')
-    // Everything that the page shows on the way.
+    // Records everything that the page shows before the end.
     await visit.page.evaluate(() => {
       window.seen = []
       const view = document.getElementById('view')
@@ -80,7 +80,7 @@ const scenarios = {
     assert.match(rows[0], /data\s+"one "$/)
     await visit.shot('stream-events')
 
-    // Items that are no texts stand by themselves.
+    // Items other than texts are shown separately.
     await visit.tab('Answer').click()
     await visit.field('style').selectOption('fancy')
     await visit.field('pause').fill('0')
@@ -90,7 +90,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** Cancelling, by button and by key, ends the agent's work. */
+  /** Cancelling with the button or the key ends the agent's work. */
   async cancel(browser) {
     const visit = await Visit.begin(browser)
     await visit.field('prompt').fill('again ')
@@ -112,7 +112,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** Errors are said, and nothing that comes back is more than text. */
+  /** Errors are shown, and every answer is shown as text only. */
   async errors(browser) {
     const visit = await Visit.begin(browser)
     await visit.button('Send').click()
@@ -137,7 +137,7 @@ const scenarios = {
     await visit.status('400 Bad Request')
     assert.match(await visit.view(), /^InvalidJson\s+.*line 1 column 10/)
 
-    // Markup is text: in an answer, an item, an error, the history and the events.
+    // Markup is shown as text in an answer, an item, an error, the history and the events.
     const markup = '<img src=x onerror=alert(1)><script>alert(1)</script>'
     for (const style of ['plain', 'fancy']) {
       await visit.json().fill(JSON.stringify({ prompt: markup, loud: false, style }))
@@ -157,10 +157,10 @@ const scenarios = {
       }
     })
     assert.equal(refused, 'TypeError', 'the policy forbids markup from strings')
-    // That it does is said on the console.
+    // The browser reports the violation on the console.
     visit.faults = visit.faults.filter((fault) => !fault.includes('TrustedHTML'))
 
-    // A header that is none is not sent, one that is arrives.
+    // An invalid header is not sent; a valid one arrives.
     await visit.page.getByText('Headers', { exact: true }).first().click()
     await visit.field('Headers to send, one per line').fill('no header')
     await visit.button('Send').click()
@@ -171,7 +171,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** The form writes JSON, JSON fills the form, and neither loses anything. */
+  /** The form writes JSON and JSON fills the form, without loss in either direction. */
   async form(browser) {
     const visit = await Visit.begin(browser)
     const labels = await visit.page.locator('#panel-form label').allInnerTexts()
@@ -206,7 +206,7 @@ const scenarios = {
     await visit.status('200 OK')
     assert.equal((await visit.view()).trim(), 'Bo (-5): back back')
 
-    // What the form cannot hold stays JSON, and says why.
+    // JSON that does not fit the form stays as it is, and the page shows the reason.
     await visit.tab('JSON').click()
     for (const [json, why] of [
       ['{"prompt": "x", "loud": true, "colour": 1}', /no field for “colour”/],
@@ -219,7 +219,7 @@ const scenarios = {
       assert.equal(await visit.json().inputValue(), json)
     }
 
-    // A field that is wrong is not sent, and has the focus.
+    // A form with an invalid field is not sent, and the field gets the focus.
     await visit.json().fill('{"prompt": "x", "loud": true, "author": {"name": "", "born": 1}}')
     await visit.tab('Form').click()
     await visit.field('born').fill('soon')
@@ -233,7 +233,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** What was sent is kept in the browser. */
+  /** Sent requests are kept in the browser. */
   async history(browser) {
     const visit = await Visit.begin(browser)
     for (const prompt of ['the first', 'the second']) {
@@ -263,7 +263,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** Everything works without a mouse, and one sees where one is. */
+  /** Everything works without a mouse, and the focus is always visible. */
   async keyboard(browser) {
     const visit = await Visit.begin(browser)
     const { keyboard } = visit.page
@@ -300,7 +300,7 @@ const scenarios = {
     await keyboard.press('Tab')
     assert.equal((await focused()).id, 'view')
 
-    // Send and cancel hand the focus to each other.
+    // The focus moves between Send and Cancel.
     await visit.field('pause').fill('50')
     await visit.field('times').fill('200')
     await visit.button('Send').focus()
@@ -320,7 +320,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** The page lives through restarts of the agent, and through agents that take something else. */
+  /** The page survives restarts of the agent, also with an agent that takes other requests. */
   async restart(browser) {
     const visit = await Visit.begin(browser)
     await visit.field('prompt').fill('kept')
@@ -340,8 +340,8 @@ const scenarios = {
     await visit.status('200 OK')
     assert.equal((await visit.view()).trim(), 'kept kept')
 
-    // Another request: JSON of any shape, and back. The page learns of it by the pause, or by the second in which the
-    // agent started; two agents that start in the same second look like one.
+    // The agent is replaced by one that takes any JSON, and back again. The page detects a new agent by the pause, or by
+    // the second in which the agent started; two agents that start in the same second look like one.
     await caller('stop')
     await visit.health('Restarting…')
     await caller('start hello')
@@ -359,7 +359,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** Every state of the light, in colour and words. */
+  /** Shows every state of the health light, in colour and words. */
   async health(browser) {
     const visit = await Visit.begin(browser)
     const light = visit.page.locator('#health')
@@ -385,7 +385,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** Light, dark and small, as pictures too. */
+  /** The light and dark schemes and small screens, with screenshots. */
   async looks(browser) {
     const fill = async (visit) => {
       await visit.field('prompt').fill('Once upon a time there was a small program that wanted to talk.')
@@ -401,7 +401,7 @@ const scenarios = {
       await fill(visit)
       assert.equal(await brightness(visit) < 128, colorScheme === 'dark')
       await visit.shot(`desktop-${colorScheme}`)
-      // The button overrules the system, and is remembered.
+      // The button overrides the system's scheme, and the choice is remembered.
       const button = visit.button(/^Colours/)
       await button.click()
       if (colorScheme === 'light') await button.click()
@@ -430,7 +430,7 @@ const browser = await chromium.launch({
   executablePath: process.env.PPIO_INTEROP_BROWSER,
   args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
-  // No sandbox of the browser's own: it does not run as root, and tests do.
+  // Without the browser's own sandbox, which does not work as root, and tests run as root.
   chromiumSandbox: false,
 })
 try {

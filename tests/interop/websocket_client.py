@@ -1,4 +1,4 @@
-"""Talks to an agent's WebSocket with the published `websockets` client, and prints what it sees as JSON.
+"""Talks to an agent's WebSocket with the published `websockets` client, and prints the results as JSON.
 
 `websocket_client.py URL SCENARIO`; the agent is `examples/websocket`.
 """
@@ -25,7 +25,7 @@ async def chat(socket, text):
 
 
 async def end(socket):
-    """What the server closes the connection with."""
+    """Returns the code and the reason with which the server closes the connection."""
     try:
         while True:
             await socket.recv()
@@ -59,7 +59,7 @@ async def large_frame():
     async with connect(URL) as socket:
         await socket.send(b"x" * (64 * 1024))
         fits = len(await socket.recv())
-        # In one frame; this client divides no message.
+        # One frame, because this client does not fragment messages.
         await socket.send(b"x" * (64 * 1024 + 1))
         return {"fits": fits, **await end(socket)}
 
@@ -92,7 +92,7 @@ async def half_a_frame():
     socket = await connect(URL)
     socket.transport.write(Frame(Opcode.TEXT, b"half").serialize(mask=True)[:-2])
     socket.transport.abort()
-    # The agent goes on.
+    # The agent still works.
     async with connect(URL) as other:
         return (await chat(other, "fine"))["words"]
 
@@ -121,7 +121,7 @@ async def foreign_page():
 
 
 async def agent_core():
-    """With the headers that AgentCore's own client makes."""
+    """Connects with the headers that AgentCore's own client creates."""
     import os
 
     os.environ.update(AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="secret", AWS_REGION="us-west-2")
@@ -131,7 +131,7 @@ async def agent_core():
     arn = "arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime/chat-abc123"
     session = "s" * 33
     _, headers = client.generate_ws_connection(arn, session_id=session)
-    # Those of the handshake are this client's own.
+    # The handshake headers come from this client.
     own = ("host", "connection", "upgrade", "sec-websocket-key", "sec-websocket-version")
     headers = {name: value for name, value in headers.items() if name.lower() not in own}
     async with connect(URL, additional_headers=headers) as socket:

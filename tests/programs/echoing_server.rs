@@ -1,4 +1,4 @@
-//! Answers every request on `PPIO_AGENT_PORT` of `PPIO_AGENT_HOST` with its own head.
+//! Answers every request on `PPIO_AGENT_PORT` of `PPIO_AGENT_HOST` with its own request headers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -26,7 +26,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
         "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
     )?;
     stream.write_all(&head)?;
-    // The rest of the request is read: a close with unread bytes is a reset.
+    // Reads the rest of the request, because a close with unread bytes is a reset.
     stream.shutdown(std::net::Shutdown::Write)?;
     std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
 }

@@ -1,7 +1,7 @@
-//! Runs a local platform in the home that its first argument names, until it is killed. With a
-//! second argument sandboxes are kept apart as it says: `bubblewrap`, or `process-groups` without
-//! cgroups, and none is prepared: what is left of one is seen then. The variables of the platform
-//! hold.
+//! Runs a local platform in the home that its first argument names, until it is killed. The second
+//! argument selects the isolation of its sandboxes: `bubblewrap`, or `process-groups` without
+//! cgroups. No sandbox is then prepared ahead, so that whatever a sandbox leaves behind can be
+//! seen. The variables of the platform apply.
 
 use ppio_sandbox_local::{IsolationKind, LocalPlatform};
 

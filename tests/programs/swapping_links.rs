@@ -1,5 +1,5 @@
-//! Makes the directory `door` in its working directory and swaps it, for as long as it lives, with a
-//! link to the place that its argument names.
+//! Makes the directory `door` in its working directory and, as long as it runs, swaps it with a
+//! link to the path in its argument.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ fn main() {
     fs::write("ready", "").expect("a file can be written");
     loop {
         if renameat_with(CWD, "door", CWD, "link", RenameFlags::EXCHANGE).is_err() {
-            // The platform replaced one of them.
+            // The platform has replaced one of the two.
             lay_out(&outside);
         }
     }

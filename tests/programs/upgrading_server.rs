@@ -1,4 +1,5 @@
-//! Answers every request on `PPIO_AGENT_PORT` with a switch of protocols, then echoes bytes.
+//! Answers every upgrade request on `PPIO_AGENT_PORT` with a switch of protocols, then echoes
+//! bytes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Starts Phoenix, a published receiver, lets the examples `client-traced` and `traced` export to it, reads
-# the trace back and checks how its spans are nested. Phoenix takes minutes to install, so that the tests
-# have a receiver of their own.
+# Starts Phoenix, a published receiver, lets the examples `client-traced` and `traced` export to it, reads the
+# trace back and checks how its spans are nested. Phoenix takes minutes to install, so the tests use their own
+# receiver instead.
 #
 # usage: tests/telemetry/phoenix.sh [directory for the virtual environment]
 set -eu
@@ -32,10 +32,10 @@ def spans():
     try:
         return json.load(urllib.request.urlopen(url))["data"]
     except urllib.error.HTTPError:
-        return []  # The project begins with its first span.
+        return []  # The project is created with its first span.
 
 
-# The span of the client, and below it those of the agent.
+# The client's spans, and below them those of the agent.
 EXPECTED = {
     "ask": None,
     "create_session": "ask",

@@ -1,6 +1,6 @@
-//! An agent answers as the published `bedrock-agentcore` runtime does.
+//! Checks that an agent answers as the published `bedrock-agentcore` runtime does.
 //!
-//! Each conversation is held with both, and what they answer is compared.
+//! Each conversation is held with both runtimes, and their answers are compared.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -17,7 +17,7 @@ const SESSION: (&str, &str) = (
 const REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
 const ACTION: &str = "_agent_core_app_action";
 
-/// The same agent on AgentCore's runtime, and on this one.
+/// Starts the same agent on AgentCore's runtime and on this one.
 fn agents(variables: &[(&str, &str)]) -> [AgentProcess; 2] {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/agentcore_agent.py");
     let mut python = AgentProcess::command(Command::new(python_interpreter())).arg(script);
@@ -32,7 +32,7 @@ fn agents(variables: &[(&str, &str)]) -> [AgentProcess; 2] {
     [python.start(), rust.start()]
 }
 
-/// An answer without what differs from call to call.
+/// An answer without the fields that differ from call to call.
 #[derive(Debug, PartialEq)]
 struct Seen {
     status: u16,
@@ -78,13 +78,13 @@ async fn invoke(agent: &AgentProcess, request: &Value) -> Seen {
 }
 
 impl Seen {
-    /// The only item, which is a value.
+    /// Returns the only item, which is a value.
     fn value(&self) -> &Value {
         assert_eq!(self.status, 200, "{self:?}");
         &self.items[0]
     }
 
-    /// With the text of each error alone: this runtime's have further members.
+    /// Keeps only the text of each error: errors of this runtime have additional members.
     fn with_texts_of_errors(mut self) -> Self {
         for item in &mut self.items {
             if let Some(error) = item.get("error") {
@@ -186,7 +186,7 @@ async fn the_context_has_the_same_headers() {
     }
 }
 
-/// The status of a ping; the time has to be that of the last change.
+/// Returns the status of a ping, whose time has to be that of the last change.
 async fn ping(agent: &AgentProcess) -> Value {
     let first = send(agent, "GET", "/ping", &[], "").await;
     let time = &first.value()["time_of_last_update"];

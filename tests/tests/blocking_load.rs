@@ -1,7 +1,7 @@
-//! Synchronous code in numbers: health checks stay fast while hundreds of functions block.
+//! Measures synchronous code: health checks stay fast while hundreds of functions block.
 //!
-//! A program of its own: it raises its limit of open files and measures times, which tests in the same
-//! process would disturb.
+//! This is a separate program because it raises its limit of open files and measures times, which
+//! tests in the same process would disturb.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -19,13 +19,13 @@ use ppio_test_support::{AgentProcess, call, eventually_some};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
-/// How long a health check may take, whatever else goes on.
+/// The time limit for a health check, whatever else the agent is doing.
 const PROMPT: Duration = Duration::from_millis(50);
-/// What disturbs the machine for a moment gets another attempt. A health check that waits for the
-/// author's code is late in every one.
+/// A momentary disturbance of the machine is allowed another attempt. A health check that waits for
+/// the author's code is late in every attempt.
 const ATTEMPTS: usize = 4;
-/// The threads that the author's code may hold by default, those that are kept free of it, and a
-/// few for everything else.
+/// The number of threads that the author's code may occupy by default, of those that are kept free
+/// of it, and a few for everything else.
 const THREADS: usize = 496 + 16 + 20;
 
 /// A connection that requests `/ping`.
@@ -38,7 +38,7 @@ impl Checker {
         Self(socket)
     }
 
-    /// How long the slowest answer took, of those until `enough`.
+    /// Returns the time of the slowest answer until `enough` returns true.
     fn slowest(mut self, mut enough: impl FnMut() -> bool) -> Duration {
         let mut slowest = Duration::ZERO;
         let mut answer = [0; 4096];
@@ -46,11 +46,11 @@ impl Checker {
             let asked = Instant::now();
             let request = b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n";
             self.0.write_all(request).unwrap();
-            // The answer is one small write.
+            // The answer is a single small write.
             let length = self.0.read(&mut answer).unwrap();
             slowest = slowest.max(asked.elapsed());
             assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
-            // The pace of a busy platform, and no wait for anything.
+            // The rate of a busy platform; this waits for no condition.
             thread::sleep(Duration::from_millis(2));
         }
         slowest
@@ -69,7 +69,7 @@ async fn eventually_running(agent: &AgentProcess, count: usize) {
     .await;
 }
 
-/// The number of threads of the process.
+/// Returns the number of threads of the process.
 fn threads(agent: &AgentProcess) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid()));
     let status = status.unwrap();
@@ -92,7 +92,7 @@ async fn two_hundred_functions_that_sleep_two_seconds_delay_no_other_request() {
         for answer in join_all(calls).await {
             assert_eq!(answer.result().await, 2000);
         }
-        // One after the other they would take 400 s, on a thread per core still 200 s.
+        // One after the other, they would take 400 s; on one thread per core still 200 s.
         assert!(started.elapsed() < Duration::from_secs(20));
         over.store(true, Ordering::Relaxed);
         let slowest = checks.join().unwrap();
@@ -104,7 +104,8 @@ async fn two_hundred_functions_that_sleep_two_seconds_delay_no_other_request() {
     panic!("the slowest health check of each attempt took {late:?}");
 }
 
-/// More than there are threads: those that wait do not keep a health check from its thread.
+/// There are more invocations than threads: those that wait do not keep a health check from its
+/// thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_synchronous_health_check_has_its_thread_when_all_others_are_taken() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_sleeping-agent")))
@@ -122,7 +123,7 @@ async fn a_synchronous_health_check_has_its_thread_when_all_others_are_taken() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_slow_iterators_run_at_once_on_a_few_hundred_threads() {
     const STREAMS: usize = 2000;
-    // The agent inherits it.
+    // The agent inherits the limit.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
@@ -131,7 +132,7 @@ async fn two_thousand_slow_iterators_run_at_once_on_a_few_hundred_threads() {
     let begun = (0..STREAMS).map(|_| call::invoke(&agent, &pace));
     let mut streams = join_all(begun).await;
     eventually_running(&agent, STREAMS).await;
-    // Each of them gets on, and none is ahead of the others for ever.
+    // Each stream makes progress, and none gets ahead of the others for ever.
     for number in 0..3 {
         for stream in &mut streams {
             let items = stream.next_items().await.unwrap();

@@ -1,5 +1,5 @@
-//! What `deploy/` promises of an agent, held against a running one: the manifests, the image's Dockerfile, and an
-//! image with nothing in it but the program and the C library.
+//! Compares what `deploy/` states about an agent with a running one: the manifests, the image's
+//! Dockerfile, and an image that contains only the program and the C library.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -23,7 +23,7 @@ fn manifest(name: &str) -> Value {
     serde_yaml::from_str(&deploy(&format!("kubernetes/{name}.yaml"))).unwrap()
 }
 
-/// The pods of both ways to run an agent, each with the name of its manifest.
+/// Returns the pods of the two ways to run an agent, each with the name of its manifest.
 fn pods() -> [(&'static str, Value); 2] {
     [
         (
@@ -136,7 +136,7 @@ fn the_manifests_find_each_other() {
     for resource in kustomization["resources"].as_array().unwrap() {
         deploy(&format!("kubernetes/{}", resource.as_str().unwrap()));
     }
-    // The headless service of a sandbox must not get the deployment's requests.
+    // The headless service of a sandbox must not receive the deployment's requests.
     let sandbox = manifest("sandbox");
     assert_ne!(
         &sandbox["spec"]["podTemplate"]["metadata"]["labels"],
@@ -168,8 +168,8 @@ fn the_image_runs_as_the_pods_user_and_checks_its_own_health() {
     assert_eq!(check, [entrypoint[0].as_str(), "--healthcheck"]);
 }
 
-/// Callers of a deployed agent are anyone's pages, unless its author says otherwise; where that is
-/// said is what an author reads.
+/// Pages of every origin may call a deployed agent unless its author changes this. The variable is
+/// set in the image and the manifests, which an author reads.
 #[tokio::test]
 async fn deployed_agents_answer_pages_of_every_origin() {
     let variable = "PPIO_AGENT_DEFAULT_CORS_ORIGINS";
@@ -193,8 +193,8 @@ async fn deployed_agents_answer_pages_of_every_origin() {
     }
 }
 
-/// A root folder like that of the image: the program, the C library it is linked with, no right to write, and a
-/// user without rights.
+/// Returns a command in a root folder like that of the image: with the program, the C library that
+/// it is linked with, no write permission, and an unprivileged user.
 fn in_an_empty_image(program: &Path) -> Command {
     let mut bubblewrap = Command::new("bwrap");
     bubblewrap
@@ -220,7 +220,7 @@ fn in_an_empty_image(program: &Path) -> Command {
     bubblewrap
 }
 
-/// What the dynamic linker would load.
+/// Returns the libraries that the dynamic linker would load.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     String::from_utf8(output.stdout)
@@ -238,7 +238,7 @@ fn an_agent_needs_only_the_c_library_of_its_image() {
         .iter()
         .map(|library| library.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
-    // What the `cc` image of distroless has.
+    // The libraries in the `cc` image of distroless.
     for name in &names {
         let known = ["libc.so", "libgcc_s.so", "libm.so", "ld-linux"];
         assert!(known.iter().any(|known| name.starts_with(known)), "{name}");

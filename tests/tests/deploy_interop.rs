@@ -1,4 +1,4 @@
-//! `deploy/` against the schemas of Kubernetes and of the SIG's sandboxes, and against hadolint.
+//! Checks `deploy/` with the schemas of Kubernetes and of the SIG's sandboxes, and with hadolint.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -47,7 +47,7 @@ fn manifests_fit_their_schemas() {
     );
 }
 
-/// The check can fail: in a field's name, in a value, and inside of a sandbox's pod.
+/// The check finds mistakes in a field's name, in a value, and inside a sandbox's pod.
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn a_slip_in_a_manifest_is_found() {
@@ -87,7 +87,7 @@ fn a_slip_in_a_manifest_is_found() {
 fn the_dockerfiles_are_clean() {
     let python = python_interpreter();
     let hadolint = |dockerfile: &str| {
-        // Beside the interpreter, where pip puts programs.
+        // pip puts programs beside the interpreter.
         let mut process = Command::new(python.with_file_name("hadolint"))
             .args(["--no-color", "-"])
             .stdin(Stdio::piped())
@@ -103,7 +103,7 @@ fn the_dockerfiles_are_clean() {
     let read = |path: &str| fs::read_to_string(workspace().join(path)).unwrap();
     let dockerfile = read("deploy/Dockerfile");
     assert_eq!(hadolint(&dockerfile), "");
-    // Those of new projects have gaps for names.
+    // The Dockerfiles of new projects have placeholders for names.
     for template in ["rust", "python"] {
         let path = format!("ppio-sandbox-cli/templates/{template}/Dockerfile");
         let filled = read(&path).replace("{{", "").replace("}}", "");

@@ -1,4 +1,4 @@
-//! The published SDKs of other languages, unpatched, on the local platform.
+//! Tests the published SDKs of other languages, unpatched, on the local platform.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -17,10 +17,10 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-/// No script may take longer.
+/// The time limit of each script.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// The agent on `bedrock-agentcore` listens on 8080 itself, and there is one such port on a machine.
+/// The agent on `bedrock-agentcore` itself listens on port 8080, of which a machine has only one.
 static FIXED_PORT: Mutex<()> = Mutex::const_new(());
 
 struct Platform {
@@ -29,7 +29,7 @@ struct Platform {
 }
 
 impl Platform {
-    /// Starts a platform that shows its sandboxes the interpreter and its packages.
+    /// Starts a platform whose sandboxes can see the interpreter and its packages.
     async fn with(
         interpreter: Option<&Path>,
         settings: impl FnOnce(LocalPlatformBuilder) -> LocalPlatformBuilder,
@@ -47,7 +47,8 @@ impl Platform {
         }
     }
 
-    /// Starts a platform whose sandboxes have the folder `/app`, in which published clients start agents.
+    /// Starts a platform whose sandboxes have the folder `/app`, in which published clients start
+    /// agents.
     async fn isolated(interpreter: Option<&Path>) -> Self {
         Self::with(interpreter, |builder| {
             builder.isolation(IsolationKind::Bubblewrap)
@@ -55,7 +56,8 @@ impl Platform {
         .await
     }
 
-    /// The ids of templates of one agent on `ppio-sandbox` and one on `bedrock-agentcore`.
+    /// Builds templates of an agent on `ppio-sandbox` and of one on `bedrock-agentcore`; returns
+    /// their ids.
     async fn python_agents(&self) -> Vec<String> {
         let mut ids = Vec::new();
         for agent in ["ppio", "agentcore"] {
@@ -102,7 +104,8 @@ fn interop_file(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Where an interpreter has its packages and its own library, unless that is in the system's folders.
+/// Returns the folders with an interpreter's packages and its own library, other than system
+/// folders.
 async fn prefixes(interpreter: &Path) -> Vec<PathBuf> {
     let program = "import sys; print(sys.prefix); print(sys.base_prefix)";
     let output = Command::new(interpreter)
@@ -206,9 +209,10 @@ async fn python_agent_client(client: PathBuf) {
 async fn our_client_invokes_python_agents() {
     let interpreter = python_interpreter();
     let _port = FIXED_PORT.lock().await;
-    // As a process group a sandbox has no `/app`, and the client's `cd /app` has to find it all the same.
+    // A sandbox that is a process group has no `/app`, but the client's `cd /app` has to find it
+    // all the same.
     for isolation in [None, Some(IsolationKind::ProcessGroup)] {
-        // Sandboxes of root's are users without rights.
+        // In sandboxes of a platform that runs as root, programs run as unprivileged users.
         if isolation.is_some() && geteuid().is_root() {
             let is_met = every_user_passes(&interpreter);
             if !Requirement::SharedPackages.check(is_met) {

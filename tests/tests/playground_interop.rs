@@ -1,6 +1,6 @@
-//! The playground page in a real browser, driven by `interop/playground.mjs`.
+//! Tests the playground page in a real browser, driven by `interop/playground.mjs`.
 //!
-//! Screenshots of each scenario are left in `target/tmp/playground`.
+//! Screenshots of each scenario are stored in `target/tmp/playground`.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -15,7 +15,7 @@ use ppio_test_support::{
     node_modules,
 };
 
-/// An agent in debug mode, at an address that it can be started at again.
+/// Starts an agent in debug mode, at the given address or on a free port.
 fn start(name: &str, address: Option<SocketAddr>) -> AgentProcess {
     let command = match name {
         "storyteller" => Command::new(env!("CARGO_BIN_EXE_storyteller")),
@@ -34,7 +34,7 @@ fn start(name: &str, address: Option<SocketAddr>) -> AgentProcess {
     launcher.start()
 }
 
-/// Kills the script when a test panics; the browser ends with it.
+/// Kills the script if a test panics; the browser ends with the script.
 struct Script(Child);
 
 impl Drop for Script {
@@ -76,7 +76,7 @@ fn play_dev(scenario: &str, agent: &Path) {
     });
 }
 
-/// Runs the script, and does what it says.
+/// Runs the script and performs its requests.
 fn run_script(scenario: &str, address: SocketAddr, mut perform: impl FnMut(&[&str])) {
     let (modules, browser) = (node_modules(), browser());
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("playground");

@@ -1,7 +1,7 @@
-//! The published Python SDK invokes agents through its `SandboxSession`.
+//! Tests that the published Python SDK can invoke agents through its `SandboxSession`.
 //!
-//! Every conversation is held with the Python runtime too, which shows that what is expected here is what that
-//! SDK is used to.
+//! Every conversation is also held with the Python runtime, which shows that these tests expect
+//! what the SDK usually receives.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -11,7 +11,7 @@ use std::process::Command;
 use ppio_test_support::{AgentProcess, python_interpreter};
 use serde_json::{Value, json};
 
-/// The SDK with an interpreter that has it.
+/// The SDK, with a Python interpreter that has it installed.
 struct PythonSdk {
     interpreter: PathBuf,
 }
@@ -23,7 +23,7 @@ impl PythonSdk {
         }
     }
 
-    /// What the SDK makes of one call to the agent, as `agent_client.py` describes it.
+    /// Makes one call with the SDK and returns its outcome, as described in `agent_client.py`.
     fn call(&self, agent: &AgentProcess, arguments: &[&str]) -> Value {
         let output = Command::new(&self.interpreter)
             .arg(interop_file("agent_client.py"))
@@ -40,7 +40,7 @@ impl PythonSdk {
         self.call(agent, &["invoke", &request.to_string()])
     }
 
-    /// The same contract on the Python runtime.
+    /// Starts an agent with the same contract on the Python runtime.
     fn reference_agent(&self) -> AgentProcess {
         AgentProcess::command(Command::new(&self.interpreter))
             .arg(interop_file("reference_agent.py"))
@@ -54,7 +54,7 @@ fn interop_file(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A value arrives in the success envelope.
+/// Checks that a value arrived in the success envelope.
 fn assert_value(outcome: &Value, result: &Value) {
     assert_eq!(outcome["kind"], "value", "{outcome}");
     let envelope = &outcome["value"];
@@ -68,7 +68,7 @@ fn assert_value(outcome: &Value, result: &Value) {
     );
 }
 
-/// Items arrive one by one, not together at the end.
+/// Checks that items arrived one by one, not together at the end.
 fn assert_stream(outcome: &Value, items: &[Value]) {
     assert_eq!(outcome["kind"], "stream", "{outcome}");
     assert_eq!(outcome["items"], json!(items), "{outcome}");
@@ -78,7 +78,7 @@ fn assert_stream(outcome: &Value, items: &[Value]) {
     assert!(spread > 0.05, "all items came within {spread} s: {outcome}");
 }
 
-/// A failed invocation is an `InvocationError` that carries the agent's error body.
+/// Checks that the failure is an `InvocationError` that contains the agent's error body.
 fn assert_failure(outcome: &Value, status: u16, text: &str) {
     assert_eq!(outcome["kind"], "error", "{outcome}");
     assert_eq!(outcome["type"], "InvocationError", "{outcome}");
@@ -93,7 +93,7 @@ fn assert_failure(outcome: &Value, status: u16, text: &str) {
     assert_eq!(body["metadata"]["request_id"].as_str().unwrap().len(), 36);
 }
 
-/// The agent is healthy in the SDK's own terms.
+/// Checks that the SDK reports the agent as healthy.
 fn assert_healthy(sdk: &PythonSdk, agent: &AgentProcess) {
     let ping = sdk.call(agent, &["ping"]);
     assert_eq!(ping["kind"], "value", "{ping}");
@@ -138,7 +138,7 @@ fn a_failing_handler_is_a_failure() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_failing-agent"))).start();
     let outcome = sdk.invoke(&agent, &json!({"fail": "no luck"}));
     assert_failure(&outcome, 500, "no luck");
-    // The failure has not hurt it.
+    // The failure has not harmed the agent.
     assert_healthy(&sdk, &agent);
     assert_value(&sdk.invoke(&agent, &json!({"a": [1]})), &json!({"a": [1]}));
 }
@@ -162,7 +162,7 @@ fn the_reference_agent_sets_the_expectations() {
         500,
         "no luck",
     );
-    // The failure has not hurt it.
+    // The failure has not harmed the agent.
     assert_healthy(&sdk, &agent);
 }
 

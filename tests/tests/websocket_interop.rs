@@ -1,5 +1,5 @@
-//! Published WebSocket clients talk to one agent: Python's `websockets`, npm's `ws`, and the headers of AgentCore's
-//! own client.
+//! Tests published WebSocket clients with one agent: Python's `websockets`, npm's `ws`, and the
+//! headers of AgentCore's own client.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -38,7 +38,7 @@ impl Package {
         command.stdout(Stdio::piped()).spawn().unwrap()
     }
 
-    /// What the client sees.
+    /// Runs a scenario with the client and returns what it prints.
     fn run(self, agent: &AgentProcess, scenario: &str) -> Value {
         let output = self.start(agent, scenario).wait_with_output().unwrap();
         assert!(output.status.success(), "{scenario} fails");

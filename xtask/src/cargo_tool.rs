@@ -1,4 +1,4 @@
-//! Cargo subcommands of other packages: the installed one, or one that is built into the target
+//! Cargo subcommands of other packages, either already installed or built into the target
 //! directory.
 
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use crate::workspace;
 pub(crate) struct CargoTool {
     /// The name of the package and of its program.
     pub(crate) name: &'static str,
-    /// The version that is built if none is on the PATH.
+    /// The version to build if none is on the PATH.
     pub(crate) version: &'static str,
 }
 
 impl CargoTool {
-    /// The program on the PATH.
+    /// Returns the program on the PATH.
     pub(crate) fn installed(&self) -> Option<PathBuf> {
         let installed = PathBuf::from(self.name);
         self.version_of(&installed).is_ok().then_some(installed)
     }
 
-    /// The program on the PATH, otherwise one in the target directory, which is built if needed.
+    /// Returns the program on the PATH, or else the one in the target directory, built if needed.
     pub(crate) fn program(&self) -> Result<PathBuf, Error> {
         if let Some(installed) = self.installed() {
             return Ok(installed);
@@ -38,7 +38,7 @@ impl CargoTool {
         Ok(built)
     }
 
-    /// The output of `--version`.
+    /// Returns the output of `--version`.
     fn version_of(&self, program: &Path) -> Result<String, Error> {
         // A subcommand gets its own name as the first argument.
         let subcommand = self.name.trim_start_matches("cargo-");
@@ -47,14 +47,14 @@ impl CargoTool {
             .output()
     }
 
-    /// Whether the output of `--version` is that of [`version`](Self::version).
+    /// Whether the output of `--version` contains [`version`](Self::version).
     fn is_version(&self, output: &str) -> bool {
         output.split_whitespace().any(|word| word == self.version)
     }
 
     fn build(&self, tools: &Path) -> Result<(), Error> {
         let scratch = tools.join("build");
-        // Without optimisations: a third of the time, and the tools do little work.
+        // Unoptimized: that takes a third of the time, and the tools do little work.
         Step::cargo(self.name)
             .args(["install", "--locked", "--debug", "--force", "--root"])
             .args([tools])

@@ -9,7 +9,7 @@ use crate::step::Step;
 struct Build {
     package: &'static str,
     features: &'static [&'static str],
-    /// How many other crates it may pull in.
+    /// The largest number of other crates that it may pull in.
     limit: usize,
 }
 
@@ -19,7 +19,7 @@ const BUILDS: [Build; 2] = [
         features: &[],
         limit: 90,
     },
-    // With `ppio-agent` itself an agent without features pulls in 45.
+    // Together with `ppio-agent` itself, an agent without features pulls in 45 crates.
     Build {
         package: "ppio-agent",
         features: &["--no-default-features"],
@@ -62,7 +62,7 @@ fn check(build: &Build, host: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The distinct `name version` pairs in the output of `cargo tree`, without the agent itself.
+/// Returns the distinct `name version` pairs of a `cargo tree` output, without the agent itself.
 fn dependencies(tree: &str) -> BTreeSet<String> {
     let package = |line: &str| {
         let mut words = line.split_whitespace();

@@ -1,4 +1,4 @@
-//! What the interoperation tests need: the published Python and JavaScript packages, which are kept
+//! The requirements of the interoperation tests: the published Python and JavaScript packages, kept
 //! in the target directory until their list changes, and a browser.
 
 use std::env;
@@ -41,7 +41,7 @@ const BROWSERS: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-/// The paths that the tests get.
+/// The paths that are passed to the tests.
 pub(crate) struct Packages {
     pub(crate) python: PathBuf,
     pub(crate) agent_client_python: PathBuf,
@@ -51,7 +51,7 @@ pub(crate) struct Packages {
     pub(crate) browser: PathBuf,
 }
 
-/// The browser of the variable, or the first that is installed.
+/// Returns the browser that [`BROWSER`] names, or else the first one that is installed.
 pub(crate) fn browser() -> Result<PathBuf, Error> {
     if let Some(named) = env::var_os(BROWSER).filter(|named| !named.is_empty()) {
         return Ok(named.into());
@@ -73,13 +73,14 @@ pub(crate) fn fetch() -> Result<Packages, Error> {
     })
 }
 
-/// The interpreter of a virtual environment that has `tests/interop/requirements.txt` installed.
+/// Returns the Python interpreter of a virtual environment that has
+/// `tests/interop/requirements.txt` installed.
 pub(crate) fn python() -> Result<PathBuf, Error> {
     virtual_environment("requirements.txt", "python")
 }
 
-/// The interpreter of a virtual environment that has an `AgentRuntimeClient` able to create
-/// sessions.
+/// Returns the Python interpreter of a virtual environment with an `AgentRuntimeClient` that can
+/// create sessions.
 pub(crate) fn agent_client_python() -> Result<PathBuf, Error> {
     virtual_environment("agent-client-requirements.txt", "agent-client-python")
 }
@@ -101,7 +102,7 @@ fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Erro
         .map_err(|error| format!("{error}\nif the venv module is missing: {PYTHON_HELP}"))?;
     Step::new("Python packages", &python)
         .args(["-m", "pip", "install", "--quiet", "--no-input"])
-        // Building a package would fetch build dependencies, which have no hashes here.
+        // Building a package would fetch build dependencies, for which there are no hashes here.
         .args(["--disable-pip-version-check", "--only-binary", ":all:"])
         .args(["--require-hashes", "--requirement"])
         .args([&requirements])
@@ -110,7 +111,7 @@ fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Erro
     Ok(python)
 }
 
-/// The `node_modules` folder that has the `package-lock.json` of a folder installed.
+/// Returns the `node_modules` folder with the packages of a folder's `package-lock.json`.
 fn node_modules(lists: &str, folder: &str) -> Result<PathBuf, Error> {
     let lists = workspace::root().join(lists);
     let folder = workspace::target().join("interop").join(folder);
@@ -128,7 +129,7 @@ fn node_modules(lists: &str, folder: &str) -> Result<PathBuf, Error> {
         let copy = folder.join(name);
         fs::copy(lists.join(name), &copy).map_err(|error| cannot("write", &copy, &error))?;
     }
-    // Installs the versions and hashes of the lock file, and runs no scripts of packages.
+    // Installs the versions and hashes of the lock file without running any scripts of packages.
     Step::new("npm packages", "npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         .args(["--loglevel", "error", "--prefix"])
@@ -139,8 +140,8 @@ fn node_modules(lists: &str, folder: &str) -> Result<PathBuf, Error> {
     Ok(modules)
 }
 
-/// Records from which list of packages a folder was installed. Written last, so that an interrupted
-/// installation is repeated.
+/// Records the list of packages from which a folder was installed. Written last, so that an
+/// interrupted installation is repeated.
 struct Stamp {
     wanted: String,
     path: PathBuf,
@@ -180,7 +181,7 @@ mod tests {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// The packages that a list of Python packages names, as `name==version`.
+    /// Returns the entries of a list of Python packages, as `name==version`.
     fn pins(list: &str) -> Vec<&str> {
         let lines = list.lines().filter(|line| !line.starts_with([' ', '#']));
         lines
@@ -219,7 +220,7 @@ mod tests {
             let wanted = list_in(folder, "package.json");
             let (_, wanted) = wanted.split_once("\"dependencies\": {").unwrap_or_default();
             for line in wanted.lines().filter(|line| line.contains("\": \"")) {
-                // The two files have different indentation.
+                // The indentation differs between the two files.
                 let pin = line.trim().trim_end_matches(',');
                 assert!(lock.contains(pin), "{folder}/{LOCK} lacks {pin}");
             }

@@ -1,5 +1,5 @@
-//! The requirements of the tests that this machine lacks. Tests that need them fail unless a
-//! variable leaves these tests out.
+//! The test requirements that this machine does not meet. Tests that need them fail unless a
+//! variable leaves them out.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -10,8 +10,8 @@ use crate::{setup, workspace};
 /// The variable that `ppio-test-support` reads.
 pub(crate) const LEAVE_OUT: &str = "PPIO_TEST_LEAVE_OUT";
 
-/// The value of [`LEAVE_OUT`] for most tests: what the caller leaves out, and what this machine
-/// lacks. Prints it.
+/// Prints and returns the value of [`LEAVE_OUT`] for most tests: what the caller leaves out, and
+/// what this machine lacks.
 pub(crate) fn left_out() -> String {
     let is_root = is_root();
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
@@ -19,7 +19,7 @@ pub(crate) fn left_out() -> String {
     unmet(&[("root", is_root), ("cgroup", has_cgroup)])
 }
 
-/// Whether this machine can run the tests of isolated networks.
+/// Whether this machine can run the isolated network tests.
 pub(crate) fn isolates_networks() -> bool {
     let tun = fs::File::options()
         .read(true)
@@ -28,7 +28,7 @@ pub(crate) fn isolates_networks() -> bool {
     is_root()
         && tun.is_ok()
         && workspace::program("pasta").is_some()
-        // Root in a container may not set up a network.
+        // Root in a container may not be allowed to set up a network.
         && setup::succeeds(
             "unshare",
             &["--net", "--mount", "ip", "link", "set", "lo", "up"],
@@ -39,7 +39,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0)
 }
 
-/// The value of [`LEAVE_OUT`] for tests with this Python interpreter. Prints it.
+/// Prints and returns the value of [`LEAVE_OUT`] for tests with this Python interpreter.
 pub(crate) fn left_out_with(interpreter: &Path) -> String {
     let is_shared = interpreter
         .canonicalize()

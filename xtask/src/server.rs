@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
-/// How long the first answer to a ping may take, for the slowest interpreter.
+/// The time limit for the first answer to a ping, long enough for the slowest interpreter.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     process: Child,
-    /// Its listening address.
+    /// The address that it listens on.
     pub(crate) address: SocketAddr,
-    /// From the start of the process to the last byte of the first answer to `GET /ping`.
+    /// The time from the start of the process to the last byte of the first answer to `GET /ping`.
     pub(crate) start_up: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Server {
             address,
             start_up: Duration::ZERO,
         };
-        // No pause between attempts, which would be longer than the measured time.
+        // A pause between attempts would be longer than the measured time.
         while !answers_ping(address) {
             if let Ok(Some(status)) = server.process.try_wait() {
                 let log = fs::read_to_string(log).unwrap_or_default();
@@ -69,7 +69,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The current resident memory, in bytes.
+    /// Returns the current resident memory, in bytes.
     pub(crate) fn resident_memory(&self) -> Result<u64, Error> {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path)
@@ -82,7 +82,7 @@ impl Server {
             .ok_or_else(|| format!("{path} has no VmRSS line"))
     }
 
-    /// The processor time of its running threads.
+    /// Returns the processor time of its running threads.
     pub(crate) fn cpu_time(&self) -> Result<Duration, Error> {
         let threads = format!("/proc/{}/task", self.process.id());
         let read = || -> std::io::Result<u64> {
@@ -105,7 +105,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails if the process has ended already.
+        // Fails only if the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -126,7 +126,7 @@ fn answers_ping(address: SocketAddr) -> bool {
     ping().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
 }
 
-/// A loopback address that is free at this moment.
+/// Returns a loopback address with a port that is free at this moment.
 fn free_address() -> Result<SocketAddr, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())

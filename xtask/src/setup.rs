@@ -1,6 +1,6 @@
-//! What the checks need in addition to Rust: programs of the system. As root or in continuous
-//! integration the missing ones are installed, elsewhere the error contains the line that installs
-//! them.
+//! The system programs that the checks need in addition to Rust. As root or in continuous
+//! integration the missing ones are installed; elsewhere the error contains the command that
+//! installs them.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::interop;
 use crate::step::Step;
 use crate::workspace;
 
-/// A program that the checks run, with the package of Debian that has it.
+/// A program that the checks run, and the Debian package that contains it.
 struct Requirement {
     package: &'static str,
     is_met: fn() -> bool,
@@ -30,7 +30,7 @@ const REQUIREMENTS: [Requirement; 9] = [
         package: "nodejs",
         is_met: || is_installed("node"),
     },
-    // Some packages of Node.js contain npm, so it is installed only if it is missing.
+    // Some Node.js packages contain npm, so npm is installed only if it is missing.
     Requirement {
         package: "npm",
         is_met: || is_installed("npm"),
@@ -45,7 +45,7 @@ const REQUIREMENTS: [Requirement; 9] = [
         package: "chromium",
         is_met: || interop::browser().is_ok(),
     },
-    // The proxies in front of an agent.
+    // The proxies that run in front of an agent.
     Requirement {
         package: "haproxy",
         is_met: || is_installed("haproxy"),
@@ -54,26 +54,26 @@ const REQUIREMENTS: [Requirement; 9] = [
         package: "nginx",
         is_met: || is_installed("nginx"),
     },
-    // Its `promtool` checks what `/metrics` answers; no server is started.
+    // The tests check the output of `/metrics` with its `promtool`; no server is started.
     Requirement {
         package: "prometheus",
         is_met: || is_installed("promtool"),
     },
 ];
 
-/// How missing packages are installed.
+/// How to install missing packages.
 #[derive(Debug, PartialEq, Eq)]
 enum Installation {
-    /// By these commands.
+    /// Run these commands.
     Run(Vec<Vec<String>>),
-    /// By the user: the text says how.
+    /// The user installs them; the text explains how.
     ByHand(String),
 }
 
-/// Installs what is missing.
+/// Installs the missing packages.
 ///
 /// # Errors
-/// If something is missing and cannot be installed here; the text contains the line to run.
+/// If a package is missing and cannot be installed here; the text contains the command to run.
 pub(crate) fn run() -> Result<(), Error> {
     let packages = missing();
     if packages.is_empty() {
@@ -101,7 +101,7 @@ pub(crate) fn run() -> Result<(), Error> {
     }
 }
 
-/// The packages of the requirements that are not met.
+/// Returns the packages of the requirements that are not met.
 fn missing() -> Vec<&'static str> {
     let unmet = REQUIREMENTS
         .iter()
@@ -120,7 +120,7 @@ enum Rights {
 
 impl Rights {
     fn of_this_process() -> Self {
-        // The owner of this directory is the effective user.
+        // The owner of `/proc/self` is the effective user.
         let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
         if is_root {
             Self::Root
@@ -132,7 +132,7 @@ impl Rights {
     }
 }
 
-/// Whether this is continuous integration.
+/// Whether this process runs in continuous integration.
 pub(crate) fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
@@ -169,7 +169,7 @@ fn is_installed(program: &str) -> bool {
     workspace::program(program).is_some()
 }
 
-/// Whether a program ends without an error.
+/// Whether a program exits successfully.
 pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
     Command::new(program)
         .args(arguments)

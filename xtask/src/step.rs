@@ -1,4 +1,4 @@
-//! A step of a command: runs a program, prints its time, and after a failure the line to repeat it.
+//! One step of a command: runs a program, prints its duration and, if it fails, how to repeat it.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -12,17 +12,18 @@ use crate::workspace;
 pub(crate) struct Step {
     name: String,
     command: Command,
-    /// What to install if the program does not exist.
+    /// What to install if the program is not found.
     install_help: Option<&'static str>,
 }
 
 impl Step {
-    /// A step that runs `program`.
+    /// Creates a step that runs `program`.
     pub(crate) fn new(name: &str, program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
         command.current_dir(workspace::root());
-        // Cargo's variables of this package. A build script that watches these (ring's does) would
-        // run again, and all that depends on it, in each build that does not have the same.
+        // Cargo's variables of this package. A build script that watches them (ring's does) would
+        // run again, along with everything that depends on it, in each build where their values
+        // differ.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -36,7 +37,7 @@ impl Step {
         }
     }
 
-    /// A step that runs cargo.
+    /// Creates a step that runs cargo.
     pub(crate) fn cargo(name: &str) -> Self {
         Self::new(name, workspace::cargo())
     }
@@ -59,7 +60,7 @@ impl Step {
         self
     }
 
-    /// Runs the program with its output shown. An error if the program fails.
+    /// Runs the program with its output shown. Fails if the program fails.
     pub(crate) fn run(mut self) -> Result<(), Error> {
         println!("\n==> {}", self.name);
         let started = Instant::now();
@@ -108,7 +109,7 @@ impl Step {
         }
     }
 
-    /// The command line for a shell in the workspace root.
+    /// Returns the command line for a shell in the workspace root.
     fn command_line(&self) -> String {
         let program = self.command.get_program();
         let program = if program == workspace::cargo().as_str() {

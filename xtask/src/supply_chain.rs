@@ -11,9 +11,9 @@ const CARGO_DENY: CargoTool = CargoTool {
     version: "0.20.2",
 };
 
-/// Runs the checks that need no database of advisories, which changes daily and has to be fetched.
+/// Runs the checks that need no advisory database, which changes daily and has to be fetched.
 pub(crate) fn run() -> Result<(), Error> {
-    // The first run fetches crates that only builds for other systems need.
+    // The first run fetches crates that are needed only in builds for other systems.
     Step::new(
         "licences, bans and sources of crates",
         CARGO_DENY.program()?,

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::step::Step;
 use crate::{crates, interop, requirements, setup, supply_chain, workspace};
 
-/// How long an unattended run may take, as `timeout` writes it: a hang is a failure.
+/// The time limit of an unattended run, as an argument of `timeout`: a hang is a failure.
 const TIME_LIMIT: &str = "43m";
 /// Set in a run that has the time limit.
 const IS_LIMITED: &str = "PPIO_XTASK_IS_LIMITED";
@@ -25,7 +25,7 @@ const CARGO_NEXTEST: CargoTool = CargoTool {
 const PROTOCOLS: [&str; 6] = ["a2a", "ag-ui", "mcp", "openai", "ui-stream", "websocket"];
 
 /// The packages that depend on rig, which makes the maps of `serde_json` keep their order. They are
-/// checked apart, because they would change the features that the others are tested with.
+/// checked separately, because they would change the features with which the others are tested.
 const RIG: [&str; 3] = ["ppio-agent-rig", "rig-chat", "graph"];
 
 /// Whether the tests against the published Python and JavaScript packages run.
@@ -40,7 +40,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
     let started = Instant::now();
     if interop == Interop::Run {
         limit_time()?;
-        // Runs first, because the builds after it take ten minutes.
+        // Setup runs first, because the builds after it take ten minutes.
         setup::run()?;
     }
 
@@ -67,7 +67,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
         .args(["test", "--package", "ppio-agent", "--no-default-features"])
         .args(["--lib", "--test", "features"])
         .run()?;
-    // The workspace has every feature on.
+    // The workspace enables every feature.
     Step::cargo("lints with the default features")
         .args(["clippy", "--package", "ppio-agent", "--", "-D", "warnings"])
         .run()?;
@@ -79,7 +79,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
     }
     let nextest = match interop {
         Interop::Run => Some(CARGO_NEXTEST.program()?),
-        // Building it needs a network.
+        // Building nextest needs network access.
         Interop::Skip => CARGO_NEXTEST.installed(),
     };
     workspace_tests(nextest.as_deref())?;
@@ -97,7 +97,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
     Ok(())
 }
 
-/// All tests but those that are ignored.
+/// Runs all tests except the ignored ones.
 fn workspace_tests(nextest: Option<&Path>) -> Result<(), Error> {
     let left_out = requirements::left_out();
     let Some(nextest) = nextest else {
@@ -110,24 +110,24 @@ fn workspace_tests(nextest: Option<&Path>) -> Result<(), Error> {
     nextest_run("tests", nextest)
         .env(requirements::LEAVE_OUT, left_out)
         .run()?;
-    // nextest does not run the examples in the documentation.
+    // nextest does not run documentation examples.
     Step::cargo("documentation examples")
         .args(["test", "--workspace", "--doc"])
         .args(RIG.map(exclude))
         .run()
 }
 
-/// Tests of the workspace. All share one build: a subset of the packages would be compiled again,
-/// with other features of their dependencies.
+/// Returns a step that runs tests of the workspace. All tests share one build: a subset of the
+/// packages would be compiled again, with other features of their dependencies.
 fn nextest_run(name: &str, nextest: &Path) -> Step {
     Step::new(name, nextest)
-        // One run shows all failures.
+        // With this, one run shows all failures.
         .args(["nextest", "run", "--workspace", "--no-fail-fast"])
         .args(RIG.map(exclude))
         .env("CARGO", workspace::cargo())
 }
 
-/// The packages that depend on rig.
+/// Runs the checks of the packages that depend on rig.
 fn rig_checks() -> Result<(), Error> {
     Step::cargo("lints of the packages with rig")
         .args(["clippy", "--no-deps", "--all-targets"])
@@ -139,7 +139,7 @@ fn rig_checks() -> Result<(), Error> {
         .args(RIG.map(package))
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
-    // The examples are called by the integration tests.
+    // The integration tests call the examples.
     Step::cargo("tests of the packages with rig")
         .args(["test"])
         .args(RIG.map(package))
@@ -154,7 +154,7 @@ fn package(package: &str) -> String {
     format!("--package={package}")
 }
 
-/// The tests of sandboxes with isolated networks, which are ignored: few machines can run them.
+/// Runs the isolated network tests, which are ignored because few machines can run them.
 fn isolated_network_tests(nextest: Option<&Path>) -> Result<(), Error> {
     if !requirements::isolates_networks() {
         println!(
@@ -175,8 +175,8 @@ fn isolated_network_tests(nextest: Option<&Path>) -> Result<(), Error> {
     }
 }
 
-/// Unless a person is at the terminal, replaces this process by one with a time limit and without
-/// incremental builds, whose files only fill the disk.
+/// Unless a user is at the terminal, replaces this process with one that has a time limit and no
+/// incremental builds, whose files would only fill the disk.
 fn limit_time() -> Result<(), Error> {
     let is_limited = std::env::var_os(IS_LIMITED).is_some();
     let is_attended = !setup::is_ci() && std::io::stderr().is_terminal();

@@ -1,11 +1,11 @@
-//! `cargo xtask test` on a machine that lacks what the checks need.
+//! Tests `cargo xtask test` on a machine that lacks programs that the checks need.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A folder of programs that is the whole PATH.
+/// Creates a folder of programs that is the whole PATH.
 fn with_programs(programs: &[(&str, &str)]) -> std::path::PathBuf {
     let name = format!("setup-{}-{}", std::process::id(), programs.len());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -48,7 +48,7 @@ fn missing_packages_are_installed() {
             "{package}: {stdout}"
         );
     }
-    // This apt-get installs nothing.
+    // This `apt-get` installs nothing.
     assert_eq!(done.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("still lack python3, "), "{stderr}");
 }

@@ -61,7 +61,7 @@ async fn measure_client(
         .domain(platform.domain())
         .api_key(platform.api_key())
         .build()?;
-    // The first session fills the caches of templates, and is not counted.
+    // The first session fills the caches of templates and is not counted.
     for number in 0..=sessions {
         let started = Instant::now();
         let session = client.create_session(template).await?;

@@ -1,4 +1,4 @@
-//! Accepts every export of OTLP over HTTP and keeps nothing.
+//! Accepts every OTLP export over HTTP and discards it.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(ppio_benches::listen_address()?).await?;
-    // The extractor reads the whole body.
+    // The `Bytes` extractor reads the whole body.
     let receiver = Router::new()
         .fallback(async |_: Bytes| ())
         .layer(DefaultBodyLimit::disable());

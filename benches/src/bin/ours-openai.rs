@@ -1,4 +1,4 @@
-//! The agent on this framework, with a stream of ready text, for `OpenAI`'s chat completions.
+//! The agent on this framework; streams words that are all ready, for `OpenAI`'s chat completions.
 
 use futures_util::stream::{self, Stream};
 use ppio::InvocationRequest;

@@ -1,4 +1,4 @@
-//! The agent on this framework with all protocols, with one value.
+//! The agent on this framework with all protocols; returns one value.
 
 use serde_json::Value;
 

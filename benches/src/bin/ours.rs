@@ -1,4 +1,4 @@
-//! The agent on this framework, which returns one value.
+//! The agent on this framework; returns one value.
 
 use serde_json::Value;
 

@@ -1,14 +1,14 @@
 //! Another agent, called over A2A 1.0.
 //!
-//! These are plain HTTP calls: the protocol is two JSON requests, and its Rust client depends on
-//! gRPC.
+//! The calls are plain HTTP: the protocol needs only two JSON requests, and its Rust client depends
+//! on gRPC.
 
 use ppio::{Error, Value, json};
 use reqwest::RequestBuilder;
 
 use crate::failure;
 
-/// An agent that is called by its card.
+/// An agent that is found by its card.
 pub(crate) struct Agent {
     pub(crate) http: reqwest::Client,
     /// The agent's URL; the card is below it.
@@ -77,7 +77,7 @@ fn answer_of(answer: &Value) -> Result<String, Error> {
     }
 }
 
-/// The text of the parts of a message or an artifact, if it has parts.
+/// Returns the text of the parts of a message or an artifact, if it has parts.
 fn text_of(parted: &Value) -> Option<String> {
     let parts = parted["parts"].as_array()?;
     Some(

@@ -1,4 +1,4 @@
-//! Looks facts up with a tool over MCP, and lets another agent answer over A2A.
+//! Looks up facts with a tool over MCP and lets another agent answer over A2A.
 
 mod a2a;
 mod mcp;
@@ -20,11 +20,11 @@ fn configure() -> Result<Peers, Error> {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         value.ok_or_else(|| Error::internal(format!("set {name}, for example to {example}")))
     };
-    // An error means that a provider is installed already.
+    // The call fails only if a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
-        // The client of MCP does not cancel the opening of a connection.
+        // The MCP client does not cancel the opening of a connection.
         .read_timeout(Duration::from_secs(120))
         .build();
     let http = http.map_err(|error| {
@@ -63,7 +63,7 @@ async fn agent(
                 yield ChatEvent::tool_result("facts", &*facts);
                 facts
             }
-            // The other agent may answer without the facts.
+            // The other agent can answer without the facts.
             Err(failure) => {
                 yield ChatEvent::tool_error("facts", &*failure);
                 format!("none, because the tool failed: {failure}")
@@ -80,7 +80,7 @@ async fn agent(
     })
 }
 
-/// The error of a peer that failed: the status is 502.
+/// Returns the error of a peer that failed, with status 502.
 fn failure(text: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_GATEWAY, text).with_type("PeerError")
 }

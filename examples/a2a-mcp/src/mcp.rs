@@ -38,7 +38,7 @@ impl Tool {
 }
 
 impl Connection {
-    /// The name of the tool.
+    /// Returns the name of the tool.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -63,7 +63,7 @@ impl Connection {
     }
 }
 
-/// The arguments of a tool that takes a prompt, as the agents of this runtime do.
+/// Returns the arguments of a tool that takes a prompt, as the agents of this runtime do.
 pub(crate) fn arguments(prompt: &str) -> JsonObject {
     match json!({ "prompt": prompt }) {
         Value::Object(arguments) => arguments,

@@ -1,7 +1,7 @@
-//! Asks a person before it acts: an interrupt, and the response to it in the next request.
+//! Requests a person's approval before it acts: an interrupt, answered in the next request.
 //!
-//! A table is booked without any state: the id of the interrupt contains the question. A refund
-//! needs state, because the caller must not choose the amount.
+//! Booking a table needs no state: the id of the interrupt contains the question. A refund needs
+//! state, because the caller must not choose the amount.
 
 mod refunds;
 
@@ -59,7 +59,7 @@ async fn agent(
                 let question = format!("Refund 45.00 for order {order}?");
                 let id = format!("refund-{}", context.request_id());
                 refunds.add(&id, refund, &request);
-                // The call that waits for the person; a front end shows it with its arguments.
+                // The tool call that waits for approval; a front end shows it with its arguments.
                 for event in ChatEvent::tool_call(&*id, "refund", &refund.arguments()) {
                     yield event;
                 }
@@ -70,7 +70,7 @@ async fn agent(
     }
 }
 
-/// The interrupt that asks for an approval; the answer ends with it.
+/// Returns the interrupt that requests an approval; the answer ends with it.
 fn ask(id: String, message: String, tool_call_id: Option<String>) -> ChatEvent {
     ChatEvent::Interrupt {
         id,
@@ -85,7 +85,7 @@ fn ask(id: String, message: String, tool_call_id: Option<String>) -> ChatEvent {
     }
 }
 
-/// Anything other than a clear approval is a refusal.
+/// Whether the response is a clear approval; anything else is a refusal.
 fn is_approved(response: &InterruptResponse) -> bool {
     response.status == InterruptStatus::Resolved && response.payload["approved"] == true
 }
@@ -110,7 +110,7 @@ mod tests {
         let agent = TestAgent::annotated().unwrap();
         let asked = events(&agent, &InvocationRequest::prompt("book a table for 4")).await;
         assert!(matches!(&asked[0], ChatEvent::Interrupt { id, .. } if id == "table-4"));
-        // Another process of the agent may answer.
+        // Another process of the agent may receive the response.
         let agent = TestAgent::annotated().unwrap();
         for (request, text) in [
             (response("table-4", true), "A table for 4 is booked."),

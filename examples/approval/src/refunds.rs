@@ -1,11 +1,11 @@
-//! The refunds that wait for a person.
+//! The refunds that wait for a person's approval.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use ppio::{InvocationRequest, Value, json};
 
-/// The number of refunds that may wait; the oldest are dropped.
+/// The largest number of waiting refunds; beyond it, the oldest is dropped.
 const MAX_WAITING: usize = 1_000;
 
 /// A refund that the agent has calculated.
@@ -16,25 +16,25 @@ pub(crate) struct Refund {
 }
 
 impl Refund {
-    /// The arguments of the tool call that waits.
+    /// Returns the arguments of the waiting tool call.
     pub(crate) fn arguments(self) -> Value {
         json!({ "order": self.order, "cents": self.cents })
     }
 }
 
-/// The waiting refunds, in memory. That is enough for one process; several would share a database.
+/// The waiting refunds, in memory. That suffices for one process; several would share a database.
 #[derive(Default)]
 pub(crate) struct Refunds(Mutex<VecDeque<Waiting>>);
 
 struct Waiting {
     id: String,
-    /// The chat in which the refund was asked for; another chat cannot decide about it.
+    /// The chat in which the refund was requested; no other chat can decide on it.
     thread_id: Option<String>,
     refund: Refund,
 }
 
 impl Refunds {
-    /// Keeps a refund until the chat decides about it.
+    /// Keeps a refund until its chat decides on it.
     pub(crate) fn add(&self, id: &str, refund: Refund, request: &InvocationRequest) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() == MAX_WAITING {
@@ -47,7 +47,7 @@ impl Refunds {
         });
     }
 
-    /// Removes and returns the refund with this id, so that it is decided about once.
+    /// Removes and returns the refund with this id, so that it is decided on only once.
     pub(crate) fn take(&self, id: &str, request: &InvocationRequest) -> Option<Refund> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_meant = |entry: &Waiting| entry.id == id && entry.thread_id == request.thread_id;

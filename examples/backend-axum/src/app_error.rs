@@ -1,4 +1,4 @@
-//! The response to a browser whose request to the agent failed.
+//! The response to a browser when the request to the agent failed.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -17,9 +17,9 @@ impl From<Error> for AppError {
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        // Only logged: the text may contain the account, its quota or internal hosts.
+        // Only logged: the text may contain the account, its quota or internal host names.
         tracing::error!(error = %error.report(), code = error.code(), "a request to the agent failed");
-        // The cause, without the operation that failed.
+        // The cause, without the context of the failed operation.
         let root = error.root();
         let status = match root {
             Error::Validation { .. } => StatusCode::BAD_REQUEST,

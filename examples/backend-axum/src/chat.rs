@@ -32,7 +32,7 @@ pub(crate) async fn answer(
     headers: HeaderMap,
     Json(question): Json<Question>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, AppError> {
-    // The part after the last `-` is the template; the part before it is only displayed.
+    // The text after the last `-` is the template; the text before it is only displayed.
     let agent = format!("chat-{}", backend.template);
     let payload = json!({ "prompt": question.prompt }).to_string();
     let mut call = backend
@@ -62,7 +62,7 @@ pub(crate) async fn answer(
     Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
 }
 
-/// The event of an item, or of the error that ended the answer.
+/// Returns the event for an item, or for the error that ended the answer.
 fn said(item: Result<Value, Error>) -> Event {
     match item {
         Ok(item) => event("message", &item),

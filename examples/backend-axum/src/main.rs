@@ -1,7 +1,7 @@
 //! A web backend whose chat endpoint streams a deployed agent's answers to browsers.
 //!
 //! `POST /chat` with `{"prompt": "…", "conversation": "…"}` answers with an event stream. Each
-//! conversation has a sandbox of its own, made with its first question. The agent stops when the
+//! conversation has its own sandbox, created with its first question. The agent stops when the
 //! browser disconnects or stops the answer.
 
 mod app_error;

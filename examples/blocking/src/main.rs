@@ -1,11 +1,11 @@
 //! Synchronous code: a plain function that computes, and an iterator that computes item by item.
 //!
-//! Both run on blocking threads, so `/ping` and every other request are answered meanwhile. The
-//! iterator occupies its thread only while it computes, and stops when its caller disconnects.
+//! Both run on blocking threads, so `/ping` and all other requests are answered in the meantime.
+//! The iterator occupies its thread only while it computes, and stops when its caller disconnects.
 
 use ppio::Error;
 
-/// The square of the largest divisor that is looked for.
+/// The largest number that is accepted: the square of the largest divisor that is tried.
 const LARGEST: u64 = 1_000_000_000_000;
 
 #[derive(serde::Deserialize)]
@@ -21,7 +21,7 @@ fn agent(Range { from, to }: Range) -> Result<impl Iterator<Item = u64>, Error> 
         let text = format!("`to` is at most {LARGEST}");
         return Err(Error::bad_request(text).with_type("RangeTooLarge"));
     }
-    // This may take a moment: no other request waits for this thread.
+    // This may take a moment, but no other request waits for this thread.
     let divisors = primes_up_to(to.isqrt());
     let is_prime = move |&number: &u64| {
         let mut divisors = divisors.iter().take_while(|&&it| it * it <= number);

@@ -1,6 +1,6 @@
 //! A chat with a tool and an approval, for the front ends and agents of every protocol.
 //!
-//! It needs no model, so that it shows the protocols alone; see `llm-chat` for a model.
+//! It uses no model, so that it shows only the protocols; see `llm-chat` for a model.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {}", error.report());
             match error {
-                // No API key is set, so nothing was sent.
+                // No API key was set, so nothing was sent.
                 Error::Authentication { status: None, .. } => eprintln!("\n{USAGE}"),
                 // The client has already retried if a retry could not invoke the agent twice.
                 error if error.is_retryable() => eprintln!("try again later"),
@@ -42,9 +42,9 @@ async fn main() -> ExitCode {
 }
 
 async fn ask(template: &str, question: &str) -> Result<(), Error> {
-    // The sandbox is killed when this returns, even after an error.
+    // The sandbox is killed when the scope returns, even after an error.
     AgentRuntimeClient::scope(async |client| {
-        // The request may be any `Serialize`; this type is usual for PPIO's agents.
+        // The request may be any `Serialize` type; PPIO's agents usually take this one.
         let request = InvocationRequest::prompt(question).with_user_id("example");
         let answer = client.invoke_agent(template, request).await?;
 

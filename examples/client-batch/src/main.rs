@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
     };
 
     let started = Instant::now();
-    // Nothing is spawned: dropping this stream would cancel the calls and kill their sandboxes.
+    // No task is spawned: dropping this stream would cancel the calls and kill their sandboxes.
     let outcomes: Vec<_> = stream::iter(0..questions)
         .map(|number| ask(&client, &template, number))
         .buffer_unordered(at_once)
@@ -88,7 +88,7 @@ async fn ask(
     let started = Instant::now();
     let session = client.create_session(template).await?;
     let outcome = session.invoke(format!("number {number}")).await;
-    // A `?` before this line would close the session too, but in the background.
+    // A `?` before this line would also close the session, but in the background.
     session.close().await?;
     outcome.map(|_| started.elapsed())
 }

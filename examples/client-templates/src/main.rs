@@ -56,7 +56,7 @@ async fn answer(request: Request) -> Result<(), Error> {
     let client = AgentRuntimeClient::from_env()?;
     match request {
         Request::List { tags, name } => {
-            // A name that is empty is part of every name.
+            // An empty name matches every template.
             let list = client.list_templates().tags(tags);
             let templates = list.name(name.unwrap_or_default()).await?;
             println!("{} templates", templates.len());

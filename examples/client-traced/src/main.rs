@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn run(template: &str, question: &str) -> Result<(), Box<dyn Error>> {
-    // Outside of a tokio runtime, which the exporter's blocking client would block.
+    // Created outside of a tokio runtime, which the exporter's blocking client would block.
     let exporter = SpanExporter::builder().with_http().build()?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)

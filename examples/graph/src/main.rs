@@ -1,6 +1,6 @@
 //! A graph of tasks around a model, whose steps are visible in the stream.
 //!
-//! A draft is written, reviewed, written again if the review says so, and published.
+//! A draft is written, reviewed, rewritten if the review requires it, and published.
 
 mod model;
 mod tasks;
@@ -12,7 +12,7 @@ use ppio::{ChatEvent, Error, InvocationRequest, RequestContext, State, Stream, t
 
 use crate::tasks::{Draft, Publish, Review};
 
-/// The number of drafts after which a text is published as it is.
+/// The number of drafts after which a text is published even if the review still finds fault.
 const MAX_DRAFTS: u32 = 3;
 
 /// Built once: the graph has no state of its own.
@@ -51,7 +51,7 @@ async fn agent(
             let step = session.current_task_id.clone();
             yield ChatEvent::StepStart { name: step.clone() };
             let done = graph.execute_session(&mut session).await.map_err(tasks::failed)?;
-            // What a front end may show of the work.
+            // A front end can show the critique as progress.
             if let Some(critique) = session.context.get::<String>("critique") {
                 yield ChatEvent::data("critique", critique);
             }

@@ -1,4 +1,4 @@
-//! The model that the environment names.
+//! The model that the environment variables select.
 
 use ppio::Error;
 use ppio_rig::rig::DynModel;
@@ -6,7 +6,7 @@ use ppio_rig::rig::http_client::ReqwestClient;
 use ppio_rig::rig::operation::Completion;
 use ppio_rig::rig::providers::openai::{OpenAIConfig, Route};
 
-/// The model at an endpoint with OpenAI's chat completions API.
+/// Returns the model at an endpoint with OpenAI's chat completions API.
 pub(crate) fn from_env() -> Result<DynModel<Completion>, Error> {
     let variable = |name: &str, example: &str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -15,7 +15,7 @@ pub(crate) fn from_env() -> Result<DynModel<Completion>, Error> {
     let url = variable("OPENAI_BASE_URL", "https://api.openai.com/v1")?;
     let key = variable("OPENAI_API_KEY", "any text for a local server")?;
     let name = variable("OPENAI_MODEL", "gpt-4o-mini")?;
-    // An error means that a provider is installed already.
+    // The call fails only if a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().build();
     let http = http.map_err(|error| {

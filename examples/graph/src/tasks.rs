@@ -46,7 +46,7 @@ impl Task for Draft {
     }
 }
 
-/// Says what is wrong with the draft, if anything is.
+/// Names what is wrong with the draft, if anything is.
 pub(crate) struct Review(Agent);
 
 impl Review {
@@ -74,7 +74,7 @@ impl Task for Review {
     }
 }
 
-/// Ends the graph with the draft.
+/// Ends the graph and returns the draft.
 pub(crate) struct Publish;
 
 #[async_trait]
@@ -92,7 +92,7 @@ fn author(model: &DynModel<Completion>, task: &str) -> Agent {
     AgentBuilder::new(model.clone()).preamble(task).build()
 }
 
-/// Returns the model's answer. The graph keeps only the text of an error, which says what to check.
+/// Returns the model's answer. The graph keeps only an error's text, which names what to check.
 async fn ask(agent: &Agent, prompt: String) -> graph_flow::Result<String> {
     let answer = agent.prompt(prompt).await.map_err(ppio_rig::error);
     let answer = answer.map_err(|error| {

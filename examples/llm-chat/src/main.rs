@@ -1,7 +1,7 @@
-//! Streams the answer of a language model, token by token, from any endpoint with OpenAI's
-//! chat completions API.
+//! Streams the answer of a language model, token by token, from any endpoint with OpenAI's chat
+//! completions API.
 //!
-//! When the caller disconnects, the stream is dropped and the connection to the model closed.
+//! When the caller disconnects, the stream is dropped and the connection to the model is closed.
 
 mod model;
 

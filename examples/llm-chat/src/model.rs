@@ -65,7 +65,7 @@ struct Delta {
 type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, OpenAIError>> + Send>>;
 
 impl Model {
-    /// The model that the environment names. Created once, so that connections are reused.
+    /// Returns the model that the environment selects, created once so that connections are reused.
     pub(crate) fn get() -> Result<&'static Self, Error> {
         static MODEL: LazyLock<Result<Model, String>> = LazyLock::new(Model::from_env);
         let model = MODEL.as_ref();
@@ -81,7 +81,7 @@ impl Model {
             .with_api_base(variable("OPENAI_BASE_URL", "https://api.openai.com/v1")?)
             .with_api_key(variable("OPENAI_API_KEY", "any text for a local server")?);
         let name = variable("OPENAI_MODEL", "gpt-4o-mini")?;
-        // An error means that a provider is installed already.
+        // The call fails only if a provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().build();
         let http = http.map_err(|error| format!("install ca-certificates: {error:?}"))?;
@@ -134,7 +134,7 @@ async fn next_text(
     }
 }
 
-/// The error for the agent's caller. The endpoint's text is its source, which is logged.
+/// Returns the error for the agent's caller. The endpoint's text is its source, which is logged.
 fn failed(error: OpenAIError) -> Error {
     let for_caller = match &error {
         OpenAIError::ApiError(answer) => match answer.status_code {
@@ -167,7 +167,7 @@ fn failed(error: OpenAIError) -> Error {
     for_caller.with_source(error)
 }
 
-/// An error with status 502: the model failed, not the agent.
+/// Returns an error with status 502: the model failed, not the agent.
 fn failure(text: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_GATEWAY, text).with_type("ModelError")
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::{Stream, StreamExt as _, stream};
 use ppio::{Error, Next, Request, RequestContext, Response, Value};
 
-/// The users by token, from names and tokens such as `AGENT_USERS=ada:sesame,alan:enigma`.
+/// The users by token, read from names and tokens such as `AGENT_USERS=ada:sesame,alan:enigma`.
 static USERS: LazyLock<HashMap<String, User>> = LazyLock::new(|| {
     let users = std::env::var("AGENT_USERS").unwrap_or_default();
     let pairs = users.split(',').filter_map(|user| user.split_once(':'));
@@ -19,13 +19,13 @@ static USERS: LazyLock<HashMap<String, User>> = LazyLock::new(|| {
 #[derive(Clone)]
 struct User(String);
 
-/// The lowest order is outermost, so this also measures requests that `auth` rejects.
+/// The lowest order is the outermost, so this also measures requests that `auth` rejects.
 #[ppio::middleware(order = -10)]
 async fn timing(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    // `next` returns when a stream begins; the body ends when the stream does.
+    // `next` returns when a stream begins; the body ends when the stream ends.
     response.map(|body| {
         body.on_end(move |end| {
             tracing::info!(status, ?end, elapsed = ?started.elapsed(), "answered");

@@ -1,4 +1,4 @@
-//! The agents' programs, built by the cargo that runs this.
+//! Builds the agents' programs with the cargo that runs this example.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -72,7 +72,7 @@ pub(crate) async fn build(packages: &[&str]) -> Outcome<Vec<PathBuf>> {
     Ok(programs)
 }
 
-/// Returns the name of the target that a message of cargo says was built, and its program if any.
+/// Returns the name of the target in a build message of cargo, and its program if it has one.
 fn artifact(line: &str) -> Option<(String, Option<PathBuf>)> {
     let message: Value = serde_json::from_str(line).ok()?;
     if message["reason"] != "compiler-artifact" {

@@ -1,8 +1,8 @@
-//! Platform, agents and sessions on this machine, without an account: `cargo run -p quickstart`.
+//! Runs platform, agents and sessions locally, without an account: `cargo run -p quickstart`.
 //!
 //! Builds three of the examples, starts the local platform inside this process, makes a template of
-//! each agent, and invokes them through sessions as a backend would. Nothing is left running, even
-//! after Ctrl-C.
+//! each agent, and invokes them through sessions as a backend would. No process or file is left
+//! behind, even after Ctrl-C.
 
 mod agents;
 mod templates;
@@ -51,7 +51,7 @@ async fn run() -> Outcome<ExitCode> {
         () = &mut interrupted => return Ok(stopped()),
     };
 
-    // A home of its own, so that the platform of the command line is not disturbed.
+    // A separate home, so that the platform of the command line is not disturbed.
     let home = tempfile::tempdir()?;
     let platform = LocalPlatform::builder().home(home.path()).start().await?;
     println!(
@@ -63,7 +63,7 @@ async fn run() -> Outcome<ExitCode> {
         toured = tour::take(&platform, &binaries) => Some(toured),
         () = &mut interrupted => None,
     };
-    // In every case, ends all sandboxes and removes their files.
+    // Ends all sandboxes and removes their files, however the tour ended.
     platform.shutdown().await?;
     home.close()?;
     match toured {

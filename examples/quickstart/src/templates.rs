@@ -9,7 +9,7 @@ use ppio_sandbox_local::{BuiltTemplate, LocalPlatform, TemplateSpec};
 
 use crate::Outcome;
 
-/// Builds a template of each program, all concurrently, with a progress bar for each.
+/// Builds a template of each program, all concurrently, each with a progress bar.
 pub(crate) async fn build(
     platform: &LocalPlatform,
     programs: &[PathBuf],
@@ -47,7 +47,7 @@ pub(crate) async fn build(
     Ok(templates)
 }
 
-/// Moves a bar by the `[2/5]` that a build puts before each step.
+/// Advances a bar by the `[2/5]` that a build prints before each step.
 fn show(bar: &ProgressBar, line: &str) {
     let step = line
         .strip_prefix('[')

@@ -1,4 +1,4 @@
-//! The program as its users run it: a process, what it prints, and what it leaves behind.
+//! Tests the program as users run it: its process, its output, and what it leaves behind.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-/// The first run builds the agents.
+/// Long, because the first run builds the agents.
 const DEADLINE: Duration = Duration::from_secs(300);
 
 struct Quickstart {
     process: Child,
     output: BufReader<ChildStdout>,
-    // Every process and file of the program has this path in its environment or in its name.
+    // Every process and file of the program has this path in its environment or its name.
     temporary: TempDir,
 }
 
@@ -39,7 +39,7 @@ impl Quickstart {
         }
     }
 
-    /// Reads the output up to a line that starts with `start`.
+    /// Reads the output up to and including a line that starts with `start`.
     fn read_to(&mut self, start: &str) {
         let mut line = String::new();
         while !line.trim_start().starts_with(start) {

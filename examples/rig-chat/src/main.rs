@@ -1,6 +1,6 @@
 //! An agent with tools, written with rig, that every protocol of the runtime can call.
 //!
-//! When the caller disconnects, the stream is dropped and the connection to the model closed.
+//! When the caller disconnects, the stream is dropped and the connection to the model is closed.
 
 mod model;
 
@@ -21,7 +21,7 @@ fn article(name: &str) -> Result<(&str, u32, u32), ToolExecutionError> {
     found.ok_or_else(|| ToolExecutionError::not_found(format!("the shop does not sell `{name}`")))
 }
 
-/// A tool of the model. Its error is sent to the model, which may try again.
+/// A tool for the model. Its errors are sent to the model, which may try again.
 #[rig_tool(
     description = "How many pieces of an article are in stock",
     params(name = "The name of the article, such as `green tea`")

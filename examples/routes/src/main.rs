@@ -1,4 +1,4 @@
-//! Routes that the author adds to the agent's own, and that share its state.
+//! Routes that the author adds to the agent's own routes and that share its state.
 
 use std::sync::{Mutex, PoisonError};
 

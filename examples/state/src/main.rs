@@ -1,4 +1,4 @@
-//! An agent with shared state: notes, which are read before it listens and written when it ends.
+//! An agent with shared state: notes, read before it listens and written when it ends.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use ppio::State;
 
-/// The notes and the file that they are kept in.
+/// The notes and the file in which they are kept.
 struct Notebook {
     file: PathBuf,
     notes: Mutex<Vec<String>>,

@@ -11,13 +11,13 @@ use ppio::{BoxError, ChatEvent, FinishReason, InvocationRequest, Stream, json, t
 async fn traced(request: InvocationRequest) -> impl Stream<Item = Result<ChatEvent, BoxError>> {
     let city = request.prompt.unwrap_or_else(|| "Rome".to_owned());
     try_stream! {
-        // A model would choose the tool. The span of the model's call ends with the tokens.
+        // A model would choose the tool. The span of the model call ends with the token counts.
         for event in ChatEvent::tool_call("call-1", "weather", &json!({"city": city})) {
             yield event;
         }
         yield ChatEvent::Usage { input_tokens: 120, output_tokens: 15 };
 
-        // The span of a tool ends with its result.
+        // The span of the tool ends with its result.
         match weather(&city).await {
             Ok(weather) => yield ChatEvent::tool_result("call-1", weather),
             Err(error) => yield ChatEvent::tool_error("call-1", error.to_string()),

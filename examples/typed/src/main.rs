@@ -1,4 +1,4 @@
-//! Types of your own, in and out. A request that does not fit them never reaches the function.
+//! Custom request and response types. A request that does not fit them never reaches the function.
 
 use std::num::NonZeroU32;
 
@@ -48,7 +48,7 @@ struct Line {
 
 #[ppio::entrypoint]
 async fn agent(order: Order) -> Result<Invoice, Error> {
-    // The types have checked the shape. This checks what types cannot express.
+    // The types have checked the shape. This checks what they cannot express.
     if order.items.is_empty() {
         return Err(Error::bad_request("an order has at least one item").with_type("EmptyOrder"));
     }
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(agent(order).await.unwrap().total_cents, 900);
     }
 
-    /// The whole agent: JSON, status, middleware and health check, without a socket.
+    /// Tests the whole agent: JSON, status, middleware and health check, without a socket.
     #[tokio::test]
     async fn an_order_becomes_an_invoice() {
         let agent = TestAgent::annotated().unwrap();

@@ -13,7 +13,7 @@ async fn chat(mut socket: WebSocket, context: RequestContext) -> Result<(), Erro
     while let Some(message) = socket.recv().await {
         let text = match message? {
             WebSocketMessage::Text(text) => text,
-            // Audio, for example.
+            // For example audio.
             bytes @ WebSocketMessage::Binary(_) => {
                 socket.send(bytes).await?;
                 continue;

@@ -1,7 +1,7 @@
-//! What the documents in `docs/` name, for the tests that compare it with the code.
+//! The names in the documents in `docs/`, for the tests that compare the documents with the code.
 
-// Names in the documents are links of this crate's documentation, so that one that does not exist
-// fails `cargo doc`, which `cargo xtask test` runs.
+// The names in the documents are links in the documentation of this crate, so that `cargo doc`,
+// which `cargo xtask test` runs, fails if a name does not exist.
 #![deny(rustdoc::broken_intra_doc_links)]
 
 pub mod span;

@@ -1,9 +1,9 @@
-//! What a span of code in the second column of `docs/python.md` is.
+//! Classifies the code spans in the second column of `docs/python.md`.
 
 /// A span of code.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Span {
-    /// A path of Rust, such as `SandboxSession::pause`.
+    /// A Rust path, such as `SandboxSession::pause`.
     Name(String),
     /// An environment variable.
     Variable,
@@ -11,7 +11,7 @@ pub enum Span {
     Command,
 }
 
-/// What a span is; `None` if it is nothing that a test can check.
+/// Returns the kind of a span; `None` if a test cannot check it.
 pub fn classify(span: &str) -> Option<Span> {
     if span.starts_with("ppio-sandbox-cli ") {
         return Some(Span::Command);
@@ -28,7 +28,7 @@ pub fn classify(span: &str) -> Option<Span> {
         let starts_well = part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         starts_well && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
-    // Suffixes by which rustdoc tells functions and macros from fields and modules.
+    // rustdoc distinguishes functions and macros from fields and modules by these suffixes.
     let parts = path.strip_suffix("()").or(path.strip_suffix('!'));
     let parts = parts.unwrap_or(path);
     let is_path = parts.split("::").all(is_identifier);

@@ -1,14 +1,14 @@
-//! The tables of a Markdown document.
+//! Parses the tables of a Markdown document.
 
-/// A row of a table, without the row of titles.
+/// A row of a table, other than the header row.
 pub struct Row {
-    /// The number of its line.
+    /// Its line number in the document.
     pub line: usize,
-    /// The texts between its bars.
+    /// The texts between the vertical bars.
     pub cells: Vec<String>,
 }
 
-/// The rows of all tables of a document, outside blocks of code.
+/// Returns the rows of all tables of a document, outside of code blocks.
 pub fn rows(document: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut in_code = false;
@@ -20,7 +20,7 @@ pub fn rows(document: &str) -> Vec<Row> {
             continue;
         }
         if text.starts_with("| ---") {
-            // The row before it has the titles.
+            // The row before the delimiter row is the header.
             rows.pop();
             continue;
         }
@@ -37,7 +37,7 @@ pub fn rows(document: &str) -> Vec<Row> {
     rows
 }
 
-/// The texts between backticks.
+/// Returns the texts between backticks.
 pub fn spans(text: &str) -> Vec<String> {
     let parts = text.split('`').skip(1).step_by(2);
     parts.map(str::to_owned).collect()

@@ -26,7 +26,7 @@ def expect(condition, what):
 
 
 def resolve_localhost():
-    """Gives names below `localhost` the loopback address (RFC 6761), which not every system does."""
+    """Resolves names below `localhost` to loopback (RFC 6761), which not every system does."""
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host, *arguments, **options):
@@ -37,10 +37,10 @@ def resolve_localhost():
 
 
 def give_api_client(client):
-    """Gives the template manager of 2.1.0 the API client that it fails to make for itself.
+    """Gives the template manager of 2.1.0 the API client that it fails to create.
 
-    It passes a `limits` argument that its API client no longer takes, and so can neither list templates
-    nor create a session by itself, on any platform.
+    The manager passes a `limits` argument that its API client no longer takes, so it can neither list
+    templates nor create a session by itself, on any platform.
     """
     manager = client.template_manager
     manager._client = AsyncApiClient(
@@ -76,7 +76,7 @@ async def main():
             give_api_client(client)
         for argument in sys.argv[1:]:
             kind, template = argument.split(":", 1)
-            # The client caches this list and later reads from it how to start an agent.
+            # The client caches this list, and later reads from it how to start an agent.
             known = [item.template_id for item in await client.list_templates(with_metadata=True)]
             expect(template in known, f"templates {known}")
             call = invoke_value if kind == "value" else invoke_stream

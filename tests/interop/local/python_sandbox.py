@@ -82,7 +82,7 @@ def files(sandbox):
     sandbox.files.remove("deep")
     expect(not sandbox.files.exists("deep/er/blob"), "remove")
     expect_raises(sdk.NotFoundException, lambda: sandbox.files.read("nothing"), "read of nothing")
-    # The sandbox's own file, as its commands see it, and not the machine's.
+    # This is the sandbox's own file, as its commands see it, and not the machine's file.
     accounts = sandbox.files.read("../../../etc/passwd")
     expect(accounts == sandbox.commands.run("cat /etc/passwd").stdout, "one tree")
     expect("daemon" not in accounts, "no way out")

@@ -8,7 +8,7 @@ import { Visit, caller, until } from './visit.mjs'
 export class ChatVisit extends Visit {
   message = () => this.field('Message')
   answer = () => this.page.locator('.turn.agent').last()
-  /** All text of the last answer, what is out of sight or folded included. */
+  /** Returns all text of the last answer, including text that is out of sight or folded. */
   text = () => this.answer().evaluate((node) => node.querySelector('.parts').textContent)
 
   async send(text) {
@@ -21,10 +21,10 @@ export class ChatVisit extends Visit {
     await this.ended()
   }
 
-  /** Loads the page again, and waits until the chat is restored. */
+  /** Reloads the page and waits until the chat is restored. */
   async reload() {
     await super.reload()
-    // The page shows the field when it has loaded the schema, and restores the chat at once.
+    // The page shows the field once it has loaded the schema, and restores the chat at the same time.
     await this.message().waitFor()
   }
 
@@ -32,13 +32,13 @@ export class ChatVisit extends Visit {
     return until(async () => (await this.answer().getAttribute('aria-busy')) === 'false', 'the answer ends')
   }
 
-  /** The last request that the agent echoes. */
+  /** Lets the agent echo a request, and returns that request. */
   async echo() {
     await this.say('echo')
     return this.unfolded('request')
   }
 
-  /** The JSON in a fold of the last answer. */
+  /** Unfolds a part of the last answer and returns its JSON. */
   async unfolded(title) {
     await this.answer().locator('summary', { hasText: title }).click()
     const body = this.answer().locator('.fold-body')
@@ -52,7 +52,7 @@ export class ChatVisit extends Visit {
 }
 
 export const chat = {
-  /** Text, reasoning, a tool and its result, steps, tokens; the conversation goes with each request. */
+  /** Text, reasoning, a tool and its result, steps and tokens; each request contains the conversation. */
   async chat(browser) {
     const visit = await ChatVisit.begin(browser)
     await visit.message().waitFor()
@@ -107,7 +107,7 @@ export const chat = {
       { role: 'user', content: 'steps' },
     ])
 
-    // The events of an answer are a click away, and so is everything else that a request may have.
+    // One click shows the events of an answer, and another the other fields of the request.
     await visit.answer().getByRole('button', { name: 'Details' }).click()
     assert.match(await visit.view(), /data\s+\{"type":"data","name":"request"/)
     await visit.tab('JSON').click()
@@ -124,7 +124,7 @@ export const chat = {
     await visit.end()
   },
 
-  /** Interrupts are forms, and their responses go on with the chat. */
+  /** Interrupts are shown as forms, and their responses continue the chat. */
   async chat_interrupts(browser) {
     const visit = await ChatVisit.begin(browser)
     const decision = async () => {
@@ -149,7 +149,7 @@ export const chat = {
       assert.equal(await visit.page.locator('.interrupt button').count(), 0, 'a response is given once')
     }
 
-    // The form of the schema, by keyboard, over a reload.
+    // The form of the schema, filled in by keyboard after a reload.
     await visit.say('ask')
     await visit.reload()
     await visit.button('Submit').click()
@@ -170,7 +170,7 @@ export const chat = {
     await visit.end()
   },
 
-  /** Failures say why, can be sent again, and stopping ends the run. */
+  /** Failures show their reason, a failed message can be sent again, and stopping ends the run. */
   async chat_ends(browser) {
     const visit = await ChatVisit.begin(browser)
     const fault = () => visit.answer().locator('.fault').innerText()
@@ -198,7 +198,7 @@ export const chat = {
     await visit.say('hello')
     assert.equal(await visit.text(), 'Hello, world!')
 
-    // The agent is stopped in the middle of an answer, and is not there for the next.
+    // The agent is stopped in the middle of an answer, and cannot be reached for the next one.
     await visit.send('slow 10000 50')
     await until(async () => (await visit.text()).startsWith('1 2 '), 'the first words')
     await caller('stop')
@@ -214,7 +214,7 @@ export const chat = {
     await visit.end()
   },
 
-  /** A page that is loaded again in the middle of an answer reads on. */
+  /** A page that is reloaded in the middle of an answer resumes reading it. */
   async chat_reload(browser) {
     const visit = await ChatVisit.begin(browser)
     await visit.say('weather')
@@ -229,7 +229,7 @@ export const chat = {
     assert.deepEqual(runs.map(({ status }) => status), ['success', 'success'], 'the agent was called once')
     assert.match(await visit.page.locator('.turn.agent').first().innerText(), /It is 20 degrees[^]*12 tokens in/)
 
-    // A connection that breaks is read on, too.
+    // Reading is also resumed after a broken connection.
     await visit.page.route('**/invocations', async (route) => {
       const response = await route.fetch()
       const whole = await response.text()
@@ -240,7 +240,7 @@ export const chat = {
     await visit.end()
   },
 
-  /** Whatever an agent sends is text, and the page stays fluid. */
+  /** Everything that an agent sends is shown as text, and the page stays responsive. */
   async chat_hostile(browser) {
     const visit = await ChatVisit.begin(browser)
     await visit.say('markup')
@@ -273,7 +273,7 @@ export const chat = {
     await visit.end()
   },
 
-  /** Light, dark and small, by keyboard and finger. */
+  /** The light and dark schemes and small screens, by keyboard and touch. */
   async chat_looks(browser) {
     for (const colorScheme of ['light', 'dark']) {
       for (const width of [1360, 375]) {

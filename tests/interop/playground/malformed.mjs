@@ -1,11 +1,11 @@
-// Chats whose items no agent of this project sends: the page shows them, and goes on.
+// Chats with items that no agent of this project sends: the page shows the items and continues to work.
 
 import assert from 'node:assert/strict'
 
 import { ChatVisit } from './chat.mjs'
 import { until } from './visit.mjs'
 
-/** A chat whose answers the test writes. */
+/** A chat whose answers the test scripts. */
 class ScriptedChat extends ChatVisit {
   #stream
   request
@@ -19,7 +19,7 @@ class ScriptedChat extends ChatVisit {
     })
   }
 
-  /** Sends a message that these items answer, JSON texts, and returns the text of the answer. */
+  /** Sends a message, answers it with these items, which are JSON texts, and returns the shown text. */
   async answered(items, end = '{"status":"success"}') {
     const data = items.map((item, at) => `id: ${at + 1}\ndata: ${item}\n\n`)
     this.#stream = `${data.join('')}event: end\ndata: ${end}\n\n`
@@ -36,7 +36,7 @@ const text = (text) => JSON.stringify({ type: 'text_delta', text })
 const snapshot = (state) => JSON.stringify({ type: 'state_snapshot', state })
 const delta = (...patch) => JSON.stringify({ type: 'state_delta', patch })
 
-/** Values of all types, some of which nothing can be made of: `toString` is no function. */
+/** Values of all types, some of which cannot be converted: their `toString` is not a function. */
 const VALUES = [undefined, null, true, 7, 'text', [], [null], {}, { a: 1 }, { toString: 1, valueOf: 1 }]
 
 /** The members of each event. */
@@ -58,7 +58,7 @@ const EVENTS = {
   interrupt: { id: 'i1', reason: 'reason', message: 'message', tool_call_id: 'c1', response_schema: {} },
 }
 
-/** Each event with each value in the place of each of its members. */
+/** Yields each event with each of its members replaced by each value. */
 function* events() {
   for (const [type, members] of Object.entries(EVENTS)) {
     for (const name of Object.keys(members)) {
@@ -88,7 +88,7 @@ const SCHEMAS = [
 ]
 
 export const malformed = {
-  /** Whatever an item is, the next message is sent and answered. */
+  /** After any item, the next message can be sent and is answered. */
   async malformed_items(browser) {
     const visit = await ScriptedChat.begin(browser)
     await visit.script()
@@ -112,7 +112,7 @@ export const malformed = {
       const shown = await visit.answered([...all.slice(at, at + 40), text(`after all to ${at}`)])
       assert.ok(shown.endsWith(`after all to ${at}`), shown)
     }
-    // What has a wrong type is shown as it came.
+    // An event with a member of a wrong type is shown as it was received.
     assert.match(await visit.answered(['{"type":"finish","reason":{"a":1}}']), /^\{"type": "finish", "reason": \{"a": 1\}\}$/)
     assert.match(await visit.answered(['{"type":"text_delta","text":7}']), /^\{"type": "text_delta", "text": 7\}$/)
     await visit.reload()
@@ -123,7 +123,7 @@ export const malformed = {
     await visit.end()
   },
 
-  /** A patch changes the state, and nothing else of the page. */
+  /** A patch changes only the state and nothing else on the page. */
   async malformed_patches(browser) {
     const visit = await ScriptedChat.begin(browser)
     await visit.script()
@@ -164,7 +164,7 @@ export const malformed = {
     await visit.answered([snapshot({ a: 1 }), ...doubling.map((operation) => delta(operation)), delta(...doubling)])
     await visit.answered([])
     assert.ok(JSON.stringify(visit.request.state).length < 5_000_000)
-    // Agents refuse a request that is nested more deeply, so it would end the chat.
+    // Agents refuse requests with deeper nesting, so such a state would end the chat.
     const deeper = Array.from({ length: 20_000 }, () => [move('/a', '/b'), add('/a', {}), move('/b', '/a/b')]).flat()
     for (const items of [[snapshot({ a: 1 }), delta(...deeper)], [`{"type":"state_snapshot","state":${'['.repeat(150)}${']'.repeat(150)}}`]]) {
       await visit.button('New chat').click()
@@ -177,7 +177,7 @@ export const malformed = {
     await visit.end()
   },
 
-  /** What is nested deeply is shown as text of about its length. */
+  /** Deeply nested JSON is shown as text of about the same length. */
   async malformed_nesting(browser) {
     const visit = await ScriptedChat.begin(browser)
     await visit.script()
@@ -193,7 +193,7 @@ export const malformed = {
     const lines = (await visit.answered([`{"a":${nested(150)}}`])).split('\n')
     assert.equal(Math.max(...lines.map((line) => line.search(/\S/))), 80, 'the indentation has an end')
 
-    // A request that was sent is indented when it is opened again.
+    // A sent request is indented when it is opened again.
     await visit.tab('Request').click()
     await visit.tab('JSON').click()
     await visit.json().fill(nested(100_000))

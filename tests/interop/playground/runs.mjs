@@ -11,7 +11,7 @@ export class RunsVisit extends Visit {
   pane = (number = 0) => this.panes().nth(number)
   count = () => this.page.locator('#run-count').innerText()
 
-  /** Starts runs as other programs do, so many at once. */
+  /** Starts several runs concurrently, as other programs do. */
   start(prompts, headers = {}) {
     return this.page.evaluate(async ([prompts, headers]) => {
       const ids = []
@@ -32,7 +32,7 @@ export class RunsVisit extends Visit {
     }, [prompts, headers])
   }
 
-  /** Exports a trace and a log of a run, as a service does. */
+  /** Exports a trace and a log of a run, as a service would. */
   async export(run, spans, records) {
     const exported = await this.page.evaluate(async ([run, spans, records]) => {
       const time = BigInt(Date.now()) * 1_000_000n
@@ -73,10 +73,10 @@ export class RunsVisit extends Visit {
 }
 
 export const runs = {
-  /** The list, a run's answer, items and request; sent again, edited and compared. */
+  /** The list, and a run's answer, items and request; a run is sent again, edited and compared. */
   async runs(browser) {
     const visit = await RunsVisit.begin(browser)
-    // A caller that asks for nothing, one in a session, and a failure.
+    // A caller without special headers, one in a session, a failure, and a value.
     await visit.start(['weather in Paris'])
     await visit.start(['hello'], { 'x-amzn-bedrock-agentcore-runtime-session-id': 'session-of-thirty-three-characters' })
     await visit.start(['fail-later'])
@@ -84,7 +84,7 @@ export const runs = {
     await visit.tab('Runs').click()
     await until(async () => (await visit.count()) === '4', 'four runs')
     const texts = await visit.rows().allInnerTexts()
-    // Only `agent dev` has traces, and this agent is served by itself.
+    // Only `agent dev` has traces, and this agent runs without it.
     assert.equal(await visit.tab('Timeline').count(), 0)
     assert.match(texts[0], /^value\s+[\d:]+ · [\d.]+ m?s$/)
     assert.match(texts[1], /^fail-later\s+[\d:]+ · error · .* · 1 item$/)
@@ -110,7 +110,7 @@ export const runs = {
     await visit.open('fail-later')
     await visit.shows(/Hello,\s+ModelError\s+the model went away/)
 
-    // Pressed before the list is loaded again, and released after it.
+    // The mouse is pressed before the list is reloaded, and released afterwards.
     const value = await visit.rows().filter({ hasText: 'value' }).boundingBox()
     await visit.page.mouse.move(value.x + 20, value.y + value.height / 2)
     await visit.page.mouse.down()
@@ -130,7 +130,7 @@ export const runs = {
     await visit.page.getByText('No run is like this.').waitFor()
     await visit.field('Filter by text').fill('')
 
-    // Sent again, beside the first.
+    // A run is sent again and shown beside the first.
     await visit.open('weather')
     await visit.button('Compare').click()
     await visit.button('Send again').click()
@@ -147,7 +147,7 @@ export const runs = {
     await visit.button('Stop comparing').click()
     assert.equal(await visit.panes().count(), 1)
 
-    // Edited, in the form of the request.
+    // A run is edited in the form of the request.
     await visit.button('Edit and send').click()
     await visit.tab('JSON').click()
     assert.deepEqual(JSON.parse(await visit.json().inputValue()), { prompt: 'weather in Paris', stream: true })
@@ -157,7 +157,7 @@ export const runs = {
     await visit.tab('Runs').click()
     await until(async () => /^edited/.test(await visit.rows().first().innerText()), 'the edited run')
 
-    // From the chat, and a run that is not there.
+    // A run is opened from the chat, and then a run that does not exist.
     await visit.tab('Chat').click()
     await visit.field('Message').fill('hello from the chat')
     await visit.page.keyboard.press('Enter')
@@ -169,7 +169,7 @@ export const runs = {
     await visit.end()
   },
 
-  /** A running run is read from its beginning, goes on, and is cancelled. */
+  /** A running run is read from its beginning, continues, and is cancelled. */
   async runs_running(browser) {
     const visit = await RunsVisit.begin(browser)
     await visit.start(['slow 2000 50'], { prefer: 'respond-async' })
@@ -183,7 +183,7 @@ export const runs = {
     const first = await until(number, 'an item')
     await until(async () => (await number()) > first + 60, 'the list follows the items')
     assert.match(await last(), /\d+\s+[\d.]+ m?s\s+/)
-    // Another page reads the same run, and does not end it when it is closed.
+    // Another page reads the same run; closing that page does not end the run.
     const other = await visit.context.newPage()
     await other.goto(visit.page.url())
     await other.getByText('Busy', { exact: true }).waitFor()
@@ -198,7 +198,7 @@ export const runs = {
     await visit.end()
   },
 
-  /** 5,000 runs, and 100,000 items in one. */
+  /** 5,000 runs, one of which has 100,000 items. */
   async runs_many(browser) {
     const visit = await RunsVisit.begin(browser)
     await visit.start(['the very first'])
@@ -239,7 +239,7 @@ export const runs = {
     await until(async () => (await spans.getByRole('option').count()) > 0, 'the spans')
     await spans.focus()
     await visit.page.keyboard.press('End')
-    // The agent may have exported the span of the run itself, too.
+    // The agent may have exported a span of the run as well.
     await until(async () => ['6000', '6001'].includes(await spans.getByRole('option').last().getAttribute('aria-posinset')), 'the last span')
     assert.match(await visit.page.getByRole('region', { name: 'Span' }).innerText(), /name\s+span \d{4}/)
     await visit.show('Logs')
@@ -252,7 +252,7 @@ export const runs = {
     await visit.end()
   },
 
-  /** Light, dark and small, by keyboard and finger. */
+  /** The light and dark schemes and small screens, by keyboard and touch. */
   async runs_looks(browser) {
     for (const colorScheme of ['light', 'dark']) {
       for (const width of [1360, 375]) {

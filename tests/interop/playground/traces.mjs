@@ -11,7 +11,7 @@ class TracesVisit extends RunsVisit {
   span = () => this.page.getByRole('region', { name: 'Span' }).innerText()
   row = () => this.rows().first().innerText()
 
-  /** The rows of the timeline, once there are so many. */
+  /** Returns the rows of the timeline, once there are `count` of them. */
   async timeline(count) {
     await until(async () => (await this.spans().count()) === count, `${count} spans`)
     const texts = await this.spans().allInnerTexts()
@@ -20,7 +20,7 @@ class TracesVisit extends RunsVisit {
 }
 
 export const traces = {
-  /** Spans in each other, their attributes by keyboard, the log, and what tokens cost. */
+  /** Nested spans, their attributes by keyboard, the log, and the cost of tokens. */
   async runs_traced(browser) {
     const visit = await TracesVisit.begin(browser)
     await visit.start(['chat'])
@@ -32,13 +32,13 @@ export const traces = {
     const rows = await visit.timeline(6)
     for (const [at, text] of ['agent telemetry-tests', 'step plan', 'model chat', 'tool weather', 'tool broken error', 'model chat'].entries())
       assert.match(rows[at], new RegExp(`^${text} ${time}$`))
-    // Each below the one that it is in, and within its bar.
+    // Each span is below its parent, and within the parent's bar.
     const indents = await visit.page.locator('.span-name').evaluateAll((names) => names.map((name) => Number.parseFloat(name.style.paddingLeft)))
     assert.deepEqual(indents, [0, 14, 28, 28, 14, 14])
     const bars = await visit.page.locator('.span-bar').evaluateAll((all) => all.map((bar) => [Number.parseFloat(bar.style.left), Number.parseFloat(bar.style.width)]))
     assert.deepEqual(bars[0], [0, 100])
     for (const [left, width] of bars) assert.ok(left >= 0 && left + width <= 100.001, JSON.stringify(bars))
-    // By keyboard.
+    // The spans are selected by keyboard.
     await visit.page.getByRole('listbox', { name: 'Timeline' }).focus()
     await visit.page.keyboard.press('End')
     await until(async () => /gen_ai.usage.input_tokens\s+200/.test(await visit.span()), 'the attributes of the last span')
@@ -46,7 +46,7 @@ export const traces = {
     await until(async () => /status\s+error[^]*gen_ai.tool.name\s+broken/.test(await visit.span()), 'the span above')
     await visit.shot('traces-timeline')
 
-    // Just the log of this run, by level.
+    // Only the log of this run, filtered by level.
     await visit.open('log')
     assert.deepEqual((await visit.timeline(1)).length, 1)
     await visit.show('Logs')
@@ -60,7 +60,7 @@ export const traces = {
     assert.match(await visit.pane().innerText(), /0 of \d lines/)
     await visit.field('Level').selectOption('trace')
 
-    // Cost, by prices that are kept.
+    // The cost, at prices that are kept.
     assert.doesNotMatch(await visit.rows().nth(1).innerText(), /cost/)
     await visit.page.getByText('Prices').click()
     await visit.field('A million input tokens').fill('1')
@@ -71,7 +71,7 @@ export const traces = {
     await visit.open('chat')
     await visit.shows(/tokens\s+300 in, 27 out\s+cost\s+0.00057/)
 
-    // A restart forgets the runs of the agent, not the traces.
+    // A restart removes the runs of the agent, but not the traces.
     await caller('restart')
     await visit.health('Healthy')
     await visit.start(['fail'])
@@ -82,7 +82,7 @@ export const traces = {
     await visit.end()
   },
 
-  /** Light, dark and small. */
+  /** The light and dark schemes and small screens. */
   async runs_traced_looks(browser) {
     for (const colorScheme of ['light', 'dark']) {
       for (const width of [1360, 375]) {
@@ -115,7 +115,7 @@ export const traces = {
     }
   },
 
-  /** Slow for a reason: the list says which function blocks, and opens the run. */
+  /** A slow agent: the list names the function that blocks, and opens the run. */
   async walk_slow(browser) {
     const visit = await TracesVisit.begin(browser)
     await visit.tab('Runs').click()
@@ -128,11 +128,11 @@ export const traces = {
     await visit.shot('walk-slow')
     await visit.show('Logs')
     await until(async () => /warn\s+.*summarize.* blocks the thread/.test(await visit.log().first().innerText()), 'the line')
-    // A new agent has not blocked yet; the run has its line.
+    // A new agent has not blocked yet, but the run still has its log line.
     await visit.end()
   },
 
-  /** A failure in a tool. */
+  /** A tool that fails. */
   async walk_broken_tool(browser) {
     const visit = await TracesVisit.begin(browser)
     await visit.start(['Rome'])
@@ -150,7 +150,7 @@ export const traces = {
     await visit.end()
   },
 
-  /** A task that goes on after the answer, with and without an end. */
+  /** A task that outlives the answer, one that ends and one that does not. */
   async walk_leaking(browser) {
     const visit = await TracesVisit.begin(browser)
     await visit.tab('Runs').click()

@@ -1,4 +1,4 @@
-// A page of the playground in a browser, and what its scenarios share.
+// A page of the playground in a browser, and the helpers that its scenarios share.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'
@@ -7,12 +7,12 @@ import { createInterface } from 'node:readline'
 
 const [, url, screenshots] = process.argv.slice(2)
 
-/** The longest that anything on the page may take. */
+/** The time limit for everything on the page, in milliseconds. */
 const PAGE_TIMEOUT = 20_000
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 
-/** Asks the caller to do something and waits until it is done. */
+/** Requests an action of the caller and waits until it is done. */
 export async function caller(request) {
   console.log(request)
   const { value } = await answers.next()
@@ -30,7 +30,7 @@ export async function until(condition, what) {
   assert.fail(`never: ${what} (at the end: ${JSON.stringify(last)})`)
 }
 
-/** The page in a browser profile of its own, and what went wrong on it. */
+/** The page in a new browser profile, and the faults that occurred on it. */
 export class Visit {
   static async begin(browser, options = {}) {
     const visit = new this()
@@ -44,7 +44,7 @@ export class Visit {
     visit.page = await visit.context.newPage()
     visit.page.on('pageerror', (error) => visit.faults.push(error.stack))
     visit.page.on('console', (message) => {
-      // The browser itself notes a status of 400 and more, and a connection that is refused.
+      // The browser itself logs statuses of 400 and above, and refused connections.
       const isNetwork = message.text().startsWith('Failed to load resource')
       if (['error', 'warning'].includes(message.type()) && !isNetwork) visit.faults.push(message.text())
     })
@@ -99,7 +99,7 @@ export class Visit {
     await this.page.screenshot({ path: path.join(screenshots, `${name}.png`) })
   }
 
-  /** What a figure over the answer says. */
+  /** Returns the text of a figure above the answer. */
   figure(name) {
     return this.page.locator('#figures div', { has: this.page.getByText(name, { exact: true }) }).locator('dd').innerText()
   }

@@ -1,4 +1,4 @@
-//! An agent that is one of the tools of MCP's conformance suite: the argument names it.
+//! An agent that is one of the tools of MCP's conformance suite, selected by the argument.
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -70,7 +70,7 @@ fn events<const N: usize>(events: [ChatEvent; N]) -> Reply<Value, Events> {
     Reply::Stream(stream::iter(events.map(Ok)).boxed())
 }
 
-/// The response to an interrupt.
+/// Returns the payload of the response to an interrupt, if the interrupt was resolved.
 fn answer<'a>(request: &'a InvocationRequest, id: &str) -> Option<&'a Value> {
     let mut responses = request.resume.iter();
     let found = responses.find(|response| response.interrupt_id == id)?;

@@ -1,5 +1,5 @@
-//! An agent whose request, answer, items and errors have schemas, for programs that read its `OpenAPI`
-//! document.
+//! An agent whose request, answer, items and errors have schemas, for programs that read its
+//! `OpenAPI` document.
 
 use std::num::NonZeroU8;
 

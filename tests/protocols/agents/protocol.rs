@@ -1,5 +1,5 @@
-//! An agent that does what the first word of its prompt says, so that clients of every protocol meet
-//! every kind of answer in one process.
+//! An agent that does what the first word of its prompt requests, so that clients of every protocol
+//! receive every kind of answer from one process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use ppio::{
 
 type Events = BoxStream<'static, Result<ChatEvent, Error>>;
 
-/// How many invocations were dropped before their end.
+/// The number of invocations that were dropped before their end.
 static CANCELLED: AtomicU64 = AtomicU64::new(0);
 
 /// Does what the prompt says:
@@ -146,7 +146,7 @@ fn ready<const N: usize>(events: [ChatEvent; N]) -> Events {
     stream::iter(events.map(Ok)).boxed()
 }
 
-/// A tool that the agent runs by itself.
+/// Returns the events of a tool that the agent runs by itself.
 fn weather() -> Events {
     let mut events = vec![
         ChatEvent::reasoning("The user wants "),
@@ -172,7 +172,7 @@ fn weather() -> Events {
     stream::iter(events.into_iter().map(Ok)).boxed()
 }
 
-/// A tool that the caller runs.
+/// Returns the events of a tool that the caller runs.
 fn tool(request: &InvocationRequest) -> Events {
     if let Some(result) = request
         .messages

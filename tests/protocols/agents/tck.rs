@@ -1,8 +1,9 @@
 //! The system under test of A2A's Technology Compatibility Kit.
 //!
-//! The kit continues and cancels tasks after a call that waits, so an answer asks for an input. It
-//! lists tasks that it expects to work after such a call, which the specification does not say: the
-//! call of these messages, which their ids show, is made one that does not wait.
+//! The kit continues and cancels tasks after a blocking call, so an answer requests an input. The
+//! kit also lists tasks that it expects to be working after a blocking call, which the
+//! specification does not state. Its calls with such messages, recognized by their ids, are
+//! therefore made non-blocking.
 
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use ppio::{
     Sse, StartError, Value,
 };
 
-/// The beginning of the ids of messages whose tasks are expected to work.
+/// The prefix of the ids of messages whose tasks the kit expects to be working.
 const WORKS: &str = "list-test";
-/// The same for tasks that have to work for twice the `TCK_STREAMING_TIMEOUT` of the kit, 2 s.
+/// The same for tasks that have to be working for twice the kit's `TCK_STREAMING_TIMEOUT` of 2 s.
 const WORKS_A_WHILE: &str = "test-resubscribe-message-id";
 
-/// Its name has no word that the kit takes for a secret.
+/// The agent's name contains no word that the kit takes for a secret.
 fn main() -> Result<(), StartError> {
     AgentRuntimeApp::builder()
         .name("echo")

@@ -108,7 +108,7 @@ async function check(binding, version) {
   const named = { tenant: '', id: 'c1', taskId: task.id };
   const kept = await client.getTaskPushNotificationConfig(named);
   assert.equal(kept.url, push.url);
-  // No answer has the secrets.
+  // No answer contains the secrets.
   assert.ok(!kept.token);
   const ofTask = { tenant: '', taskId: task.id, pageSize: 0, pageToken: '' };
   assert.equal((await client.listTaskPushNotificationConfig(ofTask)).configs.length, 1);

@@ -51,7 +51,7 @@ async def whole(client, *arguments, **configuration):
 
 
 class Streamed:
-    """What a stream tells of a task."""
+    """The events of a task, read from a stream."""
 
     @classmethod
     async def read(cls, events):
@@ -80,7 +80,7 @@ async def fails(error, awaitable):
 
 
 class Receiver:
-    """A server that gets push notifications."""
+    """A server that receives push notifications."""
 
     def __init__(self):
         self.received = asyncio.Queue()
@@ -99,7 +99,7 @@ class Receiver:
         await self.received.put((headers, body))
 
     async def until(self, task, state):
-        """The notification of a state, in the version that the caller speaks."""
+        """Waits for the notification of a state, in the protocol version of the caller."""
         while True:
             headers, body = await asyncio.wait_for(self.received.get(), 30)
             assert headers["x-a2a-notification-token"] == "t-1", headers
@@ -125,7 +125,7 @@ async def check_push(client, receiver):
     await receiver.until(task, TaskState.TASK_STATE_COMPLETED)
     task = await whole(client, "hang", return_immediately=True)
     config.task_id = task.id
-    # No answer has the secrets.
+    # No answer contains the secrets.
     readable = TaskPushNotificationConfig()
     readable.CopyFrom(config)
     readable.ClearField("token")
@@ -165,7 +165,7 @@ async def check(card, binding, http, receiver):
     assert text_of(kept.artifacts) == "Hello, world!", kept
     assert (await stream("empty")).state == TaskState.TASK_STATE_COMPLETED
     assert len((await stream("many 1000")).artifacts) == 1000
-    # The agent's tool calls stay its own.
+    # The agent's own tool calls are not sent.
     assert text_of((await stream("weather")).artifacts) == "It is 20 degrees."
     assert text_of((await whole(client, "weather")).artifacts) == "It is 20 degrees."
     # Data.
@@ -190,7 +190,7 @@ async def check(card, binding, http, receiver):
         assert answered.artifacts[0].parts[0].text == 'Decided: "approve yes".', answered.artifacts
         assert getattr(answered, "task", answered).id == task.id
         await fails(UnsupportedOperationError, call("again", task))
-    # A task that its caller does not wait for: it is found, joined, and cancelled.
+    # A task whose caller does not wait: it is joined and cancelled.
     task = await whole(client, "hang", return_immediately=True)
     assert task.status.state == TaskState.TASK_STATE_WORKING, task
     joined = asyncio.create_task(Streamed.read(streaming.subscribe(SubscribeToTaskRequest(id=task.id))))
@@ -199,14 +199,14 @@ async def check(card, binding, http, receiver):
     try:
         assert (await joined).state == TaskState.TASK_STATE_CANCELED
     except UnsupportedOperationError:
-        pass  # It was cancelled before it was joined.
+        pass  # The task was cancelled before it was joined.
     await fails(TaskNotCancelableError, client.cancel_task(CancelTaskRequest(id=task.id)))
     await fails(TaskNotFoundError, client.get_task(GetTaskRequest(id="none")))
     await check_push(client, receiver)
     if not is_old:
         listed = await client.list_tasks(ListTasksRequest(context_id=task.context_id))
         assert [each.id for each in listed.tasks] == [task.id], listed
-    # Many at once.
+    # Many concurrent calls.
     tasks = await asyncio.gather(*(whole(client, "hello") for _ in range(200)))
     assert {text_of(task.artifacts) for task in tasks} == {"Hello, world!"}
     assert len({task.id for task in tasks}) == 200

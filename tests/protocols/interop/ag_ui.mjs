@@ -1,8 +1,8 @@
 // Calls the agent with AG-UI's published client: node ag_ui.mjs URL
 //
-// @ag-ui/client is looked for in the folder that PPIO_INTEROP_PROTOCOLS_NODE_MODULES names. It verifies the order of
-// events and checks each by its schema; a warning about a member that the schema does not have is a failure here.
-// Exits non-zero, with a stack, on the first difference.
+// @ag-ui/client is loaded from the folder in PPIO_INTEROP_PROTOCOLS_NODE_MODULES. It verifies the order of events and
+// checks each by its schema; a warning about a member that the schema does not have is a failure here. Exits non-zero,
+// with a stack trace, on the first difference.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -18,7 +18,7 @@ console.warn = (...words) => faults.push(words.join(' '))
 
 let chats = 0
 
-/** A chat that begins with a prompt. */
+/** Creates a chat that begins with a prompt. */
 function chat(prompt, options = {}) {
   chats += 1
   const agent = new HttpAgent({ url: `${url}/ag-ui`, threadId: `chat-${chats}`, ...options })
@@ -26,7 +26,7 @@ function chat(prompt, options = {}) {
   return agent
 }
 
-/** Runs an agent, and returns what came of it. */
+/** Runs an agent, and returns its events and its answer. */
 async function run(agent, parameters) {
   const seen = { types: [], customs: {} }
   const answer = await agent.runAgent(parameters, {

@@ -15,7 +15,7 @@ EVENT = TypeAdapter(Event)
 
 
 def run(prompt, **members):
-    """The events of a run, each of which has no other members than its model."""
+    """Returns the events of a run, each of which may only have the members of its model."""
     members.setdefault("tools", [])
     request = RunAgentInput(
         thread_id="python",
@@ -43,7 +43,7 @@ def run(prompt, **members):
 
 
 def check_members(model, sent):
-    """No member is unknown to the schema, and none that may be absent is null."""
+    """Checks that every member is in the schema, and that no optional member is null."""
     assert not model.model_extra, f"{model.model_extra} in {sent}"
     again = json.loads(model.model_dump_json(by_alias=True))
     assert again == sent, f"{sent} is read as {again}"

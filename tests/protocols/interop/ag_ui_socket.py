@@ -31,7 +31,7 @@ def run_input(prompt, run_id=None, **members):
 
 
 async def closed(socket):
-    """What comes before the end, and its code."""
+    """Returns the messages before the end, and the close code."""
     messages = []
     try:
         while True:
@@ -58,7 +58,7 @@ def text(events):
 
 
 async def cancels():
-    """A client that leaves cancels its run at once, if it says so."""
+    """A client that disconnects cancels its run immediately if its header requests that."""
     async with connect(URL, additional_headers={"ppio-on-disconnect": "cancel"}) as socket:
         await socket.send(run_input("hang"))
         while json.loads(await socket.recv())["type"] != "TEXT_MESSAGE_CONTENT":

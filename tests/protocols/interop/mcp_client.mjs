@@ -1,7 +1,7 @@
 // The published JavaScript clients of MCP call the agent: mcp_client.mjs URL PACKAGE GENERATION.
 //
 // PACKAGE is `sdk`, the first package, or `client`, its successor. GENERATION is `legacy`, which sends
-// initialize, or a version without it. Prints what came of each call as JSON.
+// initialize, or a version without it. Prints the result of each call as JSON.
 
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -59,7 +59,7 @@ async function call(prompt) {
   };
 }
 
-/** Gives up a call once it has begun, and waits until the agent has dropped it. */
+/** Cancels a call once it has begun, and waits until the agent has dropped it. */
 async function cancel() {
   const count = async () => (await call("cancelled")).text[0];
   const before = await count();
@@ -95,7 +95,7 @@ const outcome = {
   many: (await call("many 10000")).messages.length,
   interrupt: await call("approve"),
   concurrent: (await Promise.all(Array.from({ length: 200 }, () => call("hello")))).length,
-  // A call that takes longer than the agent leaves a connection silent, without progress.
+  // A call without progress that takes longer than the agent's heartbeat interval.
   slow: (await request("late 700 value")).structuredContent,
   cancelled: await cancel(),
 };

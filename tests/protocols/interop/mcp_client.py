@@ -1,7 +1,7 @@
 """The published Python client of MCP calls the agent: mcp_client.py URL GENERATION.
 
-GENERATION is `legacy`, which sends initialize, or `auto`, which finds out what the agent has. Prints
-what came of each call as JSON.
+GENERATION is `legacy`, which sends initialize, or `auto`, which detects what the agent supports. Prints
+the result of each call as JSON.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ async def call(client, prompt, **arguments):
 
 
 async def cancel(client):
-    """Gives up a call once it has begun, and waits until the agent has dropped it."""
+    """Cancels a call once it has begun, and waits until the agent has dropped it."""
     before = await call(client, "cancelled")
     begun = asyncio.Event()
 
@@ -58,7 +58,7 @@ async def cancel(client):
 
 
 async def without_progress(client):
-    """A call that takes longer than the agent leaves a connection silent."""
+    """Makes a call that takes longer than the agent's heartbeat interval."""
     result = await client.call_tool(TOOL, {"prompt": "late 700 value"})
     return result.structured_content
 

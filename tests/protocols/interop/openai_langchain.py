@@ -1,6 +1,6 @@
 """Calls an agent with the published `langchain-openai` package, unpatched, through both of its APIs.
 
-The argument is the URL of the agent that does what its prompt says. Exits non-zero, with a traceback, on
+The argument is the URL of the agent that does what its prompt requests. Exits non-zero, with a traceback, on
 the first difference.
 """
 

@@ -1,6 +1,6 @@
 """Calls an agent with the published `openai` package, unpatched: sync, async, and its stream helpers.
 
-The argument is the URL of the agent that does what its prompt says. Exits non-zero, with a traceback, on
+The argument is the URL of the agent that does what its prompt requests. Exits non-zero, with a traceback, on
 the first difference.
 """
 

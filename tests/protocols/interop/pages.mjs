@@ -1,8 +1,8 @@
-// Tries a page in a real browser, which is loaded again in mid-answer: node pages.mjs URL PAGE
+// Tests a page in a real browser, which is reloaded in mid-answer: node pages.mjs URL PAGE
 //
-// The pages are bundled here. Their packages are looked for in the folder that PPIO_INTEROP_PROTOCOLS_NODE_MODULES
-// names, playwright-core in PPIO_INTEROP_NODE_MODULES; the browser is PPIO_INTEROP_BROWSER. Exits non-zero, with a
-// stack, on the first difference.
+// This script bundles the pages. Their packages are loaded from the folder in PPIO_INTEROP_PROTOCOLS_NODE_MODULES, and
+// playwright-core from PPIO_INTEROP_NODE_MODULES; the browser is PPIO_INTEROP_BROWSER. Exits non-zero, with a stack
+// trace, on the first difference.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -15,7 +15,7 @@ const load = (folder) => createRequire(path.join(path.resolve(folder), 'script.j
 const { chromium } = load(process.env.PPIO_INTEROP_NODE_MODULES)('playwright-core')
 const esbuild = load(modules)('esbuild')
 
-/** The longest that anything on the page may take. */
+/** The time limit for everything on the page, in milliseconds. */
 const PAGE_TIMEOUT = 20_000
 
 const { outputFiles } = await esbuild.build({
@@ -56,13 +56,13 @@ const browser = await chromium.launch({
   executablePath: process.env.PPIO_INTEROP_BROWSER,
   args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
-  // No sandbox of the browser's own: it does not run as root, and tests do.
+  // Without the browser's own sandbox, which does not work as root, and tests run as root.
   chromiumSandbox: false,
 })
 try {
   const context = await browser.newContext()
   context.setDefaultTimeout(PAGE_TIMEOUT)
-  // The page is of the agent's origin.
+  // The page has the agent's origin.
   await context.route(`${url}/page`, (route) => route.fulfill({ contentType: 'text/html', body: html }))
   await context.route(`${url}/page.js`, (route) => route.fulfill({ contentType: 'text/javascript', body: script }))
   const page = await context.newPage()
@@ -101,14 +101,14 @@ try {
   assert.equal(await answer().textContent(), whole)
   if (name === 'use_chat') {
     assert.deepEqual(answers.map(({ request, status }) => [request, status]), [['GET /api/chat/page/stream', 200]])
-    // A page that is loaded later has nothing to go on with.
+    // A page that is loaded later finds no stream to resume.
     answers.length = 0
     await page.reload()
     await page.waitForResponse(`${url}/api/chat/page/stream`)
     await isReady()
     assert.deepEqual(answers.map(({ status }) => status), [204])
     assert.equal(await answer().textContent(), whole)
-    // An answer that ends while the page is away is there when it comes back, once.
+    // An answer that ends while the page is closed can be read once when the page is opened again.
     await say('slow 12 50')
     await shows('2 ')
     await page.goto('about:blank')
@@ -124,7 +124,7 @@ try {
       assert.equal(await answer().last().textContent(), whole.slice(0, whole.indexOf('12 ')))
     }
     assert.deepEqual(answers.map(({ request }) => request), ['GET /api/chat/page/stream', 'GET /api/chat/page/stream'])
-    // The stop of a stream that was resumed ends the work.
+    // Stopping a resumed stream ends the work.
     await say('hang')
     await shows('waiting')
     await page.reload()

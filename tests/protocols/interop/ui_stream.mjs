@@ -1,7 +1,7 @@
 // Calls the agent with the AI SDK's published client: node ui_stream.mjs URL
 //
-// ai is looked for in the folder that PPIO_INTEROP_PROTOCOLS_NODE_MODULES names. It checks each chunk by its schema.
-// Exits non-zero, with a stack, on the first difference.
+// ai is loaded from the folder in PPIO_INTEROP_PROTOCOLS_NODE_MODULES. It checks each chunk by its schema. Exits
+// non-zero, with a stack trace, on the first difference.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'
@@ -22,7 +22,7 @@ const {
 const api = `${url}/api/chat`
 let chats = 0
 
-/** What `useChat` keeps, without a page. */
+/** The state that `useChat` keeps, without a page. */
 class State {
   status = 'ready'
   error = undefined
@@ -68,7 +68,7 @@ async function until(condition, what) {
   }
 }
 
-/** The parts without what only their growth has. */
+/** Returns the parts without the members that only describe their streaming. */
 const plain = (parts) => parts.map(({ state, providerMetadata, ...part }) => part)
 
 const scenarios = {

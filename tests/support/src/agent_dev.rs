@@ -1,4 +1,4 @@
-//! `agent dev` with an agent that is compiled already.
+//! `agent dev` with an agent that is already compiled.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -24,9 +24,9 @@ spec:
   entrypoint: agent.py
 ";
 
-/// A running `agent dev`; dropping it stops it and its agent.
+/// A running `agent dev`. Dropping it stops `agent dev` and its agent.
 ///
-/// Its project is one in Python whose program becomes the agent, so that cargo has nothing to
+/// Its project is a Python project whose program executes the agent, so that cargo has nothing to
 /// build.
 pub struct AgentDev {
     process: Child,
@@ -37,11 +37,11 @@ pub struct AgentDev {
 }
 
 impl AgentDev {
-    /// Starts an agent with further variables.
+    /// Starts an agent with additional environment variables.
     ///
     /// # Panics
     ///
-    /// If it does not serve.
+    /// If the agent does not serve.
     pub fn start(agent: &Path, variables: &[(&str, &str)]) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -79,23 +79,23 @@ impl AgentDev {
         dev
     }
 
-    /// The command line, built first if need be.
+    /// Returns the path of the command line program, built first if needed.
     pub fn program() -> PathBuf {
         example_binary("ppio-sandbox-cli")
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it and its agent have written.
+    /// Returns the output of `agent dev` and its agent so far.
     pub fn output(&self) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.join("\n")
     }
 
-    /// Makes it start the agent again, as a change of the source would.
+    /// Makes it restart the agent, as a change of the source would.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! A running agent, as a process of its own that ends with the test.
+//! A running agent, as a separate process that ends with the test.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -15,16 +15,16 @@ use crate::example_binary;
 use crate::free_port::free_port;
 use crate::watchdog::Watchdog;
 
-/// How long an agent may take from start to a healthy `/ping`, unless the launcher says otherwise.
+/// The time limit from start to a healthy `/ping`, unless the launcher sets another.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-/// How long an agent may take to end after SIGTERM.
+/// The time limit from SIGTERM to the end of an agent.
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 /// The time between two checks of a condition.
 const POLL: Duration = Duration::from_millis(5);
-/// How often a start is repeated when another process has taken the free port.
+/// The number of start attempts, for when another process takes the free port first.
 const PORT_ATTEMPTS: usize = 5;
 
-/// An agent that listens on a loopback port of its own.
+/// An agent that listens on its own loopback port.
 ///
 /// Dropping it kills the agent and every process that the agent started. If the test is failing,
 /// the agent's output is printed.
@@ -44,16 +44,16 @@ pub struct AgentProcess {
 }
 
 impl AgentProcess {
-    /// Builds the example `name` if need be, starts it and waits until it answers `/ping`.
+    /// Builds the example `name` if needed, starts it and waits until it answers `/ping`.
     ///
     /// # Panics
     ///
-    /// If it does not build, ends early, or does not answer in time.
+    /// If it does not build, exits early, or does not answer in time.
     pub fn start(name: &str) -> Self {
         Self::example(name).start()
     }
 
-    /// Prepares a start of the example `name`, built first if need be.
+    /// Prepares a start of the example `name`, built first if needed.
     pub fn example(name: &str) -> AgentLauncher {
         Self::command(Command::new(example_binary::build(name)))
     }
@@ -69,32 +69,32 @@ impl AgentProcess {
         }
     }
 
-    /// The agent's URL without a slash at the end, such as `http://127.0.0.1:40001`.
+    /// Returns the agent's URL without a trailing slash, such as `http://127.0.0.1:40001`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where the agent listens.
+    /// Returns the address on which the agent listens.
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// The agent's process id.
+    /// Returns the agent's process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// The agent's standard output so far.
+    /// Returns the agent's standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// The agent's standard error so far.
+    /// Returns the agent's standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// Whether the agent has not ended.
+    /// Whether the agent is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
     }
@@ -110,7 +110,7 @@ impl AgentProcess {
         }
     }
 
-    /// Waits until the agent has ended by itself; then all that it wrote is captured.
+    /// Waits until the agent has exited by itself; after that, all its output is captured.
     ///
     /// # Panics
     ///
@@ -150,8 +150,8 @@ impl AgentProcess {
 impl Drop for AgentProcess {
     fn drop(&mut self) {
         self.watchdog.dismiss();
-        // The group, so that nothing that the agent started outlives the test. It may be gone
-        // already.
+        // Kills the group, so that no process that the agent started outlives the test. The group
+        // may already be gone.
         let _ = kill_process_group(self.id(), Signal::KILL);
         let _ = self.process.wait();
         self.stdout.finish();
@@ -169,9 +169,10 @@ impl Drop for AgentProcess {
 /// An agent about to be started.
 pub struct AgentLauncher {
     command: Command,
-    /// Variables of the test, which take precedence over the address that the launcher chooses.
+    /// Variables that the test sets; they take precedence over the address that the launcher
+    /// chooses.
     settings: Vec<(OsString, Option<OsString>)>,
-    /// Where the agent has to listen; `None` for a free port.
+    /// The address on which the agent has to listen; `None` for a free port.
     address: Option<SocketAddr>,
     ready_within: Duration,
 }
@@ -183,7 +184,7 @@ impl AgentLauncher {
         self
     }
 
-    /// Removes an environment variable of the agent, the launcher's own included.
+    /// Removes an environment variable of the agent, even one that the launcher sets.
     pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
         self.settings.push((key.into(), None));
         self
@@ -195,7 +196,7 @@ impl AgentLauncher {
         self
     }
 
-    /// Starts the agent where another agent has listened, instead of on a free port.
+    /// Starts the agent on the address of an earlier agent, instead of on a free port.
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self
@@ -211,7 +212,7 @@ impl AgentLauncher {
     ///
     /// # Panics
     ///
-    /// If it cannot be started, ends early, or does not answer in time; what it wrote is printed.
+    /// If it cannot be started, exits early, or does not answer in time; its output is printed.
     pub fn start(mut self) -> AgentProcess {
         for _ in 0..PORT_ATTEMPTS {
             let mut agent = self.launch();
@@ -219,7 +220,7 @@ impl AgentLauncher {
                 Ok(()) => return agent,
                 Err(NotReady::PortTaken) => {}
                 Err(NotReady::Ended(status)) => {
-                    // Dropping the agent shows what it wrote.
+                    // Dropping the agent prints its output.
                     panic!("the agent ended at once ({status})");
                 }
                 Err(NotReady::Silent) => panic!(
@@ -236,7 +237,7 @@ impl AgentLauncher {
     ///
     /// # Panics
     ///
-    /// If it cannot be started, ends early, or does not listen in time.
+    /// If it cannot be started, exits early, or does not listen in time.
     pub fn listening(mut self) -> AgentProcess {
         let mut agent = self.launch();
         let deadline = Instant::now() + self.ready_within;
@@ -296,7 +297,7 @@ impl AgentLauncher {
         let deadline = Instant::now() + self.ready_within;
         loop {
             let ready = answers_ping(agent.address);
-            // Checked after the ping: if the agent has ended, another process answered it.
+            // Checked after the ping: if the agent has exited, another process answered the ping.
             if let Ok(Some(status)) = agent.process.try_wait() {
                 return Err(match TcpListener::bind(agent.address) {
                     Ok(_) => NotReady::Ended(status),

@@ -1,4 +1,4 @@
-//! One HTTP request to a running agent, over a connection of its own.
+//! Sends one HTTP request to a running agent over a new connection.
 
 use std::net::SocketAddr;
 
@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use crate::AgentProcess;
 use crate::wait::with_timeout;
 
-/// An answer whose body has not been read. Dropping it closes the connection, as a client that
-/// disconnects does.
+/// An answer whose body has not been read. Dropping it closes the connection, as a client does that
+/// disconnects.
 pub struct Answer {
     head: http::response::Parts,
     body: Incoming,
@@ -30,7 +30,7 @@ pub async fn invoke(agent: &AgentProcess, request: &Value) -> Answer {
     invoke_with(agent, &[], request).await
 }
 
-/// Invokes the agent with further headers.
+/// Invokes the agent with additional headers.
 ///
 /// # Panics
 ///
@@ -50,7 +50,7 @@ pub async fn invoke_with(
 ///
 /// # Panics
 ///
-/// If the agent does not accept it.
+/// If the agent does not accept the connection.
 pub async fn begin(agent: &AgentProcess, request: &Value) -> TcpStream {
     let body = request.to_string();
     let head = format!(
@@ -66,7 +66,7 @@ pub async fn begin(agent: &AgentProcess, request: &Value) -> TcpStream {
     socket.expect("the agent reads")
 }
 
-/// Sends a `GET` of a path.
+/// Sends a `GET` request for a path.
 ///
 /// # Panics
 ///
@@ -114,7 +114,7 @@ pub async fn send_to(
     let exchange = async {
         let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends when the answer has been read or dropped.
+        // The task ends when the answer has been read or dropped.
         tokio::spawn(connection);
         let answer = sender.send_request(request).await?;
         Ok::<_, Box<dyn std::error::Error>>(answer)
@@ -126,17 +126,17 @@ pub async fn send_to(
 }
 
 impl Answer {
-    /// The status.
+    /// Returns the status.
     pub fn status(&self) -> StatusCode {
         self.head.status
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     ///
     /// # Panics
     ///
@@ -147,7 +147,7 @@ impl Answer {
         String::from_utf8(body.to_bytes().into()).expect("an answer in UTF-8")
     }
 
-    /// The text that comes next; `None` at the end of the body.
+    /// Returns the next text of the body; `None` at its end.
     ///
     /// # Panics
     ///
@@ -159,7 +159,7 @@ impl Answer {
         Some(String::from_utf8(data.into()).expect("an answer in UTF-8"))
     }
 
-    /// The whole body as JSON.
+    /// Returns the whole body as JSON.
     ///
     /// # Panics
     ///
@@ -175,7 +175,7 @@ impl Answer {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// The `result` of a success.
+    /// Returns the `result` of a successful answer.
     ///
     /// # Panics
     ///
@@ -189,11 +189,11 @@ impl Answer {
         body["result"].take()
     }
 
-    /// The text of an error with this status and type.
+    /// Returns the text of an error with this status and type.
     ///
     /// # Panics
     ///
-    /// If the answer is another one.
+    /// If the answer is anything else.
     pub async fn error(self, status: u16, error_type: &str) -> String {
         let id = self.head.headers["x-request-id"].clone();
         let actual = self.status();
@@ -209,7 +209,7 @@ impl Answer {
         body["error"].as_str().expect("an error text").to_owned()
     }
 
-    /// The items that arrive together next; `None` at the end of the stream.
+    /// Returns the items that arrive together next; `None` at the end of the stream.
     ///
     /// # Panics
     ///
@@ -218,7 +218,7 @@ impl Answer {
         let content_type = &self.head.headers["content-type"];
         assert_eq!(content_type, "text/event-stream; charset=utf-8");
         let mut data = Vec::new();
-        // A frame is what one read returned, which may end within an event.
+        // A frame holds what one read returned, which may end within an event.
         while !data.ends_with(b"\n\n") {
             let Some(frame) = with_timeout("the next items", self.body.frame()).await else {
                 assert!(data.is_empty(), "the stream ends within an event");
@@ -228,7 +228,7 @@ impl Answer {
             data.extend_from_slice(&frame.into_data().expect("no trailers"));
         }
         let text = std::str::from_utf8(&data).expect("items in UTF-8");
-        // Some clients end lines at these characters, unlike the standard.
+        // Unlike the standard, some clients end lines at these characters.
         let breaks = ['\r', '\u{85}', '\u{2028}', '\u{2029}'];
         assert!(!text.contains(breaks), "a line breaks: {text:?}");
         let events = text.split_terminator("\n\n");
@@ -239,7 +239,7 @@ impl Answer {
         Some(items.collect())
     }
 
-    /// All items, in their order.
+    /// Returns all items, in order.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! Collects what a process writes while it runs.
+//! Collects the output of a process while it runs.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +12,13 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// Reads `pipe` to its end on a thread of its own, so that the writer never blocks.
+    /// Reads `pipe` to its end on a separate thread, so that the writer never blocks.
     pub(crate) fn start(mut pipe: impl Read + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let written = Arc::clone(&text);
         let reader = thread::spawn(move || {
             let mut part = [0; 4096];
-            // The pipe ends, or breaks, when the last process that holds it is gone.
+            // The pipe ends, or breaks, when the last process that holds it open is gone.
             while let Ok(length @ 1..) = pipe.read(&mut part) {
                 written
                     .lock()
@@ -29,15 +29,15 @@ impl Capture {
         Self { text, reader }
     }
 
-    /// What was written until now.
+    /// Returns the output so far.
     pub(crate) fn text(&self) -> String {
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Waits for the rest of the text, once the process is gone.
+    /// Waits for the rest of the output, once the process is gone.
     ///
-    /// A process that it left behind may hold the pipe open, so the wait is short.
+    /// A process that it left behind may keep the pipe open, so the wait is short.
     pub(crate) fn finish(&self) {
         let deadline = Instant::now() + Duration::from_secs(1);
         while !self.reader.is_finished() && Instant::now() < deadline {

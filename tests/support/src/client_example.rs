@@ -1,12 +1,12 @@
-//! The platform of the examples in the client's documentation.
+//! The scripted platform for the examples in the client's documentation.
 //!
-//! These are macros, because a function that takes a client would make this crate depend on the
-//! crate whose tests use it.
+//! The helpers are macros, because a function that takes a client would make this crate depend on
+//! the crate whose tests use it.
 
 use crate::scripted_platform::{ScriptedPlatform, agent_document};
 
 /// Runs an example with a client of a platform that has the templates `tmpl_1`, `tmpl1`, `my-agent`
-/// and `base`, whose agents echo, and the sandbox `sb_1`. An example that fails panics.
+/// and `base`, whose agents echo, and the sandbox `sb_1`. Panics if the example fails.
 #[macro_export]
 macro_rules! client_example {
     ($example:expr $(,)?) => {{
@@ -38,7 +38,7 @@ macro_rules! client_example {
     }};
 }
 
-/// Within [`client_example`]: the daemon of a new sandbox.
+/// Returns the daemon of a new sandbox, within [`client_example`].
 #[macro_export]
 macro_rules! client_example_envd {
     ($client:expr) => {{
@@ -49,7 +49,7 @@ macro_rules! client_example_envd {
     }};
 }
 
-/// Within [`client_example`]: a build that waits for its contents.
+/// Returns a build that waits for its contents, within [`client_example`].
 #[macro_export]
 macro_rules! client_example_ticket {
     ($client:expr) => {{
@@ -61,7 +61,7 @@ macro_rules! client_example_ticket {
     }};
 }
 
-/// The platform of an example.
+/// Starts the platform of an example.
 pub async fn platform() -> ScriptedPlatform {
     let platform = ScriptedPlatform::start().await;
     for template in ["tmpl1", "my-agent", "base"] {

@@ -1,4 +1,4 @@
-//! Builds an example or a test program of this workspace, and returns the path of its binary.
+//! Builds an example or a test program of this workspace and returns the path of its binary.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,36 +7,36 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-/// The packages that depend on rig, which `cargo xtask test` checks apart: it changes features of
-/// the others.
+/// The packages that depend on rig. `cargo xtask test` checks them separately, because rig changes
+/// the features of the others.
 const RIG: [&str; 3] = ["ppio-agent-rig", "rig-chat", "graph"];
 
-/// Below the target directory: programs in folders of their own, so that no other build replaces
-/// one that a test is about to start.
+/// Folders below the target directory for these programs, separate so that no other build replaces
+/// a program that a test is about to start.
 const PROGRAMS: &str = "tests/programs";
 const PROGRAMS_ALONE: &str = "tests/programs-alone";
 
-/// The binaries that this test process has built already, by their folder and name.
+/// The binaries that this test process has already built, by folder and name.
 static BUILT: Mutex<Option<HashMap<(&str, String), PathBuf>>> = Mutex::new(None);
 
-/// The binary of the workspace package `package`, built first if need be.
+/// Returns the binary of the workspace package `package`, built first if needed.
 pub fn build(package: &str) -> PathBuf {
     build_from(package, package)
 }
 
-/// The program `name` of the package in `tests/`, built first if need be. The tests of that package
-/// use `CARGO_BIN_EXE_*` instead.
+/// Returns the program `name` of the package in `tests/`, built first if needed. The tests of that
+/// package use `CARGO_BIN_EXE_*` instead.
 pub fn build_program(name: &str) -> PathBuf {
     build_from("integration-tests", name)
 }
 
-/// The program `name` of the workspace package `package`, built first if need be.
+/// Returns the program `name` of the workspace package `package`, built first if needed.
 ///
 /// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo finds out whether
-/// there is anything to do and serializes builds of several test processes itself.
+/// there is anything to build, and serializes the builds of several test processes itself.
 pub fn build_from(package: &str, name: &str) -> PathBuf {
-    // The selection of the tests' own build, whose dependencies are then compiled already. Each
-    // package alone would compile them again with its own features.
+    // Selects the same packages as the tests' own build, whose dependencies are then already
+    // compiled. A build of one package alone would compile them again with its own features.
     let selection: Vec<_> = if RIG.contains(&package) {
         RIG.map(|package| format!("--package={package}")).into()
     } else {
@@ -48,13 +48,13 @@ pub fn build_from(package: &str, name: &str) -> PathBuf {
     build_in(PROGRAMS, &selection, name)
 }
 
-/// The binary of the workspace package `package` with its own features alone.
+/// Returns the binary of the workspace package `package`, built with only its own features.
 pub fn build_alone(package: &str) -> PathBuf {
     build_in(PROGRAMS_ALONE, &[format!("--package={package}")], package)
 }
 
 fn build_in(folder: &'static str, selection: &[String], name: &str) -> PathBuf {
-    // After a failed build other tests report the build as well, and not a poisoned lock.
+    // After a failed build, other tests report the failed build too, and not a poisoned lock.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
     let key = (folder, name.to_owned());
@@ -90,7 +90,7 @@ fn build_in(folder: &'static str, selection: &[String], name: &str) -> PathBuf {
     binary
 }
 
-/// The target directory: `CARGO_TARGET_DIR`, or `target` in the workspace.
+/// Returns the target directory: `CARGO_TARGET_DIR`, or `target` in the workspace.
 fn target() -> PathBuf {
     let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -105,8 +105,9 @@ pub fn cargo() -> Command {
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null());
-    // Cargo's variables of the test's own package. A build script that watches these (ring's does)
-    // would run again, and all that depends on it, whenever a test builds after a developer did.
+    // Cargo's variables of the test's own package. A build script that watches them (ring's does)
+    // would run again, along with everything that depends on it, whenever a test builds after a
+    // developer did.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let is_of_package = name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
@@ -117,7 +118,7 @@ pub fn cargo() -> Command {
     command
 }
 
-/// The path of the binary `name` in cargo's messages, one JSON object per line.
+/// Returns the path of the binary `name` from cargo's messages, one JSON object per line.
 fn executable(name: &str, messages: &str) -> Option<PathBuf> {
     messages
         .lines()

@@ -3,23 +3,23 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Above the ports that browsers and Node's `fetch` refuse, the highest of which is 10080
-/// (<https://fetch.spec.whatwg.org/#port-blocking>), and below those that the system gives to
-/// outgoing connections and to listeners on port 0.
+/// The first port: above the ports that browsers and Node's `fetch` refuse, the highest of which is
+/// 10080 (<https://fetch.spec.whatwg.org/#port-blocking>), and below those that the system assigns
+/// to outgoing connections and to listeners on port 0.
 const FIRST: u16 = 10_100;
 const COUNT: u16 = 21_900;
 
-/// A loopback port that is free now, and that no later call in this process returns.
+/// Returns a loopback port that is free now and that no later call in this process returns.
 ///
-/// A port that the system chose could be chosen again before its program listens, and two programs
-/// that share a port are taken for each other. Processes count from different numbers.
+/// A port that the system chose could be chosen again before its program listens, and a test would
+/// take one of the two programs for the other. Each process counts from a different number.
 ///
 /// # Panics
 ///
 /// If no port is free.
 pub fn free_port() -> u16 {
     static CALLS: AtomicU16 = AtomicU16::new(0);
-    // Neighbouring process ids start far apart.
+    // Consecutive process ids start far apart.
     let start = std::process::id().wrapping_mul(7919);
     for _ in 0..COUNT {
         let call = u32::from(CALLS.fetch_add(1, Ordering::Relaxed));

@@ -1,10 +1,10 @@
 //! The published packages that `cargo xtask test` fetches for the interoperation tests.
 //!
-//! Tests that use them are ignored, and `cargo xtask test` runs them.
+//! Tests that use these packages are ignored; `cargo xtask test` runs them.
 
 use std::path::PathBuf;
 
-/// A Python interpreter that has `tests/interop/requirements.txt` installed.
+/// Returns a Python interpreter that has `tests/interop/requirements.txt` installed.
 ///
 /// # Panics
 ///
@@ -13,7 +13,7 @@ pub fn python_interpreter() -> PathBuf {
     variable("PPIO_INTEROP_PYTHON")
 }
 
-/// A Python interpreter that has `tests/interop/agent-client-requirements.txt` installed.
+/// Returns a Python interpreter that has `tests/interop/agent-client-requirements.txt` installed.
 ///
 /// # Panics
 ///
@@ -22,7 +22,7 @@ pub fn agent_client_interpreter() -> PathBuf {
     variable("PPIO_INTEROP_AGENT_CLIENT_PYTHON")
 }
 
-/// The `node_modules` folder that has `tests/interop/package-lock.json` installed.
+/// Returns the `node_modules` folder that has `tests/interop/package-lock.json` installed.
 ///
 /// # Panics
 ///
@@ -31,7 +31,7 @@ pub fn node_modules() -> PathBuf {
     variable("PPIO_INTEROP_NODE_MODULES")
 }
 
-/// A Python interpreter that has `tests/interop/protocols-requirements.txt` installed.
+/// Returns a Python interpreter that has `tests/interop/protocols-requirements.txt` installed.
 ///
 /// # Panics
 ///
@@ -40,7 +40,8 @@ pub fn protocols_interpreter() -> PathBuf {
     variable("PPIO_INTEROP_PROTOCOLS_PYTHON")
 }
 
-/// The `node_modules` folder that has `tests/protocols/interop/package-lock.json` installed.
+/// Returns the `node_modules` folder that has `tests/protocols/interop/package-lock.json`
+/// installed.
 ///
 /// # Panics
 ///
@@ -49,7 +50,7 @@ pub fn protocols_node_modules() -> PathBuf {
     variable("PPIO_INTEROP_PROTOCOLS_NODE_MODULES")
 }
 
-/// The program of Chromium or Chrome.
+/// Returns the path of Chromium or Chrome.
 ///
 /// # Panics
 ///

@@ -1,7 +1,7 @@
-//! Reads the page of `/metrics`.
+//! Parses the page of `/metrics`.
 
-/// The samples of the runtime's metrics: the name without its prefix, the labels as they are
-/// written, and the value.
+/// Returns the samples of the runtime's metrics: the name without its prefix, the labels as they
+/// are written, and the value.
 ///
 /// # Panics
 ///
@@ -22,12 +22,12 @@ pub fn samples(page: &str) -> impl Iterator<Item = (&str, &str, f64)> {
         })
 }
 
-/// The sum of the samples of a name that have certain labels: `runs_kept` or
+/// Returns the sum of the samples that have this name and these labels, such as `runs_kept` or
 /// `invocations_total{outcome="success"}`.
 ///
 /// # Panics
 ///
-/// If there is none, or the sum is not a whole number.
+/// If there is no such sample, or the sum is not a whole number.
 pub fn metric(page: &str, name: &str) -> u64 {
     let (name, labels) = name.split_once('{').unwrap_or((name, ""));
     let labels = labels.trim_end_matches('}').split(',');

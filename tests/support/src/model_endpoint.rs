@@ -1,4 +1,4 @@
-//! A model's endpoint with OpenAI's chat completions API, whose answers a test scripts.
+//! A model endpoint with OpenAI's chat completions API, whose answers a test scripts.
 
 use serde_json::{Value, json};
 
@@ -7,11 +7,11 @@ use crate::scripted_platform::{Recorded, Reply, ScriptedPlatform};
 
 const ROUTE: &str = "POST /v1/chat/completions";
 
-/// An endpoint on a port of its own; gone when dropped.
+/// An endpoint on its own port, which is closed when this is dropped.
 pub struct ModelEndpoint(ScriptedPlatform);
 
 impl ModelEndpoint {
-    /// An endpoint without answers.
+    /// Starts an endpoint without answers.
     pub async fn start() -> Self {
         Self(ScriptedPlatform::start().await)
     }
@@ -24,12 +24,12 @@ impl ModelEndpoint {
             .env("OPENAI_MODEL", "small")
     }
 
-    /// Sets the answer to the next request that has none yet.
+    /// Sets the answer to the next request that has no answer yet.
     pub fn script(&self, reply: Reply) {
         self.0.script(ROUTE, reply);
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub fn requests(&self) -> Vec<Recorded> {
         self.0.requests(ROUTE)
     }
@@ -43,19 +43,20 @@ impl ModelEndpoint {
     }
 }
 
-/// A streamed answer that begins with these texts.
+/// Returns a streamed answer that begins with these texts and has no end yet.
 pub fn texts(texts: &[&str]) -> Reply {
     let chunk = |text: &&str| chunk(&json!({ "content": text }), &Value::Null);
     let chunks = texts.iter().map(chunk);
     chunks.fold(Reply::events(), Reply::chunk)
 }
 
-/// A streamed answer of these texts.
+/// Returns a complete streamed answer of these texts.
 pub fn answer(parts: &[&str]) -> Reply {
     texts(parts).chunk(finish("stop")).end()
 }
 
-/// A streamed answer that calls tools, by id, name and arguments, which come in two chunks.
+/// Returns a streamed answer that calls tools by id, name and arguments; the arguments come in two
+/// chunks.
 pub fn tool_calls(calls: &[(&str, &str, &Value)]) -> Reply {
     let mut reply = Reply::events();
     for (index, (id, name, arguments)) in calls.iter().enumerate() {
@@ -73,7 +74,7 @@ pub fn tool_calls(calls: &[(&str, &str, &Value)]) -> Reply {
     reply.chunk(finish("tool_calls")).end()
 }
 
-/// One chunk, with an addition to the answer.
+/// Returns one chunk with a delta of the answer.
 pub fn chunk(delta: &Value, finish: &Value) -> String {
     let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
     event(&json!({
@@ -82,7 +83,7 @@ pub fn chunk(delta: &Value, finish: &Value) -> String {
     }))
 }
 
-/// The chunks that end a stream, with the tokens that it took: 7 and 3.
+/// Returns the chunks that end a stream and report its tokens: 7 and 3.
 fn finish(reason: &str) -> String {
     let usage = json!({
         "id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "small", "choices": [],

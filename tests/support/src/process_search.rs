@@ -4,14 +4,14 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// Processes of the sandboxes of the platform in `home`: the environment of each names the
-/// sandbox's directory.
+/// Returns the processes of the sandboxes of the platform in `home`: the environment of each
+/// contains the sandbox's directory.
 pub fn processes_marked(home: &Path) -> Vec<i32> {
     processes_naming(&sandbox_folders(home))
 }
 
-/// The folders of the sandboxes of a platform's home: in it, or where a platform that runs as root
-/// put them.
+/// Returns the folders with the sandboxes of the platform in `home`: `home` itself, and those in
+/// which a platform that runs as root puts them.
 pub fn sandbox_folders(home: &Path) -> Vec<PathBuf> {
     let runs = fs::read_dir(home.join("run"));
     let elsewhere = runs.into_iter().flatten().flatten();
@@ -19,7 +19,7 @@ pub fn sandbox_folders(home: &Path) -> Vec<PathBuf> {
     std::iter::once(home.to_owned()).chain(elsewhere).collect()
 }
 
-/// Processes whose environment names one of these folders, except this one.
+/// Returns the processes, except this one, whose environment contains one of these folders.
 pub fn processes_naming(folders: &[PathBuf]) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     let is_marked = |environ: &[u8]| {
@@ -40,7 +40,7 @@ pub fn processes_naming(folders: &[PathBuf]) -> Vec<i32> {
         .collect()
 }
 
-/// Processes with this text as one argument on their command line.
+/// Returns the processes that have this text as one argument on their command line.
 pub fn processes_running(argument: &str) -> Vec<i32> {
     fs::read_dir("/proc")
         .into_iter()

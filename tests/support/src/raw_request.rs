@@ -1,4 +1,4 @@
-//! One request over a connection of its own, written and read as bytes.
+//! Sends one request over its own connection, written and read as bytes.
 
 use std::net::SocketAddr;
 
@@ -12,14 +12,14 @@ use crate::wait::with_timeout;
 pub struct RawAnswer {
     /// The status code.
     pub status: u16,
-    /// The head, status line included.
+    /// The status line and the headers.
     pub head: String,
-    /// The body, as it was sent.
+    /// The body as it was received.
     pub body: Vec<u8>,
 }
 
 impl RawAnswer {
-    /// The body as JSON; null if it is not JSON.
+    /// Returns the body as JSON; null if it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -51,7 +51,7 @@ pub async fn raw_request(
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(head.as_bytes()).await?;
-        // A request may be refused before its body is read.
+        // The server may refuse the request before it has read the body.
         let _ = stream.write_all(body).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;

@@ -1,9 +1,9 @@
-//! What a test needs of the machine, unless the caller leaves the test out.
+//! The requirements of tests on the machine, unless the caller leaves such tests out.
 
 use std::path::Path;
 
-/// Names of [`Requirement`]s, separated by commas: tests that need them are left out if they are
-/// not met.
+/// The variable with the names of [`Requirement`]s, separated by commas: tests that need one of
+/// them are left out if it is not met.
 const LEAVE_OUT: &str = "PPIO_TEST_LEAVE_OUT";
 
 /// A requirement that not every machine meets.
@@ -13,7 +13,7 @@ pub enum Requirement {
     Root,
     /// A control group (version 2) in which the user can create others.
     Cgroup,
-    /// The fetched packages are where every user can read them.
+    /// The fetched packages are in a folder that every user can read.
     SharedPackages,
 }
 
@@ -23,7 +23,7 @@ impl Requirement {
     ///
     /// # Panics
     ///
-    /// If it is not met, and not to be left out.
+    /// If the requirement is not met and the variable does not name it.
     pub fn check(self, is_met: bool) -> bool {
         let (name, what) = match self {
             Self::Root => ("root", "root as the user of the tests"),
@@ -44,7 +44,7 @@ impl Requirement {
         is_met
     }
 
-    /// [`Requirement::check`] of [`Requirement::Root`].
+    /// Calls [`Requirement::check`] for [`Requirement::Root`].
     ///
     /// # Panics
     ///
@@ -54,12 +54,12 @@ impl Requirement {
     }
 }
 
-/// Whether a user without rights can pass through all directories of a path, links followed, and
-/// execute or enter what is there.
+/// Whether an unprivileged user can pass through all directories of a path, with links resolved,
+/// and execute or enter the last component.
 ///
 /// # Panics
 ///
-/// If there is no such path.
+/// If the path does not exist.
 pub fn every_user_passes(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
 

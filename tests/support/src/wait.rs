@@ -1,10 +1,10 @@
-//! Waiting for conditions, each with a deadline.
+//! Waits for conditions, each with a deadline.
 
 use std::future::Future;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest time of one step of a test. Only a hang takes it.
+/// The time limit for one step of a test. Only a hang takes this long.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The time between two checks of a condition.
 const POLL: Duration = Duration::from_millis(2);
@@ -29,7 +29,7 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     eventually_some(what, async || condition().then_some(())).await;
 }
 
-/// Waits until `condition` returns a value, and returns that.
+/// Waits until `condition` returns a value, and returns it.
 ///
 /// # Panics
 ///

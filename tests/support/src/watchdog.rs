@@ -1,13 +1,13 @@
-//! Ends an agent when the test process ends without dropping it: Ctrl-C, a timeout of the test
-//! runner, an abort.
+//! Ends an agent when the test process ends without dropping it: on Ctrl-C, a timeout of the test
+//! runner, or an abort.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Pid;
 
-/// A shell that waits for the end of its standard input, which the system closes with the test
-/// process, and then kills the agent's process group.
+/// A shell that waits for the end of its standard input, which the system closes when the test
+/// process ends, and then kills the agent's process group.
 pub(crate) struct Watchdog(Child);
 
 impl Watchdog {
@@ -27,7 +27,7 @@ impl Watchdog {
 
     /// Stops the watchdog.
     pub(crate) fn dismiss(&mut self) {
-        // It may have ended already.
+        // It may already have exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -58,7 +58,7 @@ mod tests {
             }
             thread::sleep(Duration::from_millis(2));
         };
-        // Whatever happened, nothing is left behind.
+        // Cleans up whether or not the agent has ended.
         let _ = agent.kill();
         let _ = agent.wait();
         watchdog.dismiss();

@@ -1,4 +1,4 @@
-//! An agent that fails in a tool: the second of its two.
+//! An agent whose second tool of two fails.
 
 use ppio::{BoxError, ChatEvent, FinishReason, InvocationRequest, Stream, json, try_stream};
 

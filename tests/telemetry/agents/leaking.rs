@@ -1,5 +1,5 @@
-//! An agent that leaks a task: `watch` spawns one that never ends, `index` one that goes on for a while,
-//! and `background` one that is meant to go on. Anything else spawns nothing.
+//! An agent that leaks a task: `watch` spawns a task that never ends, `index` one that outlives the
+//! answer, and `background` one that is meant to outlive it. Any other prompt spawns nothing.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn answer(request: InvocationRequest) -> String {
     format!("You said: {prompt}")
 }
 
-/// What a loop looks like that nothing ends.
+/// An example of a loop that nothing ends.
 async fn watch_prices() {
     loop {
         sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! An agent that is slow for a reason: it reads a document with a client that blocks its thread.
+//! An agent that is slow because it reads a document with a client that blocks its thread.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ async fn summarize(request: InvocationRequest) -> String {
     format!("{name}: {} words", document.split(' ').count())
 }
 
-/// As a synchronous HTTP client does.
+/// Blocks, as a synchronous HTTP client does.
 fn read(name: &str) -> String {
     let _span = tracing::info_span!("read", document = name).entered();
     std::thread::sleep(Duration::from_millis(1500));

@@ -1,4 +1,4 @@
-//! An agent that does what the first word of its prompt says, and exports what it did.
+//! An agent that does what the first word of its prompt requests, and exports a trace of it.
 
 use std::pin::Pin;
 
@@ -129,7 +129,7 @@ fn text(headers: &http::HeaderMap) -> String {
     lines.collect()
 }
 
-/// Calls an agent on this machine, with the headers of the trace.
+/// Calls an agent on this machine with the headers of the current trace.
 async fn call(address: &str) -> Result<String, Error> {
     let mut headers = http::HeaderMap::new();
     ppio::trace::inject(&mut headers);

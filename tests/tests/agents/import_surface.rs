@@ -1,6 +1,6 @@
-//! `agent.yaml` is built, written and read with what either crate exports.
+//! Checks that `agent.yaml` can be built, written and read with the exports of either crate.
 
-/// The example of the agent's configuration, with the names of one crate.
+/// The example of the agent's configuration, with the names in one crate.
 macro_rules! configures_an_agent {
     ($name:ident, $crate_name:ident) => {
         #[test]
@@ -35,7 +35,7 @@ macro_rules! configures_an_agent {
     };
 }
 
-/// The errors of texts that are not values, with the names of one crate.
+/// The errors of texts that are not valid values, with the names in one crate.
 macro_rules! names_its_errors {
     ($name:ident, $crate_name:ident) => {
         #[test]

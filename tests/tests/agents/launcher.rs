@@ -1,5 +1,5 @@
-//! The launcher that other tests use: it must not hang, must report why a start failed, and must
-//! leave no process behind.
+//! Tests the launcher that other tests use: it must not hang, must report why a start failed, and
+//! must leave no process behind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -14,7 +14,7 @@ fn shell(script: &str) -> AgentLauncher {
         .arg(script)
 }
 
-/// Starts `launcher`, and returns the message of its panic.
+/// Starts `launcher` and returns the message of its panic.
 fn reason(launcher: AgentLauncher) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| launcher.start())) else {
         panic!("the agent started");

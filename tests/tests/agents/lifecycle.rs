@@ -1,4 +1,4 @@
-//! Start, health checks and shutdown of an agent, as its platform uses them.
+//! The start, health checks and shutdown of an agent, as its platform uses them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ async fn until_logged(agent: &AgentProcess, text: &str) {
     eventually(text, || agent.stderr().contains(text)).await;
 }
 
-/// Does `work` once an invocation runs.
+/// Runs `work` once an invocation is running.
 async fn once_one_runs(agent: &AgentProcess, work: impl Future<Output = ()>) {
     let running = "\nppio_agent_invocations_running 1\n";
     eventually_some("a running invocation", async || {
@@ -65,12 +65,12 @@ async fn a_second_signal_cuts() {
     until_logged(&agent, "shutting down").await;
     send(&agent, Signal::TERM);
     assert_eq!(agent.wait(SLACK).code(), Some(0));
-    // Neither the nap nor the grace of 30 s was waited for.
+    // The shutdown waited neither for the nap nor for the grace period of 30 s.
     assert!(started.elapsed() < SLACK);
 }
 
-/// An agent with code that blocks a thread of the runtime for ten minutes. With one thread, or if tokio has
-/// no event that wakes another one, no task and no timer of the agent runs any more.
+/// Starts an agent whose code blocks a thread of the runtime for ten minutes. With one thread, or
+/// if tokio has no event that wakes another thread, no task or timer of the agent runs any more.
 async fn blocked(main: &str, grace: &str, threads: &str) -> (AgentProcess, tokio::net::TcpStream) {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_blocking-agent")))
         .env("AGENT_MAIN", main)
@@ -98,7 +98,8 @@ async fn an_async_function_that_blocks_does_not_outlive_a_second_signal() {
     for (main, threads) in BLOCKED {
         let (mut agent, _caller) = blocked(main, "600", threads).await;
         let ending = tokio::task::spawn_blocking(move || {
-            // Signals that come together count once, so another one is sent until the end.
+            // Signals that arrive together count once, so further ones are sent until the agent
+            // ends.
             let started = Instant::now();
             while agent.is_running() && started.elapsed() < SLACK {
                 send(&agent, Signal::TERM);
@@ -127,11 +128,11 @@ async fn a_half_sent_head_does_not_hold_the_process() {
         }
         sockets.push(socket);
     }
-    // Answered later than the others were read.
+    // This request is answered after the other connections have been read.
     assert_eq!(call::get(&agent, "/ping").await.status(), 200);
     let started = Instant::now();
     send(&agent, Signal::TERM);
-    // The grace is 30 s.
+    // The grace period is 30 s.
     assert_eq!(agent.wait(SLACK).code(), Some(0));
     assert!(started.elapsed() < SLACK);
     assert!(!agent.stderr().contains("grace"), "{}", agent.stderr());
@@ -145,7 +146,7 @@ fn an_idle_agent_ends_at_once() {
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
-/// The address that an agent says it listens on.
+/// Returns the address that an agent prints as the one it listens on.
 fn bound(launcher: AgentLauncher) -> IpAddr {
     let agent = launcher.env("PPIO_AGENT_PORT", "0").spawn();
     eventually_blocking("a line", || agent.stdout().ends_with('\n'));
@@ -155,7 +156,7 @@ fn bound(launcher: AgentLauncher) -> IpAddr {
     address.parse::<SocketAddr>().unwrap().ip()
 }
 
-/// A start without a host and without cargo's variables of this test.
+/// Returns a launcher without a host and without this test's cargo variables.
 fn bare(command: Command) -> AgentLauncher {
     let launcher = AgentProcess::command(command).env_remove("PPIO_AGENT_HOST");
     launcher
@@ -165,7 +166,7 @@ fn bare(command: Command) -> AgentLauncher {
 }
 
 fn cargo_run(package: &str) -> Command {
-    // Built before, so that the deadline is not cargo's.
+    // Built in advance, so that the deadline does not include the build.
     example_binary_alone(package);
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", package]);
@@ -180,7 +181,7 @@ fn an_agent_listens_on_every_address_unless_cargo_runs_it() {
     let hello = || Command::new(example_binary("hello"));
     assert!(bound(bare(hello())).is_unspecified());
     assert!(bound(bare(cargo_run("hello"))).is_loopback());
-    // A host that is set wins over the default.
+    // A host that is set takes precedence over the default.
     for host in ["0.0.0.0", "::"] {
         let launcher = bare(cargo_run("hello")).env("PPIO_AGENT_HOST", host);
         assert!(bound(launcher).is_unspecified());
@@ -234,7 +235,8 @@ fn a_healthcheck_of_an_agent_that_is_not_well_exits_with_1() {
     assert_eq!(text, "unhealthy: HTTP/1.1 500 Internal Server Error\n");
 }
 
-/// A server that accepts and does not answer is unhealthy, and does not block the check.
+/// A server that accepts connections but does not answer is unhealthy, and does not block the
+/// check.
 #[test]
 fn a_healthcheck_has_a_deadline() {
     let hello = example_binary("hello");
@@ -250,7 +252,7 @@ fn a_healthcheck_has_a_deadline() {
     assert!(started.elapsed() < SLACK);
 }
 
-/// The document without a server: no startup function runs, and no port is opened.
+/// The document is printed without a server: no startup function runs, and no port is opened.
 #[tokio::test]
 async fn the_openapi_document_is_printed() {
     let agents: [PathBuf; 3] = [
@@ -284,7 +286,7 @@ async fn the_openapi_document_is_printed() {
             "cannot print the OpenAPI document: there is none: set PPIO_AGENT_ENABLE_OPENAPI";
         assert!(text.contains(expected), "{text}");
     }
-    // The same that the route answers.
+    // The route answers with the same document.
     let hello = AgentProcess::example("hello").start();
     let served = call::get(&hello, "/openapi.json").await.json().await;
     let debug = [("PPIO_AGENT_DEBUG", "true")];
@@ -299,7 +301,7 @@ fn builder_agent(start: &str) -> Command {
     command
 }
 
-/// An agent from closures starts as an annotated one does.
+/// An agent built from closures starts as an annotated one does.
 #[test]
 fn a_healthcheck_of_an_agent_from_closures_exits_as_well() {
     let binary = Path::new(env!("CARGO_BIN_EXE_builder-agent"));
@@ -317,7 +319,7 @@ fn a_healthcheck_of_an_agent_from_closures_exits_as_well() {
     assert!(text.starts_with(&expected), "{text}");
 }
 
-/// `#[tokio::main]` around `run` is an error that says what to write, not a panic.
+/// `#[tokio::main]` around `run` causes an error that names the remedy, not a panic.
 #[test]
 fn an_agent_inside_a_runtime_does_not_start_and_says_why() {
     for start in ["run inside", "annotated inside"] {
@@ -331,7 +333,7 @@ fn an_agent_inside_a_runtime_does_not_start_and_says_why() {
     }
 }
 
-/// A `main` that returns the error prints its text, not its fields.
+/// A `main` that returns the error prints its text and not its fields.
 #[test]
 fn a_start_error_is_printed_as_a_text() {
     let mut command = builder_agent("run");

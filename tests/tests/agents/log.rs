@@ -1,4 +1,5 @@
-//! The output of an agent: the start-up line, and a log whose lines have the id of their request.
+//! The output of an agent: the start-up line, and a log whose lines contain the id of their
+//! request.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
@@ -11,7 +12,7 @@ use ppio_test_support::{
 use serde_json::{Value, json};
 
 const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
-/// The trace of a caller.
+/// The trace id of a caller.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -19,7 +20,7 @@ fn logging() -> AgentLauncher {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_logging-agent")))
 }
 
-/// The whole log, once `last` is in it.
+/// Returns the whole log once it contains the message `last`.
 async fn lines_until(agent: &AgentProcess, last: &str) -> Vec<Value> {
     eventually_some(&format!("{last:?} in the log"), async || {
         let log = agent.stderr();
@@ -41,7 +42,7 @@ fn messages(lines: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// Calls the agent once, and returns its log.
+/// Calls the agent once and returns its log.
 async fn log_of(what: &str, headers: &[(&str, &str)], body: &Value) -> Vec<Value> {
     let agent = logging().start();
     let answer = call::invoke_with(&agent, headers, body).await;
@@ -75,7 +76,7 @@ fn the_only_line_on_standard_output_is_the_url() {
             .trim_end()
             .strip_prefix("listening on http://")
             .unwrap();
-        // The bound address, and a URL to open if that is a wildcard.
+        // The bound address and, if that is a wildcard, a URL to open.
         let (bound, open) = urls.split_once(", open http://").unwrap_or((urls, urls));
         let bound: SocketAddr = bound.parse().unwrap();
         let open: SocketAddr = open.parse().unwrap();
@@ -97,10 +98,10 @@ fn the_only_line_on_standard_output_is_the_url() {
     }
 }
 
-/// As in `agent | head -1`, or after the end of a supervisor.
+/// The reader is gone, as in `agent | head -1` or after the end of a supervisor.
 #[tokio::test]
 async fn an_agent_serves_when_its_output_has_no_reader() {
-    // Writes until the reader is gone for certain, and then becomes the agent.
+    // Writes until the reader is certainly gone, and then becomes the agent.
     let script = r#"(trap "" PIPE; while echo; do :; done 2>/dev/null; exec "$0") | true"#;
     let agent = AgentProcess::command(Command::new("sh"))
         .arg("-c")
@@ -174,7 +175,8 @@ async fn every_line_of_an_invocation_carries_its_ids() {
         ];
         let mut expected = [&begin, story].concat();
         let mut found = messages(&lines);
-        // A stream begins with its first item, which may be before or after its head is passed on.
+        // A stream begins with its first item, which may come before or after the middleware passes
+        // its headers on.
         expected.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, expected, "{what}");
@@ -204,7 +206,7 @@ async fn a_session_that_the_body_names_is_on_every_line_from_then_on() {
     }
 }
 
-/// Two requests with one id are two runs, each with the id that its caller is given.
+/// Two requests with one id are two runs, each with the id that its caller receives.
 #[tokio::test]
 async fn a_run_is_found_in_the_log_by_its_id() {
     let agent = logging().start();
@@ -240,7 +242,7 @@ async fn a_run_is_found_in_the_log_by_its_id() {
     }
 }
 
-/// Credentials in headers, in URLs and in keys, whatever the level and the outcome.
+/// No credentials in headers, URLs and keys are logged, whatever the level and the outcome.
 #[tokio::test]
 async fn no_secret_is_logged_at_any_level() {
     // Method, path, headers, body, status.
@@ -324,13 +326,13 @@ async fn no_secret_is_logged_at_any_level() {
         );
         answer.text().await;
     }
-    // Not HTTP.
+    // This request is not valid HTTP.
     let mut stream = tokio::net::TcpStream::connect(agent.addr()).await.unwrap();
     let bytes = b"GET /?token=SECRET-14 HTTP/1.1\r\nauthorization SECRET-15\r\n\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut stream, bytes)
         .await
         .unwrap();
-    // The agent waits for more until the client closes the connection, too.
+    // The agent also waits for more bytes until the client closes the connection.
     let mut answer = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
     with_timeout("the answer", read).await.unwrap();
@@ -347,7 +349,7 @@ async fn a_request_cannot_forge_a_log_line() {
     let session = "s\"}\n{\"level\":\"ERROR\",\"message\":\"forged";
     let body = json!({ "do": "fail", "sandbox_id": session });
     let lines = log_of("fail", &[], &body).await;
-    // Each line was JSON, and this is one of them.
+    // Each line was JSON, and the session id is in one of them.
     let failed = lines
         .iter()
         .find(|line| line["message"] == "invocation failed")
@@ -400,12 +402,12 @@ async fn errors_of_callers_are_logged_only_at_debug() {
         .filter(|line| line["message"] == "invocation refused");
     let refused: Vec<_> = refused.collect();
     assert_eq!(refused.len(), 2, "{lines:?}");
-    // Refused before its body was read, and logged with its session.
+    // A request that is refused before its body is read is logged with its session.
     assert!(refused.iter().all(|line| line["session_id"] == "s-1"));
     assert!(messages(&lines).contains(&"in detail"));
 }
 
-/// One line for each invocation where `PPIO_AGENT_LOG` includes them, and none elsewhere.
+/// Each invocation is one line if `PPIO_AGENT_LOG` includes them; by default only failures are.
 #[tokio::test]
 async fn every_invocation_is_a_line_where_the_level_includes_it() {
     let said = logging().start();
@@ -453,10 +455,10 @@ async fn every_invocation_is_a_line_where_the_level_includes_it() {
     }
 }
 
-/// The log on a terminal, which is text and not JSON.
+/// On a terminal the log is text and not JSON.
 #[tokio::test]
 async fn on_a_terminal_the_log_is_for_people() {
-    // Of the package util-linux, or bsdutils on Debian. It gives the agent a terminal.
+    // `script`, from the package util-linux (bsdutils on Debian), gives the agent a terminal.
     let agent = AgentProcess::command(Command::new("script"))
         .arg("-qec")
         .arg(env!("CARGO_BIN_EXE_logging-agent"))
@@ -485,8 +487,9 @@ async fn on_a_terminal_the_log_is_for_people() {
     assert!(!line.contains('\u{1b}'), "{line}");
 }
 
-/// An agent from closures has the log of an annotated one with `run` or `start_logging`; a server
-/// leaves the log to its program. In each case a panic's text is only on standard error.
+/// With `run` or `start_logging`, an agent built from closures has the log of an annotated one; a
+/// server leaves the log to its program. In each case the text of a panic is only on standard
+/// error.
 #[tokio::test]
 async fn an_agent_from_closures_writes_the_same_log() {
     for (start, debug, has_log) in [
@@ -512,7 +515,7 @@ async fn an_agent_from_closures_writes_the_same_log() {
         );
 
         if !has_log {
-            // The panic hook of the standard library.
+            // The panic hook of the standard library prints it.
             eventually("the panic in the log", || {
                 agent.stderr().contains("password=1")
             })
@@ -536,7 +539,7 @@ async fn an_agent_from_closures_writes_the_same_log() {
     }
 }
 
-/// A response that the author made is logged by its status, as an error is.
+/// A response that the author built is logged by its status, as an error is.
 #[tokio::test]
 async fn a_response_is_logged_by_its_status() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_builder-agent")))

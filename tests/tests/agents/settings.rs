@@ -1,4 +1,4 @@
-//! Each `PPIO_AGENT_*` variable does what it says, and a bad value is an error that names it.
+//! Each `PPIO_AGENT_*` variable has its effect, and a bad value is an error that names it.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -10,11 +10,11 @@ use ppio_test_support::call::{self, Answer};
 use ppio_test_support::{AgentLauncher, AgentProcess, eventually, eventually_some, free_port};
 use serde_json::{Value, json};
 
-/// What a test sets a limit to, in seconds, so that it is over soon.
+/// A limit that a test sets, in seconds, short so that it is soon reached.
 const SOON: &str = "0.2";
-/// The same, to compare with.
+/// The same limit, for comparisons.
 const LIMIT: Duration = Duration::from_millis(200);
-/// How late a busy machine may be; well below every default.
+/// The delay that a busy machine may add; well below every default.
 const SLACK: Duration = Duration::from_secs(10);
 
 fn agent(binary: &str, name: &str, value: &str) -> AgentProcess {
@@ -36,7 +36,7 @@ async fn nap(agent: &AgentProcess, ms: u64) -> Answer {
     call::invoke(agent, &json!({ "ms": ms })).await
 }
 
-/// Writes to a connection of its own, and returns what comes back and when the server closed it.
+/// Writes to a new connection; returns the answer and the time until the server closed it.
 fn until_closed(agent: &AgentProcess, bytes: &str) -> (String, Duration) {
     let mut socket = TcpStream::connect(agent.addr()).unwrap();
     socket.set_read_timeout(Some(SLACK)).unwrap();
@@ -65,7 +65,7 @@ async fn eventually_running(agent: &AgentProcess, count: u64) {
     .await;
 }
 
-/// A nap that is not over within the test, once it has begun.
+/// Begins a nap that does not end within the test.
 async fn begin_nap(agent: &AgentProcess) -> tokio::net::TcpStream {
     let socket = call::begin(agent, &json!({ "ms": 60_000 })).await;
     eventually_running(agent, 1).await;
@@ -227,7 +227,7 @@ async fn keep_alive_timeout() {
     assert!(in_time(elapsed), "{elapsed:?}");
 }
 
-/// The variable of platforms that start any program.
+/// The port variable of platforms that start arbitrary programs.
 #[tokio::test]
 async fn port_of_the_platform() {
     let (platform, own) = (free_port(), free_port());
@@ -270,7 +270,7 @@ async fn port_of_agentcore() {
     .await;
 }
 
-/// Every variable may be there and empty.
+/// Every variable may be set but empty.
 #[tokio::test]
 async fn an_empty_variable_is_not_set() {
     let mut launcher = launcher(FAILING)
@@ -319,7 +319,7 @@ async fn write_timeout() {
     let head = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length";
     write!(socket, "{head}: {}\r\n\r\n{body}", body.len()).unwrap();
     eventually_running(&agent, 1).await;
-    // Nothing is read, so soon nothing more can be written.
+    // The client reads nothing, so the agent can soon write nothing more.
     eventually_running(&agent, 0).await;
     drop(socket);
 }
@@ -357,7 +357,7 @@ async fn blocking_threads() {
     let started = Instant::now();
     let naps = tokio::join!(nap(&agent, 200), nap(&agent, 200), nap(&agent, 200));
     assert_eq!(naps.0.result().await, 200);
-    // One after the other.
+    // The naps run one after the other.
     assert!(started.elapsed() >= Duration::from_millis(600));
 }
 
@@ -403,7 +403,7 @@ async fn debug_and_log() {
     }
 }
 
-/// A bad value of each variable, and what the error says that it is not.
+/// A bad value of each variable, and a part of the error text that it causes.
 const BAD: &[(&str, &str, &str)] = &[
     ("HOST", "no such host", "cannot listen on no such host:"),
     ("PORT", "eighty", "is not a port from 0 to 65535"),
@@ -531,7 +531,7 @@ fn all_bad_values_are_named_at_once() {
     assert_eq!(agent.stderr(), error);
 }
 
-/// No variable of the documentation is left out above.
+/// The tests above cover every variable in the documentation.
 #[test]
 fn every_documented_variable_is_tested() {
     let source = concat!(

@@ -1,4 +1,4 @@
-//! The startup and shutdown functions of an agent, in a process of its own.
+//! The startup and shutdown functions of an agent, in a separate process.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -10,7 +10,7 @@ use ppio_test_support::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-/// How long a process may take to end. The grace is 30 s unless a test sets it.
+/// The time limit for a process to end. The grace period is 30 s unless a test sets it.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 fn stateful() -> AgentLauncher {
@@ -35,7 +35,7 @@ fn a_startup_function_that_fails_ends_the_process_before_it_listens() {
         assert!(log.contains(name) && log.contains(reason), "{log}");
         assert_eq!(log.matches(reason).count(), 1, "{log}");
         assert_eq!(agent.stdout(), "");
-        // There is nothing to release.
+        // There is no state to release.
         assert!(!log.contains("closing"), "{log}");
     }
 }
@@ -99,7 +99,7 @@ fn a_shutdown_function_that_fails_is_an_error_of_the_process() {
         let log = agent.stderr();
         assert!(log.contains(name), "{log}");
         assert_eq!(log.matches(reason).count(), 1, "{log}");
-        // The others run in any case.
+        // The other shutdown functions run in any case.
         assert!(log.contains("closing last"), "{log}");
     }
 }

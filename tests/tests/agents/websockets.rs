@@ -1,4 +1,4 @@
-//! The WebSocket example as its reader runs it: its variables, its log, its signals.
+//! Tests the WebSocket example as its reader runs it: its variables, its log and its signals.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use ppio_test_support::{AgentProcess, eventually_some};
 use serde_json::{Value, json};
 
-/// How long a machine may take to answer.
+/// The time limit for an answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection after the handshake.
@@ -54,7 +54,7 @@ impl Socket {
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// The code of the close frame, which is answered.
+    /// Answers the close frame and returns its code.
     fn closed(&mut self) -> u16 {
         let (first, payload) = self.receive();
         assert_eq!(first, 0x88, "{payload:?}");
@@ -93,7 +93,7 @@ fn each_variable_is_a_limit() {
     assert_eq!(Socket::open(&agent).closed(), 1001);
 }
 
-/// The lines about invocations.
+/// Returns the only log line about the invocation.
 async fn logged(agent: &AgentProcess) -> Value {
     eventually_some("the end of the session in the log", async || {
         let log = agent.stderr();

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::setting::{Inside, Platform, Setting, Start, compile};
 
-/// Loaded into a program, it writes down who runs it: in a directory that a sandbox with namespaces
-/// cannot see, and in one that it can.
+/// Loaded into a program, this library records the program and its rights: in a directory that a
+/// sandbox with namespaces cannot see, and in one that it can.
 const SPY: &str = r#"
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ __attribute__((constructor)) static void spy(void) {
 }
 "#;
 
-/// Stands in for the loader of every program: writes down its rights and ends.
+/// Replaces the loader of every program: records the rights of the program and exits.
 const LOADER: &str = r#"
 #if defined(__x86_64__)
 static long call(long n, long a, long b, long c, long d) {
@@ -61,7 +61,7 @@ void _start(void) {
 }
 "#;
 
-/// Where programs of this machine have their loader: a directory of links, and the name in it.
+/// The place of the loader on this machine: a directory of links, and its name there.
 const LOADER_PLACE: (&str, &str) = if cfg!(target_arch = "x86_64") {
     ("/lib64", "ld-linux-x86-64.so.2")
 } else {
@@ -89,13 +89,13 @@ fn loader(platform: &Platform) -> Vec<u8> {
     fs::read(loader).unwrap()
 }
 
-/// A command that brings `file` to `target` in a sandbox, as a program.
+/// Returns a command that writes `file` to `target` in a sandbox, as a program.
 fn unpack(file: &[u8], target: &str) -> String {
     let text = STANDARD.encode(file);
     format!("printf %s {text} | base64 -d > {target}; chmod 755 {target}")
 }
 
-/// Programs with the names of those that start processes in sandboxes.
+/// Returns a command that creates programs with the names of those that start sandbox processes.
 fn impostors(platform: &Platform, directory: &str) -> String {
     let trace = platform.witness().join("impostor");
     let names = "sh bash env nsenter setpriv setsid taskset unshare bwrap prlimit true";
@@ -107,7 +107,7 @@ fn impostors(platform: &Platform, directory: &str) -> String {
     )
 }
 
-/// Every variable that makes a program run other code than its own.
+/// Returns every variable that makes a program run code other than its own.
 fn variables(inside: &str) -> Vec<(String, String)> {
     let (library, programs) = (format!("{inside}/app/spy.so"), format!("{inside}/app/bin"));
     let both = format!("{library}:/app/spy.so");
@@ -123,7 +123,7 @@ fn variables(inside: &str) -> Vec<(String, String)> {
     ]
 }
 
-/// Checks what the spies and impostors wrote down.
+/// Checks what the spies and impostors have recorded.
 async fn check(platform: &Platform, inside: &Inside, doing: &str) {
     let setting = platform.setting;
     for name in ["loaded", "impostor"] {
@@ -154,7 +154,7 @@ async fn check(platform: &Platform, inside: &Inside, doing: &str) {
 async fn variables_of_a_call_run_nothing_outside() {
     for setting in Setting::confining() {
         let platform = Platform::start(setting, Start::Plain).await;
-        // Fewer processors than there are: where no cgroup limits them, `taskset` does.
+        // Fewer processors than the machine has: where no cgroup limits them, `taskset` does.
         let template = platform.template("small", json!({"cpuCount": 1}), json!([]));
         let inside = platform.sandbox(&template.await).await;
         let directory = inside.shell("printf %s \"$PPIO_LOCAL_SANDBOX\"").await;
@@ -168,7 +168,7 @@ async fn variables_of_a_call_run_nothing_outside() {
         inside
             .shell(&impostors(&platform, &format!("{base}/app/bin")))
             .await;
-        // What a sandbox does for its own programs is its own.
+        // Traces of the sandbox's own programs do not count.
         let _ = fs::remove_file(platform.witness().join("impostor"));
 
         for (name, value) in variables(&root) {
@@ -189,7 +189,7 @@ async fn variables_of_a_template_run_nothing_outside() {
     for setting in Setting::with_bubblewrap() {
         let platform = Platform::start(setting, Start::Plain).await;
         let unpack = unpack(&spy(&platform), "/app/spy.so");
-        // Not the sandbox's own directory, which a template cannot name: one that others fill.
+        // Not the sandbox's own directory, which a template cannot name, but one that others fill.
         let outside = platform.outside.path().to_str().unwrap();
         fs::create_dir_all(platform.outside.path().join("app/bin")).unwrap();
         fs::copy(
@@ -217,7 +217,7 @@ async fn variables_of_a_template_run_nothing_outside() {
     }
 }
 
-/// The fields of `/proc/self/status` that the loader wrote down, all of them without rights.
+/// Checks the lines of `/proc/self/status` that the loader recorded: none of them shows any rights.
 fn check_trace(setting: Setting, trace: &str) {
     for line in trace.lines() {
         if let Some(ids) = line.strip_prefix("Uid:") {

@@ -1,5 +1,5 @@
-//! A sandbox that does its worst for a while leaves nothing outside of its directory and prints no
-//! secret of the machine.
+//! Checks that a sandbox with random, hostile behaviour leaves nothing outside of its directory and
+//! prints no secret of the machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,11 +16,11 @@ use tar::EntryType;
 
 use crate::setting::{Inside, Platform, Setting, Start, quote};
 
-/// How long each setting is tried, in seconds, unless this variable says otherwise.
+/// The variable that sets how long each setting is tested, in seconds.
 const SECONDS: &str = "PPIO_ESCAPE_SECONDS";
-/// Repeats a run.
+/// The variable with the seed, to repeat a run.
 const SEED: &str = "PPIO_ESCAPE_SEED";
-/// The fewest rounds, however long they take.
+/// The minimum number of rounds, however long they take.
 const MIN_ROUNDS: usize = 10;
 
 const NAMES: &[&str] = &[
@@ -179,7 +179,7 @@ impl Fuzz<'_> {
                 match tokio::time::timeout(Duration::from_secs(2), run).await {
                     Ok(output) => output
                         .map(|output| format!("{}{}", output.stdout_text(), output.stderr_text())),
-                    // It waits for something; that is the sandbox's own.
+                    // The command waits for something, which concerns only its sandbox.
                     Err(_) => Ok(String::new()),
                 }
             }
@@ -188,8 +188,8 @@ impl Fuzz<'_> {
         self.platform.check(&doing, &output);
     }
 
-    /// Builds a template that copies from an archive of random entries, and returns what the build
-    /// printed.
+    /// Builds a template that copies from an archive of random entries; returns the output of the
+    /// build.
     async fn build(&mut self) -> String {
         let client = self.platform.client();
         let api = client.platform();
@@ -240,7 +240,7 @@ impl Fuzz<'_> {
         }
     }
 
-    /// A tar.gz of files and links with random names and targets.
+    /// Returns a tar.gz of files and links with random names and targets.
     fn archive(&mut self) -> Vec<u8> {
         let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         for _ in 0..self.random.usize(1..8) {
@@ -259,7 +259,7 @@ impl Fuzz<'_> {
                 b""
             };
             header.set_size(content.len() as u64);
-            // The setters refuse what is wanted here.
+            // The setters reject such names and targets.
             let (name, target) = (self.path(), self.path());
             let old = header.as_old_mut();
             for (field, text) in [(&mut old.name, name), (&mut old.linkname, target)] {
@@ -272,7 +272,7 @@ impl Fuzz<'_> {
         archive.into_inner().unwrap().finish().unwrap()
     }
 
-    /// A request for a port that may be anything.
+    /// Sends a request to a port that is chosen at random.
     async fn request(&mut self, inside: &Inside) -> String {
         let port = [8080, 49_983, 22, 0, self.random.u16(..)][self.random.usize(..5)];
         let host = format!("{port}-{}.localhost", inside.sandbox.sandbox_id);
@@ -290,7 +290,7 @@ impl Fuzz<'_> {
     }
 }
 
-/// Every file below a directory: its kind, mode, owner and content.
+/// Records every file below a directory: its kind, mode, owner and content.
 fn snapshot(directory: &Path, leave_out: &[PathBuf], files: &mut BTreeMap<PathBuf, String>) {
     for entry in fs::read_dir(directory).unwrap().flatten() {
         let path = entry.path();
@@ -349,7 +349,7 @@ async fn random_operations_of_a_sandbox_do_not_escape() {
             rounds += 1;
             fuzz.round(&inside).await;
             if rounds % 200 == 0 {
-                // What it did to itself may have left little to try.
+                // A sandbox that has damaged itself may leave little to test.
                 inside.kill().await;
                 inside = platform.sandbox(&template).await;
             }

@@ -1,7 +1,7 @@
-//! A sandbox with internet access has a network of its own where the platform is started so.
+//! A sandbox with internet access has its own network if the platform is started to isolate it.
 //!
-//! Each test runs again in namespaces with a network that is known: one interface, through which
-//! nothing is reached, a name server on a loopback address, and an address that stands for another
+//! Each test runs again in namespaces with a known network: one interface, through which nothing
+//! can be reached, a name server on a loopback address, and an address that stands for another
 //! machine. The addresses are those for documentation (RFC 5737).
 
 use std::fs::{self, Permissions};
@@ -19,14 +19,14 @@ use serde_json::json;
 use crate::network::{namespace_is_left, reached, serve};
 use crate::setting::{Inside, Platform, Setting, Start};
 
-/// Set in the namespaces.
+/// The variable that is set in the namespaces.
 const IS_INSIDE: &str = "PPIO_ESCAPE_IN_NAMESPACES";
 const OWN_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OTHER_MACHINE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 
-/// Ordinary users can open the device, as on most machines, also where this one restricts it.
+/// Ordinary users can open the device, as on most machines, even where this machine restricts it.
 const SET_UP: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 tmpfs /dev/net
@@ -44,13 +44,13 @@ mount --bind /mnt/resolv.conf /etc/resolv.conf
 exec "$@"
 "#;
 
-/// Whether this is the run in the namespaces. Outside it runs the calling test in them, and returns
-/// once that has passed.
+/// Whether this is the run in the namespaces. Outside of them, runs the calling test inside and
+/// returns once it has passed.
 fn runs_inside() -> bool {
     if std::env::var_os(IS_INSIDE).is_some() {
         return true;
     }
-    // Others cannot set up a network.
+    // Other users cannot set up a network.
     if !Requirement::root() {
         return false;
     }
@@ -66,7 +66,7 @@ fn runs_inside() -> bool {
     false
 }
 
-/// A server that accepts nothing.
+/// Returns a server that does not accept connections by itself.
 fn listener(address: Ipv4Addr) -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -82,8 +82,8 @@ fn has_caller(listener: &TcpListener) -> bool {
     }
 }
 
-/// What servers of this machine a sandbox reaches: of those that it should not, and another
-/// machine's.
+/// Servers that show what a sandbox reaches: on this machine, which it should not reach, and on the
+/// other machine.
 struct Servers {
     hidden: TcpListener,
     on_loopback: Vec<SocketAddr>,
@@ -110,7 +110,7 @@ impl Servers {
         }
     }
 
-    /// Checks that a sandbox reaches other machines, and of this one nothing on loopback addresses.
+    /// Checks that a sandbox reaches other machines, but no loopback address of this one.
     async fn check(&self, inside: &Inside, what: &str) {
         assert_eq!(reached(inside, &self.on_loopback).await, "", "{what}");
         assert!(!has_caller(&self.hidden), "{what}");
@@ -150,7 +150,8 @@ async fn a_sandbox_with_an_isolated_network_reaches_other_machines_alone() {
             serve(inside).await;
         }
 
-        // Both listen on one port; callers reach the one that they name, and only through the platform.
+        // Both servers listen on the same port; callers reach the one they name, and only through
+        // the platform.
         let status = async |inside: &Inside| {
             let host = format!("8080-{}.localhost", inside.sandbox.sandbox_id);
             raw_request(own, "GET", "/", &[("host", &host)], b"")
@@ -194,7 +195,7 @@ async fn an_isolated_network_outlasts_pauses_and_is_that_of_builds() {
     for setting in Setting::with_bubblewrap() {
         let servers = Servers::start();
         let platform = Platform::start(setting, Start::IsolatedNetwork).await;
-        // What a build reaches is in its template.
+        // The template records what its build can reach.
         let attempts = servers.on_loopback.iter().chain([&servers.other_address]);
         let attempts: Vec<_> = attempts
             .map(|address| {
@@ -237,7 +238,7 @@ fn answer_queries() {
     thread::spawn(move || {
         let mut query = [0; 512];
         while let Ok((length, caller)) = socket.recv_from(&mut query) {
-            // The header of an answer with one record, and the name and type of the question.
+            // The header of an answer with one record, then the name and type of the question.
             let question = &query[12..length];
             let end = question.iter().position(|byte| *byte == 0).unwrap() + 5;
             let is_ipv4 = question[end - 3] == 1;
@@ -270,7 +271,7 @@ async fn names_are_resolved_by_the_machine_s_name_server_on_loopback() {
     }
 }
 
-/// Waits until as many `pasta` run in the namespaces of this test.
+/// Waits until `count` `pasta` processes run in the namespaces of this test.
 async fn pasta_processes_are(count: usize) {
     let own = fs::read_link("/proc/self/ns/net").unwrap();
     eventually_some("the expected number of pasta processes", async || {
@@ -279,7 +280,7 @@ async fn pasta_processes_are(count: usize) {
             let path = process.path();
             let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
             let status = fs::read_to_string(path.join("status")).unwrap_or_default();
-            // `pasta` starts the variant of itself that is compiled for this processor.
+            // `pasta` executes the variant of itself that is compiled for this processor.
             (name.starts_with("pasta") || name.starts_with("passt"))
                 && !status.contains("State:\tZ")
                 && fs::read_link(path.join("ns/net")).is_ok_and(|network| network == own)

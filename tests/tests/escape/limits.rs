@@ -1,11 +1,11 @@
-//! Code of a sandbox cannot use the machine up where the platform says that a limit holds.
+//! Code of a sandbox cannot exhaust the machine if the platform reports that a limit is enforced.
 
 use ppio_test_support::{eventually_some, processes_running};
 use serde_json::json;
 
 use crate::setting::{Platform, Setting, Start};
 
-/// As many processes and threads as a sandbox can have.
+/// The largest number of processes and threads in a sandbox.
 const MAX_TASKS: usize = 4096;
 
 fn unenforced(platform: &Platform, resource: &str) -> bool {
@@ -22,7 +22,7 @@ async fn processes_are_limited() {
             continue;
         }
         let inside = platform.sandbox("base").await;
-        // No other program sleeps for as long.
+        // No other program sleeps for this number of seconds.
         let seconds = format!("35{number}{}", std::process::id());
         let line = format!(
             "i=0; while [ $i -lt {} ]; do sleep {seconds} & i=$((i+1)); done; echo all",
@@ -35,7 +35,7 @@ async fn processes_are_limited() {
         );
         let count = processes_running(&seconds).len();
         assert!((100..=MAX_TASKS).contains(&count), "{setting:?}: {count}");
-        // Also a sandbox that is full can be ended.
+        // A sandbox that is full can be ended, too.
         inside.kill().await;
         eventually_some("an end of the processes", async || {
             processes_running(&seconds).is_empty().then_some(())

@@ -1,5 +1,5 @@
-//! Code in a sandbox that tries to get out of it, as root and as an ordinary user, with bubblewrap
-//! and without.
+//! Code in a sandbox that tries to escape from it, as root and as an ordinary user, with and
+//! without bubblewrap.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,4 +1,4 @@
-//! A sandbox without internet access has a network of its own.
+//! A sandbox without internet access has its own network.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,11 +10,11 @@ use ppio_test_support::{eventually_some, raw_request};
 
 use crate::setting::{Inside, Platform, Setting, Start};
 
-/// What `inside` prints that connects to each of the addresses: those that it reaches.
+/// Connects to each of the addresses from `inside` and returns those that it reaches.
 pub(crate) async fn reached(inside: &Inside, addresses: &[SocketAddr]) -> String {
     let attempts = addresses.iter().map(|address| {
         let (ip, port) = (address.ip(), address.port());
-        // An address may also not answer.
+        // An address may also give no answer.
         format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{ip}/{port}' 2>/dev/null && echo {address}; ")
     });
     let script: String = attempts.collect();
@@ -48,7 +48,7 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
         ];
         let sockets = "cat /proc/net/unix";
 
-        // What the others are kept from can be reached here.
+        // This sandbox can reach the servers that the others must not reach.
         let open = platform.sandbox("base").await;
         let shared = reached(&open, &addresses).await;
         assert_eq!(shared.lines().count(), 3, "{setting:?}: {shared}");
@@ -67,7 +67,7 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
         let interfaces = offline.shell("ls /proc/sys/net/ipv4/conf").await;
         assert_eq!(interfaces, "all\ndefault\nlo\n", "{setting:?}");
 
-        // Nor another one like it.
+        // A sandbox like it cannot be reached either.
         let other = platform.offline_sandbox("base").await;
         serve(&other).await;
         let agent: SocketAddr = ([127, 0, 0, 1], 8080).into();
@@ -78,7 +78,7 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
         .await;
         assert_eq!(reached(&offline, &[agent]).await, "", "{setting:?}");
 
-        // It has no rights over its network either.
+        // The sandbox has no rights over its network either.
         let changed = offline
             .shell("for command in 'ip link set lo down' 'unshare --net true' 'nsenter -t 1 -n true'; do $command 2>/dev/null && echo $command; done")
             .await;
@@ -89,7 +89,7 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
     }
 }
 
-/// Waits until no process of this machine is in this network namespace.
+/// Waits until no process of this machine is left in this network namespace.
 pub(crate) async fn namespace_is_left(namespace: &str) {
     eventually_some(
         "the end of every process of a network namespace",
@@ -148,7 +148,7 @@ async fn callers_reach_the_port_of_the_sandbox_that_they_name() {
             assert_eq!(inside.shell("echo $PPIO_AGENT_PORT").await, "8080\n");
             serve(inside).await;
         }
-        // Both listen on the same port.
+        // Both servers listen on the same port.
         for inside in [&first, &second, &first] {
             assert_eq!(status(inside).await, 200, "{setting:?}");
         }
@@ -156,7 +156,7 @@ async fn callers_reach_the_port_of_the_sandbox_that_they_name() {
         assert_eq!(status(&first).await, 502, "{setting:?}");
         assert_eq!(status(&second).await, 200, "{setting:?}");
 
-        // The process that makes the connections is none of the sandbox.
+        // The process that makes the connections does not belong to the sandbox.
         let seen = second
             .shell("cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'")
             .await;

@@ -7,10 +7,10 @@ use ppio_test_support::raw_request;
 
 use crate::setting::{Platform, Setting, Start};
 
-/// The number of `CAP_SYS_PTRACE`, with which root looks into processes of other users.
+/// The number of `CAP_SYS_PTRACE`, with which root can inspect processes of other users.
 const SYS_PTRACE: u32 = 19;
 
-/// The effective capabilities of a process.
+/// Returns the effective capabilities of a process.
 fn capabilities(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let mut lines = status.lines();
@@ -18,7 +18,7 @@ fn capabilities(pid: u32) -> u64 {
     u64::from_str_radix(set.trim(), 16).unwrap()
 }
 
-/// Root in a container often may not look into the processes of its sandboxes.
+/// Root in a container often cannot inspect the processes of its sandboxes.
 #[tokio::test(flavor = "multi_thread")]
 async fn root_without_the_right_to_trace_reaches_the_ports_of_its_sandboxes_alone() {
     let settings = Setting::all().into_iter();
@@ -46,7 +46,7 @@ async fn root_without_the_right_to_trace_reaches_the_ports_of_its_sandboxes_alon
 
         inside.shell("./server >/dev/null 2>&1 &").await;
         assert_eq!(ask().await.status, 200);
-        // The port of the other family is still a program's.
+        // Another program holds the port of the other address family.
         let _foreign = TcpListener::bind(("::1", port)).unwrap();
         for _ in 0..3 {
             assert_eq!(ask().await.status, 200);

@@ -1,4 +1,4 @@
-//! Code of a sandbox reads nothing of the machine that its sandbox is not meant to have.
+//! Code of a sandbox can read nothing of the machine that the sandbox is not meant to have.
 
 use std::fs;
 
@@ -49,7 +49,7 @@ async fn secrets_of_the_machine_stay_hidden() {
                 }
             }
         }
-        // What its own directory and those beside it let it see.
+        // The files that its own directory and the neighbouring ones let it see.
         let around = inside.shell("cd \"$PPIO_LOCAL_SANDBOX\"; cat locks ../*/locks ../../*/key");
         let around = around.await;
         platform.check("a walk from the own directory", &around);
@@ -111,7 +111,7 @@ async fn file_calls_see_what_a_command_sees_with_its_rights() {
         inside.shell("echo x > ~/closed; chmod 0 ~/closed").await;
         let mut refused = vec!["/home/user/closed", "/proc/kcore", "/dev/null"];
         if setting.as_root {
-            // A process of root's, which the sandbox's user cannot look into.
+            // A process of root, which the sandbox's user cannot inspect.
             refused.push("/proc/1/environ");
         }
         for path in refused {
@@ -198,7 +198,7 @@ async fn a_terminal_is_the_sandboxs_and_not_the_platforms() {
         let output = inside.run(&command).await;
         let expected = "tty\r\nout\r\nerr\r\ndevice\r\n";
         assert_eq!(output, expected, "{setting:?}");
-        // Nor does a file call take one.
+        // A file call does not take a terminal either.
         for device in ["/dev/tty", "/dev/pts/0", "/dev/ptmx", "/dev/console"] {
             let _ = inside.envd.read_file(device).await;
             let _ = inside.envd.write_file(device, "text").await;
@@ -213,7 +213,7 @@ async fn a_terminal_is_the_sandboxs_and_not_the_platforms() {
             .await;
         assert_eq!(again, "out\nerr\n", "{setting:?}");
 
-        // A kill reaches the program on the terminal, wherever its session is.
+        // A kill reaches the program on the terminal, whatever its session.
         command.args[1] = "trap '' HUP; echo started; sleep 600 & wait".into();
         let mut events = inside.envd.start(&command).await.unwrap();
         let mut text = Vec::new();
@@ -235,7 +235,7 @@ async fn a_terminal_is_the_sandboxs_and_not_the_platforms() {
     }
 }
 
-/// The number of the terminal that controls a process, 0 for none.
+/// Returns the number of the controlling terminal of a process; 0 for none.
 fn terminal_of(pid: i32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields = stat.rsplit_once(')').unwrap().1;

@@ -62,7 +62,7 @@ async fn two_sandboxes_of_root_are_two_users() {
         );
         let (first, second) = (one.shell("id -u").await, other.shell("id -u").await);
         assert_ne!(first, second, "{setting:?}");
-        // What the platform puts there is the sandbox's, too.
+        // Files that the platform creates there belong to the sandbox, too.
         one.envd.write_file("/app/new/file", "text").await.unwrap();
         one.envd.make_dir("/app/made/below").await.unwrap();
         let line = "stat -c %u /app /app/new /app/new/file /app/made /app/made/below ~ | sort -u";
@@ -77,7 +77,7 @@ async fn two_sandboxes_of_root_are_two_users() {
     }
 }
 
-/// A setting of the kernel that changes nothing when it is written.
+/// A kernel setting that has no effect when it is written.
 const KERNEL_SETTING: &str = "/proc/sys/kernel/printk_ratelimit_burst";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +132,7 @@ async fn settings_of_the_kernel_cannot_be_written() {
 struct Victim(Child);
 
 impl Victim {
-    /// A program outside of sandboxes, of the user that runs the tests.
+    /// Starts a program outside of sandboxes, as the user that runs the tests.
     fn start() -> Self {
         let mut command = Command::new("sleep");
         let child = command.arg("600").stdin(Stdio::null()).spawn().unwrap();
@@ -171,8 +171,9 @@ async fn processes_of_the_machine_are_out_of_reach() {
             "{setting:?}"
         );
 
-        // It ends all it can reach, the process that holds its namespaces first. Nothing that is
-        // started then runs elsewhere, and its end takes no process of the machine with it.
+        // Ends everything it can reach, the process that holds its namespaces first. Programs that
+        // are started afterwards do not run elsewhere, and the end of the sandbox ends no process
+        // of the machine.
         inside.shell("kill -9 -1; kill -9 1; kill -9 2").await;
         let namespace = inside.shell("readlink /proc/self/ns/mnt").await;
         if setting.bubblewrap && geteuid().is_root() {
@@ -208,7 +209,7 @@ async fn directories_that_a_sandbox_closed_are_removed() {
         assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
         inside.kill().await;
 
-        // The next is left to the watchdog.
+        // The next sandbox is left to the watchdog.
         let inside = platform.sandbox("base").await;
         assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
         let run = platform.running.home().join("run");

@@ -1,4 +1,4 @@
-//! A platform as a process of its own, as root or as an ordinary user, with secrets around it.
+//! Runs a platform as a separate process, as root or as an ordinary user, with secrets around it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -16,24 +16,24 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const LIFE: Duration = Duration::from_secs(600);
-/// The first of the ids of ordinary users, and how many there are. No machine has accounts for them.
+/// The first id of ordinary users, and the number of ids. No machine has accounts with them.
 const ORDINARY_USERS: (u32, u32) = (50_000, 10_000);
 
-/// An ordinary user for one platform. The kernel counts the processes of a user, and a test may
-/// start as many as are allowed.
+/// Returns an ordinary user for one platform. The kernel counts the processes of each user, and a
+/// test may start as many as are allowed.
 fn ordinary_user() -> u32 {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let (first, count) = ORDINARY_USERS;
-    // Programs of tests that run at the same time have other process ids.
+    // Test programs that run at the same time have other process ids.
     let started = STARTED.fetch_add(1, Ordering::Relaxed);
     first + (std::process::id() * 16 + started) % count
 }
 
-/// Keeps platforms of one user apart from a platform that starts as many processes as the user may
-/// have. The other programs of the user would fail to start theirs.
+/// Keeps other platforms of a user from running beside one that starts as many processes as the
+/// user may have. The user's other programs would fail to start processes.
 fn share_of_processes(start: Start) -> Option<File> {
     if geteuid().is_root() {
-        // Each platform has an ordinary user of its own, or is root's, which has no such limit.
+        // Each platform has its own ordinary user, or belongs to root, which has no such limit.
         return None;
     }
     let name = format!("ppio-escape-tests-{}.lock", geteuid().as_raw());
@@ -54,7 +54,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// All of them; those of root may be left out where the tests do not run as root.
+    /// Returns all settings; those with root may be left out if the tests do not run as root.
     pub(crate) fn all() -> Vec<Self> {
         let users: &[bool] = if Requirement::root() {
             &[true, false]
@@ -70,8 +70,8 @@ impl Setting {
         users.iter().flat_map(both).collect()
     }
 
-    /// Those that keep a sandbox from what its platform's user can read and do. A process group of
-    /// an ordinary user promises none of that.
+    /// Returns the settings in which a sandbox cannot read and do what its platform's user can. A
+    /// process group of an ordinary user has no such protection.
     pub(crate) fn confining() -> Vec<Self> {
         let mut all = Self::all();
         all.retain(|setting| setting.as_root || setting.bubblewrap);
@@ -90,36 +90,36 @@ impl Setting {
 pub(crate) enum Start {
     /// In a session without a terminal.
     Plain,
-    /// As [`Start::Plain`], and root without the right to look into processes of other users.
+    /// As [`Start::Plain`], but root has no right to inspect processes of other users.
     WithoutPtrace,
-    /// As [`Start::Plain`], with a network of their own for sandboxes with internet access.
+    /// As [`Start::Plain`], but sandboxes with internet access have their own network.
     IsolatedNetwork,
     /// As [`Start::Plain`], for a test that starts as many processes as its user may have.
     UsesAllProcesses,
-    /// As from a terminal, with the root's secret open as descriptor 9.
+    /// As from a terminal, with root's secret open as descriptor 9.
     FromTerminal,
 }
 
-/// A running platform. Dropping it ends it.
+/// A running platform. Dropping it ends the platform.
 pub(crate) struct Platform {
     pub(crate) setting: Setting,
     pub(crate) running: RunningPlatform,
-    /// Directories that the platform and its sandboxes may pass through, unless they are hidden.
+    /// Directories that the platform and its sandboxes may traverse, unless they are hidden.
     pub(crate) outside: TempDir,
-    /// What no sandbox may print.
+    /// The secrets that no sandbox may print.
     pub(crate) secrets: Vec<(PathBuf, String)>,
     child: Child,
-    /// Let go of after the platform has ended.
+    /// Released after the platform has ended.
     _share_of_processes: Option<File>,
 }
 
-/// What a platform starts with.
+/// The files and the command with which a platform starts.
 struct Surroundings {
     outside: TempDir,
     home: PathBuf,
     secrets: Vec<(PathBuf, String)>,
     share_of_processes: Option<File>,
-    /// Starts the platform.
+    /// The shell command that starts the platform.
     line: String,
 }
 
@@ -131,7 +131,7 @@ impl Surroundings {
         let at = |name: &str| outside.path().join(name);
         let home = at("home");
         fs::create_dir(&home).unwrap();
-        // Where code that runs on this machine can leave a trace.
+        // A directory in which code that runs on this machine can leave a trace.
         fs::create_dir(at("witness")).unwrap();
         fs::set_permissions(at("witness"), fs::Permissions::from_mode(0o777)).unwrap();
         let program = at("local-platform");
@@ -148,7 +148,7 @@ impl Surroundings {
             fs::write(at(name), &secret).unwrap();
             fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
             chown(at(name), owner, owner).unwrap();
-            // Without namespaces a sandbox can read world-readable files, too.
+            // Without namespaces a sandbox can also read world-readable files.
             if mode == 0o600 || setting.bubblewrap {
                 secrets.push((at(name), secret));
             }
@@ -172,7 +172,7 @@ impl Surroundings {
             );
         }
         line = match start {
-            // A leader of a session could take a terminal that it opens for its own.
+            // A session leader could make a terminal that it opens its controlling terminal.
             Start::Plain | Start::UsesAllProcesses => format!("exec setsid sh -c {}", quote(&line)),
             Start::IsolatedNetwork => format!(
                 "export PPIO_LOCAL_ISOLATE_NETWORK=true; exec setsid sh -c {}",
@@ -199,7 +199,7 @@ impl Surroundings {
 }
 
 impl Platform {
-    /// What a platform prints that does not start.
+    /// Returns the error output of a platform that does not start.
     pub(crate) fn start_error(setting: Setting, start: Start) -> String {
         let surroundings = Surroundings::new(setting, start);
         let output = Command::new("timeout")
@@ -278,7 +278,7 @@ impl Platform {
         .await
     }
 
-    /// Builds a template, and returns its id once it is ready.
+    /// Builds a template and returns its id once it is ready.
     pub(crate) async fn template(&self, name: &str, settings: Value, steps: Value) -> String {
         let mut new = json!({ "name": name });
         for (key, value) in settings.as_object().into_iter().flatten() {
@@ -307,7 +307,7 @@ impl Platform {
         self.create(NewSandbox::new(template, LIFE)).await
     }
 
-    /// A sandbox without internet access.
+    /// Creates a sandbox without internet access.
     pub(crate) async fn offline_sandbox(&self, template: &str) -> Inside {
         let mut new = NewSandbox::new(template, LIFE);
         new.allow_internet_access = Some(false);
@@ -325,7 +325,7 @@ impl Platform {
         }
     }
 
-    /// Checks that code of a sandbox printed no secret.
+    /// Checks that the output of code in a sandbox contains no secret.
     pub(crate) fn check(&self, doing: &str, output: &str) {
         for (place, secret) in &self.secrets {
             let printed = output.contains(secret.as_str());
@@ -367,7 +367,7 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
-    /// What a plain shell prints that runs `line`, or why it does not start.
+    /// Runs `line` in a plain shell and returns its output, or why it did not start.
     pub(crate) async fn shell(&self, line: &str) -> String {
         let mut command = Run::new("/bin/sh");
         command.args = vec!["-c".to_owned(), line.to_owned()];
@@ -392,7 +392,7 @@ impl Inside {
     }
 }
 
-/// Text as one word for a shell.
+/// Quotes a text as one word for a shell.
 pub(crate) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! The client and real agents, on the local platform.
+//! The client with real agents on the local platform.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn an_agent_answers_in_every_response_format() {
     assert_eq!(answer.result, Some(json!({"message": "Hello, Eve!"})));
     session.close().await.unwrap();
 
-    // The same without a session at hand.
+    // The same call without an existing session.
     let answer = client
         .invoke_agent(&hello, json!({"prompt": "Ada"}))
         .await
@@ -82,7 +82,7 @@ async fn a_stream_comes_item_by_item_and_its_agent_stops_when_it_is_dropped() {
         panic!("stream answers item by item");
     };
     assert_eq!(items.next().await.unwrap().unwrap(), json!("a "));
-    // Items come 300 ms apart: the second is not there yet.
+    // Items come 300 ms apart, so the second one has not arrived yet.
     assert_eq!(
         futures_util::FutureExt::now_or_never(items.next()).map(|_| ()),
         None
@@ -135,7 +135,7 @@ async fn pause_keeps_the_agents_memory_and_resume_brings_it_back() {
     local.stop_when_empty().await;
 }
 
-/// When a sandbox ends, in seconds since the Unix epoch.
+/// Returns the end of a sandbox in seconds since the Unix epoch.
 async fn end_of(session: &ppio_agent_client::SandboxSession) -> u64 {
     let end = session.info().await.unwrap().end_at.unwrap();
     let end = humantime::parse_rfc3339(&end).unwrap();
@@ -166,7 +166,8 @@ async fn refresh_extends_and_the_end_ends() {
         .unwrap();
     assert_eq!(end_of(&session).await, third, "a refresh never shortens");
 
-    // Paused and resumed, it has its own timeout again and not the platform's default.
+    // After a pause and a resume, the session has its own timeout again and not the platform's
+    // default.
     session.pause().await.unwrap();
     session.resume().await.unwrap();
     assert!(end_of(&session).await >= third);
@@ -198,7 +199,7 @@ async fn an_expired_session_pauses_if_it_was_created_so() {
         session.is_paused().await.unwrap().then_some(())
     })
     .await;
-    // Another client reads it from the platform.
+    // Another client reads the setting from the platform.
     let other = local.client();
     let found = other.get_session(session.sandbox_id()).await.unwrap();
     let found = found.unwrap();
@@ -307,7 +308,7 @@ async fn agentcore_style_calls_reach_the_same_sandbox_under_the_callers_own_id()
     local.stop_when_empty().await;
 }
 
-/// The document of an agent, with tags.
+/// Returns the `agent.yaml` document of an agent with tags.
 fn document(name: &str, tags: &[&str]) -> AgentConfig {
     serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Agent",
@@ -439,7 +440,7 @@ async fn a_session_waits_for_its_requested_ports() {
     let local = TestPlatform::with(|builder| builder).await;
     let hello = local.agent("hello").await;
     let client = local.client();
-    // Nothing in there ever listens on this port.
+    // No program in the sandbox ever listens on this port.
     let config = SandboxConfig {
         ports: vec![8080, 39_471],
         start_timeout: Some(Duration::from_secs(1)),
@@ -519,7 +520,7 @@ async fn a_creation_dropped_at_any_time_leaves_no_sandbox() {
     let client = local.client();
     let mut pause = Duration::ZERO;
     let mut finished = 0;
-    // From before the request to after the session, in steps of a millisecond.
+    // The timeout ranges from before the request to after the session, in steps of a millisecond.
     while finished < 3 {
         let creating = std::future::IntoFuture::into_future(client.create_session(&hello));
         if let Ok(session) = tokio::time::timeout(pause, creating).await {
@@ -532,7 +533,7 @@ async fn a_creation_dropped_at_any_time_leaves_no_sandbox() {
     local.stop_when_empty().await;
 }
 
-/// Needs nothing but Python itself.
+/// An agent that needs nothing but Python itself.
 const PYTHON_AGENT: &str = r#"
 import http.server, json, os
 
@@ -580,7 +581,7 @@ async fn a_python_agent_is_started_in_its_sandbox() {
     let answer = client.invoke_agent(&python, "hi").await.unwrap();
     assert_eq!(answer.result, Some(json!({"python": "hi", "in": "/app"})));
 
-    // Its error is reported at once, not after the start timeout.
+    // The agent's error is reported immediately, not after the start timeout.
     std::fs::write(directory.path().join("broken.py"), "import nothing_like_it").unwrap();
     let broken = local.template(spec("broken").config(document("broken.py")));
     let broken = broken.await;

@@ -1,4 +1,4 @@
-//! The client's examples, run as their readers run them: as processes with variables, on the local
+//! Runs the client's examples as their readers do: as processes with variables, on the local
 //! platform.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 
 use crate::test_platform::TestPlatform;
 
-/// Variables of ours must not lead an example elsewhere.
+/// Variables of the developer that must not lead an example to another platform.
 const OURS: [&str; 16] = [
     "PPIO_API_KEY",
     "PPIO_ACCESS_TOKEN",
@@ -42,7 +42,7 @@ async fn example(name: &'static str) -> Command {
     without_variables(built.await.unwrap())
 }
 
-/// A start of a program without variables of ours.
+/// Returns a command that runs a program without the developer's variables.
 pub(crate) fn without_variables(program: PathBuf) -> Command {
     let mut command = Command::new(program);
     for variable in OURS {
@@ -68,7 +68,7 @@ pub(crate) async fn run(mut command: Command) -> Ran {
     }
 }
 
-/// Runs an example against this platform, and expects it to succeed.
+/// Runs an example against this platform and expects it to succeed.
 async fn succeed(
     name: &'static str,
     variables: &BTreeMap<String, String>,
@@ -91,14 +91,14 @@ async fn examples_without_settings_print_their_usage() {
         "backend-axum",
     ] {
         let mut command = example(name).await;
-        // An empty variable is not set.
+        // An empty variable counts as not set.
         command.env("PPIO_TEMPLATE_ID", " ");
         let ran = run(command).await;
         assert_eq!(ran.code, Some(2), "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains("usage:"), "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains("PPIO_API_KEY"), "{name}");
 
-        // A template, but no key.
+        // There is a template, but no key.
         let mut command = example(name).await;
         command.env("PPIO_TEMPLATE_ID", "my-agent");
         let ran = run(command).await;
@@ -119,7 +119,7 @@ async fn basic() {
     let local = TestPlatform::with(|builder| builder).await;
     local.agent("hello").await;
     let variables = local.platform.environment();
-    // By its name, as a reader would.
+    // The template is given by its name, as a reader would do.
     let said = succeed("client-basic", &variables, &["hello", "Ada"]).await;
     assert!(
         said.contains(r#"result: {"message":"Hello, Ada!"}"#),
@@ -127,7 +127,7 @@ async fn basic() {
     );
     assert_eq!(local.platform.sandbox_count(), 0, "it waited for the end");
 
-    // The variables of the E2B packages lead there as well.
+    // The variables of the E2B packages lead to the same platform.
     let e2b: BTreeMap<_, _> = variables
         .iter()
         .filter(|(name, _)| name.starts_with("E2B_"))
@@ -157,7 +157,7 @@ async fn streaming() {
     assert_eq!(said, "one two three\n(the end)\n");
     assert_eq!(local.platform.sandbox_count(), 0);
 
-    // Ctrl-C in the middle: nothing is left, and the exit is a clean one.
+    // After Ctrl-C in the middle, no sandbox is left and the exit code is 0.
     let mut command = example("client-streaming").await;
     let long = "word ".repeat(1000);
     command.envs(&variables).args(["stream", &long]);
@@ -218,7 +218,7 @@ async fn batch() {
     assert_eq!(local.platform.sandbox_count(), 0);
     local.stop_when_empty().await;
 
-    // An account with fewer sandboxes than calls: refused calls wait and are served.
+    // The account allows fewer sandboxes than calls: refused calls wait and are then served.
     let local = TestPlatform::with(|builder| builder.sandbox_limit(4)).await;
     let hello = local.agent("hello").await;
     let variables = local.platform.environment();
@@ -268,7 +268,7 @@ async fn templates() {
     local.stop_when_empty().await;
 }
 
-/// The backend, running.
+/// The running backend.
 struct Backend {
     child: Child,
     address: String,
@@ -290,12 +290,12 @@ impl Backend {
                 break address.to_owned();
             }
         };
-        // What it logs goes to the same place, and must not fill the pipe.
+        // The log goes to the same pipe and must not fill it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { child, address }
     }
 
-    /// Asks, and returns the socket with the answer on its way.
+    /// Sends a question and returns the socket, from which the answer can be read.
     async fn ask(&self, body: &Value) -> BufReader<TcpStream> {
         let mut socket = TcpStream::connect(&self.address).await.unwrap();
         let body = body.to_string();
@@ -323,7 +323,7 @@ impl Backend {
     }
 }
 
-/// The data of the events of this name.
+/// Returns the data of the events with this name.
 fn events(answer: &str, name: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut current = "";
@@ -359,7 +359,7 @@ async fn backend() {
         "one for the conversation"
     );
 
-    // A browser that leaves in the middle stops the agent, which says so in its log.
+    // A browser that disconnects in the middle stops the agent, which logs that.
     let long = json!({"prompt": "word ".repeat(1000), "conversation": conversation});
     let mut leaving = backend.ask(&long).await;
     let mut line = String::new();
@@ -381,7 +381,7 @@ async fn backend() {
     })
     .await;
 
-    // An error is reported by its code.
+    // An error is reported by its status and code.
     let answer = backend.answer(&json!({"conversation": conversation})).await;
     assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
     client.close_session(id).await.unwrap();
@@ -403,7 +403,7 @@ async fn backend() {
     local.stop_when_empty().await;
 }
 
-/// A proxy that connects every host to one address, and records the requests.
+/// Starts a proxy that connects every host to one address, and records the requests.
 async fn proxy(target: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -439,7 +439,7 @@ async fn proxies_of_the_environment_are_used() {
     local.agent("hello").await;
     let (address, heads) = proxy(local.platform.address()).await;
     let mut variables = local.platform.environment();
-    // No resolver has this name, so requests that arrive went through the proxy.
+    // The name cannot be resolved, so requests that arrive have passed through the proxy.
     for (scheme, variable) in [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")] {
         variables.retain(|name, _| !name.to_ascii_lowercase().ends_with("_proxy"));
         let url = format!("{scheme}://platform.invalid");
@@ -463,7 +463,7 @@ async fn proxies_of_the_environment_are_used() {
         let has_credentials = |head: &String| head.to_ascii_lowercase().contains(credentials);
         assert!(heads.iter().all(has_credentials), "{heads:?}");
 
-        // A host in `NO_PROXY` is not requested through the proxy, and does not resolve.
+        // A request to a host in `NO_PROXY` bypasses the proxy, and the host does not resolve.
         variables.insert("NO_PROXY".into(), "platform.invalid".into());
         let mut command = example("client-basic").await;
         command.envs(&variables).arg("hello");

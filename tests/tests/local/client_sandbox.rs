@@ -1,5 +1,5 @@
-//! What is in a sandbox, and what sandboxes are made from: envd and builds, through the client, on the
-//! local platform.
+//! The contents of a sandbox and the sources of sandboxes: envd and builds, through the client, on
+//! the local platform.
 
 use std::process::Command as HostCommand;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use ppio_test_support::{eventually_some, with_timeout};
 
 use crate::test_platform::TestPlatform;
 
-/// A sandbox without an agent, and its daemon.
+/// Creates a sandbox without an agent, and returns it with its daemon.
 async fn sandbox(local: &TestPlatform, client: &AgentRuntimeClient) -> (Sandbox, Envd) {
     let template = local.template(TemplateSpec::new("empty")).await;
     let new = NewSandbox {
@@ -56,7 +56,7 @@ async fn files_and_directories() {
         envd.read_file("/tmp/deep/er/data.bin").await.unwrap(),
         bytes
     );
-    // As daemons before 0.5.7 require it.
+    // Daemons before 0.5.7 require this form.
     let older = envd.clone().with_version("0.5.6");
     older
         .write_file("/tmp/form.bin", bytes.clone())
@@ -88,7 +88,7 @@ async fn files_and_directories() {
     envd.remove("/tmp/made").await.unwrap();
     assert!(!envd.exists("/tmp/made").await.unwrap());
 
-    // What is not there is removed, as with envd.
+    // Removing a path that does not exist succeeds, as with envd.
     envd.remove("/tmp/made").await.unwrap();
     for error in [
         envd.stat("/nowhere").await.unwrap_err(),
@@ -99,7 +99,7 @@ async fn files_and_directories() {
         assert!(matches!(error, Error::SandboxOperation { .. }), "{error}");
         assert_eq!(error.status(), Some(404), "{error}");
     }
-    // The daemon of a secure sandbox answers only calls with its token.
+    // The daemon of a secure sandbox only answers calls that carry its token.
     let without_token = client.envd(&sandbox.address(), None);
     let error = without_token.stat("/tmp").await.unwrap_err();
     assert!(error.is_authentication(), "{error}");
@@ -144,7 +144,8 @@ async fn processes() {
     assert_eq!(output.stderr_text(), "err\n");
     assert_eq!((output.status.exit_code, output.status.exited), (3, true));
 
-    // Found by its tag, written to, read from by a second listener, and ended by a signal.
+    // The process is found by its tag, written to, read by a second listener, and ended by a
+    // signal.
     let command = Command {
         stdin: true,
         tag: Some("cat".into()),
@@ -178,7 +179,7 @@ async fn processes() {
     let rest = second.output().await.unwrap();
     assert!(!rest.status.exited, "{:?}", rest.status);
 
-    // The end of the input is the end of cat.
+    // `cat` ends when its input ends.
     let events = envd.start(&command).await.unwrap();
     envd.send_stdin(&cat, b"bye").await.unwrap();
     envd.close_stdin(&cat).await.unwrap();
@@ -195,7 +196,7 @@ async fn processes() {
     end(local, client, sandbox).await;
 }
 
-/// A stream's refusal comes with its first message.
+/// The refusal of a stream comes with its first message.
 trait Refusal {
     async fn unwrap_err_or_first(self) -> Error;
 }
@@ -238,7 +239,7 @@ async fn a_process_on_a_terminal() {
     end(local, client, sandbox).await;
 }
 
-/// A tar.gz with one file in it.
+/// Returns a tar.gz with one file in it.
 fn archive(name: &str, contents: &str) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(name), contents).unwrap();
@@ -325,7 +326,7 @@ async fn a_template_built_from_files_and_steps() {
     let made = envd.read_file("/app/made.txt").await.unwrap();
     assert_eq!(&made[..], b"made by builder\n");
 
-    // A build that fails says where.
+    // A build that fails reports a reason.
     let ticket = platform.create_template(&new).await.unwrap();
     let build = NewBuild {
         steps: vec![step(StepKind::Run, &["echo going down; exit 7"])],
@@ -370,7 +371,7 @@ async fn everything_over_tls_with_the_local_authority() {
         Error::Network { source, .. } => assert_eq!(source.kind(), NetworkErrorKind::Connect),
         other => panic!("{other}"),
     }
-    // A file that is not a certificate is named in the error.
+    // An invalid certificate is an error.
     let confused = local.client_with(config(vec![
         b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec(),
     ]));

@@ -10,18 +10,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What is cut, and how often.
+/// The connections to cut, and after how many bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cuts {
-    /// How many of a hundred connections are cut.
+    /// The percentage of connections that are cut.
     pub(crate) percent: u8,
-    /// The most bytes that a connection that is cut passes on from the client.
+    /// The most bytes that a cut connection forwards from the client.
     pub(crate) request: usize,
-    /// The most bytes that a connection that is cut passes on to the client.
+    /// The most bytes that a cut connection forwards to the client.
     pub(crate) response: usize,
 }
 
-/// Forwards connections to a server, and breaks some of them while it is set to cut.
+/// Forwards connections to a server and, while cutting is on, breaks some of them.
 pub(crate) struct CuttingProxy {
     address: SocketAddr,
     state: Arc<ProxyState>,
@@ -44,7 +44,7 @@ impl Drop for CuttingProxy {
 }
 
 impl CuttingProxy {
-    /// A proxy that does not cut yet.
+    /// Starts a proxy that does not cut yet.
     pub(crate) async fn start(server: SocketAddr, cuts: Cuts, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -88,23 +88,23 @@ impl CuttingProxy {
         self.state.broken.send_replace(());
     }
 
-    /// How many connections were accepted.
+    /// Returns the number of connections that were accepted.
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// How many connections were cut.
+    /// Returns the number of connections that were cut.
     pub(crate) fn cuts(&self) -> usize {
         self.state.cuts.load(Ordering::SeqCst)
     }
 }
 
-/// Where a connection is cut: at the first limit that is reached.
+/// The position at which a connection is cut: the first limit that is reached.
 #[derive(Clone, Copy)]
 struct Cut {
     request: usize,
     response: usize,
-    /// By RST instead of FIN.
+    /// Whether to cut with RST instead of FIN.
     reset: bool,
 }
 

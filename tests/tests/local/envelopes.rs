@@ -1,4 +1,4 @@
-//! What an agent of this project returns is what its caller gets.
+//! Checks that a caller receives exactly what an agent of this project returns.
 
 use ppio_agent_client::Error;
 use ppio_sandbox_local::TemplateSpec;

@@ -1,18 +1,19 @@
-//! The ways in which the local platform isolates sandboxes.
+//! The modes in which the local platform isolates sandboxes.
 
 use ppio_sandbox_local::IsolationKind;
 
-/// One way to isolate sandboxes.
+/// A mode of isolating sandboxes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IsolationMode {
-    /// What hides the machine from sandboxes.
+    /// The kind of isolation that hides the machine from sandboxes.
     pub(crate) isolation: IsolationKind,
-    /// Whether cgroups freeze and kill, where they can be made, or signals.
+    /// Whether cgroups, where they can be created, freeze and kill processes; otherwise signals do.
     pub(crate) cgroups: bool,
 }
 
 impl IsolationMode {
-    /// All modes. A platform with bubblewrap does not start where bubblewrap does not work, and its test fails.
+    /// Returns all modes. Where bubblewrap does not work, a platform with it does not start, and
+    /// its test fails.
     pub(crate) fn all() -> Vec<Self> {
         [IsolationKind::ProcessGroup, IsolationKind::Bubblewrap]
             .into_iter()

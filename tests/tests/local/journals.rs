@@ -1,4 +1,4 @@
-//! Runs in sandboxes whose agent ends and starts again, with a journal and without one.
+//! Runs in sandboxes whose agent ends and restarts, with and without a journal.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::isolation_mode::IsolationMode;
 use crate::raw_calls::call;
 use crate::test_platform::TestPlatform;
 
-/// Relative to the folder of the agent.
+/// The journal's variable and its path, relative to the folder of the agent.
 const JOURNAL: (&str, &str) = ("PPIO_AGENT_JOURNAL", "journal");
 const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
 
@@ -21,7 +21,7 @@ fn agent() -> TemplateSpec {
     TemplateSpec::new("tally").binary(env!("CARGO_BIN_EXE_tally-agent"))
 }
 
-/// Of a client that waits for an agent that is starting.
+/// Returns the settings of a client that waits for an agent that is starting.
 fn patience() -> ClientConfig {
     ClientConfig {
         max_retries: 1000,
@@ -35,7 +35,7 @@ fn number(item: &Value) -> u64 {
     item[0].as_u64().expect("a number")
 }
 
-/// The numbers of the items up to the end, and how the stream ended.
+/// Returns the numbers of the items up to the end, and the error that ended the stream, if any.
 async fn read(mut stream: InvocationStream) -> (Vec<u64>, Option<Error>) {
     let mut numbers = Vec::new();
     while let Some(item) = with_timeout("an item", stream.next()).await {
@@ -47,13 +47,13 @@ async fn read(mut stream: InvocationStream) -> (Vec<u64>, Option<Error>) {
     (numbers, None)
 }
 
-/// A run of the original session, from the session of a copy.
+/// Returns a run of the original session, reached through the session of a copy.
 fn run_of(original: &str, copy: &SandboxSession, id: &str) -> Run {
     let run = copy.run(id).header(SESSION, original);
     run.expect("a header")
 }
 
-/// What is left of a finished and of a broken run once the agent has started again.
+/// Checks what is left of a finished and of a broken run after the agent has restarted.
 async fn check_restored(finished: &Run, broken: &Run, answer: &Value, seen: u64) {
     assert_eq!(finished.status().await.unwrap(), RunStatus::Success);
     let again = finished.result().await.unwrap().result;
@@ -66,19 +66,19 @@ async fn check_restored(finished: &Run, broken: &Run, answer: &Value, seen: u64)
     assert_eq!(numbers, (1..=info.items).collect::<Vec<_>>());
     let error = error.expect("the end of an interrupted run");
     assert!(error.to_string().contains("stopped"), "{error}");
-    // From the middle as well.
+    // The stream can also be read from the middle.
     let (rest, _) = read(broken.stream_after(seen).await.unwrap()).await;
     assert_eq!(rest, (seen + 1..=info.items).collect::<Vec<_>>());
 }
 
-/// The agent is the same process, which goes on.
+/// The agent remains the same process, which continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_a_pause_cuts_goes_on_exactly() {
     const ITEMS: u64 = 200;
     for mode in IsolationMode::all() {
         let local = TestPlatform::start(mode).await;
         let template = local.template(agent().variable(JOURNAL.0, JOURNAL.1)).await;
-        // Cuts nothing by itself.
+        // The proxy cuts nothing by itself.
         let cuts = Cuts {
             percent: 0,
             request: 1,
@@ -87,7 +87,7 @@ async fn a_stream_that_a_pause_cuts_goes_on_exactly() {
         let proxy = CuttingProxy::start(local.platform.address(), cuts, 0).await;
         let client = local.client_with(ClientConfig {
             sandbox_url: Some(proxy.url()),
-            // Each attempt has a connection, which is counted.
+            // Each attempt uses a new connection, so that attempts can be counted.
             max_keepalive_connections: 0,
             ..patience()
         });
@@ -126,7 +126,7 @@ async fn a_stream_that_a_pause_cuts_goes_on_exactly() {
     }
 }
 
-/// The agent is a new process, which has the journal of the one before.
+/// The agent is a new process with the journal of the previous one.
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_are_restored_after_a_pause_of_files_and_in_a_copy() {
     for mode in IsolationMode::all() {
@@ -158,7 +158,7 @@ async fn runs_are_restored_after_a_pause_of_files_and_in_a_copy() {
         let paused = call(&local, "POST", &path("pause"), &json!({"memory": false})).await;
         assert_eq!(paused.status, 204, "{mode:?}: {paused:?}");
         session.resume().await.unwrap();
-        // The reader gets the rest of what was written, and the end.
+        // The reader receives the rest of the items that were written, and then the end.
         let (rest, error) = read(stream).await;
         numbers.extend(rest);
         let error = error.expect("the end of an interrupted run");
@@ -167,12 +167,12 @@ async fn runs_are_restored_after_a_pause_of_files_and_in_a_copy() {
         assert_eq!(numbers, (1..=seen).collect::<Vec<_>>(), "{mode:?}");
         assert_eq!(broken.info().await.unwrap().items, seen, "{mode:?}");
         check_restored(&finished, &broken, &answer, seen).await;
-        // The key of before is that of the run, and nothing runs twice.
+        // The earlier key still belongs to the run, and nothing runs twice.
         assert_eq!(invoke().await.unwrap().result.as_ref(), Some(&answer));
         let report = session.invoke(json!({"report": {}})).json::<Value>();
         assert_eq!(report.await.unwrap()["numbers"], 0, "{mode:?}");
 
-        // A copy of the files, made while the agent runs.
+        // Copies the files while the agent is running.
         let running = json!({"stream": {"items": 1_000_000, "pause_ms": 1}});
         let mut stream = session.invoke(running).resumable().stream().await.unwrap();
         let running = stream.request_id().to_owned();
@@ -198,7 +198,8 @@ async fn runs_are_restored_after_a_pause_of_files_and_in_a_copy() {
     }
 }
 
-/// A client whose invocation breaks off with the agent sends it again, and it does not run twice.
+/// If an invocation breaks off with its agent, the client sends it again, and it does not run
+/// twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invocation_that_a_restart_broke_off_is_not_run_again() {
     for journal in [false, true] {
@@ -237,7 +238,7 @@ async fn an_invocation_that_a_restart_broke_off_is_not_run_again() {
         };
         assert!(text.contains(expected), "{text}");
         assert_eq!(report().await["numbers"], 0, "it does not run again");
-        // The next invocation is one of the new process.
+        // The new process runs the next invocation.
         let next = json!({"count": {"number": 7, "work_ms": 0}});
         let next: Value = session.invoke(next).json().await.unwrap();
         assert_eq!(next["times"], 1);

@@ -1,4 +1,4 @@
-//! Filters, order and pages of the lists of sandboxes.
+//! The filters, order and pages of sandbox lists.
 
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ async fn lists_are_filtered_and_ordered() {
     for template in ["base", &other.id, "base"] {
         let metadata = json!({"metadata": {"test": "list"}});
         sandboxes.push(create(&platform, template, metadata).await);
-        // The next one starts in a later millisecond.
+        // The next sandbox starts in a later millisecond.
         let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let before = now().unwrap().as_millis();
         eventually_some("a millisecond", async || {
@@ -81,7 +81,7 @@ async fn lists_are_filtered_and_ordered() {
     let listed: Vec<_> = answer.as_array().unwrap().iter().map(id).collect();
     assert_eq!(listed, [&names[1], &names[0]]);
 
-    // Pages of one, in both orders.
+    // Reads pages of one sandbox, in both orders.
     for (order, expected) in [("desc", [2, 1, 0]), ("asc", [0, 1, 2])] {
         let (mut next, mut seen) = (String::new(), Vec::new());
         loop {

@@ -1,4 +1,4 @@
-//! Many sandboxes at once on the local platform.
+//! Many concurrent sandboxes on the local platform.
 
 use futures_util::future::join_all;
 use ppio_agent_client::SandboxSession;

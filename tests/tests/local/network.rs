@@ -7,7 +7,7 @@ use crate::isolation_mode::IsolationMode;
 use crate::raw_calls::{call, create, id, kill, shell};
 use crate::test_platform::TestPlatform;
 
-/// Prints the interfaces of a sandbox's network.
+/// Lists the interfaces of a sandbox's network.
 const INTERFACES: &str = "ls /proc/sys/net/ipv4/conf";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +39,7 @@ async fn a_sandbox_has_no_internet_access_or_is_refused() {
             let interfaces = shell(&platform, &sandbox, INTERFACES).await;
             assert_eq!(interfaces, "all\ndefault\nlo\n", "{mode:?} {offline}");
 
-            // It stays as it is.
+            // The network access of a sandbox cannot be changed later.
             let network = format!("{path}/network");
             for (rules, status) in [
                 (json!({}), 501),
@@ -50,7 +50,7 @@ async fn a_sandbox_has_no_internet_access_or_is_refused() {
             }
             kill(&platform, &sandbox).await;
         }
-        // Prepared sandboxes are not mixed up.
+        // Prepared sandboxes with and without internet access are not confused.
         let sandbox = create(&platform, "base", json!({})).await;
         let path = format!("/sandboxes/{}", id(&sandbox));
         let detail = platform.request("GET", &path, &[], b"").await.json();

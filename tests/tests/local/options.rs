@@ -1,4 +1,4 @@
-//! Options of sandboxes: each takes effect or is refused.
+//! The options of sandboxes: each takes effect or is refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -170,7 +170,7 @@ async fn traffic_follows_the_network_option() {
         assert!(echoed.contains("X-Case: kept"), "{echoed}");
         assert!(!echoed.contains(token), "{echoed}");
     }
-    // The daemon has a token of its own.
+    // The daemon has its own token.
     assert_eq!(shell(&platform, &sandbox, "echo works").await, "works\n");
     let listed = platform
         .request("GET", "/v2/sandboxes", &[], b"")

@@ -1,4 +1,4 @@
-//! Servers in a sandbox, by the addresses they listen on.
+//! Servers in a sandbox, by the address on which they listen.
 
 use ppio_sandbox_local::TemplateSpec;
 use ppio_test_support::{eventually_some, free_port};

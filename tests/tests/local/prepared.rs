@@ -1,4 +1,4 @@
-//! Sandboxes that the platform prepares ahead.
+//! Sandboxes that the platform prepares in advance.
 
 use std::fs;
 
@@ -32,7 +32,7 @@ async fn create(platform: &TestPlatform, template: &str) -> Sandbox {
         .unwrap()
 }
 
-/// The ids of prepared sandboxes, some of which are still being prepared.
+/// Returns the ids of prepared sandboxes, some of which are still being prepared.
 fn prepared(platform: &TestPlatform, sandboxes: &[Sandbox]) -> Vec<String> {
     let mut ids = platform.directories();
     ids.retain(|id| {
@@ -43,17 +43,17 @@ fn prepared(platform: &TestPlatform, sandboxes: &[Sandbox]) -> Vec<String> {
     ids
 }
 
-/// The processes of a sandbox, whose environment names its directory.
+/// Returns the processes of a sandbox, whose environment contains its directory.
 fn processes_of(id: &str) -> Vec<i32> {
     processes_naming(&[id.into()])
 }
 
-/// Whether it is the shell with which the preparation of a sandbox ends.
+/// Whether a process is the shell with which the preparation of a sandbox ends.
 fn is_first_process(pid: i32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"/bin/sh\0-c\0"))
 }
 
-/// Ends the platform with everything that it prepared.
+/// Shuts the platform down, together with everything that it has prepared.
 async fn shut_down(platform: TestPlatform) {
     let home = platform.platform.home().to_owned();
     let folders = sandbox_folders(&home);
@@ -99,7 +99,7 @@ async fn a_prepared_sandbox_that_ended_is_not_used() {
             processes_of(id).into_iter().any(is_first_process)
         })
         .await;
-        // Until none is left: one that was being started is found later.
+        // Repeats until no process is left, because one that was being started is found later.
         eventually("its processes end", || {
             let pids = processes_of(&killed);
             for pid in &pids {

@@ -1,5 +1,5 @@
-//! Agents and the local platform behind proxies, and called by clients that keep connections: a response that is
-//! sent before the request body was read must not break the next one.
+//! Agents and the local platform behind proxies, and called by clients that reuse connections: a
+//! response that is sent before the request body has been read must not break the next one.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -13,14 +13,14 @@ use ppio_test_support::{AgentProcess, free_port, raw_request};
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(20);
-/// How many calls of each kind are made.
+/// The number of calls of each kind.
 const CALLS: usize = 100;
 
 fn refusing() -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_refusing-agent"))).start()
 }
 
-/// A program of the system.
+/// Returns the path of a program on this machine.
 fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -38,7 +38,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a program with a configuration that listens on the address it is given.
+    /// Starts a program with a configuration that listens on the given address.
     fn start(
         program: &Path,
         configuration: impl FnOnce(SocketAddr, &Path) -> String,
@@ -135,7 +135,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Refused and served callers in turn, with bodies of all sizes.
+/// Makes refused and served calls in turn, with bodies of all sizes.
 async fn assert_no_call_is_lost(proxy: &Proxy, what: &str) {
     for call in 0..CALLS {
         let length = [1_000, 60_000, 400_000][call % 3];
@@ -172,7 +172,8 @@ async fn behind_haproxy_every_refused_caller_gets_the_answer_of_the_agent() {
     assert_no_call_is_lost(&Proxy::haproxy(&haproxy, agent.addr()), "haproxy").await;
 }
 
-/// JSON with the line breaks of a layout, and with characters at which some clients break lines.
+/// JSON texts with the line breaks of a layout, and with characters at which some clients break
+/// lines.
 const ITEMS: [&str; 4] = [
     "{\n  \"layout\": [\n    1,\r\n    2\n  ]\r}",
     "\"a\u{2028}b\u{2029}c\u{85}d\"",
@@ -180,7 +181,7 @@ const ITEMS: [&str; 4] = [
     "[\"é\", \"日本語\", \"🎈\"]",
 ];
 
-/// Each item of a stream arrives before the agent goes on to the next.
+/// Checks that each item of a stream arrives before the agent produces the next.
 async fn assert_items_arrive_one_by_one(proxy: &Proxy, what: &str) {
     let gates = tempfile::tempdir().unwrap();
     let request = json!({ "gates": gates.path(), "items": ITEMS }).to_string();
@@ -207,8 +208,8 @@ async fn items_pass_proxies_one_by_one_and_whole() {
     assert_items_arrive_one_by_one(&proxy, "haproxy").await;
 }
 
-/// Calls in turn over Node's default agent, which keeps its connections: a path, a status, headers and how the
-/// body is sent. Prints what did not go as expected.
+/// Makes calls in turn over Node's default agent, which reuses its connections. A call has a path,
+/// a status, headers and a form of sending the body. Prints the calls that did not go as expected.
 const NODE: &str = r"
 const http = require('http');
 const [port, calls, ...kinds] = JSON.parse(process.argv[1]);
@@ -231,7 +232,7 @@ const call = ({ path, headers, length, chunked, status }) => new Promise((done) 
 })();
 ";
 
-/// Runs the calls in Node, and fails if one goes wrong.
+/// Makes the calls from Node, and fails if one of them goes wrong.
 async fn call_from_node(node: &Path, address: SocketAddr, kinds: &[serde_json::Value]) {
     let mut argument = vec![address.port().into(), CALLS.into()];
     argument.extend_from_slice(kinds);

@@ -1,4 +1,4 @@
-//! The programs of `docs/python.md`, run on the local platform.
+//! Runs the programs of `docs/python.md` on the local platform.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -19,7 +19,7 @@ async fn program(name: &'static str) -> PathBuf {
     built.await.unwrap()
 }
 
-/// A platform with a template of an agent, under a name that a program uses.
+/// Starts a platform with a template of an agent, under the name that a program uses.
 async fn platform_with(template: &str, agent: PathBuf) -> TestPlatform {
     let local = TestPlatform::with(|builder| builder).await;
     local
@@ -49,7 +49,7 @@ fn assert_lines(output: &str, lines: &[&str]) {
     }
 }
 
-/// The entries of the log of a session in which a message appears.
+/// Returns the log entries of a session that contain a message.
 async fn logged(session: &SandboxSession, message: &str) -> Vec<LogEntry> {
     let query = LogQuery {
         search: Some(message.to_owned()),
@@ -102,7 +102,7 @@ async fn streaming_agent() {
     assert_eq!(items, expected);
     logged(&session, "the request took").await;
 
-    // The settings are those of the code: 2 MiB are too much with the quotes around them.
+    // The code's settings apply: with the quotes around them, 2 MiB are too much.
     let large = "x".repeat(2 << 20);
     let error = session.invoke(json!(large)).await.unwrap_err();
     assert_eq!(error.status(), Some(413), "{error}");
@@ -237,7 +237,7 @@ async fn batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries() {
-    // The call needs the only sandbox that the account may have, which another client closes later.
+    // The call needs the account's only sandbox, which another client closes later.
     let local = TestPlatform::with(|builder| builder.sandbox_limit(1)).await;
     let hello = local.agent("hello").await;
     let client = local.client();

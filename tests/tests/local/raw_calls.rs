@@ -1,4 +1,4 @@
-//! Calls of the control plane as raw requests, for options that the client does not have.
+//! Raw requests to the control plane, for options that the client does not have.
 
 use ppio_agent_client::platform::{Command, Envd, SandboxAddress};
 use ppio_test_support::RawAnswer;
@@ -20,7 +20,7 @@ pub(crate) async fn call(
         .await
 }
 
-/// Creates a sandbox with these fields beside template and timeout.
+/// Creates a sandbox with these fields in addition to template and timeout.
 pub(crate) async fn create(platform: &TestPlatform, template: &str, more: Value) -> Value {
     let mut body = json!({"templateID": template, "timeout": 300});
     body.as_object_mut()
@@ -40,17 +40,17 @@ pub(crate) async fn kill(platform: &TestPlatform, sandbox: &Value) {
     );
 }
 
-/// The id of a created or listed sandbox.
+/// Returns the id of a created or listed sandbox.
 pub(crate) fn id(sandbox: &Value) -> &str {
     sandbox["sandboxID"].as_str().unwrap()
 }
 
-/// The access token of a sandbox's daemon.
+/// Returns the access token of a sandbox's daemon.
 pub(crate) fn token(sandbox: &Value) -> &str {
     sandbox["envdAccessToken"].as_str().unwrap()
 }
 
-/// What a shell command in the sandbox printed.
+/// Runs a shell command in the sandbox and returns its output.
 pub(crate) async fn shell(platform: &TestPlatform, sandbox: &Value, line: &str) -> String {
     let client = platform.client();
     let address = SandboxAddress {

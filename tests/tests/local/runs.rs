@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 use crate::cutting_proxy::{Cuts, CuttingProxy};
 use crate::test_platform::TestPlatform;
 
-/// Repeats a test with its cuts.
+/// The variable with the seed, to repeat a test with the same cuts.
 const SEED: &str = "PPIO_CUTS_SEED";
 
-/// How many streams or invocations run at once.
+/// The number of streams or invocations that run concurrently.
 const AT_ONCE: usize = 8;
 
 fn seed() -> u64 {
@@ -38,21 +38,21 @@ impl TestPlatform {
         self.platform.address()
     }
 
-    /// A client whose traffic into sandboxes passes the proxy, and that does not give up.
+    /// Returns a client that reaches sandboxes through the proxy and does not give up.
     fn client_behind(&self, proxy: &CuttingProxy) -> AgentRuntimeClient {
         self.client_with(ClientConfig {
             sandbox_url: Some(proxy.url()),
             max_retries: 1000,
             retry_delay: Duration::from_millis(2),
             max_retry_delay: Duration::from_millis(20),
-            // Every request has a connection of its own, which may be cut.
+            // Every request has a separate connection, which may be cut.
             max_keepalive_connections: 0,
             ..ClientConfig::default()
         })
     }
 }
 
-/// The numbers of all items, in the order in which they came.
+/// Returns the numbers of all items, in the order in which they arrived.
 async fn numbers(mut stream: InvocationStream) -> Vec<u64> {
     let mut numbers = Vec::new();
     while let Some(item) = stream.next().await {
@@ -106,7 +106,7 @@ async fn streams_cut_two_thousand_times_are_complete() {
     }
     println!("{streams} streams, {} cuts", proxy.cuts());
     proxy.cut(false);
-    // None of them was started a second time.
+    // No stream was started a second time.
     let runs = session.runs().await.unwrap();
     assert_eq!(runs.len(), streams);
     assert!(runs.iter().all(|run| run.items == ITEMS));
@@ -149,7 +149,7 @@ async fn readers_of_a_run_go_on_after_a_pause() {
             numbers
         });
     }
-    // Another client, whose connections are not cut.
+    // The connections of this client are not cut.
     let other = local.client();
     let direct = other.get_session(session.sandbox_id()).await.unwrap();
     let direct = direct.unwrap();
@@ -160,7 +160,7 @@ async fn readers_of_a_run_go_on_after_a_pause() {
         })
         .await;
         direct.pause().await.unwrap();
-        // The readers connect again meanwhile, more than once.
+        // In the meantime the readers reconnect more than once.
         let connections = proxy.connections();
         proxy.break_all();
         eventually("the readers reconnect", || {

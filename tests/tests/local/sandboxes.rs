@@ -1,4 +1,4 @@
-//! Sandboxes of the local platform, however they are kept apart: kill, pause, limits, timeouts.
+//! Sandboxes of the local platform in every isolation mode: kill, pause, limits, timeouts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::test_platform::TestPlatform;
 
 const LIFE: Duration = Duration::from_secs(120);
 
-/// A sandbox without an agent, and its daemon.
+/// Creates a sandbox without an agent, and returns it with its daemon.
 async fn create(client: &AgentRuntimeClient, template: &str) -> (Sandbox, Envd) {
     let sandbox = client
         .platform()
@@ -28,14 +28,14 @@ async fn create(client: &AgentRuntimeClient, template: &str) -> (Sandbox, Envd) 
     (sandbox, envd)
 }
 
-/// What a shell command in the sandbox printed.
+/// Runs a shell command in the sandbox and returns its output.
 async fn shell(envd: &Envd, line: &str) -> String {
     let process = envd.start(&Command::shell(line)).await.unwrap();
     let output = process.output().await.unwrap();
     format!("{}{}", output.stdout_text(), output.stderr_text())
 }
 
-/// Where the files of a sandbox are on this machine.
+/// Returns the folder on this machine that contains the files of a sandbox.
 fn root_of(platform: &TestPlatform, sandbox: &Sandbox) -> PathBuf {
     let run = fs::read_dir(platform.platform.home().join("run")).unwrap();
     let run = run.flatten().next().unwrap().path();
@@ -48,7 +48,7 @@ async fn a_kill_ends_processes_that_hide() {
         let platform = TestPlatform::start(mode).await;
         let client = platform.client();
         let (sandbox, envd) = create(&client, "base").await;
-        // No other program sleeps for as long.
+        // No other program sleeps for this number of seconds.
         let seconds = format!("31{number}{}", std::process::id());
         let line = format!(
             "sleep {seconds} & setsid sleep {seconds} & env -i sleep {seconds} & \
@@ -93,7 +93,8 @@ async fn tick_ten_times(ticking: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_leaves_no_process_to_wait_for() {
-    // The machine's first process would have to wait for those whose parents were killed first.
+    // Otherwise the machine's init process would have to reap processes whose parents were killed
+    // first.
     let platform = TestPlatform::start(IsolationMode {
         isolation: IsolationKind::Bubblewrap,
         cgroups: false,
@@ -177,7 +178,7 @@ async fn a_pause_stops_processes_that_hide() {
             .pause_sandbox(&sandbox.sandbox_id)
             .await
             .unwrap();
-        // A sandbox whose processes are stopped can be killed as well.
+        // A sandbox whose processes are stopped can also be killed.
         assert!(
             platform_api
                 .kill_sandbox(&sandbox.sandbox_id)
@@ -198,13 +199,13 @@ async fn limits_of_the_template_hold() {
         for (spec, fits) in [(small, false), (large, true)] {
             let template = platform.platform.build_template(spec).await.unwrap();
             let (sandbox, envd) = create(&client, &template.id).await;
-            // `tail` keeps in memory what it is to print at the end.
+            // `tail` keeps in memory what it will print at the end.
             let line = "head -c 200000000 /dev/zero | tail -c 200000000 | wc -c";
             let kept = shell(&envd, line).await.contains("200000000");
             assert_eq!(kept, fits, "{mode:?}");
             let processors: usize = shell(&envd, "nproc").await.trim().parse().unwrap();
             let all = std::thread::available_parallelism().unwrap().get();
-            // A cgroup limits the time on all processors, and then each of them can be used.
+            // A cgroup limits the time on all processors, so the sandbox can use each of them.
             let by_cgroup = mode.cgroups && cgroups_limit_processors();
             let expected = if fits || by_cgroup { all } else { 1 };
             assert_eq!(processors, expected, "{mode:?}");
@@ -244,7 +245,7 @@ async fn a_timeout_kills_or_pauses_and_can_be_moved() {
     api.set_sandbox_timeout(&kept.sandbox_id, LIFE)
         .await
         .unwrap();
-    // A refresh and a connect never shorten.
+    // A refresh or a connect never shortens the timeout.
     let set = api.get_sandbox(&kept.sandbox_id).await.unwrap().end_at;
     api.refresh_sandbox(&kept.sandbox_id, second).await.unwrap();
     api.connect_sandbox(&kept.sandbox_id, second).await.unwrap();
@@ -283,12 +284,12 @@ async fn a_timeout_kills_or_pauses_and_can_be_moved() {
     platform.stop().await;
 }
 
-/// How often each call is tried while the links are swapped.
+/// How often each call is made while the links are swapped.
 const SWAPPED_CALLS: usize = 500;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn swapped_links_cannot_redirect_calls_out_of_a_sandbox() {
-    // Freezing and killing have no part in this.
+    // The test neither freezes nor kills, so cgroups do not matter.
     let all = IsolationMode::all().into_iter();
     for mode in all.filter(|mode| !mode.cgroups) {
         let platform = TestPlatform::start(mode).await;
@@ -314,7 +315,7 @@ async fn swapped_links_cannot_redirect_calls_out_of_a_sandbox() {
         })
         .await;
 
-        // A call that meets the link is refused: in the sandbox it leads nowhere.
+        // A call that encounters the link is refused: inside the sandbox its target does not exist.
         let mut read = 0;
         for number in 0..SWAPPED_CALLS {
             let planted = format!("/app/door/planted-{}", number % 5);

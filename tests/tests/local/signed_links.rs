@@ -1,4 +1,4 @@
-//! Links to files of a sandbox that carry a signature instead of the access token.
+//! Links to files of a sandbox that contain a signature instead of the access token.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -51,7 +51,7 @@ async fn a_signed_link_selects_its_sandbox() {
             "{refused:?}"
         );
     }
-    // A link to read is none to write.
+    // A link for reading does not allow writing.
     assert_eq!(
         platform
             .request_without_key("POST", &good, &[], b"x")

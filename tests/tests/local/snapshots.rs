@@ -1,4 +1,4 @@
-//! Pauses that keep only files, snapshots and forks.
+//! Pauses that keep only the files, snapshots and forks.
 
 use ppio_sandbox_local::{IsolationKind, TemplateSpec};
 use ppio_test_support::{RawAnswer, eventually_some, processes_marked};
@@ -20,7 +20,7 @@ async fn a_pause_without_memory_starts_the_template_again() {
         let sandbox = create(&platform, &template.id, options).await;
         let path = |call: &str| format!("/sandboxes/{}/{call}", id(&sandbox));
         let count = "grep -c started ~/starts";
-        // The build's own trial leaves nothing.
+        // The build's own trial start leaves nothing behind.
         assert_eq!(shell(&platform, &sandbox, count).await, "1\n", "{mode:?}");
         shell(&platform, &sandbox, "echo kept > ~/file; sleep 1000 & echo").await;
 
@@ -43,7 +43,7 @@ async fn a_pause_without_memory_starts_the_template_again() {
         assert_eq!(resumed.status, 201, "{resumed:?}");
         assert_eq!(token(&resumed.json()), token(&sandbox));
         assert_eq!(shell(&platform, &sandbox, "cat ~/file").await, "kept\n");
-        // The file of the ready command is there from the first start.
+        // The file that the ready command checks exists since the first start.
         let starts = async |expected: &str| {
             eventually_some("the start command runs again", async || {
                 let starts = shell(&platform, &sandbox, count).await;
@@ -61,7 +61,7 @@ async fn a_pause_without_memory_starts_the_template_again() {
             );
         }
 
-        // Its own timeout pauses it in the same way.
+        // The sandbox's own timeout pauses it in the same way.
         let expired = call(&platform, "POST", &path("timeout"), &json!({"timeout": 0})).await;
         assert_eq!(expired.status, 204);
         eventually_some("the end of every process", async || {
@@ -77,7 +77,7 @@ async fn a_pause_without_memory_starts_the_template_again() {
         assert_eq!(resumed.status, 201, "{resumed:?}");
         starts("3\n").await;
 
-        // With memory, processes go on.
+        // After a pause with memory, processes continue.
         let paused = call(&platform, "POST", &path("pause"), &json!({"memory": true})).await;
         assert_eq!(paused.status, 204, "{paused:?}");
         call(
@@ -135,14 +135,14 @@ async fn snapshots_and_forks_have_the_files_and_start_again() {
         let query = "/v2/sandboxes?metadata=of%3Dfork";
         let listed = platform.request("GET", query, &[], b"").await.json();
         assert_eq!(listed.as_array().unwrap().len(), 3);
-        // The original goes on.
+        // The original continues.
         let own = shell(&platform, &sandbox, "cat ~/file; grep -c started ~/starts").await;
         assert_eq!(own, "kept\n1\n", "{mode:?}");
 
         let snapshots = format!("/sandboxes/{}/snapshots", id(&sandbox));
         let unnamed = call(&platform, "POST", &snapshots, &json!({})).await;
         assert_eq!(unnamed.status, 201, "{mode:?}: {unnamed:?}");
-        // Of a paused one, too.
+        // A paused sandbox can have a snapshot, too.
         let pause = format!("/sandboxes/{}/pause", id(&sandbox));
         assert_eq!(
             call(&platform, "POST", &pause, &json!({})).await.status,

@@ -1,4 +1,4 @@
-//! Start commands that fail or end.
+//! Start commands that fail or exit.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn a_start_command_that_ends_is_an_error_at_once() {
             "{name}: {error}"
         );
     }
-    // One that leaves a program behind has not ended.
+    // A start command that leaves a program running has not ended.
     build(
         "forking",
         "(until test -e /tmp/looked; do sleep 0.01; done; touch /tmp/up; exec sleep 1000) >/dev/null 2>&1 &",
@@ -54,7 +54,7 @@ async fn a_start_command_that_ends_is_an_error_at_once() {
     platform.stop().await;
 }
 
-/// Without a ready command a sandbox exists before its start command has ended.
+/// Without a ready command, a sandbox exists before its start command has ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_whose_start_command_ends_fails_at_once() {
     let local = TestPlatform::with(|builder| builder).await;
@@ -71,7 +71,7 @@ async fn a_session_whose_start_command_ends_fails_at_once() {
     ] {
         let spec = TemplateSpec::new(name).start_command(start);
         let template = local.template(spec).await;
-        // Longer than the deadline of the test.
+        // The start timeout is longer than the deadline of the test.
         let session = client
             .create_session(&template)
             .start_timeout(Duration::from_secs(3600));

@@ -1,4 +1,4 @@
-//! Templates of the local platform: what is stored, listed and deleted.
+//! The templates of the local platform: what is stored, listed and deleted.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::isolation_mode::IsolationMode;
 use crate::test_platform::TestPlatform;
 
-/// What is logged on the test's own thread.
+/// The log of the test's own thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -40,7 +40,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 impl Log {
-    /// Everything at `WARN` and above, taken out.
+    /// Removes and returns everything at `WARN` and above.
     fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
     }
@@ -70,7 +70,8 @@ async fn listed(platform: &LocalPlatform) -> Vec<String> {
         .collect()
 }
 
-/// What was logged since the last call, without the warnings of each start about this machine's limits.
+/// Returns the log since the last call, without the warnings at each start about this machine's
+/// limits.
 fn warned(log: &Log) -> String {
     let text = log.take();
     let lines = text.lines();
@@ -141,7 +142,7 @@ async fn a_template_that_cannot_be_read_does_not_affect_the_others() {
     fs::remove_file(&record).unwrap();
     fs::create_dir(&record).unwrap();
     fs::write(home.path().join("templates/notes"), "").unwrap();
-    // The template that every platform has is made anew, and its old record set aside.
+    // The template that every platform has is created anew, and its old record is set aside.
     let base = home.path().join("templates/base");
     fs::write(base.join("template.json"), "{").unwrap();
     let platform = start(home.path()).await;
@@ -154,7 +155,7 @@ async fn a_template_that_cannot_be_read_does_not_affect_the_others() {
     );
     platform.shutdown().await.unwrap();
 
-    // Repaired, it is there again.
+    // Once its record is repaired, the template is listed again.
     fs::remove_dir(&record).unwrap();
     fs::write(&record, &whole).unwrap();
     let platform = start(home.path()).await;
@@ -166,10 +167,10 @@ async fn a_template_that_cannot_be_read_does_not_affect_the_others() {
 async fn a_template_that_is_deleted_ends_its_builds() {
     for (number, mode) in IsolationMode::all().into_iter().enumerate() {
         let platform = TestPlatform::start(mode).await;
-        // No other program sleeps for as long.
+        // No other program sleeps for this number of seconds.
         let seconds = format!("32{number}{}", std::process::id());
         let command = format!("sleep {seconds} & setsid sleep {seconds} & sleep {seconds}");
-        // As many as run at once, and one that waits for its turn.
+        // As many builds as run concurrently, and one that waits for its turn.
         let names: Vec<_> = (0..5).map(|number| format!("slow-{number}")).collect();
         let specs = names
             .iter()
@@ -217,7 +218,7 @@ async fn a_template_that_is_deleted_ends_its_builds() {
     }
 }
 
-/// Requests a build of "agent" whose metadata says `version`, and starts it with one command.
+/// Requests a build of "agent" with `version` in its metadata, and starts it with one command.
 async fn build_over_http(
     platform: &TestPlatform,
     version: &str,
@@ -254,7 +255,7 @@ async fn end_of_build(platform: &TestPlatform, template: &str, build: &str) -> S
 async fn only_a_build_that_succeeds_changes_its_template() {
     let platform = TestPlatform::with(|builder| builder).await;
     let mut template = String::new();
-    // The details of the template afterwards, and its tags.
+    // Each row ends with the details of the template afterwards, and its tags.
     for (version, command, ends, expected, tags) in [
         ("v1", "true", "ready", "v1", json!(["v1"])),
         ("v2", "exit 3", "error", "v1", json!(["v1"])),
@@ -275,7 +276,7 @@ async fn only_a_build_that_succeeds_changes_its_template() {
         assert_eq!(found[0]["metadata"], json!({ "version": expected }));
         assert_eq!(found[0]["tags"], tags);
     }
-    // Requested and never started.
+    // This build is requested and never started.
     let new = br#"{"name": "agent", "metadata": {"version": "v4"}, "tags": ["v4"]}"#;
     assert_eq!(
         platform
@@ -288,7 +289,7 @@ async fn only_a_build_that_succeeds_changes_its_template() {
     let detail = platform.request("GET", &path, &[], b"").await.json();
     assert_eq!(detail["metadata"], json!({"version": "v3"}));
     assert_eq!(detail["tags"], json!(["v1", "v3"]));
-    // A build is ready a moment before its directory is gone.
+    // A build is reported as ready shortly before its directory is removed.
     eventually_some("the end of the builds", async || {
         platform.directories().is_empty().then_some(())
     })
@@ -310,10 +311,10 @@ async fn links_of_a_build_cannot_redirect_steps_or_sandboxes() {
             format!("34{}", std::process::id()),
             outside.path().display(),
         );
-        // Commands run in /app.
+        // Commands run in `/app`.
         let own = "../.ppio/system";
         let touch = match mode.isolation {
-            // This machine's own, that is.
+            // With a process group, `/etc` is that of this machine.
             IsolationKind::ProcessGroup => "true",
             _ => "touch /etc/profile.d/planted",
         };
@@ -352,7 +353,7 @@ async fn links_of_a_build_cannot_redirect_steps_or_sandboxes() {
     }
 }
 
-/// A build is short, so it takes several to meet the link at every moment.
+/// A build is short, so several builds are needed to encounter the link at every moment.
 const SWAPPED_BUILDS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -363,7 +364,7 @@ async fn a_process_left_by_a_step_cannot_redirect_a_copy() {
         fs::write(files.path().join(name), "planted").unwrap();
     }
     fs::write(files.path().join("door/below/planted"), "planted").unwrap();
-    // With a cgroup nothing is left behind.
+    // With a cgroup no process is left behind.
     let all = IsolationMode::all().into_iter();
     for mode in all.filter(|mode| !mode.cgroups) {
         let platform = TestPlatform::start(mode).await;
@@ -372,7 +373,8 @@ async fn a_process_left_by_a_step_cannot_redirect_a_copy() {
         fs::write(outside.path().join("secret"), "outside").unwrap();
         let mut met = 0;
         for number in 0..SWAPPED_BUILDS {
-            // Without a cgroup a process group is not found once it sheds its marks.
+            // Without a cgroup, a process group is not found once its process has removed its
+            // marks.
             let swap = format!(
                 "(setsid env -i prlimit --locks=7 ./swapping-links '{place}' >/dev/null 2>&1 &); \
                  for i in $(seq 500); do [ -e ready ] && exit 0; sleep 0.02; done; exit 1"
@@ -381,7 +383,7 @@ async fn a_process_left_by_a_step_cannot_redirect_a_copy() {
                 .binary(env!("CARGO_BIN_EXE_swapping-links"))
                 .run(swap)
                 .directory(files.path());
-            // A copy that meets the link replaces it or fails.
+            // A copy that encounters the link replaces it or fails.
             let _ = platform.platform.build_template(spec).await;
             let left = running(&place);
             met += left.len();

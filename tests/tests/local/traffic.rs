@@ -1,4 +1,5 @@
-//! Traffic into sandboxes of the local platform: how it is routed, and that it passes as it is.
+//! The traffic into sandboxes of the local platform: how it is routed, and that it is passed on
+//! unchanged.
 
 use std::time::{Duration, Instant};
 
@@ -66,7 +67,7 @@ async fn every_name_of_a_sandbox_routes_to_it() {
         );
     }
 
-    // Calls of the daemon that carry a token and nothing else.
+    // Calls to the daemon that only contain a token.
     let mut written = Vec::new();
     for session in [&other, &wanted] {
         let connected = client
@@ -85,7 +86,7 @@ async fn every_name_of_a_sandbox_routes_to_it() {
     }
     assert_eq!(written, [other.sandbox_id(), wanted.sandbox_id()]);
 
-    // A port on which nothing listens, or another sandbox does, is closed.
+    // A port is closed if no program listens on it, or only one of another sandbox.
     for port in [1, 9] {
         let host = format!("{port}-{id}.localhost");
         let answer = platform.request("GET", "/", &[("host", &host)], b"").await;
@@ -139,7 +140,7 @@ async fn upgraded_connections_pass_both_ways() {
         426
     );
 
-    // With the sandbox goes the connection.
+    // The connection ends with the sandbox.
     assert!(
         client
             .platform()
@@ -163,7 +164,8 @@ async fn streams_are_not_held_back() {
         word.unwrap();
         arrivals.push(Instant::now());
     }
-    // The agent pauses for 300 ms before each word; held back, they would arrive together.
+    // The agent pauses for 300 ms before each word; if the words were held back, they would arrive
+    // together.
     assert_eq!(arrivals.len(), 3);
     for pair in arrivals.windows(2) {
         assert!(
@@ -242,7 +244,7 @@ async fn a_sandbox_is_observed() {
             "{query}: {found}"
         );
     }
-    // In pages of one, newest first.
+    // Reads pages of one session, newest first.
     let second = client.create_session(&template).await.unwrap();
     let first_page = platform
         .request("GET", "/v2/sandboxes?limit=1", &[], b"")
@@ -346,7 +348,7 @@ async fn a_port_that_another_sandbox_holds_is_named_without_its_holder() {
             platform.request("GET", "/", &[("host", &host)], b"").await
         };
 
-        // The port is still held here, outside all sandboxes.
+        // The port is still held by this test, outside of all sandboxes.
         let early = api.create_sandbox(&new).await.unwrap();
         let refused = ask(&early.sandbox_id).await;
         let message = refused.json()["message"].as_str().unwrap().to_owned();
@@ -382,7 +384,7 @@ async fn a_port_that_another_sandbox_holds_is_named_without_its_holder() {
         let foreign = |entry: &&LogEntry| entry.message.contains(&first.sandbox_id);
         assert_eq!(logs.iter().find(foreign), None);
 
-        // The remedy helps.
+        // The suggested remedy works.
         assert!(api.kill_sandbox(&first.sandbox_id).await.unwrap());
         assert!(api.kill_sandbox(&second.sandbox_id).await.unwrap());
         let third = api.create_sandbox(&new).await.unwrap();
@@ -394,7 +396,7 @@ async fn a_port_that_another_sandbox_holds_is_named_without_its_holder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_is_not_answered_by_another_on_its_port() {
-    // Cgroups have no part in this.
+    // Cgroups do not matter here.
     let all = IsolationMode::all().into_iter();
     for mode in all.filter(|mode| !mode.cgroups) {
         let platform = TestPlatform::start(mode).await;
@@ -435,8 +437,8 @@ async fn a_sandbox_is_not_answered_by_another_on_its_port() {
             platform.request("GET", "/", &[("host", &host)], b"").await
         };
 
-        // The other sandbox takes the port first, and with it every request if it could. On the
-        // second round the port was the sandbox's own before.
+        // The other sandbox takes the port first, and would take every request if it could. In the
+        // second round, the sandbox itself has used the port before.
         for round in 0..2 {
             let line = format!("cd /app; PPIO_AGENT_PORT={port} exec ./upgrading-server");
             let taker = foreign.start(&Command::shell(&line)).await.unwrap();
@@ -450,7 +452,7 @@ async fn a_sandbox_is_not_answered_by_another_on_its_port() {
             assert!(!answer.contains(&other.sandbox_id), "{mode:?}: {answer}");
             stop_process(&foreign, taker).await;
 
-            // On IPv4, and on IPv6 alone.
+            // The server listens on IPv4, then on IPv6 alone.
             let address = ["127.0.0.1", "::1"][round];
             let line = format!("cd /app; PPIO_AGENT_HOST={address} exec ./echoing-server");
             let server = own.start(&Command::shell(&line)).await.unwrap();
@@ -459,7 +461,7 @@ async fn a_sandbox_is_not_answered_by_another_on_its_port() {
                 assert_eq!(answer.status, 200, "{mode:?} {address}: {answer:?}");
             }
             if round == 1 {
-                // The same port of the other family is the other sandbox's.
+                // The other sandbox holds the same port of the other address family.
                 let line = format!("cd /app; PPIO_AGENT_PORT={port} exec ./upgrading-server");
                 foreign.start(&Command::shell(&line)).await.unwrap();
                 eventually_some("the other sandbox to listen", async || {
@@ -489,7 +491,7 @@ async fn stop_process(envd: &Envd, mut process: ProcessEvents) {
     process.output().await.unwrap();
 }
 
-/// A program that leaves its parents is found as well, and one that listens late.
+/// A server is found even if it has detached from its parents or begins to listen late.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_in_the_background_is_reached() {
     for mode in IsolationMode::all() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::test_platform::TestPlatform;
 
-/// The next message, as JSON.
+/// Returns the next message, as JSON.
 async fn next(socket: &mut WebSocket) -> Value {
     let message = with_timeout("a message", socket.recv()).await;
     let message = message.expect("a message").expect("no error");
@@ -43,7 +43,7 @@ async fn a_session_opens_sockets_to_its_agent() {
 
     let mut socket = session.websocket().await.unwrap();
     chat(&mut socket, 1).await;
-    // More than one frame, in both directions.
+    // The message is larger than a frame, in both directions.
     let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     socket.send(bytes.clone()).await.unwrap();
     let echo = with_timeout("the echo", socket.recv()).await;
@@ -51,14 +51,14 @@ async fn a_session_opens_sockets_to_its_agent() {
         echo.unwrap().unwrap(),
         WebSocketMessage::Binary(bytes.into())
     );
-    // An invocation meanwhile, and a second socket.
+    // An invocation in the meantime, and a second socket.
     let answer = session.invoke("hi").await.unwrap();
     assert_eq!(answer.result, Some(json!({"echo": "hi"})));
     let mut second = session.websocket().await.unwrap();
     chat(&mut second, 1).await;
     chat(&mut socket, 2).await;
 
-    // Closed by either side.
+    // Either side can close a socket.
     second.send("bye").await.unwrap();
     assert_eq!(ends(second).await, Some(4000));
     with_timeout("the end", socket.close(1000, ""))
@@ -85,10 +85,10 @@ async fn a_sandbox_that_is_not_running_is_the_usual_error() {
     assert!(matches!(error, Error::SandboxOperation { .. }), "{error}");
     assert!(error.report().to_string().contains("resume"), "{error}");
     session.resume().await.unwrap();
-    // A pause keeps connections of sandboxes on this machine.
+    // A pause keeps the connections of sandboxes on this machine.
     chat(&mut socket, 2).await;
 
-    // With the sandbox goes the connection.
+    // The connection ends with the sandbox.
     client.close_session(session.sandbox_id()).await.unwrap();
     assert_eq!(ends(socket).await, None);
     let error = session.websocket().await.unwrap_err();
@@ -119,7 +119,7 @@ async fn an_agent_that_refuses_is_an_error_of_the_agent() {
 
     let template = local.agent("websocket").await;
     let session = client.create_session(&template).await.unwrap();
-    // A page that may not call the agent.
+    // The page of this origin may not call the agent.
     let foreign = session.websocket().header("origin", "https://evil.example");
     let error = foreign.await.unwrap_err();
     assert!(
@@ -132,7 +132,7 @@ async fn an_agent_that_refuses_is_an_error_of_the_agent() {
         ),
         "{error:?}"
     );
-    // It selects no subprotocol.
+    // The agent selects no subprotocol.
     let error = session.websocket().protocol("chat").await.unwrap_err();
     assert!(matches!(error, Error::Protocol { .. }), "{error:?}");
     for error in [
@@ -158,7 +158,7 @@ async fn a_dropped_socket_is_closed_and_releases_its_session() {
     let session = client.create_session(&template).await.unwrap();
     let mut socket = session.websocket().await.unwrap();
     chat(&mut socket, 1).await;
-    // It is the one active connection, until it is closed.
+    // The socket is the only active connection until it is closed.
     let waiting = session
         .invoke("hi")
         .timeout(Duration::from_millis(300))
@@ -168,7 +168,7 @@ async fn a_dropped_socket_is_closed_and_releases_its_session() {
     let answer = session.invoke("hi").await.unwrap();
     assert_eq!(answer.result, Some(json!({"echo": "hi"})));
 
-    // A socket keeps the session whose other handles are dropped.
+    // A socket keeps its session open even if the other handles are dropped.
     let mut socket = session.websocket().await.unwrap();
     drop(session);
     chat(&mut socket, 1).await;
@@ -196,7 +196,7 @@ async fn the_traffic_token_and_tls_are_those_of_other_calls() {
     assert!(sandbox.traffic_access_token.is_some());
     let session = client.get_session(&sandbox.sandbox_id).await.unwrap();
     let session = session.expect("a session");
-    // Whose response has the token.
+    // The response to this call contains the token.
     session.resume().await.unwrap();
     chat(&mut session.websocket().await.unwrap(), 1).await;
     session.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! Callers of every kind at the same time: what each saw is what the page counts.
+//! Callers of every kind run concurrently: the page counts exactly what each of them saw.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -14,9 +14,9 @@ use super::socket::Socket;
 use super::{metered, scrape, scrape_open_metrics};
 
 const CALLERS: usize = 40;
-/// A multiple of the number of kinds, so that each is called as often.
+/// A multiple of the number of kinds, so that each kind is called equally often.
 const CALLS: usize = 2 * KINDS.len();
-/// How many invocations the agent runs at once, so that some are refused.
+/// The number of invocations that the agent runs concurrently, so that some are refused.
 const MAX_CONCURRENCY: usize = 24;
 
 const KINDS: [&str; 18] = [
@@ -40,19 +40,19 @@ const KINDS: [&str; 18] = [
     "foreign",
 ];
 
-/// The error types that the agent's code chooses, or that follow a call of it. All others are those
-/// of requests that the runtime refuses.
+/// The error types that the agent's code chooses, or that occur after it was called. All others
+/// belong to requests that the runtime refuses.
 const NOT_REFUSED: [&str; 5] = ["NoSuchCity", "Busy", "AgentError", "Panic", "Timeout"];
 
-/// What the callers saw.
+/// The counts of what the callers saw.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
-    /// By protocol and outcome.
+    /// The invocations by protocol and outcome.
     outcomes: BTreeMap<(String, String), u64>,
     refused: BTreeMap<String, u64>,
     items: u64,
     messages: u64,
-    /// Streams with an item.
+    /// The number of streams that had an item.
     streams: u64,
     input_tokens: u64,
     output_tokens: u64,
@@ -85,7 +85,7 @@ impl Load {
         call::send(&self.agent, "POST", "/invocations", &headers, body).await
     }
 
-    /// Reads an answer to its end, which is that of an invocation.
+    /// Reads the answer of an invocation to its end.
     async fn finish(&self, answer: Answer) {
         let status = answer.status();
         let is_stream = answer.headers()["content-type"] != "application/json";
@@ -128,7 +128,7 @@ impl Load {
         }
     }
 
-    /// A caller that leaves after the first item, unless it is refused.
+    /// Disconnects after the first item, unless the call is refused.
     async fn leave(&self, mut answer: Answer) {
         if answer.status() != 200 {
             return self.finish(answer).await;
@@ -140,7 +140,7 @@ impl Load {
         self.see("invocations", "cancelled");
     }
 
-    /// A caller that does not wait.
+    /// Makes a call that does not wait for the answer, and then reads its events.
     async fn run(&self) {
         let headers = [("prefer", "respond-async")];
         let answer = self
@@ -170,7 +170,7 @@ impl Load {
         self.finish_stream(&items);
     }
 
-    /// A caller that sends its request again, which runs once.
+    /// Makes a call and repeats its request, which runs once.
     async fn repeat(&self, key: &str) {
         let headers = [("idempotency-key", key)];
         let body = json!({ "do": "stream" }).to_string();
@@ -238,7 +238,7 @@ impl Load {
         }
     }
 
-    /// Waits until nothing runs, and returns what is counted.
+    /// Waits until nothing is running, and returns the page.
     async fn idle(&self) -> String {
         eventually_some("the end of every invocation", async || {
             let page = scrape(&self.agent).await;
@@ -248,7 +248,7 @@ impl Load {
     }
 }
 
-/// What the page says, as the callers would have seen it.
+/// Returns the counts on the page, in the form in which the callers saw them.
 fn counted(page: &str) -> Seen {
     let label = |labels: &str, name: &str| {
         let mut labels = labels.split(',').filter_map(|label| label.split_once('='));
@@ -284,7 +284,7 @@ async fn what_the_callers_saw_is_what_is_counted() {
         .env("PPIO_AGENT_MAX_REQUEST_SIZE", "1k")
         .env("PPIO_AGENT_ENABLE_MIDDLEWARE", "false")
         .env("PPIO_AGENT_WORKER_THREADS", "2")
-        // The first backtrace reads all debug information, which keeps a thread for long.
+        // The first backtrace reads all debug information, which occupies a thread for a long time.
         .env("RUST_BACKTRACE", "0")
         .start();
     let load = Load {
@@ -314,7 +314,7 @@ async fn what_the_callers_saw_is_what_is_counted() {
     };
     tokio::join!(callers, scraper);
     load.idle().await;
-    // All places are taken, so that one more caller is refused.
+    // All invocations that may run are running, so one more caller is refused.
     let endless = || load.post(&[], json!({ "do": "endless" }).to_string());
     let mut taken = join_all((0..MAX_CONCURRENCY).map(|_| endless())).await;
     for answer in &mut taken {
@@ -346,7 +346,7 @@ async fn what_the_callers_saw_is_what_is_counted() {
     assert_eq!(metric(&page, "invocation_duration_seconds_count"), all);
     assert_eq!(metric(&page, "open_websockets"), 0);
     assert!(metric(&page, "runs_kept") > 0 && metric(&page, "runs_bytes") > 0);
-    // Nothing blocks, however busy the machine is.
+    // No function blocks a thread, however busy the machine is.
     assert_eq!(
         metric(&page, "executor_stalls_total"),
         0,

@@ -1,4 +1,4 @@
-//! `/metrics` of an agent as a process, compared with what its callers saw.
+//! Compares `/metrics` of an agent in a separate process with what its callers saw.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -20,17 +20,17 @@ const OUTCOMES: [&str; 5] = [
     "cancelled",
 ];
 
-/// The agent that ends in every way.
+/// Returns a launcher of the agent whose invocations end in every way.
 fn metered() -> AgentLauncher {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_metered-agent")))
 }
 
-/// The page in Prometheus' own format.
+/// Returns the page in Prometheus' own format.
 async fn scrape(agent: &AgentProcess) -> String {
     call::get(agent, "/metrics").await.text().await
 }
 
-/// The page in the format of `OpenMetrics`.
+/// Returns the page in the `OpenMetrics` format.
 async fn scrape_open_metrics(agent: &AgentProcess) -> String {
     let accept = [("accept", "application/openmetrics-text;version=1.0.0")];
     let answer = call::send(agent, "GET", "/metrics", &accept, String::new()).await;

@@ -23,7 +23,7 @@ pub(crate) fn check(page: &str) {
     let output = promtool.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    // Advice does not change the exit code.
+    // Hints of `promtool` do not change its exit code.
     assert!(output.status.success() && said.is_empty(), "{said}\n{page}");
 }
 
@@ -52,7 +52,7 @@ async fn an_agent_that_was_never_called_has_every_series() {
     }
     assert_eq!(metric(&page, "blocking_threads"), 496);
     assert_eq!(metric(&page, "build_info"), 1);
-    // That of the scrape.
+    // This is the connection of the scrape.
     assert_eq!(metric(&page, "open_connections"), 1);
     let helped: Vec<_> = page
         .lines()
@@ -107,14 +107,14 @@ async fn open_metrics_has_an_example_in_each_bucket() {
         "ppio_agent_first_item_seconds_bucket",
         "{request_id=\"r-2\"}",
     );
-    // The name of a counter has its suffix in the samples only.
+    // Only the samples of a counter have its suffix.
     assert!(
         page.contains("\n# TYPE ppio_agent_invocations counter\n"),
         "{page}"
     );
     assert!(page.contains("\nppio_agent_invocations_total{"), "{page}");
     assert!(page.contains("# TYPE ppio_agent_build info\n"), "{page}");
-    // The other format has no exemplars, and the same samples.
+    // The other format has the same samples, but no exemplars.
     let plain = scrape(&agent).await;
     check(&plain);
     assert!(!plain.contains(" # "), "{plain}");

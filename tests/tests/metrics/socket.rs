@@ -1,4 +1,4 @@
-//! A WebSocket as bytes.
+//! A WebSocket that is written and read as bytes.
 
 use ppio_test_support::{AgentProcess, with_timeout};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 pub(crate) struct Socket(TcpStream);
 
 impl Socket {
-    /// The socket, or the response of a refused handshake.
+    /// Opens a socket, or returns the response of a refused handshake.
     pub(crate) async fn open(agent: &AgentProcess, request_id: &str) -> Result<Self, String> {
         let mut stream = TcpStream::connect(agent.addr()).await.unwrap();
         let handshake = format!(
@@ -51,7 +51,7 @@ impl Socket {
         (head[0], payload)
     }
 
-    /// Closes the socket, and returns the code with which the agent does.
+    /// Closes the socket and returns the close code of the agent.
     pub(crate) async fn close(&mut self) -> u16 {
         self.send(0x88, &1000_u16.to_be_bytes()).await;
         self.closed().await

@@ -1,4 +1,4 @@
-//! Functions that block an async worker are named.
+//! Checks that functions that block an async worker are named.
 
 use ppio_test_support::{AgentProcess, call, eventually, metric};
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::socket::Socket;
 use super::{metered, scrape};
 
-/// How long the calls block.
+/// The time for which the calls block, in milliseconds.
 const BLOCKED_MS: u64 = 400;
 
-/// The lines about functions that block, as the log has them.
+/// Returns the log lines about functions that block.
 fn warnings(agent: &AgentProcess) -> Vec<Value> {
     let lines = agent.stderr();
     let lines = lines
@@ -62,7 +62,7 @@ async fn each_function_that_blocks_a_worker_is_named_once() {
     });
     eventually_warned(&agent, "agent", "r-1").await;
     eventually_warned(&agent, "chat", "r-2").await;
-    // Middleware that blocks once the handler within its poll has returned.
+    // Middleware that blocks in the same poll, after the handler has returned.
     block(
         &agent,
         "value",
@@ -70,7 +70,7 @@ async fn each_function_that_blocks_a_worker_is_named_once() {
     )
     .await;
     eventually_warned(&agent, "gate", "r-3").await;
-    // In a later poll, and of a kept run.
+    // A function that blocks in a later poll, and one in a kept run.
     block(&agent, "block_later", &[]).await;
     let key = [("idempotency-key", "k-1")];
     block(&agent, "block", &key).await;
@@ -119,7 +119,7 @@ async fn the_backtrace_of_a_panic_is_no_stall() {
     let answer = call::invoke(&agent, &json!({ "do": "panic" })).await;
     assert_eq!(answer.status(), 500);
     eventually("a backtrace", || agent.stderr().contains("backtrace")).await;
-    // The time is added up when the log has the line.
+    // The time is added up when the line is logged.
     let page = scrape(&agent).await;
     assert_eq!(metric(&page, "executor_stalls_total"), 0, "{page}");
     assert!(warnings(&agent).is_empty(), "{}", agent.stderr());

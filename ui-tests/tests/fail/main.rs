@@ -1,4 +1,4 @@
-//! What the macros reject. Each `.stderr` file is the expected message of the file beside it.
+//! The rejected mistakes. Each `.stderr` file is the expected message of the file beside it.
 
 #[test]
 fn mistakes_are_reported_at_their_tokens() {

@@ -13,7 +13,7 @@ mod renamed {
     use super::facade::agents::runtime::{Next, PingStatus, Request, Response, Value};
     use super::{Expected, get, invoke};
 
-    /// Shadows the crate, as if it were not a dependency.
+    /// Shadows the crate, as if it were not a dependency of the application.
     #[allow(dead_code)]
     mod ppio {}
 

@@ -1,4 +1,4 @@
-//! The expansion does not collide with names that the user chooses.
+//! Checks that the expansion does not collide with names that the user chooses.
 
 use ::ppio::json;
 
@@ -70,7 +70,7 @@ named! {
 mod shadowed {
     #![allow(non_camel_case_types, dead_code)]
 
-    //! Names of the prelude have another meaning here.
+    //! Names of the prelude have another meaning in this module.
 
     struct Result;
     struct Option;

@@ -1,5 +1,5 @@
-//! What the macros accept. Every signature is expanded, compiled and served over a socket, and its
-//! response is checked.
+//! The signatures that the macros accept. Every signature is expanded, compiled and served over a
+//! socket, and its response is checked.
 //!
 //! A program has one entrypoint, and this one has hundreds: each is in a module of its own, and
 //! `AgentRuntimeApp::annotated_in` builds an agent from the functions of that module.

@@ -11,7 +11,7 @@ fn mark(mut response: Response, name: &'static str) -> Response {
     response
 }
 
-/// The middleware that ran, innermost first.
+/// Returns the middleware that ran, innermost first.
 fn seen(response: &HttpResponse) -> Vec<&'static str> {
     response
         .values("x-seen")

@@ -22,7 +22,7 @@ impl fmt::Display for Broken {
     }
 }
 
-/// A service of its own, without axum.
+/// A custom service, without axum.
 #[derive(Clone)]
 struct Own(&'static str);
 
@@ -74,7 +74,7 @@ macro_rules! routes {
                 request
             }
 
-            /// What the routes answer with.
+            /// The text that the routes answer with.
             #[allow(dead_code)]
             struct Text(&'static str);
 

@@ -144,7 +144,7 @@ agents! {
         mod inner {
             pub(super) struct Word(pub(super) &'static str);
 
-            /// A private error is no obstacle.
+            /// The error type may be private.
             #[derive(Debug, thiserror::Error)]
             #[error("broken")]
             struct Broken;

@@ -1,4 +1,4 @@
-//! The signatures of functions for WebSockets.
+//! The signatures of WebSocket functions.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,8 +17,8 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Sends a handshake to the agent in a module, and returns the text that it is greeted with and the
-/// code of the close frame.
+/// Sends a handshake to the agent in a module, and returns its greeting and the code of its close
+/// frame.
 async fn greeting(module: &str) -> (String, u16) {
     let app = AgentRuntimeApp::annotated_in(module)
         .unwrap_or_else(|error| panic!("no agent in {module}: {error}"));
@@ -30,7 +30,7 @@ async fn greeting(module: &str) -> (String, u16) {
     let request = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     client.write_all(request.as_bytes()).await.expect("a write");
-    // A close frame without a code.
+    // Sends a close frame without a code.
     client
         .write_all(&[0x88, 0x80, 0, 0, 0, 0])
         .await
@@ -55,7 +55,7 @@ async fn greeting(module: &str) -> (String, u16) {
     )
 }
 
-/// Makes an agent of each row, and checks that it greets.
+/// Makes an agent of each row and checks that it sends its greeting.
 macro_rules! websockets {
     ($($name:ident: $function:item)+) => {$(
         mod $name {
@@ -67,7 +67,7 @@ macro_rules! websockets {
                 request
             }
 
-            /// What a function greets with.
+            /// The greeting that a function sends.
             #[allow(dead_code, unreachable_pub)]
             pub struct Greeting(&'static str);
 

@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: the same agent on this framework, on raw hyper, on axum and on the Python
-//! package; and a new session on the local platform with this project's client and the Python one.
+//! `cargo xtask bench`: measures the same agent on this framework, on raw hyper, on axum and on the
+//! Python package; and a new session on the local platform with this project's client and the
+//! Python one.
 //!
 //! Each round measures every server, in an order that is reversed from round to round. Ratios are
 //! taken within a round, so that other load on the machine affects both sides.
@@ -25,25 +26,25 @@ const UNARY_CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 4;
 const UNARY_BODY: &str = r#"{"prompt":"reader"}"#;
 const STREAM_BODY: &str = r#"{"stream":100000}"#;
-/// The starts of each server in a round. A start is so short that other load disturbs most starts.
+/// How often each server is started in a round. A start is so short that other load disturbs most.
 const STARTS: usize = 5;
-/// The pause before the memory of an idle server is read.
+/// The delay before the memory of an idle server is read.
 const IDLE_DELAY: Duration = Duration::from_millis(300);
 
-/// A chat completion of 20,000 words.
+/// The request for a chat completion of 20,000 words.
 const COMPLETION_BODY: &str =
     r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"20000"}]}"#;
 const INVOCATIONS: &str = "/invocations";
 const COMPLETIONS: &str = "/v1/chat/completions";
 
 const UNARY: [&str; 4] = ["raw-hyper", "axum", "ours", PYTHON];
-/// The servers of the stream. Two of them send all items that are ready in one frame: this
-/// framework and `raw-hyper-coalesced`.
+/// The servers in the streaming comparison. Two of them send all items that are ready in one frame:
+/// this framework and `raw-hyper-coalesced`.
 const STREAM: [&str; 4] = ["raw-hyper", COALESCED, "axum", "ours-stream"];
 /// The program `raw-hyper` with `--coalesce`.
 const COALESCED: &str = "raw-hyper-coalesced";
 const PYTHON: &str = "python";
-/// The servers of the chat completion.
+/// The servers in the chat completion comparison.
 const COMPLETION: [&str; 2] = ["axum", "ours-openai"];
 /// The same agent without and with all protocols.
 const PROTOCOLS: [&str; 2] = ["ours", "ours-protocols"];
@@ -51,24 +52,24 @@ const PROTOCOLS: [&str; 2] = ["ours", "ours-protocols"];
 const TRACED: [&str; 3] = ["ours", "ours-otel", "ours-exporting"];
 const TRACED_STREAM: [&str; 3] = ["ours-stream", "ours-stream-otel", "ours-stream-exporting"];
 /// The suffix after `ours` and `ours-stream` in the name of a server that exports to the receiver.
-/// The program is the one with `OTEL` after its name.
+/// The name of its program ends with `OTEL` instead.
 const EXPORTING: &str = "-exporting";
 const OTEL: &str = "-otel";
 const CLIENTS: [&str; 2] = ["ours", PYTHON];
 const FIRST_ANSWER: &str = "first answer";
 /// The number of complete responses in a run of the load program.
 const RESPONSES: &str = "responses";
-/// The processor time of the server for a response, in microseconds.
+/// The processor time that the server takes for a response, in microseconds.
 const CPU: &str = "cpu";
-/// Responses per second if every thread of the server had a core of its own. In a run they share
-/// the cores with the load program, which slows down a server with cheap responses most.
+/// The responses per second if every server thread had a core of its own. During a run the threads
+/// share the cores with the load program, which slows down a server with cheap responses most.
 const CAPACITY: &str = "capacity";
 
 /// The number and length of rounds.
 pub(crate) struct Plan {
     rounds: usize,
     seconds: f64,
-    /// The new sessions of each client in a round.
+    /// The number of new sessions that each client creates in a round.
     sessions: usize,
     /// Whether a missed threshold is an error.
     enforces_thresholds: bool,
@@ -93,7 +94,8 @@ impl Plan {
         }
     }
 
-    /// Three times the rounds, for a cost of a few percent: the ratio of one round varies by ten.
+    /// Returns a plan with three times the rounds, for a cost of a few percent: the ratio of one
+    /// round varies by ten percent.
     fn precise(&self) -> Self {
         Self {
             rounds: 3 * self.rounds,
@@ -169,7 +171,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
     )
 }
 
-/// Measures the protocols alone: a chat completion, and their cost per invocation.
+/// Measures only the protocols: a chat completion, and their cost per invocation.
 pub(crate) fn protocols(plan: &Plan) -> Result<(), Error> {
     release_build("release build")
         .args(["--package", "hello", "--bin", "load", "--bin", "axum"])
@@ -213,7 +215,7 @@ fn print_protocols(completion: &Samples, unary: &Samples) {
     table(&title, &PROTOCOLS, unary, &THROUGHPUT);
 }
 
-/// Ratios of the processor time that a response takes.
+/// Returns thresholds for ratios of the processor time per response.
 fn protocol_thresholds(completion: &Samples, unary: &Samples) -> [Threshold; 2] {
     [
         Threshold::at_least(
@@ -229,8 +231,8 @@ fn protocol_thresholds(completion: &Samples, unary: &Samples) -> [Threshold; 2] 
     ]
 }
 
-/// Measures tracing alone: its cost per invocation while it is off, and while spans, metrics and
-/// log lines are exported.
+/// Measures only tracing: its cost per invocation while it is off, and while spans, metrics and log
+/// lines are exported.
 pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
     release_build("release build")
         .args(["--bin", "load", "--bin", "otlp-receiver"])
@@ -277,7 +279,7 @@ pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
     )
 }
 
-/// Measures the local platform alone: the time from a new session to its first answer, with both
+/// Measures only the local platform: the time from a new session to its first answer, with both
 /// clients.
 pub(crate) fn platform(plan: &Plan) -> Result<(), Error> {
     release_build("release build")
@@ -340,7 +342,7 @@ fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
             let mut server = programs.start(name)?;
             for _ in 1..STARTS {
                 samples.add(name, "ms", server.start_up.as_secs_f64() * 1e3);
-                // Two servers must not run at the same time.
+                // Two servers must not run at the same time, so this one ends first.
                 drop(server);
                 server = programs.start(name)?;
             }
@@ -366,7 +368,7 @@ fn load(
         servers.insert(name, programs.start(name)?);
     }
     let mut samples = Samples::default();
-    // Round 0 is a warm-up and not counted.
+    // Round 0 is a warm-up and is not counted.
     for round in 0..=plan.rounds {
         for name in round_order(names, round) {
             let Some(server) = servers.get(name) else {
@@ -411,7 +413,7 @@ fn first_answers(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
     Ok(samples)
 }
 
-/// The number of threads that answer in a server.
+/// Returns the number of threads that answer requests in a server.
 fn threads(name: &str) -> f64 {
     if name == PYTHON {
         1.0
@@ -420,7 +422,7 @@ fn threads(name: &str) -> f64 {
     }
 }
 
-/// The names, reversed in every second round.
+/// Returns the names, reversed in every second round.
 fn round_order(names: &[&'static str], round: usize) -> Vec<&'static str> {
     let mut names = names.to_vec();
     if round % 2 == 1 {

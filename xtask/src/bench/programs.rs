@@ -1,4 +1,4 @@
-//! The measured programs, and how each is started.
+//! The measured programs and how they are started.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,9 +13,9 @@ use crate::{interop, workspace};
 pub(super) struct Programs {
     release: PathBuf,
     logs: PathBuf,
-    /// The interpreter of the Python package, if that is measured as well.
+    /// The Python package's interpreter, if the package is measured as well.
     python: Option<PathBuf>,
-    /// The receiver that servers export to.
+    /// The receiver to which servers export.
     receiver: Option<Server>,
 }
 

@@ -23,7 +23,7 @@ impl Samples {
         Ok(())
     }
 
-    /// The last value; NaN if there is none.
+    /// Returns the last value; NaN if there is none.
     pub(super) fn last(&self, name: &str, what: &str) -> f64 {
         self.of(name, what).last().copied().unwrap_or(f64::NAN)
     }
@@ -38,7 +38,7 @@ impl Samples {
         median(self.of(name, what))
     }
 
-    /// The ratio within each round.
+    /// Returns the ratio within each round.
     pub(super) fn ratios(&self, what: &str, numerator: &str, denominator: &str) -> Vec<f64> {
         let below = self.of(denominator, what);
         let pairs = self.of(numerator, what).iter().zip(below);
@@ -46,7 +46,7 @@ impl Samples {
     }
 }
 
-/// The median; NaN without values, which meets no threshold.
+/// Returns the median; NaN without values, which meets no threshold.
 pub(super) fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_ratio_is_taken_round_by_round() {
         let mut samples = Samples::default();
-        // The machine slows down fourfold, the ratio is constant.
+        // The machine slows down fourfold, but the ratio stays constant.
         for slowness in [1.0, 2.0, 4.0] {
             samples
                 .add_report("a", &format!("rate={}\np50_us=3", 300.0 / slowness))

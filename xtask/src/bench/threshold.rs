@@ -1,10 +1,10 @@
-//! The bounds that a benchmark has to keep.
+//! The thresholds that a benchmark has to meet.
 
 use super::Plan;
 use super::samples::median;
 use crate::error::Error;
 
-/// A bound for the median of measured values.
+/// A threshold for the median of measured values.
 pub(super) struct Threshold {
     name: &'static str,
     /// One value per round or session.

@@ -1,5 +1,5 @@
 //! Sends the same request on several connections for a bounded time. A connection sends the next
-//! request when the response to the last one is complete.
+//! request when the last response is complete.
 //!
 //! Prints a `name=value` line for each result: counts, rates per second, and the latency of
 //! complete responses in microseconds.
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use arguments::Arguments;
 use response::{ResponseCounts, ResponseReader};
 
-/// A connection or a response that takes longer ends the run.
+/// The time limit for a connection attempt and for a response; exceeding it ends the run.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::main]
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     .into_bytes()
     .into();
 
-    // All connections are open before the measurement starts.
+    // Opens all connections before the measurement starts.
     let mut sockets = Vec::with_capacity(arguments.connections);
     for _ in 0..arguments.connections {
         let socket = timeout(RESPONSE_TIMEOUT, TcpStream::connect(arguments.address)).await??;
@@ -77,12 +77,12 @@ async fn send_requests(
     Ok(totals)
 }
 
-/// The responses that were received.
+/// The totals of the responses that were received.
 #[derive(Default)]
 struct Totals {
     items: u64,
     body_bytes: u64,
-    /// The time to the end of each response.
+    /// The time to the end of each response, one per response.
     latencies: Vec<Duration>,
 }
 

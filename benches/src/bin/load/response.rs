@@ -17,12 +17,12 @@ pub(crate) struct ResponseCounts {
 pub(crate) struct ResponseReader<R> {
     source: R,
     buffer: Vec<u8>,
-    /// `buffer[start..end]` was read and is not consumed.
+    /// `buffer[start..end]` has been read but not consumed.
     start: usize,
     end: usize,
 }
 
-/// A large buffer takes few system calls for a stream.
+/// Large, so that reading a stream needs few system calls.
 const BUFFER_SIZE: usize = 256 * 1024;
 
 enum Framing {
@@ -121,7 +121,7 @@ impl<R: AsyncRead + Unpin> ResponseReader<R> {
     }
 }
 
-/// Counts the bytes and events of a body that arrives in parts.
+/// Counts the bytes and events of a body that arrives in chunks.
 #[derive(Default)]
 struct BodyCounter {
     counted: ResponseCounts,
@@ -193,7 +193,7 @@ mod tests {
         let mut reader = ResponseReader::new(Cursor::new(wire));
         let counted = |body_bytes, items| ResponseCounts { body_bytes, items };
         assert_eq!(reader.next().await.unwrap(), counted(5, 0));
-        // The end of the second event is in two chunks.
+        // The delimiter of the second event is split across two chunks.
         assert_eq!(reader.next().await.unwrap(), counted(18, 2));
         assert!(reader.next().await.is_err());
     }

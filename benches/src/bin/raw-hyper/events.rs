@@ -1,4 +1,4 @@
-//! The event stream, with a frame per item or a frame for all items that are ready.
+//! The event stream, with one frame per item or one frame for all items that are ready.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -45,7 +45,7 @@ pub(crate) fn event_body(framing: Framing, length: u64) -> EventBody {
     }
 }
 
-/// A body that sends the items that are ready in one frame, and never waits for another item.
+/// A body that sends all items that are ready in one frame and never waits for another item.
 pub(crate) struct CoalescingBody<S> {
     items: Fuse<S>,
     events: BytesMut,
@@ -69,7 +69,7 @@ impl<S: Stream<Item = Token> + Unpin> Body for CoalescingBody<S> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let body = &mut *self;
-        // The buffer of the last frame is used again if that frame was written.
+        // Reuses the buffer of the last frame if that frame has been written.
         body.events.reserve(COALESCED_FRAME + 64);
         let ended = loop {
             match body.items.poll_next_unpin(cx) {

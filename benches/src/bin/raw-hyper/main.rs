@@ -4,8 +4,8 @@
 //! raw-hyper [--coalesce]
 //! ```
 //!
-//! A stream is sent with a frame per item, or with `--coalesce` with a frame for all items that are
-//! ready.
+//! A stream is sent with one frame per item or, with `--coalesce`, with one frame for all items
+//! that are ready.
 
 mod events;
 
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let listener = TcpListener::bind(ppio_benches::listen_address()?).await?;
     let mut http = http1::Builder::new();
-    // With a timer hyper closes a connection whose headers take longer than 30 seconds.
+    // With a timer, hyper closes a connection whose headers take longer than 30 seconds.
     http.timer(TokioTimer::new());
     loop {
         let (socket, _) = listener.accept().await?;

@@ -1,4 +1,4 @@
-//! What is imported, and three sources of the API key.
+//! The imports, and three sources of the API key.
 #![allow(unused_imports)] // they are the example
 
 // The author of an agent.

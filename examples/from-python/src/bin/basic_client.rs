@@ -1,4 +1,4 @@
-//! One invocation, in a session that is closed after it.
+//! One invocation, in a session that is closed afterwards.
 
 use ppio_agent_client::{AgentRuntimeClient, Error, InvocationRequest};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Many invocations at once, each in a session of its own, with a larger pool of connections.
+//! Many concurrent invocations, each in its own session, with a larger connection pool.
 
 fn client() -> Result<AgentRuntimeClient, Error> {
     let config = ClientConfig {

@@ -1,4 +1,4 @@
-//! An agent that another library builds, made once and called for every request.
+//! An agent that another library builds, created once and called for every request.
 
 use ppio::{State, Value, json};
 

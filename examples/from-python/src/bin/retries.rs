@@ -1,4 +1,4 @@
-//! An invocation that is repeated after a rate limit and after an error of the network.
+//! An invocation that is retried after a rate limit and after a network error.
 
 use std::time::Duration;
 

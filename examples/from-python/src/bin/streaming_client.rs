@@ -1,4 +1,4 @@
-//! An answer item by item.
+//! Reads an answer item by item.
 
 async fn streaming_example() -> Result<(), Error> {
     AgentRuntimeClient::scope(async |client| {

@@ -1,4 +1,4 @@
-//! The deployed agents, and what their agent.yaml says.
+//! The deployed agents, and the contents of their agent.yaml.
 
 async fn template_management_example() -> Result<(), Error> {
     AgentRuntimeClient::scope(async |client| {

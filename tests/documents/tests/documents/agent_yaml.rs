@@ -1,4 +1,4 @@
-//! `docs/agent-yaml.md` lists every field.
+//! Checks that `docs/agent-yaml.md` lists every field.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fn document() -> String {
     read("docs/agent-yaml.md")
 }
 
-/// The fields of the document, each with its type.
+/// Returns the fields in the document, each with its type.
 fn documented() -> BTreeMap<String, String> {
     let rows = rows(&document()).into_iter();
     rows.map(|row| {
@@ -52,7 +52,7 @@ fn example() -> AgentConfig {
     AgentConfig::from_yaml(yaml.expect("an example")).expect("the example is valid")
 }
 
-/// The paths of all fields of the types, which `Debug` prints also where they are not set.
+/// Returns the paths of all fields of the types; `Debug` also prints the fields that are not set.
 fn fields_of_types(config: &AgentConfig) -> Vec<String> {
     let field = Regex::new(r"^( +)(\w+): ").expect("a valid pattern");
     let text = format!("{config:#?}");
@@ -82,7 +82,7 @@ fn every_field_of_the_types_is_documented() {
     let mut missing = Vec::new();
     for path in fields_of_types(&example()) {
         let parts: Vec<_> = path.split('.').collect();
-        // What is inside of a value, or kept for other tools, is not a field.
+        // A path inside a value, or one that is kept for other tools, is not a field.
         let is_inside = (1..parts.len()).any(|count| {
             let above = parts[..count].join(".");
             is_value(&above) || parts[count - 1] == "extra"

@@ -1,4 +1,4 @@
-//! `docs/configuration.md` lists every environment variable.
+//! Checks that `docs/configuration.md` lists every environment variable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use regex::Regex;
 use crate::{read, repository};
 use documents::table::{rows, spans};
 
-/// Files that put names of variables together, each with what it puts before them.
+/// Files that compose the names of variables, each with the prefixes of the names.
 const COMPOSED: [(&str, &[&str]); 7] = [
     ("ppio-agent/src/config/address.rs", &["PPIO_AGENT_"]),
     ("ppio-agent/src/config/settings/values.rs", &["PPIO_AGENT_"]),
@@ -37,30 +37,30 @@ const COMPOSED: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// Texts in capital letters with an underscore that are not variables, by how they begin.
+/// The beginnings of texts in capital letters with an underscore that are not variables.
 const OTHER_TEXTS: [&str; 14] = [
-    // Names that the macros generate, and those that cargo has while it compiles.
+    // Names that the macros generate, and variables that cargo sets during compilation.
     "AN_AGENT_HAS_ONE_",
     "CARGO_PKG_RUST_VERSION",
     "CARGO_PKG_VERSION",
-    // Constants of protocols: envd, health checks, capabilities of Linux.
+    // Constants of protocols: envd, health checks, Linux capabilities.
     "CAP_SET",
     "EVENT_TYPE_",
     "FILE_TYPE_",
     "HEALTHY_BUSY",
     "SIGNAL_SIG",
-    // The events of AG-UI, and how their names are written.
+    // The events of AG-UI, and the case in which their names are written.
     "RUN_ERROR",
     "SCREAMING_SNAKE_CASE",
     "TEXT_MESSAGE_",
-    // Followed by a number: a variable on its way to a program, through those that start it.
+    // With a number after it: a variable on its way to a program, through those that start it.
     "PPIO_LOCAL_VARIABLE_",
-    // The output of `getconf`, and a file of SSH.
+    // The output of `getconf`, and an SSH key file.
     "GNU_LIBC_VERSION",
     "ID_ED25519",
 ];
 
-/// Files whose texts in capital letters are names of a protocol: states, roles and reasons of A2A.
+/// Files whose texts in capital letters are protocol names: states, roles and reasons of A2A.
 const PROTOCOL_FILES: [&str; 6] = [
     "ppio-agent/src/protocols/a2a/failure.rs",
     "ppio-agent/src/protocols/a2a/list.rs",
@@ -70,7 +70,7 @@ const PROTOCOL_FILES: [&str; 6] = [
     "ppio-sandbox-cli/src/invoke/protocol/ag_ui.rs",
 ];
 
-/// Variables that the standard library and the crates of OpenTelemetry read by themselves.
+/// Variables that the standard library and the OpenTelemetry crates read by themselves.
 const READ_BY_CRATES: [&str; 12] = [
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
     "OTEL_BLRP_MAX_QUEUE_SIZE",
@@ -89,7 +89,7 @@ const READ_BY_CRATES: [&str; 12] = [
 /// Words in [`COMPOSED`] files that are not the end of a name.
 const OTHER_WORDS: [&str; 3] = ["E2B", "NOVITA", "PPIO"];
 
-/// The variables of the document, each with a line that has it.
+/// Returns the variables in the document, each with the first line that lists it.
 fn documented() -> BTreeMap<String, usize> {
     let mut variables = BTreeMap::new();
     for row in rows(&read("docs/configuration.md")) {
@@ -100,7 +100,7 @@ fn documented() -> BTreeMap<String, usize> {
     variables
 }
 
-/// The texts in capital letters in the sources of the products, without tests and comments.
+/// Returns the texts in capital letters in the product sources, without tests and comments.
 fn texts_of_sources() -> BTreeMap<PathBuf, BTreeSet<String>> {
     let mut texts = BTreeMap::new();
     let entries = fs::read_dir(repository("")).expect("the repository");
@@ -145,7 +145,7 @@ fn collect(folder: &Path, texts: &mut BTreeMap<PathBuf, BTreeSet<String>>) {
     }
 }
 
-/// What a file puts before the ends of names.
+/// Returns the prefixes of the names that a file composes.
 fn prefixes(path: &Path) -> &'static [&'static str] {
     let found = COMPOSED.iter().find(|(file, _)| repository(file) == path);
     found.map_or(&[], |(_, prefixes)| *prefixes)
@@ -160,7 +160,8 @@ fn every_variable_of_the_code_is_documented() {
         for text in texts {
             let is_other = OTHER_TEXTS.iter().any(|other| text.starts_with(other))
                 || OTHER_WORDS.contains(&text.as_str());
-            // A single word is a variable only where names are put together, as far as a test can tell.
+            // As far as a test can tell, a single word is a variable only in a file that composes
+            // names.
             if is_other
                 || documented.contains_key(&text)
                 || (prefixes.is_empty() && !text.contains('_'))

@@ -1,4 +1,4 @@
-//! The links between the documents lead somewhere.
+//! Checks that the targets of the links in the documents exist.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn documents() -> Vec<PathBuf> {
     names.chain(top.map(PathBuf::from)).collect()
 }
 
-/// The links of a document, outside blocks of code: the file, and the part after `#`.
+/// Returns the links of a document, outside of code blocks: the file, and the text after `#`.
 fn links(document: &Path) -> Vec<(String, Option<String>)> {
     let link = Regex::new(r"\]\(([^)\s]+)\)").expect("a valid pattern");
     let text = read(&document.to_string_lossy());
@@ -41,7 +41,7 @@ fn links(document: &Path) -> Vec<(String, Option<String>)> {
         .collect()
 }
 
-/// The anchors of the headings of a document, as GitHub makes them.
+/// Returns the anchors of the headings of a document, as GitHub generates them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter_map(|line| {
         line.trim_start_matches('#')

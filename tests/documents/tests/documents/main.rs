@@ -1,4 +1,4 @@
-//! What the documents in `docs/` list, compared with the code.
+//! Compares the lists in the documents in `docs/` with the code.
 
 mod agent_yaml;
 mod configuration;
@@ -7,14 +7,14 @@ mod python;
 
 use std::path::{Path, PathBuf};
 
-/// A path of the repository.
+/// Returns a path in the repository.
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(path)
 }
 
-/// The text of a file of the repository.
+/// Returns the contents of a file in the repository.
 fn read(path: &str) -> String {
     let path = repository(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -1,4 +1,4 @@
-//! `docs/python.md`: its names exist, and its examples are programs that the tests run.
+//! Checks `docs/python.md`: its names exist, and its examples are programs that the tests run.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,14 +11,14 @@ use crate::{read, repository};
 
 /// The folder of the programs.
 const PROGRAMS: &str = "examples/from-python/src/bin";
-/// The line in a program before the part that the document does not show.
+/// The line in a program before the code that the document does not show.
 const NOT_SHOWN: &str = "\n// Not shown in docs/python.md.\n";
 
 fn document() -> String {
     read("docs/python.md")
 }
 
-/// A program of the document, in both languages.
+/// A program in the document, in both languages.
 struct Example {
     file: String,
     python: String,
@@ -47,7 +47,7 @@ fn examples() -> Vec<Example> {
         .collect()
 }
 
-/// The number of lines, without blank ones, comments and documentation.
+/// Returns the number of lines, without blank lines, comments and documentation.
 fn lines(code: &str, comments: [&str; 2]) -> usize {
     let lines = code.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty());
@@ -107,7 +107,7 @@ fn every_example_is_a_program_that_is_run() {
     for Example { file, rust, .. } in &examples {
         let program = read(&format!("{PROGRAMS}/{file}"));
         let shown = program.split(NOT_SHOWN).next().unwrap_or_default();
-        // Without the first paragraph, which describes the program.
+        // Removes the first paragraph, which describes the program.
         let (_, shown) = shown.split_once("\n\n").expect("a first paragraph");
         assert_eq!(
             rust,

@@ -1,4 +1,4 @@
-// A chat with AG-UI's `HttpAgent`, which keeps the input of its run and goes on when it is loaded again.
+// A chat with AG-UI's `HttpAgent`, which keeps the input of its run and continues after a reload.
 
 import { HttpAgent } from '@ag-ui/client'
 import { useEffect, useState } from 'react'

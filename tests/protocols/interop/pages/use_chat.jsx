@@ -1,4 +1,4 @@
-// A chat with the AI SDK's `useChat`, which keeps its messages and goes on when it is loaded again.
+// A chat with the AI SDK's `useChat`, which keeps its messages and continues after a reload.
 
 import { useChat } from '@ai-sdk/react'
 import { DefaultChatTransport } from 'ai'

@@ -1,4 +1,5 @@
-//! The line iterators of several languages end lines where the standard of event streams does not.
+//! Checks that no event contains a character at which the line iterators of several languages end a
+//! line, unlike the standard of event streams.
 
 use futures_util::stream;
 use ppio::{AgentRuntimeApp, ChatEvent, Error, InvocationRequest, Sse};

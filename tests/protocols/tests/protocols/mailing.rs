@@ -1,4 +1,4 @@
-//! An agent that asks before a tool of its own is run.
+//! An agent that asks for approval before it runs a tool of its own.
 
 use futures_util::stream::{self, Stream};
 use ppio::{ChatEvent, InvocationRequest, json};

@@ -1,5 +1,5 @@
-//! Every shape of entrypoint over every protocol: no stream that failed ends as a success, and none
-//! is without an end.
+//! Every shape of entrypoint over every protocol: no failed stream ends as a success, and every
+//! stream has an end.
 
 use std::iter::once;
 
@@ -19,13 +19,13 @@ enum Way {
     Protocol(Protocol),
 }
 
-/// What a caller got.
+/// The answer that a caller received.
 #[derive(Debug, Default)]
 struct Ended {
-    /// The texts, and each other value in a line of its own.
+    /// The texts, and each other value on a separate line.
     text: String,
     failure: Option<String>,
-    /// How many ends the answer had.
+    /// The number of ends that the answer had.
     ends: usize,
 }
 
@@ -60,7 +60,7 @@ async fn every_shape_ends_as_it_should_in_every_protocol() {
                 (None, None) => assert_eq!(ended.text, shape.text(), "{what}"),
                 (Some(Fails::First(_, text) | Fails::Later(text)), Some(failure)) => {
                     assert!(failure.contains(text), "{what}: {failure}");
-                    // The result of a tool is whole, so one that failed has no text.
+                    // A tool result is sent as a whole, so a failed one has no text.
                     if way != Way::Protocol(Protocol::Mcp) {
                         assert_eq!(ended.text, shape.text(), "{what}");
                     }
@@ -103,7 +103,7 @@ fn parse(json: &str) -> Value {
     serde_json::from_str(json).unwrap()
 }
 
-/// The data of a stream that is JSON.
+/// Returns the JSON data of the events of a stream.
 async fn data(answer: Answer) -> Vec<Value> {
     assert_eq!(answer.status(), 200);
     let stream = answer.text().await;
@@ -113,7 +113,7 @@ async fn data(answer: Answer) -> Vec<Value> {
         .collect()
 }
 
-/// `POST /invocations` with ids, each of which can be read on from.
+/// Calls `POST /invocations` with stream ids, and checks that the stream can be resumed after them.
 async fn invoke(agent: &Agent, shape: &Shape) -> Ended {
     let headers = [("ppio-stream-ids", "true")];
     let answer = agent.send("POST", "/invocations", &headers, "{}").await;

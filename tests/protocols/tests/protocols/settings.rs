@@ -1,4 +1,4 @@
-//! Which protocols are served.
+//! Checks which protocols are served.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ async fn the_document_lists_the_methods_of_each_path() {
     let served = Protocol::ALL.into_iter();
     let served = served.filter(|protocol| *protocol != Protocol::WebSocket);
     assert_eq!(protocols, served.collect());
-    // A path that is served and always answers with an error.
+    // This path is served but always answers with an error.
     assert_eq!(found["/a2a/extendedAgentCard"], ["get"]);
 }
 

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::support::Agent;
 
-/// A shape, with what a caller gets of it.
+/// A shape, and the answer that its callers receive.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
-    /// The text of the whole answer, as far as it came.
+    /// The text of the answer up to its end or failure.
     pub(crate) text: &'static str,
-    /// What it fails with.
+    /// How the entrypoint fails, if it does.
     pub(crate) fails: Option<Fails>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Fails {
     Later(&'static str),
 }
 
-/// All shapes. The text of `ten_thousand` is not written here.
+/// All shapes. The text of `ten_thousand` is not written here; `Shape::text` returns it.
 pub(crate) const SHAPES: [Shape; 12] = [
     Shape::ending("value", "Hello, world!"),
     Shape::ending("typed_value", r#"{"city":"Paris","degrees":20}"#),
@@ -66,12 +66,12 @@ impl Shape {
         }
     }
 
-    /// An agent whose entrypoint is of this shape.
+    /// Starts an agent whose entrypoint has this shape.
     pub(crate) async fn start(&self) -> Agent {
         Agent::start_module(&self.module()).await
     }
 
-    /// The same, as a platform calls it.
+    /// Starts the same agent as a platform calls it.
     pub(crate) async fn start_on(&self, platform: Platform) -> Agent {
         Agent::start_module_on(platform, &self.module()).await
     }
@@ -80,7 +80,7 @@ impl Shape {
         format!("{}::{}", module_path!(), self.name)
     }
 
-    /// The text of the whole answer, as far as it came.
+    /// Returns the text of the answer up to its end or failure.
     pub(crate) fn text(&self) -> String {
         if self.name == "ten_thousand" {
             return (0..10_000).map(|number| number.to_string() + " ").collect();

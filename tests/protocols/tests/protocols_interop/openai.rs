@@ -1,11 +1,11 @@
-//! `OpenAI`'s published clients, and those of others that speak to its API.
+//! `OpenAI`'s published clients, and other vendors' clients of its API.
 
 use std::path::Path;
 use std::process::Command;
 
 use ppio_test_support::{AgentProcess, protocols_interpreter, protocols_node_modules};
 
-/// Each script asserts what its client makes of every kind of answer.
+/// Each script asserts the results that its client gets for every kind of answer.
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_published_clients_call_the_agent() {

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document, checked by programs that read it.
+//! Checks the `OpenAPI` document with programs that read it.
 
 use crate::support::{agent, described_agent, run};
 
@@ -6,6 +6,6 @@ use crate::support::{agent, described_agent, run};
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 fn the_document_is_valid_and_the_service_keeps_to_it() {
     run("openapi.py", &agent());
-    // The types of its request, answer and items have schemas, and it has errors of its own.
+    // This agent's request, answer and items have schemas, and it has custom errors.
     run("openapi.py", &described_agent());
 }

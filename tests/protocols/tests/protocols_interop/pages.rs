@@ -1,11 +1,11 @@
-//! Pages with published clients in a real browser, which are loaded again in mid-answer and go on.
+//! Pages with published clients in a real browser that are reloaded in mid-answer and continue.
 
 use ppio_test_support::{browser, node_modules};
 
 use crate::support::{agent, run_with};
 
 fn try_page(page: &str) {
-    // The script reads the variables of both.
+    // The script needs the variables of both.
     let _ = (browser(), node_modules());
     run_with("pages.mjs", &agent(), &[page]);
 }

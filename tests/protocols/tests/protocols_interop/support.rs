@@ -5,17 +5,17 @@ use std::process::Command;
 
 use ppio_test_support::{AgentProcess, protocols_interpreter, protocols_node_modules};
 
-/// The agent with all protocols.
+/// Starts the agent with all protocols.
 pub(crate) fn agent() -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent"))).start()
 }
 
-/// An agent whose types have schemas.
+/// Starts an agent whose types have schemas.
 pub(crate) fn described_agent() -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_described-agent"))).start()
 }
 
-/// The agent with all protocols, as a platform calls it.
+/// Starts the agent with all protocols, as a platform calls it.
 pub(crate) fn agent_of(platform: &str) -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
         .env("PPIO_AGENT_PLATFORM", platform)
@@ -27,7 +27,7 @@ pub(crate) fn run(script: &str, agent: &AgentProcess) {
     run_with(script, agent, &[]);
 }
 
-/// The same with further arguments.
+/// Runs a script with the URL of the agent and further arguments.
 pub(crate) fn run_with(script: &str, agent: &AgentProcess, arguments: &[&str]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("interop")

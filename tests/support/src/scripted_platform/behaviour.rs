@@ -1,4 +1,4 @@
-//! What the platform does when nothing is scripted.
+//! The default behaviour of the platform, for requests without a scripted reply.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct ScriptedSandbox {
     pub paused: bool,
     /// The timeout that was set last, in seconds.
     pub timeout: u64,
-    /// How many times its timeout was set after its creation.
+    /// How often its timeout was set after its creation.
     pub timeout_updates: usize,
     /// Its metadata.
     pub metadata: BTreeMap<String, String>,
@@ -58,7 +58,7 @@ impl ScriptedSandbox {
     }
 }
 
-/// The `agent.yaml`, as JSON, of an agent that needs no start command.
+/// Returns the `agent.yaml`, as JSON, of an agent that needs no start command.
 pub(super) fn agent(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Agent",
@@ -165,7 +165,7 @@ fn create(state: &mut State, body: &Value, timeout: u64) -> Reply {
     reply
 }
 
-/// Returns two sandboxes per page, so that tests with more exercise the paging.
+/// Returns two sandboxes per page, so that tests with more sandboxes exercise the paging.
 fn list(state: &State, request: &Recorded) -> Reply {
     let query = request
         .target
@@ -180,7 +180,8 @@ fn list(state: &State, request: &Recorded) -> Reply {
         .sandboxes
         .iter()
         .filter(|sandbox| {
-            // `metadata=k%3Dv`: ids of hexadecimal digits have no other encoded characters.
+            // `metadata=k%3Dv`: ids that consist of hexadecimal digits have no other encoded
+            // characters.
             let wanted = query
                 .split('&')
                 .find_map(|pair| pair.strip_prefix("metadata="));

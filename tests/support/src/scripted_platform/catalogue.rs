@@ -1,5 +1,5 @@
-//! The control plane's answers about templates, builds, logs and metrics, as far as the examples of
-//! the documentation need them.
+//! The control plane's answers about templates, builds, logs and metrics, as far as the
+//! documentation examples need them.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ pub(super) fn respond(state: &State, request: &Recorded) -> Option<Reply> {
     Some(reply)
 }
 
-/// Calls about one template.
+/// Returns the reply to a call about one template.
 fn template(state: &State, route: &str) -> Option<Reply> {
     let (method, path) = route.split_once(" /")?;
     let parts: Vec<_> = path.split('/').collect();

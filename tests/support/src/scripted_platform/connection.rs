@@ -1,4 +1,4 @@
-//! Connections: accepted, read, and written to as scripted.
+//! Accepts connections, reads their requests and writes the scripted replies.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -43,7 +43,8 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     };
     let _open = Open(Arc::clone(&shared));
     if reset {
-        // Unread bytes make the kernel answer the close with a reset; linger makes it certain.
+        // Unread bytes make the kernel close the connection with a reset; linger makes this
+        // certain.
         let _ = stream.set_zero_linger();
         return;
     }
@@ -73,7 +74,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Plays a reply; `false` if the connection is over.
+/// Writes a reply. Returns `false` if the connection is over.
 async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>, shared: &Shared) -> bool {
     for step in reply.steps {
         match step {
@@ -94,7 +95,7 @@ async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>, shared
                 return false;
             }
             Step::Pause(pause) => {
-                // Detects a client that disconnects meanwhile, as a real server would.
+                // Detects that the client disconnects during the pause, as a real server would.
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = gone(stream) => return false,
@@ -122,7 +123,7 @@ async fn gone(stream: &mut TcpStream) {
     let mut byte = [0];
     match stream.read(&mut byte).await {
         Ok(0) | Err(_) => {}
-        // A client that sends more is an error, which the deadline of the test reports.
+        // A client must not send more; if it does, the test exceeds its deadline.
         Ok(_) => pending().await,
     }
 }

@@ -1,4 +1,4 @@
-//! envd, as far as the examples of the documentation need it, with constant replies.
+//! envd with constant replies, as far as the documentation examples need it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -39,7 +39,7 @@ fn entry(path: &str) -> Value {
     })
 }
 
-/// What an `echo` in the last argument of a command prints.
+/// Returns the output of an `echo` in the last argument of a command.
 fn said(envelope: &[u8]) -> String {
     let message: Value = envelope
         .get(5..)
@@ -52,7 +52,7 @@ fn said(envelope: &[u8]) -> String {
     }
 }
 
-/// A process that prints this and ends.
+/// Returns the reply for a process that prints `stdout` and exits.
 fn process(stdout: &str) -> Reply {
     messages(&[
         json!({"event": {"start": {"pid": 42}}}),
@@ -61,7 +61,7 @@ fn process(stdout: &str) -> Reply {
     ])
 }
 
-/// A Connect stream of these messages, with its end.
+/// Returns a complete Connect stream of these messages.
 fn messages(messages: &[Value]) -> Reply {
     let mut reply = Reply::chunked("application/connect+json");
     for message in messages {

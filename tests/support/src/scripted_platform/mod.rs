@@ -1,8 +1,8 @@
-//! A platform with scripted replies: any bytes, slow, cut off, or none at all.
+//! A platform with scripted replies: arbitrary bytes, slow, cut off, or missing.
 //!
-//! One port serves the control plane, and `{port}-{id}.localhost` for every sandbox, over raw
-//! sockets, so that a test decides about every byte. What is not scripted behaves as the platform
-//! does.
+//! One port serves the control plane and `{port}-{id}.localhost` for every sandbox, over raw
+//! sockets, so that a test controls every byte. Requests without a scripted reply are answered as
+//! the platform does.
 
 mod behaviour;
 mod catalogue;
@@ -25,14 +25,14 @@ pub use behaviour::ScriptedSandbox;
 pub use reply::Reply;
 pub use request::Recorded;
 
-/// A platform on a port of its own; gone when dropped.
+/// A platform on its own port, which is closed when this is dropped.
 pub struct ScriptedPlatform {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
 
-/// What connections and the test share.
+/// The state that the connections and the test share.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -40,20 +40,20 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Replies to the next requests, by route; `standing` has those of `always`.
+    /// The replies to the next requests, by route; `standing` has the replies set with `always`.
     scripts: HashMap<String, VecDeque<Reply>>,
     standing: HashMap<String, Reply>,
     requests: Vec<Recorded>,
     sandboxes: Vec<ScriptedSandbox>,
     templates: Vec<Value>,
-    /// How many of the next connections are reset unread.
+    /// The number of next connections that are reset before anything is read.
     resets: usize,
     connections: usize,
     open_connections: usize,
-    /// How many bytes of endless replies were written.
+    /// The number of bytes of endless replies that were written.
     repeated: u64,
     domain: String,
-    /// How many bytes are written at a time.
+    /// The number of bytes that are written at a time.
     drip: Option<usize>,
 }
 
@@ -72,7 +72,8 @@ impl Drop for ScriptedPlatform {
 }
 
 impl ScriptedPlatform {
-    /// A platform with one template, `tmpl_1`, whose agent starts by itself and echoes.
+    /// Starts a platform with one template, `tmpl_1`, whose agent needs no start command and
+    /// echoes.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -92,19 +93,19 @@ impl ScriptedPlatform {
         }
     }
 
-    /// The control plane's URL.
+    /// Returns the control plane's URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The domain of the sandboxes.
+    /// Returns the domain of the sandboxes.
     pub fn domain(&self) -> String {
         format!("localhost:{}", self.address.port())
     }
 
-    /// Sets the reply to the next request of this route, after those scripted before. Routes are
-    /// `METHOD /path` for the control plane, with `{id}` for a sandbox's id, and the same after
-    /// `agent ` or `envd ` for traffic into a sandbox.
+    /// Sets the reply to the next request of this route, after the replies scripted before. Routes
+    /// are `METHOD /path` for the control plane, with `{id}` for a sandbox's id, and the same with
+    /// the prefix `agent ` or `envd ` for traffic into a sandbox.
     pub fn script(&self, route: &str, reply: Reply) {
         let mut state = self.shared.lock();
         state
@@ -114,7 +115,7 @@ impl ScriptedPlatform {
             .push_back(reply);
     }
 
-    /// Sets the reply to every request of this route that is not scripted.
+    /// Sets the reply to every request of this route that has no scripted reply.
     pub fn always(&self, route: &str, reply: Reply) {
         self.shared.lock().standing.insert(route.to_owned(), reply);
     }
@@ -129,7 +130,7 @@ impl ScriptedPlatform {
         self.shared.lock().resets = count;
     }
 
-    /// The requests of this route so far.
+    /// Returns the requests of this route so far.
     pub fn requests(&self, route: &str) -> Vec<Recorded> {
         let state = self.shared.lock();
         let matching = state
@@ -139,32 +140,32 @@ impl ScriptedPlatform {
         matching.cloned().collect()
     }
 
-    /// How many requests of this route were read.
+    /// Returns the number of requests of this route that were read.
     pub fn count(&self, route: &str) -> usize {
         self.requests(route).len()
     }
 
-    /// How many connections were accepted, those that were reset included.
+    /// Returns the number of accepted connections, including those that were reset.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
     }
 
-    /// How many connections are open now.
+    /// Returns the number of connections that are open now.
     pub fn open_connections(&self) -> usize {
         self.shared.lock().open_connections
     }
 
-    /// How many bytes of endless replies could be written.
+    /// Returns the number of bytes of endless replies that could be written.
     pub fn repeated(&self) -> u64 {
         self.shared.lock().repeated
     }
 
-    /// The sandboxes, running or paused.
+    /// Returns the running and paused sandboxes.
     pub fn live(&self) -> Vec<ScriptedSandbox> {
         self.shared.lock().sandboxes.clone()
     }
 
-    /// One sandbox.
+    /// Returns the sandbox with this id, if it exists.
     pub fn sandbox(&self, id: &str) -> Option<ScriptedSandbox> {
         self.live().into_iter().find(|sandbox| sandbox.id == id)
     }
@@ -177,7 +178,7 @@ impl ScriptedPlatform {
             .retain(|sandbox| sandbox.id != id);
     }
 
-    /// Adds a sandbox that runs already.
+    /// Adds a sandbox that is already running.
     pub fn add_sandbox(&self, id: &str, template_id: &str) {
         let sandbox = ScriptedSandbox::running(id, template_id);
         self.shared.lock().sandboxes.push(sandbox);
@@ -191,7 +192,7 @@ impl ScriptedPlatform {
             .push(behaviour::template(id, document));
     }
 
-    /// Adds a template as the control plane would list it.
+    /// Adds a template in the form in which the control plane lists it.
     pub fn add_raw_template(&self, template: Value) {
         self.shared.lock().templates.push(template);
     }
@@ -209,14 +210,14 @@ impl ScriptedPlatform {
     ///
     /// # Panics
     ///
-    /// If one is left after [`DEADLINE`](crate::DEADLINE).
+    /// If a sandbox is left after [`DEADLINE`](crate::DEADLINE).
     pub async fn eventually_empty(&self) {
         self.eventually("no sandbox is left", |platform| platform.live().is_empty())
             .await;
     }
 }
 
-/// The document of an agent that starts by itself.
+/// Returns the `agent.yaml`, as JSON, of an agent that needs no start command.
 pub fn agent_document(name: &str) -> Value {
     behaviour::agent(name)
 }

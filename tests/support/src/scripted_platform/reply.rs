@@ -1,4 +1,4 @@
-//! What is written back, byte by byte.
+//! The bytes that the platform writes in reply to a request.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     pub(super) steps: Vec<Step>,
-    /// Do what the route does (make the sandbox, …) before replying.
+    /// Whether to do what the route does, such as create the sandbox, before the reply.
     pub(super) with_effect: bool,
 }
 
@@ -27,12 +27,12 @@ pub(super) enum Step {
 }
 
 impl Reply {
-    /// A JSON answer with its length.
+    /// Returns a JSON answer with a `content-length`.
     pub fn json(status: u16, body: &Value) -> Self {
         Self::body(status, "application/json", &body.to_string())
     }
 
-    /// An error as the control plane writes them.
+    /// Returns an error in the form in which the control plane writes errors.
     pub fn error(status: u16, message: &str) -> Self {
         Self::json(
             status,
@@ -40,12 +40,12 @@ impl Reply {
         )
     }
 
-    /// An answer with its length.
+    /// Returns an answer with a `content-length`.
     pub fn body(status: u16, content_type: &str, body: &str) -> Self {
         Self::with_headers(status, &[("content-type", content_type)], body)
     }
 
-    /// An answer with its length and these headers.
+    /// Returns an answer with a `content-length` and these headers.
     pub fn with_headers(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
         let mut head = format!(
             "HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n",
@@ -57,24 +57,24 @@ impl Reply {
         Self::raw(format!("{head}\r\n{body}"))
     }
 
-    /// The head of an event stream whose body is chunked.
+    /// Returns the headers of an event stream whose body is chunked.
     pub fn events() -> Self {
         Self::chunked("text/event-stream; charset=utf-8")
     }
 
-    /// The head of a chunked answer.
+    /// Returns the headers of a chunked answer.
     pub fn chunked(content_type: &str) -> Self {
         Self::chunked_with(200, content_type)
     }
 
-    /// The head of a chunked answer with this status.
+    /// Returns the headers of a chunked answer with this status.
     pub fn chunked_with(status: u16, content_type: &str) -> Self {
         Self::raw(format!(
             "HTTP/1.1 {status} Scripted\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
         ))
     }
 
-    /// These bytes.
+    /// Returns a reply of these bytes.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             steps: vec![Step::Write(bytes.into())],
@@ -82,12 +82,12 @@ impl Reply {
         }
     }
 
-    /// Nothing at all.
+    /// Returns an empty reply.
     pub fn nothing() -> Self {
         Self::default()
     }
 
-    /// One chunk of a chunked body.
+    /// Adds one chunk of a chunked body.
     pub fn chunk(mut self, bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref();
         let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
@@ -97,49 +97,49 @@ impl Reply {
         self
     }
 
-    /// The proper end of a chunked body.
+    /// Adds the proper end of a chunked body.
     pub fn end(mut self) -> Self {
         self.steps.push(Step::Write(b"0\r\n\r\n".to_vec()));
         self
     }
 
-    /// These bytes again and again, until the client disconnects.
+    /// Adds these bytes, repeated until the client disconnects.
     pub fn repeat(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.steps.push(Step::Repeat(bytes.into()));
         self
     }
 
-    /// A pause.
+    /// Adds a pause.
     pub fn pause(mut self, pause: Duration) -> Self {
         self.steps.push(Step::Pause(pause));
         self
     }
 
-    /// A pause before everything.
+    /// Adds a pause before everything else.
     pub fn after(mut self, pause: Duration) -> Self {
         self.steps.insert(0, Step::Pause(pause));
         self
     }
 
-    /// Nothing more, until the client disconnects.
+    /// Adds a hang: nothing more is written until the client disconnects.
     pub fn hang(mut self) -> Self {
         self.steps.push(Step::Hang);
         self
     }
 
-    /// The end of the connection.
+    /// Adds the proper end of the connection (FIN).
     pub fn close(mut self) -> Self {
         self.steps.push(Step::Close);
         self
     }
 
-    /// The break of the connection.
+    /// Adds a break of the connection (RST).
     pub fn reset(mut self) -> Self {
         self.steps.push(Step::Reset);
         self
     }
 
-    /// Does what the route does, then replies like this.
+    /// Makes the platform do what the route does before it sends this reply.
     pub fn with_effect(mut self) -> Self {
         self.with_effect = true;
         self

@@ -1,4 +1,4 @@
-//! Requests, as they were read.
+//! Recorded requests.
 
 use std::collections::HashMap;
 
@@ -8,25 +8,25 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// A complete request.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// As [`script`](super::ScriptedPlatform::script) names it.
+    /// The route, in the form that [`script`](super::ScriptedPlatform::script) takes.
     pub route: String,
-    /// Path and query as they came.
+    /// The path and query as they were received.
     pub target: String,
-    /// By lower-case name.
+    /// The headers, by lower-case name.
     pub headers: HashMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
-    /// Which sandbox it is about or for.
+    /// The id of the sandbox that the request is about or for.
     pub sandbox_id: Option<String>,
 }
 
 impl Recorded {
-    /// The body as JSON; null if it is not JSON.
+    /// Returns the body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// A header, empty if it was not sent.
+    /// Returns a header; empty if it was not sent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }

@@ -1,4 +1,4 @@
-//! One trace from a client through the local platform and an agent to what the agent calls.
+//! Tests one trace from a client through the local platform and an agent to the service it calls.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::receiver::Receiver;
 
 type Headers = Arc<Mutex<Option<HeaderMap>>>;
 
-/// A service that answers with the weather, and where it was called from.
+/// Starts a service that answers with the weather; returns its URL and the headers it received.
 async fn weather() -> (String, Headers) {
     let headers = Headers::default();
     let answer = async |State(seen): State<Headers>, headers: HeaderMap| {
@@ -33,13 +33,13 @@ async fn weather() -> (String, Headers) {
     (url, headers)
 }
 
-/// Lets the example `client-traced` invoke the example `traced` on a local platform of its own, both
-/// exporting to the receiver at `receiver`.
+/// Lets the example `client-traced` invoke the example `traced` on a separate local platform. Both
+/// export to the receiver at `receiver`.
 async fn call_in_a_trace(receiver: &str, weather: String) {
     let home = tempfile::tempdir().unwrap();
     let platform = LocalPlatform::builder().home(home.path()).port(0);
     let platform = platform.start().await.unwrap();
-    // In the whole workspace their reqwest would have the features of other clients.
+    // In a workspace build, their reqwest would have the features of other clients.
     let build = |name| tokio::task::spawn_blocking(move || example_binary_alone(name));
     let agent = TemplateSpec::new("traced")
         .binary(build("traced").await.unwrap())
@@ -100,7 +100,7 @@ async fn one_trace_goes_from_the_client_to_what_the_agent_calls() {
     let named = |name: &str| of_agent.iter().find(|span| span.name == name).unwrap();
     let invocation = named("invoke_agent traced");
     assert_eq!(invocation.parent, sent.id);
-    // The span of a stream ends with the stream.
+    // The span of a stream ends when the stream ends.
     assert!(sent.start <= invocation.start && invocation.end <= sent.end);
     assert_eq!(named("execute_tool weather").parent, invocation.id);
     assert_eq!(invocation.get("gen_ai.usage.input_tokens"), 270);

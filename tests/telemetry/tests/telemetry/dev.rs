@@ -1,4 +1,4 @@
-//! The traces and logs of agents that `agent dev` runs: its API, and `agent traces`.
+//! The traces and logs of agents that `agent dev` runs: its API and `agent traces`.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use ppio_test_support::{AgentDev, eventually_some, raw_request};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// `agent dev` with one of the agents of this package.
+/// Starts `agent dev` with one of the agents of this package.
 fn develop(agent: &str, variables: &[(&str, &str)]) -> AgentDev {
     AgentDev::start(Path::new(agent), variables)
 }
@@ -30,7 +30,7 @@ async fn invoke(dev: &AgentDev, headers: &[(&str, &str)], prompt: &str) -> Strin
     id.expect("an id").to_owned()
 }
 
-/// Sends a chat in a session, and a prompt that is logged; returns the ids of the runs.
+/// Sends a chat in a session, and a prompt that logs a line; returns the ids of the runs.
 async fn chat_and_log(dev: &AgentDev) -> (String, String) {
     let headers = [
         ("accept", "text/event-stream"),
@@ -47,7 +47,7 @@ async fn get(dev: &AgentDev, path: &str) -> Value {
     answer.json()
 }
 
-/// What is known of a run, once it has so many spans.
+/// Returns the details of a run once it has this many spans.
 async fn run_with_spans(dev: &AgentDev, id: &str, count: usize) -> Value {
     eventually_some(&format!("{count} spans of {id}"), async || {
         let run = get(dev, &format!("/_ppio/dev/runs/{id}")).await;
@@ -57,7 +57,7 @@ async fn run_with_spans(dev: &AgentDev, id: &str, count: usize) -> Value {
     .await
 }
 
-/// The log lines of a target, once there is one.
+/// Returns the log lines with a target once there is one.
 async fn logged(dev: &AgentDev, target: &str) -> Value {
     let path = format!("/_ppio/dev/logs?target={}", target.replace(':', "%3A"));
     eventually_some(&format!("a line of {target}"), async || {
@@ -67,7 +67,7 @@ async fn logged(dev: &AgentDev, target: &str) -> Value {
     .await
 }
 
-/// Runs `agent traces`.
+/// Runs `agent traces` and returns its exit code and output.
 fn traces(dev: &AgentDev, arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(AgentDev::program())
         .args(["agent", "traces"])
@@ -131,7 +131,7 @@ async fn a_run_has_its_trace_and_its_log_and_both_outlive_a_restart() {
         .collect();
     assert_eq!(runs, [&json!(failed), &json!(logging), &json!(chat)]);
 
-    // What exporting logs is not the agent's, also at the level of debug mode.
+    // The log has no lines from the export itself, even at debug mode's level.
     let output = dev.output();
     assert!(output.contains("in the agent"), "{output}");
     assert!(!output.contains("hyper_util"), "{output}");
@@ -211,7 +211,7 @@ async fn a_receiver_of_the_author_gets_the_traces() {
     assert_eq!(run["logs"][0]["message"], "in the agent");
 }
 
-/// What goes on after an answer is logged where runs are inspected, and a function that blocks.
+/// Work that outlives an answer, and a function that blocks, are logged where runs are inspected.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_run_leaves_behind_is_logged_with_its_run() {
     let dev = develop(env!("CARGO_BIN_EXE_leaking-agent"), &[]);
@@ -220,7 +220,7 @@ async fn what_a_run_leaves_behind_is_logged_with_its_run() {
     let spans = &run["traces"][0]["spans"];
     assert_eq!(spans[1]["name"], "index");
     assert_eq!(spans[1]["outlives_answer"], true);
-    // The task has no request, but the trace of its span.
+    // The task belongs to no request, but has the trace of its span.
     let logs = run["logs"].as_array().expect("a log").iter();
     assert!(
         logs.clone().any(|line| line["message"] == "indexed"),
@@ -249,8 +249,8 @@ async fn what_a_run_leaves_behind_is_logged_with_its_run() {
     assert!(line["fields"]["blocked_ms"].as_u64() > Some(50), "{line}");
 }
 
-/// A push notification that is never acknowledged goes on after the answer, and is not counted as a
-/// task of the run.
+/// A push notification that is never acknowledged continues after the answer, and is not counted as
+/// a task of the run.
 async fn push_notifications_are_not_left_behind() {
     let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", receiver.local_addr().expect("an address"));

@@ -1,4 +1,4 @@
-//! Receivers that fail, which callers do not notice.
+//! Tests receivers that fail, which callers do not notice.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn answers(agent: &AgentProcess, count: usize) {
     }
 }
 
-/// The lines of the log that are about exporting.
+/// Returns the log lines about exporting.
 fn complaints(agent: &AgentProcess) -> Vec<Value> {
     let log = agent.stderr();
     let lines = log
@@ -42,7 +42,7 @@ async fn dropped(agent: &AgentProcess) -> usize {
     line.unwrap_or_else(|| panic!("{page}")).parse().unwrap()
 }
 
-/// Every caller is answered, what is dropped is counted, and the agent ends in time.
+/// Every caller is answered, dropped spans are counted, and the agent ends in time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_fails_changes_nothing_for_callers() {
     let closed = ppio_test_support::free_port();
@@ -65,7 +65,7 @@ async fn a_receiver_that_fails_changes_nothing_for_callers() {
         let mut agent = launcher.start();
         answers(&agent, 100).await;
         if answer == Some(Answers::Never) {
-            // What is not dropped is in the queue, or in a batch that is being sent.
+            // The spans that are not dropped are in the queue or in a batch that is being sent.
             let dropped = dropped(&agent).await;
             assert!((100 - CAPACITY - 8..100).contains(&dropped), "{dropped}");
         }
@@ -76,7 +76,7 @@ async fn a_receiver_that_fails_changes_nothing_for_callers() {
     }
 }
 
-/// It is logged once that a receiver fails, and once that it works again.
+/// The log contains one line when a receiver fails, and one when it works again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_logged_once() {
     let failing = Answers::Status(StatusCode::INTERNAL_SERVER_ERROR);
@@ -89,7 +89,7 @@ async fn a_change_is_logged_once() {
     eventually("a complaint", || !complaints(&agent).is_empty()).await;
     answers(&agent, 5).await;
     receiver.answer(Answers::Success);
-    // Those of before are lost, which the specification says of this status.
+    // Earlier spans are lost, as the specification requires for this status.
     eventually_some("an export", async || {
         answers(&agent, 1).await;
         (!receiver.received().spans.is_empty()).then_some(())
@@ -110,7 +110,7 @@ async fn a_change_is_logged_once() {
     assert_eq!(lines[1]["message"], "exporting traces again");
 }
 
-/// A function that blocks all threads does not keep the rest from being sent.
+/// A function that blocks all threads does not prevent the other spans from being sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn blocked_threads_do_not_keep_spans() {
     let receiver = Receiver::start().await;
@@ -121,7 +121,7 @@ async fn blocked_threads_do_not_keep_spans() {
         .start();
     answers(&agent, 1).await;
     let _blocked = call::begin(&agent, &json!({"prompt": "blocked"})).await;
-    // The only thread does not accept any more.
+    // The only thread no longer accepts connections.
     eventually_some("the thread is blocked", async || {
         let ping = tokio::time::timeout(Duration::from_millis(200), call::get(&agent, "/ping"));
         ping.await.is_err().then_some(())
@@ -131,7 +131,7 @@ async fn blocked_threads_do_not_keep_spans() {
     assert_eq!(receiver.received().spans.len(), 1);
 }
 
-/// Without a receiver there is nothing: no thread, no line.
+/// Without a receiver there is no thread for exports and no line about them.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_without_a_receiver_has_no_exporter() {
     let agent = agent().start();

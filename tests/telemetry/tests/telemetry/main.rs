@@ -1,4 +1,4 @@
-//! What agents and clients export, as a receiver of OTLP gets it.
+//! Tests the exports of agents and clients as an OTLP receiver gets them.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,4 +1,4 @@
-//! Decoded OTLP, as tests compare it.
+//! Decodes OTLP into types that tests compare.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// An attribute, or null.
+    /// Returns an attribute, or null if it is missing.
     pub(crate) fn get(&self, name: &str) -> &Value {
         self.attributes.get(name).unwrap_or(&Value::Null)
     }

@@ -1,4 +1,4 @@
-//! Traces from service to service.
+//! The propagation of traces from service to service.
 
 use ppio_test_support::call;
 use serde_json::json;
@@ -11,7 +11,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 const INVOCATION: &str = "invoke_agent telemetry-tests";
 
-/// The span is a child of the caller's, and what the agent sends is one of the span.
+/// The span is a child of the caller's span, and the parent of requests that the agent sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_passes_through_the_agent() {
     let receiver = Receiver::start().await;
@@ -36,7 +36,7 @@ async fn a_trace_passes_through_the_agent() {
     }
 }
 
-/// Without a receiver, and in a trace that its caller does not record.
+/// Headers are passed on without a receiver, and in a trace that the caller does not record.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_are_passed_on_where_nothing_is_recorded() {
     let agent = agent().start();
@@ -65,7 +65,7 @@ async fn headers_are_passed_on_where_nothing_is_recorded() {
     assert!(receiver.received().spans.is_empty());
 }
 
-/// One agent calls another, in a span of its author's.
+/// One agent calls another within a span that its author created.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_has_both_agents() {
     let receiver = Receiver::start().await;

@@ -1,4 +1,4 @@
-//! A receiver of OTLP over HTTP.
+//! An OTLP receiver over HTTP.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ pub(crate) struct Receiver {
 pub(crate) enum Answers {
     Success,
     Status(StatusCode),
-    /// It reads and never answers.
+    /// Reads requests and never answers.
     Never,
 }
 
@@ -81,7 +81,7 @@ impl Receiver {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// All spans, once there are as many.
+    /// Returns all spans, once there are `count` of them.
     pub(crate) async fn spans(&self, count: usize) -> Vec<Span> {
         let spans = eventually_some(&format!("{count} spans"), async || {
             let spans = self.received().spans;
@@ -92,7 +92,7 @@ impl Receiver {
         spans
     }
 
-    /// The only span with a name, once it is there.
+    /// Returns the only span with a name, once it has arrived.
     pub(crate) async fn span(&self, name: &str) -> Span {
         let mut found = eventually_some(&format!("the span {name}"), async || {
             let spans = self.received().spans.into_iter();

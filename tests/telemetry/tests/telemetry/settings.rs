@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::agents::{agent, exporting};
 use crate::receiver::Receiver;
 
-/// Each names the variable, its value and what it may be.
+/// Each error contains the variable, its value and the supported values.
 #[test]
 fn a_value_that_is_not_supported_is_an_error() {
     for (name, value, expected) in [
@@ -70,7 +70,7 @@ fn a_value_that_is_not_supported_is_an_error() {
     assert!(agent.stderr().contains("from 0 to 1"), "{}", agent.stderr());
 }
 
-/// Nothing is exported without an endpoint, or where a variable says so.
+/// Nothing is exported without an endpoint, or if a variable turns it off.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_signal_is_exported_or_not() {
     let spans = "/v1/traces";
@@ -93,7 +93,7 @@ async fn each_signal_is_exported_or_not() {
         let receiver = Receiver::start().await;
         let mut launcher = exporting(&receiver);
         for &(name, value) in settings {
-            // The endpoint of a signal is the whole URL.
+            // The endpoint variable of a signal contains the whole URL.
             let url = if value == spans {
                 receiver.url()
             } else {
@@ -113,7 +113,7 @@ async fn each_signal_is_exported_or_not() {
     }
 }
 
-/// The name of the service, its attributes and the headers of a receiver are those of the variables.
+/// The service name, the resource attributes and the receiver's headers come from the variables.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_resource_and_the_headers_are_configured() {
     let receiver = Receiver::start().await;

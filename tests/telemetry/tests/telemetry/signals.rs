@@ -1,4 +1,4 @@
-//! Metrics, logs, and what is said about them.
+//! Metrics and logs.
 
 use ppio_test_support::{call, eventually_some};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::receiver::Receiver;
 
 const INVOCATION: &str = "invoke_agent telemetry-tests";
 
-/// Lines of the log are in the span of their invocation, those of middleware included.
+/// Log lines are in the span of their invocation, including those of middleware.
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_belong_to_their_spans() {
     let receiver = Receiver::start().await;
@@ -32,7 +32,7 @@ async fn logs_belong_to_their_spans() {
         );
         let found = record.attributes.get("answer").unwrap_or(&Value::Null);
         assert_eq!(found, &answer);
-        // The log itself has the trace as well.
+        // The agent's own log contains the trace as well.
         let trace = format!(r#""trace_id":"{}""#, span.trace);
         let log = agent.stderr();
         let line = log.lines().find(|line| line.contains(text)).unwrap();
@@ -74,7 +74,7 @@ async fn metrics_do_not_depend_on_traces() {
     }
 }
 
-/// What a shutdown sends has everything, also what no timer would have sent yet.
+/// A shutdown sends everything, including what no timer would have sent yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_sends_what_is_left() {
     let receiver = Receiver::start().await;

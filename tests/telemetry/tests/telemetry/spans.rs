@@ -1,4 +1,4 @@
-//! The spans of invocations: what is in which, and what they say.
+//! The spans of invocations: how they are nested, and what they contain.
 
 use ppio_test_support::{AgentProcess, call};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ async fn invoke(agent: &AgentProcess, headers: &[(&str, &str)], prompt: &str) ->
     call::invoke_with(agent, headers, &json!({"prompt": prompt})).await
 }
 
-/// The spans with a parent, by their names, in the order of their starts.
+/// Returns the children of a span, in the order of their starts.
 fn children<'a>(spans: &'a [Span], parent: &Span) -> Vec<&'a Span> {
     let mut children: Vec<&Span> = spans.iter().filter(|it| it.parent == parent.id).collect();
     children.sort_by_key(|span| span.start);
@@ -35,7 +35,7 @@ fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 
 const INVOCATION: &str = "invoke_agent telemetry-tests";
 
-/// Steps, tools and models of a chat are in the invocation, with times within each other.
+/// The spans of a chat's steps, tools and models are within the invocation's span and time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_has_its_tools_and_models_in_it() {
     let receiver = Receiver::start().await;
@@ -109,7 +109,7 @@ async fn a_chat_has_its_tools_and_models_in_it() {
     }
 }
 
-/// How an invocation ends is in its span, by every kind of answer.
+/// The span records how an invocation ends, for every kind of answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_is_in_the_span() {
     for (prompt, status, error, is_error, tools) in [
@@ -130,7 +130,7 @@ async fn an_end_is_in_the_span() {
             false,
             &["cancelled"],
         ),
-        // The caller runs it.
+        // The caller runs this tool.
         ("callers-tool", json!(200), Value::Null, false, &[]),
     ] {
         let receiver = Receiver::start().await;
@@ -158,7 +158,7 @@ async fn an_end_is_in_the_span() {
     }
 }
 
-/// A kept run has one span, which ends with the run; the request that joins it has another.
+/// A kept run has one span, which ends with the run; a request that joins the run has another.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_run_has_a_span_like_any_other() {
     let receiver = Receiver::start().await;
@@ -167,7 +167,7 @@ async fn a_kept_run_has_a_span_like_any_other() {
     for _ in 0..2 {
         invoke(&agent, &headers, "chat").await.text().await;
     }
-    // That of the second request has no children.
+    // The span of the second request has no children.
     let spans = receiver.spans(7).await;
     let invocations = spans.iter().filter(|span| span.name == INVOCATION);
     let (joined, first): (Vec<&Span>, _) =
@@ -181,7 +181,7 @@ async fn a_kept_run_has_a_span_like_any_other() {
     assert!(children(&spans, joined[0]).is_empty());
 }
 
-/// A request of a protocol has a span of its own around that of the invocation.
+/// A protocol request has its own span, which contains that of the invocation.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_a_protocol_has_the_invocation_in_it() {
     for stream in [true, false] {
@@ -211,7 +211,7 @@ async fn a_request_of_a_protocol_has_the_invocation_in_it() {
     }
 }
 
-/// The messages of requests and answers are recorded only where a variable is set.
+/// The messages of requests and answers are recorded only if a variable is set.
 #[tokio::test(flavor = "multi_thread")]
 async fn content_is_recorded_on_request() {
     const CAPTURE: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";

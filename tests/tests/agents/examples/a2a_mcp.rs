@@ -4,7 +4,7 @@ use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
 use ppio_test_support::{AgentProcess, call};
 use serde_json::json;
 
-/// The agent with a tool and an agent at these addresses.
+/// Starts the example with an MCP tool and an A2A agent at these URLs.
 fn agent_of(tool: &str, agent: &str) -> AgentProcess {
     AgentProcess::example("a2a-mcp")
         .env("MCP_URL", format!("{tool}/mcp"))
@@ -12,7 +12,7 @@ fn agent_of(tool: &str, agent: &str) -> AgentProcess {
         .start()
 }
 
-/// Two processes: the example `chat` is the tool and the agent.
+/// Runs two processes: the example `chat` is both the tool and the agent.
 #[tokio::test]
 async fn a_tool_and_an_agent_are_called() {
     let peer = AgentProcess::start("chat");
@@ -51,7 +51,7 @@ async fn an_agent_that_asks_back_is_an_error() {
 
 #[tokio::test]
 async fn a_peer_that_is_not_there_is_an_error_that_names_the_setting() {
-    // The port is free again when the peer is gone.
+    // The port is free again because the peer has been dropped.
     let url = ScriptedPlatform::start().await.url();
     let agent = agent_of(&url, &url);
     let answer = call::invoke(&agent, &json!({ "prompt": "Hello" })).await;

@@ -12,7 +12,7 @@ async fn post(agent: &AgentProcess, path: &str, body: &Value) -> String {
         .await
 }
 
-/// The JSON events of an event stream.
+/// Returns the JSON events of an event stream.
 fn events(text: &str) -> Vec<Value> {
     let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
     data.filter_map(|data| serde_json::from_str(data).ok())
@@ -95,7 +95,7 @@ async fn a_page_of_the_ui_message_stream_approves_the_call() {
     let request = find(&asked, "tool-approval-request");
     let call = find(&asked, "tool-input-available");
     assert_eq!(request["toolCallId"], call["toolCallId"]);
-    // What `addToolApprovalResponse` makes of the page's message.
+    // The part that `addToolApprovalResponse` makes of the page's message.
     let part = json!({
         "type": "dynamic-tool", "toolName": "refund", "toolCallId": call["toolCallId"],
         "state": "approval-responded", "input": call["input"],

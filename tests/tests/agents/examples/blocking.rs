@@ -17,7 +17,7 @@ async fn the_function_itself_can_refuse() {
     assert_eq!(text, "`to` is at most 1000000000000");
 }
 
-/// More callers than there are threads, each of whom could go on for a day.
+/// There are more callers than threads, and each of them could keep a thread busy for a day.
 #[tokio::test]
 async fn the_service_answers_while_every_thread_computes() {
     let agent = AgentProcess::example("blocking")
@@ -35,7 +35,7 @@ async fn the_service_answers_while_every_thread_computes() {
     let ping = call::get(&agent, "/ping").await;
     assert_eq!(ping.json().await["status"], "Healthy");
     drop(callers);
-    // With its caller each of them goes away, and the threads are free for the next.
+    // Each iterator ends with its caller, so the threads are free for the next one.
     let answer = call::invoke(&agent, &json!({ "from": 0, "to": 3 })).await;
     assert_eq!(answer.items().await, [2, 3]);
 }

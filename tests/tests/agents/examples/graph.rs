@@ -5,7 +5,7 @@ use ppio_test_support::scripted_platform::Reply;
 use ppio_test_support::{AgentProcess, call, eventually};
 use serde_json::{Value, json};
 
-/// A whole answer of a model.
+/// Returns a complete answer of a model.
 fn answer(text: &str) -> Reply {
     let message = json!({ "role": "assistant", "content": text });
     let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
@@ -22,7 +22,7 @@ async fn start() -> (ModelEndpoint, AgentProcess) {
     (endpoint, agent)
 }
 
-/// The names of the steps of an answer, and its text.
+/// Returns the names of the steps of an answer, and its text.
 fn steps(items: &[Value]) -> (Vec<&str>, String) {
     let of_type = |kind: &'static str| items.iter().filter(move |item| item["type"] == kind);
     let names: Vec<_> = of_type("step_start")
@@ -108,7 +108,7 @@ async fn a_task_that_fails_says_what_to_check() {
     let answer = call::invoke(&agent, &json!({ "prompt": " " })).await;
     let error = answer.error(400, "BadRequest").await;
     assert!(error.contains("send a topic"), "{error}");
-    // The provider's own words are only logged.
+    // The provider's original text is only logged.
     let logged = || agent.stderr().contains("the model failed");
     eventually("the log line", logged).await;
 }

@@ -34,7 +34,7 @@ async fn what_the_agent_cannot_answer_is_an_error_with_its_body() {
     let plain = [("content-type", "text/plain")];
     let plain = send("POST", "/invocations", &plain, "{}").await;
     plain.error(415, "UnsupportedMediaType").await;
-    // None of it has hurt the process.
+    // None of these requests has harmed the process.
     let ping = call::get(&agent, "/ping").await.json().await;
     assert_eq!(ping["status"], "Healthy");
 }

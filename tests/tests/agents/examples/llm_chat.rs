@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const ROUTE: &str = "POST /v1/chat/completions";
 
-/// The agent in front of an endpoint that does what the test says.
+/// Starts the agent with an endpoint whose replies the test scripts.
 async fn start() -> (ScriptedPlatform, AgentProcess) {
     let endpoint = ScriptedPlatform::start().await;
     let agent = configured(&endpoint.url()).start();
@@ -21,7 +21,7 @@ fn configured(url: &str) -> AgentLauncher {
         .env("OPENAI_MODEL", "small")
 }
 
-/// One chunk as OpenAI sends it.
+/// Returns one chunk in OpenAI's format.
 fn delta(delta: &Value, finish: &Value) -> String {
     let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
     event(&json!({
@@ -59,7 +59,7 @@ async fn only_the_tokens_are_streamed_in_order() {
             &json!(null),
         ))
         .chunk(text("Hel"))
-        // One event in two writes, and two events in one.
+        // One event is split into two writes, and two events share one.
         .chunk(&text("lo, 世界")[..60])
         .chunk(&text("lo, 世界")[60..])
         .chunk(text("!") + &stop())
@@ -98,7 +98,7 @@ async fn a_token_arrives_before_the_next_is_there_and_a_caller_that_leaves_stops
     let (endpoint, agent) = start().await;
     endpoint.script(ROUTE, Reply::events().chunk(text("first")).hang());
     let mut answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
-    // The endpoint says nothing more, so this was not held back for a second one.
+    // The endpoint sends nothing more, so the item was not held back for a second one.
     assert_eq!(answer.next_items().await, Some(vec![json!("first")]));
     assert_eq!(endpoint.open_connections(), 1);
     drop(answer);
@@ -181,7 +181,7 @@ async fn errors_of_the_endpoint_say_what_to_check() {
     }
     let ping = call::get(&agent, "/ping").await.json().await;
     assert_eq!(ping["status"], "Healthy");
-    // The endpoint's own words are in the log, with the request that they are about.
+    // The log contains the endpoint's original text, with the id of the request.
     let line: Value = eventually_some("the log line", async || {
         let log = agent.stderr();
         let line = log.lines().find(|line| line.contains("bad key"))?;
@@ -220,7 +220,7 @@ async fn an_incomplete_answer_ends_with_an_error() {
     for (reply, shown) in [
         (begun().reset(), "is incomplete"),
         (begun().close(), "is incomplete"),
-        // The bytes end as they should, the answer does not.
+        // The body ends as it should, but the answer does not.
         (begun().end(), "is incomplete"),
         (begun().chunk(broken).end(), "failed during its answer"),
         (
@@ -242,7 +242,7 @@ async fn an_incomplete_answer_ends_with_an_error() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_is_an_error() {
-    // The port is free again when the endpoint is gone.
+    // The port is free again because the endpoint has been dropped.
     let url = ScriptedPlatform::start().await.url();
     let agent = configured(&url).start();
     let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
@@ -261,7 +261,7 @@ async fn an_image_without_certificates_gets_an_error_that_names_them() {
     assert!(message.starts_with("install ca-certificates"), "{message}");
 }
 
-/// A sandbox is not ready before its agent is healthy.
+/// A sandbox is not ready until its agent is healthy.
 #[tokio::test]
 async fn an_agent_without_its_settings_is_unhealthy_and_names_them() {
     for missing in ["OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"] {

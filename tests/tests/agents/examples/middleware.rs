@@ -9,7 +9,7 @@ fn start() -> AgentProcess {
         .start()
 }
 
-/// The log lines of `timing`, once there are so many of them.
+/// Returns the log lines of `timing`, once there are `count` of them.
 async fn answered(agent: &AgentProcess, count: usize) -> Vec<Value> {
     eventually_some(&format!("{count} lines"), async || {
         let log = agent.stderr();
@@ -45,7 +45,7 @@ async fn a_request_without_a_valid_token_is_refused_and_the_health_check_is_not(
         let answer = call::invoke_with(&agent, headers, &json!({})).await;
         answer.error(401, "Unauthorized").await;
     }
-    // `start` has seen it healthy already, without a token.
+    // `start` has already seen the agent healthy, without a token.
     let ping = call::get(&agent, "/ping").await.json().await;
     assert_eq!(ping["status"], "Healthy");
 }
@@ -67,7 +67,7 @@ async fn whole_streams_and_refusals_are_timed() {
         .await;
     let took = started.elapsed();
     assert_eq!(items.len(), 3);
-    // The third caller leaves after the first word.
+    // The third caller disconnects after the first word.
     let mut leaving = call::invoke_with(&agent, &known, &request).await;
     leaving.next_items().await.unwrap();
     drop(leaving);
@@ -86,7 +86,7 @@ async fn whole_streams_and_refusals_are_timed() {
         (&lines[1]["request_id"], &lines[1]["session_id"]),
         (&json!("r-2"), &json!("s-1"))
     );
-    // Three words, each after its pause; and no longer than their reader saw.
+    // Three words with a pause before each, but no longer than their reader measured.
     let elapsed = lines[1]["elapsed"]
         .as_str()
         .unwrap()

@@ -1,4 +1,4 @@
-//! Every example as its reader runs it: a process of its own, called over a socket.
+//! Tests every example as its reader runs it: as a separate process, called over a socket.
 
 mod a2a_mcp;
 mod approval;

@@ -5,7 +5,7 @@ use ppio_test_support::scripted_platform::Reply;
 use ppio_test_support::{AgentProcess, call};
 use serde_json::{Value, json};
 
-/// The agent in front of an endpoint that does what the test says.
+/// Starts the agent with an endpoint whose replies the test scripts.
 async fn start() -> (ModelEndpoint, AgentProcess) {
     let endpoint = ModelEndpoint::start().await;
     let agent = endpoint
@@ -78,7 +78,7 @@ async fn tools_are_called_and_their_results_are_events() {
     assert_eq!(messages[3]["tool_call_id"], "call_1");
 }
 
-/// A chat goes on with the messages of its caller, whatever protocol it has.
+/// A chat continues from the messages of its caller, whatever protocol the caller uses.
 #[tokio::test]
 async fn a_chat_of_ag_ui_reaches_the_model_with_its_calls_and_results() {
     let (endpoint, agent) = start().await;
@@ -142,7 +142,7 @@ async fn a_failure_of_the_model_ends_the_stream_as_one() {
             texts(&["half a"]).close(),
             "the connection to the model's provider failed",
         ),
-        // The bytes end as they should, the answer does not.
+        // The body ends as it should, but the answer does not.
         (texts(&["half a"]).end(), "is incomplete"),
     ] {
         endpoint.script(reply);

@@ -1,4 +1,4 @@
-//! Commands of a sandbox: their streams, readers, terminals and timeouts.
+//! The commands of a sandbox: their streams, readers, terminals and timeouts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{DEADLINE, TestSandbox, create, isolations};
 use crate::isolation_mode::IsolationMode;
 use crate::test_platform::TestPlatform;
 
-/// The body of a call that starts a shell command and streams it.
+/// Returns the body of a call that starts a shell command and streams its events.
 fn start_body(line: &str) -> Vec<u8> {
     let message = json!({"process": {"cmd": "/bin/sh", "args": ["-c", line]}}).to_string();
     let mut body = vec![0];
@@ -39,7 +39,7 @@ async fn a_kill_finds_commands_that_are_being_started() {
                 let mut command = Command::new("/bin/sleep");
                 command.args = vec![seconds.clone()];
                 tokio::spawn(async move {
-                    // Until the sandbox is gone.
+                    // Starts commands until the sandbox is gone.
                     while let Ok(events) = envd.start(&command).await {
                         started.notify_one();
                         drop(events);
@@ -83,7 +83,7 @@ async fn the_timeout_of_a_command_kills_it_with_its_children() {
             running(&seconds).is_empty().then_some(())
         })
         .await;
-        // One that ends in time is not affected.
+        // A command that ends in time is not affected.
         let body = start_body("echo short");
         let answer = inside.request("POST", START, &headers, &body).await;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -98,7 +98,7 @@ async fn a_killed_sandbox_breaks_its_streams() {
         let inside = TestSandbox::start(mode).await;
         let body = start_body("echo started; sleep 600");
         let command = inside.request("POST", START, &[STREAM], &body);
-        // Its events begin when the daemon has answered.
+        // The events of the watch begin when the daemon has answered.
         let mut watch = inside.envd.watch_dir("/tmp", false).await.unwrap();
         let kill = async {
             let is_started = || async {
@@ -110,7 +110,7 @@ async fn a_killed_sandbox_breaks_its_streams() {
         };
         let (command, ()) = tokio::join!(command, kill);
         let text = String::from_utf8_lossy(&command.body).into_owned();
-        // The body is cut: it lacks the chunk that ends it.
+        // The body is cut off: it lacks the final chunk.
         let is_whole = command.status == 200 && text.ends_with("0\r\n\r\n");
         assert!(!is_whole, "{mode:?}: the command ends well: {text}");
         assert!(!text.contains("exitCode"), "{mode:?}: {text}");
@@ -124,7 +124,7 @@ async fn a_killed_sandbox_breaks_its_streams() {
         };
         let end = with_timeout("the end of the watch", watched).await;
         let error = end.unwrap_err().report().to_string();
-        // By a reset, by which SDKs tell a broken connection from an error of the protocol.
+        // SDKs distinguish a broken connection from a protocol error by the reset.
         assert!(error.contains("Connection reset"), "{mode:?}: {error}");
         inside.platform.stop().await;
     }
@@ -134,7 +134,7 @@ async fn a_killed_sandbox_breaks_its_streams() {
 async fn a_reader_that_stops_blocks_no_other() {
     let mode = isolations().await[0];
     let inside = TestSandbox::start(mode).await;
-    // Its reader reads nothing after the head.
+    // The reader of this command reads nothing after the response headers.
     let body = start_body("echo $$ > ~/pid; exec yes");
     let mut stopped = TcpStream::connect(inside.platform.platform.address())
         .await
@@ -156,7 +156,7 @@ async fn a_reader_that_stops_blocks_no_other() {
 
     let listed = inside.envd.list_processes().await.unwrap();
     let yes = ProcessSelector::Pid(listed[0].pid);
-    // More than all buffers on the way to the first hold.
+    // More than all buffers between the command and the first reader can hold.
     for (reader, wanted) in [("a second", 20_000_000), ("a third", 1_000_000)] {
         let read = async {
             let mut events = inside.envd.connect(&yes).await.unwrap();
@@ -190,8 +190,8 @@ async fn a_slow_reader_reads_the_end_of_much_output() {
             Some(ProcessEvent::Stdout(bytes)) => {
                 count += bytes.len();
                 last = bytes;
-                // Longer than the platform waits for output of a process that has ended, so that
-                // the process ends while every buffer is full.
+                // This is longer than the platform waits for the output of a process that has
+                // ended, so the process ends while every buffer is full.
                 if count >= pause_at {
                     pause_at += LENGTH / 10;
                     tokio::time::sleep(Duration::from_millis(600)).await;
@@ -235,7 +235,7 @@ async fn a_terminal_is_a_device_that_the_sandbox_has() {
         assert!(lines[0].starts_with("/dev/pts/"), "{mode:?}: {text}");
         assert_eq!(lines[1], "device", "{mode:?}: {text}");
         assert_eq!(lines[2], lines[3], "{mode:?}: another user's: {text}");
-        // A program in it opens one more.
+        // A program in the terminal opens another terminal.
         assert!(lines[5].starts_with("/dev/pts/"), "{mode:?}: {text}");
         assert_ne!(lines[5], lines[0], "{mode:?}: {text}");
 
@@ -273,7 +273,7 @@ async fn a_paused_sandbox_keeps_a_command_whose_timeout_has_passed() {
             );
         };
         let (answer, ()) = tokio::join!(stream, pause);
-        // The stream has ended by the clock of the caller.
+        // The stream has ended according to the caller's clock.
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(text.contains("deadline_exceeded"), "{mode:?}: {text}");
         let path = format!("/sandboxes/{}/connect", inside.sandbox.sandbox_id);

@@ -1,4 +1,4 @@
-//! Files of a sandbox: what file calls read, write, describe and watch.
+//! The files of a sandbox: what file calls read, write, describe and watch.
 
 use ppio_agent_client::platform::{Command, ProcessEvent};
 use ppio_sandbox_local::IsolationKind;
@@ -11,7 +11,7 @@ async fn files_and_commands_see_one_tree() {
     for mode in isolations().await {
         let inside = TestSandbox::start(mode).await;
         let one_root = mode.isolation == IsolationKind::Bubblewrap;
-        // Read as commands read them.
+        // File calls read files as commands do.
         for path in [
             "/etc/passwd",
             "/etc/os-release",
@@ -36,7 +36,7 @@ async fn files_and_commands_see_one_tree() {
                 assert!(message.contains("the machine's"), "{message}");
             }
         }
-        // Written where commands read it, or refused.
+        // Files are written where commands read them, or the call is refused.
         for (path, allowed) in [
             ("/etc/written", false),
             ("/usr/local/written", false),
@@ -66,7 +66,7 @@ async fn files_and_commands_see_one_tree() {
                 assert_eq!(made.status, 400, "{path}: {made:?}");
             }
         }
-        // With the rights of a command, also where the platform has more.
+        // Calls have only the rights of a command, even where the platform has more.
         inside
             .shell("cd ~ && echo x > closed && chmod 0 closed && mkdir shut && chmod 0 shut")
             .await;
@@ -81,7 +81,7 @@ async fn files_and_commands_see_one_tree() {
                 );
             }
         }
-        // No device is opened.
+        // File calls open no device.
         for path in ["/dev/tty", "/dev/pts/ptmx", "/dev/null", "/dev/zero"] {
             for method in ["GET", "POST"] {
                 let query = format!("/files?path={path}");
@@ -102,7 +102,7 @@ async fn files_are_written_in_place() {
             let answer = inside.request("POST", &query, &[], text.as_bytes()).await;
             assert_eq!(answer.status, 200, "{mode:?}: {path}: {answer:?}");
         };
-        // Other names of a file, its mode, and links to it.
+        // A write keeps the other names of a file, its mode, and the links to it.
         inside
             .shell("cd ~ && echo old-and-longer > one && chmod 754 one && ln one two && ln -s one three && ln -s later four")
             .await;
@@ -121,7 +121,7 @@ async fn files_are_written_in_place() {
         write("four", "made").await;
         assert_eq!(inside.shell("cd ~ && cat later").await, "made");
 
-        // A program that follows the file.
+        // A program that follows the file sees what is written.
         let mut follow = Command::new("/bin/sh");
         follow.args = vec![
             "-c".into(),
@@ -143,7 +143,7 @@ async fn files_are_written_in_place() {
         }
         drop(events);
 
-        // A named pipe, whose reader may come later.
+        // A write to a named pipe waits for its reader, which may come later.
         inside.shell("cd ~ && mkfifo pipe").await;
         let (text, ()) = tokio::join!(
             inside.shell("cat ~/pipe; test -p ~/pipe && echo ' still'"),
@@ -151,7 +151,7 @@ async fn files_are_written_in_place() {
         );
         assert_eq!(text, "passed on still\n", "{mode:?}");
 
-        // What is not there is removed.
+        // Removing a path that does not exist succeeds.
         for path in ["nothing", "nothing/below"] {
             let removed = inside.files("Remove", json!({ "path": path })).await;
             assert_eq!(removed.status, 200, "{removed:?}");
@@ -211,7 +211,8 @@ async fn a_watch_reports_what_was_done_and_describes_it() {
                 .iter()
                 .map(|kind| kind.trim_start_matches("EVENT_TYPE_"))
                 .collect();
-            // The kernel reports the count of names of a file that is removed as a change of mode.
+            // When a file is removed, the kernel reports the change of its link count as a change
+            // of mode.
             assert_eq!(&kinds[..3], ["CREATE", "CHMOD", "WRITE"], "{mode:?}");
             assert!(
                 events
@@ -220,7 +221,7 @@ async fn a_watch_reports_what_was_done_and_describes_it() {
             );
             assert!(events.last().unwrap()["entry"].is_null());
         }
-        // A description is of the file as it is when the change is read by the platform.
+        // A description shows the file as it is when the platform reads the change.
         let again = watch(json!({"includeEntry": true})).await;
         let headers = [("x-metadata-author", "someone")];
         let answer = inside
@@ -292,7 +293,7 @@ async fn entries_are_as_envd_describes_them() {
             assert_eq!(made.status, status, "{path}: {made:?}");
         }
 
-        // Metadata is kept with the file, replaced with it, and read from attributes.
+        // Metadata is stored with the file, replaced with it, and read from its attributes.
         let write = async |headers: &[(&str, &str)]| {
             let answer = inside
                 .request("POST", "/files?path=at/tagged", headers, b"text")

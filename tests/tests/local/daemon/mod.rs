@@ -45,7 +45,7 @@ impl TestSandbox {
         ]
     }
 
-    /// A request to the daemon.
+    /// Sends a request to the daemon.
     async fn request(
         &self,
         method: &str,
@@ -58,7 +58,7 @@ impl TestSandbox {
         self.platform.request(method, path, &headers, body).await
     }
 
-    /// A call of the filesystem service.
+    /// Calls a method of the filesystem service.
     async fn files(&self, method: &str, message: Value) -> RawAnswer {
         let path = format!("/filesystem.Filesystem/{method}");
         let json = [("content-type", "application/json")];
@@ -66,7 +66,7 @@ impl TestSandbox {
             .await
     }
 
-    /// What a shell command printed.
+    /// Runs a shell command and returns its output.
     async fn shell(&self, line: &str) -> String {
         let mut command = Command::new("/bin/sh");
         command.args = vec!["-c".into(), line.into()];
@@ -103,7 +103,7 @@ async fn create(client: &AgentRuntimeClient) -> (Sandbox, Envd) {
     (sandbox, envd)
 }
 
-/// One way for each isolation: cgroups have no part in files.
+/// Returns one mode for each isolation, because cgroups do not affect files.
 async fn isolations() -> Vec<IsolationMode> {
     let mut all = IsolationMode::all();
     all.retain(|mode| mode.cgroups);

@@ -8,7 +8,7 @@ type Context = RequestContext;
 type ContextReference<'a> = &'a RequestContext;
 type Words<'a> = Box<dyn Iterator<Item = String> + Send + 'a>;
 
-/// Makes one agent of each row; each one returns the request and the request id as items.
+/// Makes one agent of each row; each agent returns the request and the request id as items.
 macro_rules! contexts {
     ($($name:ident: $agent:item)+) => {$(
         mod $name {

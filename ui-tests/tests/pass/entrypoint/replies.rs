@@ -1,4 +1,4 @@
-//! Return types that are a value or items.
+//! Return types that are either a value or items.
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use ppio::{Error, Reply, Value, json};

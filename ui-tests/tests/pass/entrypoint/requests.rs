@@ -13,14 +13,14 @@ struct Question {
     temperature: f64,
 }
 
-/// Makes one agent of each row, and sends it one body.
+/// Makes one agent of each row and sends it one body.
 macro_rules! requests {
     ($($name:ident: $request:ty, $body:literal, |$it:ident| $value:expr => $expected:expr;)+) => {$(
         mod $name {
             #[allow(unused_imports)]
             use super::*;
 
-            // The type is in the invisible group of a `$request:ty`.
+            // The type is wrapped in the invisible group of a `$request:ty`.
             #[ppio::entrypoint]
             async fn agent($it: $request) -> Value {
                 json!($value)

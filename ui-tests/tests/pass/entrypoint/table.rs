@@ -1,11 +1,11 @@
 //! Makes entrypoints from a table of return types.
 
 /// Makes six agents of each row: `async` or not; without the context, with the context by value,
-/// and with the context by reference. A row is the type that the functions return, and the code
-/// that makes a value of it from `request`, which is `"hi"`, and `id`, which is the request id of
-/// the context, or `"none"` without one.
+/// and with the context by reference. A row consists of the return type of the functions and the
+/// code that makes a value of that type from `request`, which is `"hi"`, and `id`, which is the
+/// request id of the context, or `"none"` without one.
 ///
-/// The types are passed as single tokens (`tt`), as a function's own types are.
+/// The types are passed as single tokens (`tt`), as they are in an ordinary function.
 macro_rules! agents {
     (|$request:ident, $id:ident| $(
         $row:ident: [$($output:tt)+] $body:block => $expected:expr;

@@ -1,4 +1,4 @@
-//! Serves an agent on a socket, and reads its responses.
+//! Serves an agent on a socket and reads its responses.
 
 mod response;
 mod server;

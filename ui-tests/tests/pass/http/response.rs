@@ -2,7 +2,7 @@
 
 use ppio::Value;
 
-/// A response as it arrived.
+/// A response as it was received.
 #[derive(Debug)]
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
@@ -35,12 +35,12 @@ impl HttpResponse {
         }
     }
 
-    /// Whether there is a header line with this text.
+    /// Whether the response has this header line.
     pub(crate) fn has(&self, header: &str) -> bool {
         self.head.lines().any(|line| line == header)
     }
 
-    /// The values of a header, in order.
+    /// Returns the values of a header, in order.
     pub(crate) fn values<'a>(&'a self, header: &'a str) -> impl Iterator<Item = &'a str> {
         let fields = self.head.lines().filter_map(|line| line.split_once(": "));
         fields.filter_map(move |(name, value)| (name == header).then_some(value))
@@ -52,7 +52,7 @@ impl HttpResponse {
             .unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    /// The items of an event stream.
+    /// Returns the items of an event stream.
     fn items(&self) -> Vec<Value> {
         let events = self.body.split_terminator("\n\n");
         let data = events.map(|event| event.strip_prefix("data: ").expect("one line of data"));

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::response::HttpResponse;
 
-/// A response that takes longer fails its test.
+/// The time limit for a response, after which the test fails.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Sends `POST /invocations` to the agent in a module.
@@ -19,7 +19,7 @@ pub(crate) async fn invoke(module: &str, body: &str) -> HttpResponse {
     invoke_with(module, body, "").await
 }
 
-/// Sends `POST /invocations` with header lines, each ended by CR LF.
+/// Sends `POST /invocations` with header lines, each of which ends with CR LF.
 pub(crate) async fn invoke_with(module: &str, body: &str, headers: &str) -> HttpResponse {
     let length = body.len();
     let head = format!("POST /invocations HTTP/1.0\r\ncontent-length: {length}\r\n{headers}\r\n");
@@ -36,8 +36,8 @@ fn app(module: &str) -> AgentRuntimeApp {
         .unwrap_or_else(|error| panic!("no agent in {module}: {error}"))
 }
 
-/// Serves one connection and sends one request over it. The end of an HTTP/1.0 response is the end
-/// of the connection.
+/// Serves one connection and sends one request over it. An HTTP/1.0 response ends when the
+/// connection ends.
 async fn send(app: AgentRuntimeApp, request: String) -> HttpResponse {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await

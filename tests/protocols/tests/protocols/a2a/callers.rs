@@ -1,4 +1,4 @@
-//! Which caller has access to a task.
+//! The callers that have access to a task.
 
 use ppio::AgentRuntimeApp;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn echoing() -> Agent {
     Agent::start(app.unwrap()).await
 }
 
-/// As callers that cannot be told apart need the id of a task, no request may list their tasks.
+/// Callers that cannot be told apart need the id of a task, so no request may list their tasks.
 #[tokio::test]
 async fn an_anonymous_caller_gets_no_list() {
     let agent = echoing().await;
@@ -51,7 +51,7 @@ async fn an_anonymous_caller_gets_no_list() {
         assert_eq!(error["status"], "PERMISSION_DENIED", "{error}");
         assert_eq!(error["details"][0]["reason"], "ANONYMOUS_LIST");
     }
-    // The id is enough.
+    // The id alone gives access.
     let kept = result(&agent, "GetTask", &json!({"id": task["id"]})).await;
     assert_eq!(kept["artifacts"], task["artifacts"]);
 }
@@ -84,20 +84,20 @@ async fn a_caller_lists_its_own_tasks() {
             .collect();
         assert_eq!(list, [id], "{headers:?}");
     }
-    // One of other credentials is found by no id.
+    // A caller with other credentials cannot find the task by its id.
     assert_eq!(
         code(&agent, "GetTask", &json!({"id": ids[0]})).await,
         -32001
     );
 }
 
-/// The ids that give access are of the operating system, and not of a generator with a state.
+/// Ids that give access come from the operating system, not from a generator with a state.
 #[tokio::test]
 async fn no_id_follows_from_another() {
     let agent = echoing().await;
     let mut ids = std::collections::HashSet::new();
     for _ in 0..2 {
-        // The agent runs in this thread.
+        // Seeding takes effect because the agent runs in this thread.
         fastrand::seed(7);
         let answer = agent
             .post("/a2a", &call("SendMessage", &message("hi")))

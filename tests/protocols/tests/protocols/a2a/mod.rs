@@ -1,4 +1,4 @@
-//! A2A: its card, JSON-RPC and REST.
+//! A2A: the agent card, JSON-RPC and REST.
 
 mod callers;
 mod push;
@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::shapes::{Fails, SHAPES};
 use crate::support::{Agent, config, events};
 
-/// Asks for approval, waits forever, or repeats its prompt. It lists the tasks of anonymous callers.
+/// An agent that asks for approval, waits forever, or repeats its prompt, and that lists the tasks
+/// of anonymous callers.
 mod talking {
     use super::*;
 
@@ -63,7 +64,7 @@ fn message(text: &str) -> Value {
     json!({"message": {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": text}]}})
 }
 
-/// The result of a call in JSON-RPC.
+/// Returns the result of a JSON-RPC call.
 async fn result(agent: &Agent, method: &str, params: &Value) -> Value {
     let mut answer = agent.post("/a2a", &call(method, params)).await.json().await;
     assert_eq!(answer["error"], Value::Null, "{method}: {answer}");
@@ -71,14 +72,14 @@ async fn result(agent: &Agent, method: &str, params: &Value) -> Value {
     answer["result"].take()
 }
 
-/// The code of an error in JSON-RPC.
+/// Returns the error code of a JSON-RPC call.
 async fn code(agent: &Agent, method: &str, params: &Value) -> Value {
     let answer = agent.post("/a2a", &call(method, params)).await.json().await;
     assert_eq!(answer["result"], Value::Null, "{method}: {answer}");
     answer["error"]["code"].clone()
 }
 
-/// The text of an answer: its texts, and its values each in a line of its own.
+/// Returns the text of an answer: its texts, and each of its values on a separate line.
 fn text_of(parts: &[Value]) -> String {
     let mut text = String::new();
     for part in parts {
@@ -191,7 +192,7 @@ async fn agent_core_says_where_its_agents_are() {
         assert_eq!(interface["url"], "https://agents.example/a");
         assert_eq!(interface["protocolBinding"], "JSONRPC");
     }
-    // The platform calls the root.
+    // The platform calls the root path.
     let json = [("content-type", "application/json")];
     let body = call("SendMessage", &message("hello")).to_string();
     let answer = ppio_test_support::call::send(&agent, "POST", "/", &json, body).await;
@@ -244,7 +245,7 @@ async fn an_interrupt_is_answered_in_the_same_task() {
         format!("{{\"approved\":true}} to \"approve\" in Some({context:?})")
     );
     assert_eq!(ended["history"].as_array().unwrap().len(), 2);
-    // It has ended, so that it takes no further message.
+    // The task has ended, so it accepts no further message.
     assert_eq!(code(&agent, "SendMessage", &answer).await, -32004);
 }
 
@@ -340,7 +341,7 @@ async fn version_0_3_is_spoken() {
     let last: Value = serde_json::from_str(&events.last().unwrap().1).unwrap();
     assert_eq!(last["result"]["kind"], "status-update");
     assert_eq!(last["result"]["final"], true);
-    // The same task in the other version.
+    // Reads the same task in the other version.
     let task = result(&agent, "GetTask", &json!({"id": task["id"]})).await;
     assert_eq!(task["history"][0]["role"], "ROLE_USER");
     assert_eq!(task["history"][0]["parts"][1]["mediaType"], "image/png");

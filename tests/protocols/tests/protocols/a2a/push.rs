@@ -1,4 +1,4 @@
-//! Push notifications, which a receiver of the test gets.
+//! Push notifications, sent to a receiver in the test.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use super::receiver::{Answer, Receiver};
 use super::{call, code, message, result};
 use crate::support::{Agent, config};
 
-/// An agent that may send notifications to this machine, and repeats its prompt, fails, asks, or waits.
+/// An agent that may send notifications to this machine, and repeats its prompt, fails, asks, or
+/// waits.
 mod notifying {
     use futures_util::stream::{self, StreamExt as _};
     use ppio::{ChatEvent, Error, InvocationRequest};
@@ -52,14 +53,14 @@ async fn notifying() -> Agent {
     Agent::start_module(&format!("{}::notifying", module_path!())).await
 }
 
-/// A message whose task is sent to a receiver.
+/// Returns a message whose task is reported to a receiver.
 fn message_with(text: &str, push: &Value) -> Value {
     let mut message = message(text);
     message["configuration"] = json!({"taskPushNotificationConfig": push});
     message
 }
 
-/// The same for a caller that does not wait.
+/// Returns the same message for a caller that does not wait.
 fn started_with(text: &str, push: &Value) -> Value {
     let mut message = message_with(text, push);
     message["configuration"]["returnImmediately"] = true.into();
@@ -98,7 +99,7 @@ async fn a_receiver_gets_the_states_of_a_task_with_its_secrets() {
     result(&agent, "CancelTask", &json!({"id": task["id"]})).await;
     assert_eq!(receiver.states_until(CANCELED).await, [CANCELED]);
 
-    // A blocking call, a stream, and REST have the same notifications as their answer.
+    // A blocking call, a stream and REST each send notifications that agree with their answer.
     for is_rest in [false, true] {
         for method in ["SendMessage", "SendStreamingMessage"] {
             let request = message_with("hello", &secrets(&receiver.url()));
@@ -125,7 +126,7 @@ async fn a_receiver_gets_the_states_of_a_task_with_its_secrets() {
     let task = result(&agent, "SendMessage", &request).await["task"].take();
     assert_eq!(task["status"]["state"], "TASK_STATE_FAILED");
     receiver.states_until("TASK_STATE_FAILED").await;
-    // A task that is too large to be sent.
+    // A task that is too large to send.
     let request = message_with("long", &json!({"url": receiver.url()}));
     result(&agent, "SendMessage", &request).await;
     loop {
@@ -163,7 +164,7 @@ async fn version_0_3_has_notifications_of_its_own() {
     let id = json!({"id": task["id"]});
     let kept = result(&agent, &method("get"), &id).await;
     assert_eq!(kept["taskId"], task["id"]);
-    // Without its secrets, which are only written.
+    // The secrets are write-only, so they are missing here.
     let readable = json!({
         "id": kept["pushNotificationConfig"]["id"],
         "url": receiver.url(),
@@ -203,7 +204,7 @@ async fn configurations_are_created_read_and_deleted() {
     first["taskId"] = task.clone();
     let created = result(&agent, "CreateTaskPushNotificationConfig", &first).await;
     assert_ne!(created["id"], Value::Null);
-    // Without its secrets, which are only written.
+    // The secrets are write-only, so they are missing here.
     let first = json!({
         "id": created["id"],
         "taskId": task,
@@ -230,7 +231,7 @@ async fn configurations_are_created_read_and_deleted() {
     let named = json!({"taskId": task, "id": "a/b"});
     let got = result(&agent, "GetTaskPushNotificationConfig", &named).await;
     assert_eq!(got, second);
-    // Another one with the same id replaces it.
+    // Another configuration with the same id replaces it.
     let replaced = json!({"taskId": task, "id": "a/b", "url": receiver.url(), "token": "t-2"});
     result(&agent, "CreateTaskPushNotificationConfig", &replaced).await;
 
@@ -257,7 +258,7 @@ async fn a_task_that_was_answered_is_followed_on() {
     let request = message_with("approve", &json!({"url": receiver.url()}));
     let task = result(&agent, "SendMessage", &request).await["task"].take();
     receiver.states_until("TASK_STATE_INPUT_REQUIRED").await;
-    // A caller that joins gets that state, with which the stream ends.
+    // A caller that joins receives that state, after which the stream ends.
     let id = json!({"id": task["id"]});
     let joined = agent.post("/a2a", &call("SubscribeToTask", &id)).await;
     let events = crate::support::events(&joined.text().await);
@@ -271,7 +272,7 @@ async fn a_task_that_was_answered_is_followed_on() {
     result(&agent, "SendMessage", &answer).await;
     receiver.states_until(COMPLETED).await;
 
-    // One that will not be answered is cancelled.
+    // A task whose interrupt will not be answered is cancelled.
     let request = message_with("approve", &json!({"url": receiver.url()}));
     let task = result(&agent, "SendMessage", &request).await["task"].take();
     let id = json!({"id": task["id"]});
@@ -414,7 +415,7 @@ async fn bad_configurations_are_refused() {
             "{method} {params}"
         );
     }
-    // Of another caller.
+    // The task belongs to another caller.
     let create = call(
         "CreateTaskPushNotificationConfig",
         &json!({"taskId": task, "url": url}),
@@ -424,7 +425,7 @@ async fn bad_configurations_are_refused() {
         .send("POST", "/a2a", &other, &create.to_string())
         .await;
     assert_eq!(answer.json().await["error"]["code"], -32001);
-    // A task has at most ten.
+    // A task has at most ten configurations.
     for at in 0..11 {
         let config = json!({"taskId": task, "id": at.to_string(), "url": url});
         let create = call("CreateTaskPushNotificationConfig", &config);
@@ -448,7 +449,7 @@ async fn what_is_not_acknowledged_is_sent_again_if_that_may_help() {
     ] {
         let task = result(&agent, "SendMessage", &request).await["task"]["id"].take();
         let mut receiver = Receiver::start(answers).await;
-        // Others are not kept from their notifications.
+        // Other receivers still get their notifications.
         let mut other = Receiver::start(&[]).await;
         for url in [receiver.url(), other.url()] {
             let push = json!({"taskId": task, "url": url});
@@ -482,7 +483,7 @@ async fn a_receiver_that_hangs_slows_nothing() {
     assert_eq!(task["status"]["state"], COMPLETED);
 }
 
-/// Its notifications wait for each other, and not those of others for them.
+/// The notifications for one receiver wait for each other, and delay none for other receivers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_never_answers_leaves_room_for_others() {
     let agent = notifying().await;
@@ -535,7 +536,7 @@ async fn a_caller_that_leaves_at_once_is_notified() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_waits_for_notifications_within_its_grace() {
-    // A run that ends meanwhile, and one that ends with the grace.
+    // One run ends during the shutdown, and the other when the grace period ends.
     for (prompt, grace, state) in [("slow 3 200", "30", COMPLETED), ("hang", "0.2", CANCELED)] {
         let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_protocol-agent"));
         program

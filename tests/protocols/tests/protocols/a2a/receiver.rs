@@ -8,18 +8,18 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// What a receiver does with a notification that it has read.
+/// The reaction of a receiver to a notification that it has read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answer {
     Status(u16),
-    /// A redirect to a path of the same receiver.
+    /// Redirects to a path of the same receiver.
     Redirect(&'static str),
-    /// Nothing, while the connection stays open.
+    /// Sends nothing, while the connection stays open.
     Hang,
     Close,
 }
 
-/// A notification as it arrived.
+/// A notification as it was received.
 #[derive(Debug)]
 pub(super) struct Notification {
     pub(super) path: String,
@@ -34,13 +34,13 @@ impl Notification {
         found.map(|(_, value)| value)
     }
 
-    /// The state of the task of version 1.0.
+    /// Returns the state of a task of version 1.0.
     pub(super) fn state(&self) -> &str {
         self.body["task"]["status"]["state"].as_str().unwrap()
     }
 }
 
-/// Listens for notifications. It gives the listed answers, and 200 after them.
+/// Listens for notifications. Gives the listed answers, and then status 200.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
     received: mpsc::UnboundedReceiver<Notification>,
@@ -73,7 +73,7 @@ impl Receiver {
         with_timeout("a notification", next).await.unwrap()
     }
 
-    /// The states of the notifications up to one.
+    /// Returns the states of the notifications up to and including `last`.
     pub(super) async fn states_until(&mut self, last: &str) -> Vec<String> {
         let mut states = Vec::new();
         loop {
@@ -85,7 +85,7 @@ impl Receiver {
         }
     }
 
-    /// The notifications that have arrived and were not read.
+    /// Returns the notifications that have arrived but have not been read.
     pub(super) fn unread(&mut self) -> Vec<Notification> {
         std::iter::from_fn(|| self.received.try_recv().ok()).collect()
     }
@@ -115,7 +115,7 @@ pub(super) async fn receive(
     };
     let answer = format!("HTTP/1.1 {status} Status\r\n{location}content-length: 0\r\n\r\n");
     let _ = stream.write_all(answer.as_bytes()).await;
-    // The sender closes the connection.
+    // Waits for the sender to close the connection.
     let _ = stream.read_buf(&mut bytes).await;
 }
 

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use super::receiver::{Answer, receive};
 use super::{call, message};
 
-/// An authority of certificates, and a receiver's certificate that it signed.
+/// Returns a certificate authority, and a receiver's certificate that it signed.
 fn certificates() -> (String, TlsAcceptor) {
     let authority_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();

@@ -1,4 +1,5 @@
-//! Versions and extensions that callers state, and what the specification says about tasks and the card.
+//! Versions and extensions that callers state, and the specification's rules for tasks and the
+//! card.
 
 use serde_json::{Value, json};
 
@@ -32,7 +33,7 @@ async fn the_stated_version_is_that_of_the_call() {
         ("", "", 200),
         ("", "1.0", 200),
         ("?A2A-Version=1.0", "", 200),
-        // REST of that version is not offered.
+        // REST of version 0.3 is not offered.
         ("", "0.3", 400),
         ("?A2A-Version=0.3", "", 400),
         ("?A2A-Version=7", "", 400),
@@ -51,7 +52,7 @@ async fn the_stated_version_is_that_of_the_call() {
     }
 }
 
-/// The agent declares no extension, so none is activated, and none is an error.
+/// The agent declares no extension, so it activates none, and naming one is not an error.
 #[tokio::test]
 async fn extensions_are_for_the_agent_alone() {
     let agent = talking().await;
@@ -68,7 +69,7 @@ async fn extensions_are_for_the_agent_alone() {
     let sent = &task["history"][0];
     assert_eq!(sent["extensions"], request["message"]["extensions"]);
     assert_eq!(sent["metadata"], request["message"]["metadata"]);
-    // In the other version as well.
+    // The metadata is also kept in the other version.
     let task = result(&agent, "tasks/get", &json!({"id": task["id"]})).await;
     assert_eq!(
         task["history"][0]["metadata"],
@@ -87,7 +88,7 @@ async fn a_page_of_tasks_stays_in_place_while_others_are_added() {
     waiting["configuration"] = json!({"returnImmediately": true});
     let waiting = result(&agent, "SendMessage", &waiting).await["task"]["id"].take();
     ids.push(result(&agent, "SendMessage", &message("a")).await["task"]["id"].take());
-    // Its status changed last.
+    // The status of this task changes last.
     result(&agent, "CancelTask", &json!({"id": waiting})).await;
     ids.push(waiting);
     let mut found = Vec::new();

@@ -1,11 +1,11 @@
-//! Chat events become events of the run.
+//! The mapping of chat events to events of the run.
 
 use ppio::{Value, json};
 
 use super::{input, protocol_agent, run};
 use crate::support::Agent;
 
-/// The events of a message, or of the reasoning.
+/// Returns the events of a text message with these deltas.
 fn texts(id: &str, deltas: &[&str]) -> Vec<Value> {
     let start = json!({"type": "TEXT_MESSAGE_START", "messageId": id, "role": "assistant"});
     let end = json!({"type": "TEXT_MESSAGE_END", "messageId": id});
@@ -36,7 +36,7 @@ fn success(run_id: &str) -> Vec<Value> {
     finished(run_id, &json!({"type": "success"}))
 }
 
-/// The input of a prompt with further members.
+/// Returns the input of a prompt with additional members.
 fn with(run_id: &str, prompt: &str, more: &Value) -> Value {
     let mut input = input(run_id, prompt);
     let members = input.as_object_mut().unwrap();
@@ -44,7 +44,7 @@ fn with(run_id: &str, prompt: &str, more: &Value) -> Value {
     input
 }
 
-/// Runs the agent, which answers with these events after the first.
+/// Runs the agent with each input and checks the events after the first.
 async fn assert_runs<const N: usize>(cases: [(Value, Vec<Vec<Value>>); N]) {
     let agent = protocol_agent();
     for (input, expected) in cases {

@@ -1,4 +1,4 @@
-//! AG-UI: every event of every answer is checked as the published client does.
+//! AG-UI: checks every event of every answer as the published client does.
 
 mod events;
 mod refused;
@@ -13,7 +13,7 @@ use ppio::{Value, json};
 use ppio_test_support::AgentProcess;
 use ppio_test_support::call::{Answer, send_to};
 
-/// The input of a run.
+/// Returns the input of a run.
 fn input(run_id: &str, prompt: &str) -> Value {
     json!({
         "threadId": "t",
@@ -30,7 +30,7 @@ async fn post(address: SocketAddr, headers: &[(&str, &str)], input: &Value) -> A
     send_to(address, "POST", "/ag-ui", &headers, input.to_string()).await
 }
 
-/// The events of a run, which are verified.
+/// Runs the agent, verifies the events and returns them.
 async fn run(address: SocketAddr, input: &Value) -> Vec<Value> {
     let answer = post(address, &[], input).await;
     assert_eq!(answer.status(), 200, "{input}");
@@ -43,7 +43,7 @@ fn protocol_agent() -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent"))).start()
 }
 
-/// Checks what the client's verifier checks of a stream, and that no member is null.
+/// Checks a stream as the client's verifier does, and that no member is null.
 fn verify(events: &[Value]) {
     let mut open = Vec::new();
     let (last, others) = events.split_last().unwrap();

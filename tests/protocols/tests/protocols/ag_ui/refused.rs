@@ -92,7 +92,7 @@ async fn what_is_refused_before_the_run_is_an_http_error() {
     }
 }
 
-/// The raw answer to a request with another `Host`.
+/// Sends a request with another `Host` and returns the raw answer.
 async fn foreign_host(address: SocketAddr, method: &str, host: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -1,4 +1,4 @@
-//! Runs that are left, joined and called by other versions.
+//! Runs whose callers leave, join, or state another protocol version.
 
 use ppio::json;
 use ppio_test_support::call::send;
@@ -62,7 +62,7 @@ async fn the_same_input_joins_the_run() {
     while text(&seen).is_empty() {
         seen.extend(first.next_items().await.unwrap());
     }
-    // The page is loaded again.
+    // The page is loaded again, which drops its connection.
     drop(first);
     let events = run(agent.addr(), &input).await;
     assert!(events.starts_with(&seen), "{seen:?} {events:?}");
@@ -99,7 +99,7 @@ async fn agent_core_calls_invocations() {
         .collect();
     verify(&events);
     assert_eq!(text(&events), "Hello, world!");
-    // Its errors are those of the protocol.
+    // The errors are also those of the protocol.
     let answer = send(&agent, "POST", "/invocations", &json, "{}".to_owned()).await;
     assert_eq!(answer.status(), 422);
     assert_eq!(answer.json().await["type"], "RUN_ERROR");

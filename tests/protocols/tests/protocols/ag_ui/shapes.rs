@@ -1,4 +1,4 @@
-//! Answers of every shape, failures and careless agents.
+//! Answers of every shape, failures, and agents that send incorrect events.
 
 use futures_util::stream::{self, Stream, StreamExt};
 use ppio::{ChatEvent, json};
@@ -25,7 +25,7 @@ async fn every_shape_is_a_run() {
                 assert_eq!(last["outcome"], expected, "{}", shape.name);
             }
         }
-        // Values that are not text are data.
+        // Values other than text become data.
         let customs = of_type(&events, "CUSTOM").into_iter();
         let customs: Vec<_> = customs.map(|event| event["value"].to_string()).collect();
         let found = match shape.name {
@@ -114,7 +114,7 @@ mod wrong_patch {
 async fn an_event_that_clients_cannot_read_fails_the_run() {
     let agent = Agent::start_module(&format!("{}::wrong_patch", module_path!())).await;
     let input = input("r", "go");
-    // Otherwise it goes on for ever.
+    // Otherwise the run would never end.
     let events = with_timeout("the end of the run", run(agent.address, &input)).await;
     assert_eq!(events.len(), 2, "{events:?}");
     assert_eq!(events[1]["code"], "InvalidStateDelta");

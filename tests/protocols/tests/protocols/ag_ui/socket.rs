@@ -25,7 +25,7 @@ fn event(json: &str) -> Value {
     serde_json::from_str(json).unwrap()
 }
 
-/// The events of a run over a socket of its own.
+/// Runs the agent over a separate socket and returns the events.
 async fn run_over_socket(agent: SocketAddr, input: &Value) -> Vec<Value> {
     let mut socket = Socket::open(agent, &[]).await;
     socket.send(input.to_string()).await;
@@ -53,7 +53,7 @@ async fn a_run_is_the_same_over_a_socket() {
     ] {
         let input = input(prompt, prompt);
         let events = run_over_socket(agent.addr(), &input).await;
-        // The same input joins the run, whichever way it comes.
+        // The same input joins the run, however it is sent.
         let headers = [("content-type", "application/json")];
         let body = input.to_string();
         let answer = send(&agent, "POST", "/invocations", &headers, body).await;
@@ -93,7 +93,7 @@ async fn an_input_that_cannot_be_read_closes_with_1003() {
         (code, &*reason),
         (1003, "the RunAgentInput is not a text message")
     );
-    // One that sends nothing is not waited for.
+    // The agent does not wait for a client that sends nothing.
     let mut socket = Socket::open(agent.addr(), &[]).await;
     let (_, code, reason) = socket.rest().await;
     assert_eq!(
@@ -123,7 +123,7 @@ async fn the_limits_of_sockets_and_of_invocations_hold() {
         let refused = Socket::try_open(agent.addr(), &headers).await;
         assert_eq!(refused.err(), Some(status), "{headers:?}");
     }
-    // A socket without its input is not an invocation.
+    // A socket that has sent no input is not an invocation.
     let _waiting = Socket::open(agent.addr(), &[]).await;
     let mut running = Socket::open(agent.addr(), &[]).await;
     running.send(input("r", "hang").to_string()).await;
@@ -149,7 +149,7 @@ async fn a_client_that_closes_its_socket_leaves_its_run() {
     let cancels = [("ppio-on-disconnect", "cancel")];
     let mut socket = Socket::open(agent.addr(), &cancels).await;
     socket.send(input("r", "hang").to_string()).await;
-    // What follows the input has no meaning.
+    // Messages after the input are ignored.
     socket.send("more").await;
     loop {
         let Received::Text(message) = socket.receive().await else {

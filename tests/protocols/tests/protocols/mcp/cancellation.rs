@@ -1,4 +1,4 @@
-//! Cancellation, and calls that are refused.
+//! Cancellation, and refused calls.
 
 use ppio_test_support::call::{Answer, invoke};
 use ppio_test_support::{AgentProcess, eventually_some};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{STATELESS, post, request, start, start_with, text_of};
 
-/// A call that waits until it is cancelled, and has sent its first item.
+/// Starts a call that waits until it is cancelled, and reads its first item.
 async fn hanging(agent: &AgentProcess, headers: &[(&str, &str)], id: u64) -> Answer {
     let params = json!({
         "name": "protocol-tests",
@@ -28,14 +28,15 @@ async fn hanging(agent: &AgentProcess, headers: &[(&str, &str)], id: u64) -> Ans
     answer
 }
 
-/// How many invocations the agent says were cancelled.
+/// Returns the number of cancelled invocations that the agent reports.
 async fn cancelled(agent: &AgentProcess) -> u64 {
     let request = json!({"prompt": "cancelled"});
     let result = invoke(agent, &request).await.result().await;
     result.as_str().unwrap().parse().unwrap()
 }
 
-/// Waits until so many invocations were cancelled: a handler is dropped after its readers got the end.
+/// Waits until so many invocations were cancelled: a handler is dropped after its readers got the
+/// end.
 async fn eventually_cancelled(agent: &AgentProcess, count: u64) {
     eventually_some("the invocation is cancelled", async || {
         (cancelled(agent).await == count).then_some(())

@@ -1,4 +1,4 @@
-//! Events of chats, and interrupts.
+//! Chat events and interrupts.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ async fn events_of_chats_are_messages_of_progress() {
     let result = &messages.last().unwrap()["result"];
     assert_eq!(text_of(result), "It is 20 degrees.");
 
-    // Whatever the generation, the call is repeated with the response to the interrupt.
+    // In either generation, the call is repeated with the response to the interrupt.
     let messages = call("approve", json!({})).await;
     let result = &messages.last().unwrap()["result"];
     let interrupt = result["content"][1]["text"].as_str().unwrap();

@@ -1,11 +1,11 @@
-//! Calls that take longer than proxies wait for a byte.
+//! Calls that take longer than a proxy waits for the next byte.
 
 use serde_json::{Value, json};
 
 use super::{BOTH, JSON, STATELESS, post, request, start_with, text_of};
 use crate::support::events;
 
-/// A call in either generation.
+/// Returns a call in either generation.
 fn call(is_stateless: bool, prompt: &str) -> Value {
     let mut params = json!({"name": "protocol-tests", "arguments": {"prompt": prompt}});
     if is_stateless {
@@ -56,7 +56,8 @@ async fn a_connection_is_kept_open_without_a_progress_token() {
             );
         }
     }
-    // An answer that is there at once is JSON, and so is one for a client that reads nothing else.
+    // An answer that is ready immediately is JSON, as is every answer for a client that accepts
+    // only JSON.
     let answer = post(&agent, &[], &call(false, "value")).await;
     assert_eq!(answer.headers()["content-type"], "application/json");
     let headers = [JSON, ("accept", "application/json")];
@@ -69,7 +70,7 @@ async fn a_connection_is_kept_open_without_a_progress_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn progress_is_sent_on_a_connection_that_was_kept_open() {
     let agent = start_with(&[("PPIO_AGENT_HEARTBEAT", "0.05")]);
-    // The stream of the agent begins late.
+    // The agent's stream begins late.
     let mut late = call(false, "late 300 hello");
     late["params"]["_meta"] = json!({"progressToken": "t"});
     let stream = post(&agent, &[], &late).await.text().await;
@@ -84,7 +85,7 @@ async fn progress_is_sent_on_a_connection_that_was_kept_open() {
         text_of(&messages.last().unwrap()["result"]),
         "Hello, world!"
     );
-    // A connection that is closed meanwhile cancels the call.
+    // Closing the connection in the meantime cancels the call.
     let mut hanging = post(&agent, &[], &call(false, "late 60000 value")).await;
     assert!(
         hanging

@@ -1,4 +1,4 @@
-//! Messages that are not calls: handshakes, notifications, batches and errors.
+//! Messages other than calls: handshakes, notifications, batches and errors.
 
 use serde_json::{Value, json};
 
@@ -31,14 +31,14 @@ async fn initialize_agrees_on_a_version() {
         assert_eq!(result["serverInfo"]["name"], "protocol-tests");
         assert_eq!(result["capabilities"], json!({"tools": {}}));
     }
-    // A platform in front has named the session.
+    // A platform in front of the agent has named the session.
     let body = request("initialize", &json!({"protocolVersion": "2025-06-18"})).to_string();
     let headers = [BOTH, ("mcp-session-id", "of-the-platform")];
     let answer = agent.send("POST", "/mcp", &headers, &body).await;
     assert_eq!(answer.status(), 200);
     assert!(!answer.headers().contains_key("mcp-session-id"));
 
-    // The client in a page has to read it.
+    // A client in a web page has to be able to read the header.
     let headers = [BOTH, ("origin", "http://localhost:3000")];
     let answer = agent.send("POST", "/mcp", &headers, &body).await;
     let exposed = &answer.headers()["access-control-expose-headers"];
@@ -123,7 +123,7 @@ async fn other_requests_are_errors_of_the_protocol() {
         assert_eq!(response["error"]["code"], code, "{method}: {response}");
         assert_eq!(response["id"], 7, "{method}");
         if !matches!(method, "ping" | "initialize") {
-            // Earlier clients read errors of a success alone.
+            // Earlier clients read errors only from a response with status 200.
             let answer = handshake(&agent, method, &params).await;
             assert_eq!(answer.status(), 200, "{method} {params}");
             let response = answer.json().await;

@@ -20,12 +20,12 @@ const STATELESS: &str = "2026-07-28";
 const BOTH: (&str, &str) = ("accept", "application/json, text/event-stream");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// A request of the generation with `initialize`.
+/// Returns a request of the generation with `initialize`.
 fn request(method: &str, params: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
 }
 
-/// A request of the generation without `initialize`, with its headers.
+/// Sends a request of the generation without `initialize`, with its headers.
 async fn stateless(agent: &Agent, method: &str, mut params: Value) -> Answer {
     let name = params["name"].as_str().unwrap_or_default().to_owned();
     params["_meta"]["io.modelcontextprotocol/protocolVersion"] = STATELESS.into();
@@ -45,7 +45,7 @@ async fn handshake(agent: &Agent, method: &str, params: &Value) -> Answer {
     agent.send("POST", "/mcp", &[BOTH], &body).await
 }
 
-/// A call in either generation, with or without a token for progress.
+/// Sends a call in either generation, with or without a progress token.
 async fn call(agent: &Agent, is_stateless: bool, arguments: Value, token: Option<&str>) -> Answer {
     let mut params = json!({"name": "protocol-tests", "arguments": arguments});
     if let Some(token) = token {
@@ -62,7 +62,7 @@ fn text_of(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap()
 }
 
-/// The agent that does what its prompt says.
+/// Starts the agent that does what its prompt requests.
 fn start() -> AgentProcess {
     start_with(&[])
 }
@@ -76,7 +76,7 @@ fn start_with(settings: &[(&str, &str)]) -> AgentProcess {
     launcher.start()
 }
 
-/// Posts a request of JSON-RPC to the agent of a process.
+/// Posts a JSON-RPC request to the agent of a process.
 async fn post(agent: &AgentProcess, headers: &[(&str, &str)], body: &Value) -> Answer {
     let headers = [&[JSON, BOTH][..], headers].concat();
     send(agent, "POST", "/mcp", &headers, body.to_string()).await

@@ -1,4 +1,4 @@
-//! What calls answer with.
+//! The results of calls.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{call, text_of};
 use crate::shapes::{Fails, SHAPES};
 use crate::support::events;
 
-/// Checks the response of a call against what a shape answers with.
+/// Checks the response of a call against the expected answer of a shape.
 fn check_result(name: &str, response: &Value, text: &str, fails: Option<Fails>) {
     assert_eq!(response["jsonrpc"], "2.0", "{name}: {response}");
     assert_eq!(response["id"], 7, "{name}");

@@ -70,7 +70,7 @@ async fn the_tool_has_the_schemas_of_the_function() {
         let text: Value = serde_json::from_str(text_of(result)).unwrap();
         assert_eq!(text, expected);
 
-        // The model is to correct them, so this is a result.
+        // The model should correct its arguments, so the error is a result.
         let response = call(&agent, is_stateless, json!({"city": 1}), None).await;
         assert_eq!(response.status(), 200);
         let response = response.json().await;

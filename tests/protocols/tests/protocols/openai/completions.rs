@@ -20,7 +20,7 @@ fn request(prompt: &str, stream: bool) -> Value {
     })
 }
 
-/// The chunks of a stream that ended well.
+/// Sends a request and returns the chunks of its stream, which has to end successfully.
 async fn chunks(agent: SocketAddr, body: &Value) -> Vec<Value> {
     let answer = send(agent, "POST", PATH, &body.to_string()).await;
     assert_eq!(answer.status(), 200, "{body}");
@@ -233,7 +233,7 @@ async fn an_interrupt_is_its_message() {
         .filter_map(|delta| delta["content"].as_str())
         .collect();
     assert_eq!(streamed, text);
-    // A caller that knows the agent responds with a member of its request.
+    // A caller that is written for this agent responds with a member of its request.
     let mut resumed = request("approve", false);
     resumed["resume"] = json!([{"interrupt_id": "interrupt-1", "payload": {"approved": true}}]);
     let whole = post(agent.addr(), PATH, &resumed).await;
@@ -346,7 +346,7 @@ async fn cancelled(agent: SocketAddr) -> u64 {
     content.parse().unwrap()
 }
 
-/// How many invocations run.
+/// Returns the number of running invocations.
 async fn running(agent: SocketAddr) -> u64 {
     let metrics = send(agent, "GET", "/metrics", "").await.text().await;
     let line = metrics

@@ -1,4 +1,4 @@
-//! How answers end, and calls that are made at the same time.
+//! The ends of answers, and tool calls that are made concurrently.
 
 use futures_util::stream::{self, Stream};
 use ppio::{ChatEvent, FinishReason, InvocationRequest};
@@ -148,7 +148,7 @@ async fn calls_at_the_same_time_are_told_apart() {
     );
     assert_eq!(output[1]["arguments"], "{}");
     assert_eq!(output[2]["arguments"], r#"{"city":"Rome"}"#);
-    // Every item has one event of its beginning and one of its end, with its index.
+    // Every item has one begin event and one end event, with its index.
     for (kind, expected) in [("added", [0, 1, 2, 3]), ("done", [0, 1, 3, 2])] {
         let name = format!("response.output_item.{kind}");
         let items = events.iter().filter(|event| event["type"] == name.as_str());

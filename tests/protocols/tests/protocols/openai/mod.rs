@@ -14,7 +14,7 @@ use ppio_test_support::AgentProcess;
 use ppio_test_support::call::{Answer, send_to};
 use serde_json::{Value, json};
 
-/// The agent that does what its prompt says.
+/// Starts the agent that does what its prompt requests.
 fn start() -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent"))).start()
 }
@@ -27,7 +27,7 @@ async fn send(agent: SocketAddr, method: &str, path: &str, body: &str) -> Answer
     send_to(agent, method, path, headers, body.to_owned()).await
 }
 
-/// A success, as JSON.
+/// Posts a request and returns the JSON body of the successful answer.
 async fn post(agent: SocketAddr, path: &str, body: &Value) -> Value {
     let answer = send(agent, "POST", path, &body.to_string()).await;
     let status = answer.status();
@@ -44,7 +44,7 @@ async fn get(agent: SocketAddr, path: &str) -> Value {
     body
 }
 
-/// The message of an error with a status and a code.
+/// Checks the status and the code of an error, and returns its message.
 async fn error(answer: Answer, status: u16, code: &str) -> String {
     let actual = answer.status();
     let body = answer.json().await;
@@ -60,7 +60,7 @@ async fn error(answer: Answer, status: u16, code: &str) -> String {
     body["error"]["message"].as_str().unwrap().to_owned()
 }
 
-/// A tool of the caller, as chat completions have it.
+/// Returns a tool of the caller, in the form of chat completions.
 fn tool() -> Value {
     json!({"type": "function", "function": {
         "name": "get_weather", "description": "The weather.", "strict": true,

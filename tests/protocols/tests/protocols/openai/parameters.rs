@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::responses::output_text;
 use super::{post, start};
 
-/// What both APIs have and an agent sees under the same name.
+/// Returns the parameters that both APIs have and that the agent receives under the same names.
 fn shared() -> Value {
     json!({
         "model": "m", "temperature": 0.5, "metadata": {"a": "b"}, "top_p": 0.1,
@@ -65,7 +65,7 @@ async fn no_parameter_is_dropped() {
         assert_eq!(seen[&name], value, "{name} of a response in {seen}");
     }
 
-    // Those that an agent has another name for.
+    // Parameters that the agent receives under another name.
     for (path, renamed, seen_as) in [
         ("completion", "max_tokens", "max_tokens"),
         ("completion", "max_completion_tokens", "max_tokens"),

@@ -1,4 +1,4 @@
-//! Requests that are refused: each with an error of this protocol.
+//! Refused requests: each is answered with an error of this protocol.
 
 use std::process::Command;
 
@@ -11,10 +11,10 @@ use super::{error, send, start, tool};
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
 
-/// A body, and the status, the code and a part of the message of its error.
+/// A request body, and the status, the code and a part of the message of its error.
 type Refused = (String, u16, &'static str, &'static str);
 
-/// A body with further members.
+/// Returns a body with additional members.
 fn with(mut body: Value, members: &Value) -> String {
     let further = members.as_object().unwrap().clone();
     body.as_object_mut().unwrap().extend(further);
@@ -213,7 +213,7 @@ async fn a_request_that_may_not_come_is_refused() {
     }
 }
 
-/// Sends a request whose headers may replace any other.
+/// Sends a request with these headers, which may replace the default `host`.
 async fn raw(
     agent: std::net::SocketAddr,
     path: &str,

@@ -10,7 +10,7 @@ use crate::support::events;
 
 const PATH: &str = "/v1/responses";
 
-/// The events of a stream, whose names and numbers are checked.
+/// Sends a request and returns the events of its stream, whose names and numbers are checked.
 pub(super) async fn stream(agent: SocketAddr, body: &Value) -> Vec<Value> {
     let answer = send(agent, "POST", PATH, &body.to_string()).await;
     let status = answer.status();
@@ -19,7 +19,7 @@ pub(super) async fn stream(agent: SocketAddr, body: &Value) -> Vec<Value> {
     read(&text, 0)
 }
 
-/// The events of a stream from a number on.
+/// Returns the events of a stream, numbered from `first`.
 pub(super) fn read(stream: &str, first: u64) -> Vec<Value> {
     let events: Vec<Value> = events(stream)
         .into_iter()
@@ -42,7 +42,7 @@ fn types(events: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// The text of all messages of a response.
+/// Returns the text of all messages of a response.
 pub(super) fn output_text(response: &Value) -> String {
     let output = response["output"].as_array().unwrap();
     let messages = output.iter().filter(|item| item["type"] == "message");

@@ -1,4 +1,4 @@
-//! Responses that are kept: read again, continued, cancelled and deleted.
+//! Stored responses: read again, continued, cancelled and deleted.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -16,7 +16,7 @@ fn path(response: &Value) -> String {
     format!("{PATH}/{}", response["id"].as_str().unwrap())
 }
 
-/// Waits until a response has ended.
+/// Waits until a response has ended, and returns it.
 async fn ended(agent: SocketAddr, path: &str) -> Value {
     eventually_some("the end of a response", async || {
         let response = get(agent, path).await;
@@ -68,7 +68,7 @@ async fn a_response_is_read_again() {
     let not_stored = post(agent, PATH, &json!({"input": "hello", "store": false})).await;
     let answer = send(agent, "GET", &path(&not_stored), "").await;
     error(answer, 404, "ResponseNotFound").await;
-    // The run of another protocol is not a response.
+    // A run of another protocol is not a response.
     let invoked = send(agent, "POST", "/invocations", r#"{"prompt": "hello"}"#).await;
     let id = invoked.headers()["x-request-id"]
         .to_str()
@@ -88,7 +88,7 @@ async fn a_response_in_the_background_goes_on() {
     assert_eq!(begun["background"], true);
     assert_eq!(begun["output"], json!([]));
     let path_of_begun = path(&begun);
-    // A reader that comes meanwhile gets all of it, in the order in which it came.
+    // A reader that joins in the meantime gets all events, in their order.
     let read_on = send(agent, "GET", &format!("{path_of_begun}?stream=true"), "").await;
     let events = read(&read_on.text().await, 0);
     let last = events.last().unwrap();
@@ -135,7 +135,7 @@ async fn a_running_response_can_be_cancelled() {
             assert_eq!(answer.status(), 200);
             error(send(agent, "GET", &path, "").await, 404, "ResponseNotFound").await;
         } else {
-            // With the body that clients send, and twice.
+            // Cancels twice, once with the body that clients send.
             for body in ["{}", ""] {
                 let answer = send(agent, "POST", &format!("{path}/cancel"), body).await;
                 let cancelled = answer.json().await;
@@ -165,7 +165,7 @@ async fn a_response_continues_an_earlier_one() {
     let second = json!({"input": "hello", "previous_response_id": first["id"]});
     let second = post(agent, PATH, &second).await;
     assert_eq!(second["previous_response_id"], first["id"]);
-    // Each has all that it needs of those before it.
+    // Each response contains everything that it needs from those before it.
     send(agent, "DELETE", &path(&first), "").await;
     let third = json!({
         "input": "echo", "previous_response_id": second["id"], "instructions": "Be kind.",
@@ -206,7 +206,7 @@ async fn a_response_continues_an_earlier_one() {
     error(answer, 400, "UnsupportedParameter").await;
 }
 
-/// The types and texts of a list of items.
+/// Returns the types and texts of a list of items.
 fn texts(list: &Value) -> Vec<(String, String)> {
     let items = list["data"].as_array().unwrap().iter();
     items
@@ -269,7 +269,8 @@ async fn the_input_of_a_response_is_listed() {
     assert_eq!(list["first_id"], list["data"][0]["id"]);
     assert_eq!(list["last_id"], "msg_mine");
 
-    // With what it continues, and by pages from the last item on.
+    // Lists the items including those of the continued response, also in pages from the last item
+    // on.
     let second = json!({"input": "echo", "previous_response_id": first["id"]});
     let second = post(agent, PATH, &second).await;
     let items = format!("{}/input_items", path(&second));
@@ -350,7 +351,7 @@ async fn what_is_kept_has_limits() {
     )
     .await;
     assert!(message.contains("too large to keep"), "{message}");
-    // The requests count as well as the answers.
+    // Requests count towards the limit as well as answers.
     let small = json!({"input": format!("hello {}", "x".repeat(3 << 10))});
     let oldest = post(agent, PATH, &small).await;
     for _ in 0..40 {
@@ -362,7 +363,7 @@ async fn what_is_kept_has_limits() {
         "ResponseNotFound",
     )
     .await;
-    // An answer that was longer than what is kept.
+    // The answer is longer than the part that is kept.
     let long = post(agent, PATH, &json!({"input": "many 2000"})).await;
     assert_eq!(long["status"], "completed");
     error(send(agent, "GET", &path(&long), "").await, 410, "Gone").await;

@@ -1,4 +1,4 @@
-//! Chat events become chunks of the message.
+//! The mapping of chat events to chunks of the message.
 
 use ppio::{Value, json};
 
@@ -51,7 +51,7 @@ fn start_step() -> Vec<Value> {
     one(json!({"type": "start-step"}))
 }
 
-/// Runs the agent, which answers with these chunks behind the start of the message.
+/// Runs the agent with each request and checks the chunks after the start of the message.
 async fn assert_chunks<const N: usize>(cases: [(Value, Vec<Vec<Value>>); N]) {
     let agent = protocol_agent();
     for (request, expected) in cases {

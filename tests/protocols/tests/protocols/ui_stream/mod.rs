@@ -1,4 +1,4 @@
-//! The UI message stream: every stream is checked as the published reader does.
+//! The UI message stream: checks every stream as the published reader does.
 
 mod chunks;
 mod refused;
@@ -14,7 +14,7 @@ use ppio_test_support::call::{Answer, send_to};
 
 use crate::support::events;
 
-/// The request of a chat whose only message is a prompt.
+/// Returns the request of a chat whose only message is a prompt.
 fn request(chat: &str, prompt: &str) -> Value {
     json!({
         "id": chat,
@@ -29,13 +29,13 @@ async fn post(address: SocketAddr, headers: &[(&str, &str)], request: &Value) ->
     send_to(address, "POST", "/api/chat", &headers, request.to_string()).await
 }
 
-/// A request for the stream of a chat, or to stop it.
+/// Sends a request for the stream of a chat, or to stop the chat.
 async fn ask(address: SocketAddr, method: &str, chat: &str, what: &str) -> Answer {
     let path = format!("/api/chat/{chat}/{what}");
     send_to(address, method, &path, &[], String::new()).await
 }
 
-/// The chunks of an answer, which are verified.
+/// Verifies the chunks of an answer and returns them.
 async fn chunks(answer: Answer) -> Vec<Value> {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["x-vercel-ai-ui-message-stream"], "v1");

@@ -1,4 +1,4 @@
-//! Streams that are left, read again and stopped.
+//! Streams whose readers leave, resume them or stop them.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::{ask, chunks, of_type, post, protocol_agent, request, run, text};
 
-/// Reads an answer until text came.
+/// Reads an answer until it contains text.
 async fn begin(answer: &mut Answer) -> Vec<Value> {
     let mut seen = Vec::new();
     while text(&seen).is_empty() {
@@ -51,7 +51,7 @@ async fn a_page_that_is_loaded_again_reads_on() {
     .await;
 }
 
-/// Waits until no run goes on without its caller.
+/// Waits until no run continues without its caller.
 async fn eventually_idle(agent: SocketAddr) {
     eventually_some("the run has ended", async || {
         let ping = send_to(agent, "GET", "/ping", &[], String::new()).await;
@@ -66,7 +66,7 @@ async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
     let agent = agent.addr();
     for (prompt, last) in [
         ("slow 5 30", "finish"),
-        // Its failure comes before the answer begins, or after its first item.
+        // The failure comes before the answer begins, or after its first item.
         ("late 100 fail-first", ""),
         ("slow-fail-later 50", "error"),
     ] {
@@ -88,15 +88,15 @@ async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
             let resumed = chunks(again).await;
             assert_eq!(resumed.last().unwrap()["type"], last, "{resumed:?}");
         }
-        // It was read to its end.
+        // The answer has now been read to its end.
         let again = ask(agent, "GET", chat, "stream").await;
         assert_eq!(again.status(), 204, "{prompt}");
     }
-    // So was this one, by its first page.
+    // This answer was also read to its end, by its first page.
     run(agent, &request("whole", "hello")).await;
     let again = ask(agent, "GET", "whole", "stream").await;
     assert_eq!(again.status(), 204);
-    // A page that leaves again comes back again, and another one has its own end.
+    // Two readers that leave can each come back and read to the end once.
     let mut pages = Vec::new();
     pages.push(post(agent, &[], &request("twice", "slow 8 40")).await);
     pages.push(ask(agent, "GET", "twice", "stream").await);
@@ -110,7 +110,7 @@ async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
         assert_eq!(text(&resumed), "0 1 2 3 4 5 6 7 ");
     }
     assert_eq!(ask(agent, "GET", "twice", "stream").await.status(), 204);
-    // The next answer of the chat takes the place of one that was not read.
+    // The next answer of the chat replaces one that was not read.
     let mut left = post(agent, &[], &request("next", "slow 5 30")).await;
     begin(&mut left).await;
     drop(left);
@@ -119,7 +119,7 @@ async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
     assert_eq!(ask(agent, "GET", "next", "stream").await.status(), 204);
 }
 
-/// Sends a request, and leaves while it is answered.
+/// Sends a request and disconnects while it is being answered.
 async fn leave_early(agent: SocketAddr, body: &Value) {
     let body = body.to_string();
     let head = format!(
@@ -256,7 +256,7 @@ async fn a_large_message_that_is_continued_is_not_kept() {
     assert_eq!(text(&resumed), "0 1 2 3 4 5 6 7 8 9 ");
 }
 
-/// An id that was guessed gives no access to the chat of a session.
+/// A guessed id gives no access to the chat of a session.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chat_of_a_session_is_found_in_the_session() {
     let agent = protocol_agent();
@@ -274,7 +274,7 @@ async fn the_chat_of_a_session_is_found_in_the_session() {
         let resumed = send_to(agent, "GET", path, headers, String::new()).await;
         assert_eq!(resumed.status(), status, "{headers:?}");
     }
-    // Nor can it be stopped.
+    // The chat cannot be stopped without its session either.
     assert_eq!(ask(agent, "POST", "c1", "stop").await.status(), 204);
     let path = "/api/chat/c1/stream";
     let resumed = send_to(agent, "GET", path, &[(session, "s")], String::new()).await;

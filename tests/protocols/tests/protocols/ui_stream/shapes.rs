@@ -1,4 +1,4 @@
-//! Answers of every shape, failures and careless agents.
+//! Answers of every shape, failures, and agents that send incorrect events.
 
 use futures_util::stream::{self, Stream};
 use ppio::{ChatEvent, Value, json};
@@ -28,7 +28,7 @@ async fn every_shape_is_a_message() {
             }
             _ => assert_eq!(*last, json!({"type": "finish", "finishReason": "stop"})),
         }
-        // Values that are not text are data.
+        // Values other than text become data.
         let values = of_type(&chunks, "data-value").into_iter();
         let values: Vec<_> = values.map(|chunk| chunk["data"].to_string()).collect();
         let found = match shape.name {
