@@ -94,7 +94,8 @@ pub(crate) fn run() -> Result<(), Error> {
     match missing().as_slice() {
         [] => Ok(()),
         packages => Err(format!(
-            "the checks still lack {} after apt-get has installed {}; install what they need by hand",
+            "the checks still lack {} after apt-get has installed {}; install what they need by \
+             hand",
             packages.join(", "),
             if packages.len() == 1 { "it" } else { "them" }
         )),
@@ -141,8 +142,8 @@ fn installation(packages: &[&str], rights: Rights, has_apt: bool) -> Installatio
     let names = packages.join(" ");
     if !has_apt {
         return Installation::ByHand(format!(
-            "the checks need programs that are not installed; install what your system has for these \
-             packages of Debian, or run with --no-interop:\n  {names}"
+            "the checks need programs that are not installed; install what your system has for \
+             these packages of Debian, or run with --no-interop:\n  {names}"
         ));
     }
     let install = ["apt-get", "install", "--yes", "--no-install-recommends"];

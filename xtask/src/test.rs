@@ -158,7 +158,8 @@ fn package(package: &str) -> String {
 fn isolated_network_tests(nextest: Option<&Path>) -> Result<(), Error> {
     if !requirements::isolates_networks() {
         println!(
-            "\n==> tests of isolated networks: left out (they need root, ip, pasta and /dev/net/tun)"
+            "\n==> tests of isolated networks: left out (they need root, ip, pasta and \
+             /dev/net/tun)"
         );
         return Ok(());
     }

@@ -526,8 +526,8 @@ fn all_bad_values_are_named_at_once() {
         .env("PPIO_AGENT_TIMEOUT", "soon")
         .spawn();
     assert_eq!(agent.wait(SLACK).code(), Some(1));
-    let error = "error: bad configuration: PPIO_AGENT_PORT=\"eighty\" is not a port from 0 to 65535; \
-                 PPIO_AGENT_TIMEOUT=\"soon\" is not a number of seconds\n";
+    let error = "error: bad configuration: PPIO_AGENT_PORT=\"eighty\" is not a port from 0 to \
+                 65535; PPIO_AGENT_TIMEOUT=\"soon\" is not a number of seconds\n";
     assert_eq!(agent.stderr(), error);
 }
 

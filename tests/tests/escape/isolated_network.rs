@@ -173,7 +173,10 @@ async fn a_sandbox_with_an_isolated_network_reaches_other_machines_alone() {
         assert_eq!(status(&second).await, 200, "{setting:?}");
 
         let changed = second
-            .shell("for command in 'ip link set lo down' 'ip route del default' 'unshare --net true' 'nsenter -t 1 -n true'; do $command 2>/dev/null && echo $command; done")
+            .shell(
+                "for command in 'ip link set lo down' 'ip route del default' 'unshare --net \
+             true' 'nsenter -t 1 -n true'; do $command 2>/dev/null && echo $command; done",
+            )
             .await;
         assert_eq!(changed, "", "{setting:?}");
         let seen = second

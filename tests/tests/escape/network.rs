@@ -80,7 +80,10 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
 
         // The sandbox has no rights over its network either.
         let changed = offline
-            .shell("for command in 'ip link set lo down' 'unshare --net true' 'nsenter -t 1 -n true'; do $command 2>/dev/null && echo $command; done")
+            .shell(
+                "for command in 'ip link set lo down' 'unshare --net true' 'nsenter -t 1 -n \
+             true'; do $command 2>/dev/null && echo $command; done",
+            )
             .await;
         assert_eq!(changed, "", "{setting:?}");
         for inside in [open, offline, other] {

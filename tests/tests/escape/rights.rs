@@ -93,11 +93,13 @@ async fn settings_of_the_kernel_cannot_be_written() {
             format!("mount -o remount,rw /proc/sys; mount -o remount,rw,bind /proc/sys; {write}"),
             format!("umount /proc/sys; umount -l /proc/sys; {write}"),
             format!(
-                "unshare -Urm sh -c 'mount -o remount,rw,bind /proc/sys; umount -l /proc/sys; {write}'"
+                "unshare -Urm sh -c 'mount -o remount,rw,bind /proc/sys; umount -l /proc/sys; \
+                 {write}'"
             ),
             format!("unshare -Urpmf --mount-proc sh -c '{write}'"),
             format!(
-                "mkdir -p /tmp/p; unshare -Urpmf sh -c 'mount -t proc proc /tmp/p; echo {changed} > /tmp/p/sys/kernel/printk_ratelimit_burst'"
+                "mkdir -p /tmp/p; unshare -Urpmf sh -c 'mount -t proc proc /tmp/p; echo {changed} \
+                 > /tmp/p/sys/kernel/printk_ratelimit_burst'"
             ),
             format!("sysctl -w kernel.printk_ratelimit_burst={changed}"),
         ] {
@@ -160,8 +162,9 @@ async fn processes_of_the_machine_are_out_of_reach() {
         let (pid, platform_pid) = (victim.0.id(), platform.running.pid());
         let output = inside
             .shell(&format!(
-                "kill -9 {pid}; kill -9 {platform_pid}; cat /proc/{platform_pid}/environ /proc/{platform_pid}/maps; \
-                 ls -l /proc/{platform_pid}/fd /proc/{platform_pid}/root/"
+                "kill -9 {pid}; kill -9 {platform_pid}; cat /proc/{platform_pid}/environ \
+                 /proc/{platform_pid}/maps; ls -l /proc/{platform_pid}/fd \
+                 /proc/{platform_pid}/root/"
             ))
             .await;
         assert!(!output.contains("HOME="), "{setting:?}: {output}");

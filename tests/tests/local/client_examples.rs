@@ -300,7 +300,8 @@ impl Backend {
         let mut socket = TcpStream::connect(&self.address).await.unwrap();
         let body = body.to_string();
         let request = format!(
-            "POST /chat HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST /chat HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\nconnection: \
+             close\r\ncontent-length: {}\r\n\r\n{body}",
             self.address,
             body.len()
         );

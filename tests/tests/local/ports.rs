@@ -23,7 +23,8 @@ async fn servers_on_one_family_of_addresses_are_reached() {
         for address in ["::1", "127.0.0.1", "::", "0.0.0.0"] {
             let port = free_port();
             let line = format!(
-                "cd /app; PPIO_AGENT_HOST={address} PPIO_AGENT_PORT={port} ./echoing-server >/dev/null 2>&1 & echo"
+                "cd /app; PPIO_AGENT_HOST={address} PPIO_AGENT_PORT={port} ./echoing-server \
+                 >/dev/null 2>&1 & echo"
             );
             shell(&platform, &sandbox, &line).await;
             let dialled = match address {

@@ -35,7 +35,8 @@ async fn a_start_command_that_ends_is_an_error_at_once() {
     // A start command that leaves a program running has not ended.
     build(
         "forking",
-        "(until test -e /tmp/looked; do sleep 0.01; done; touch /tmp/up; exec sleep 1000) >/dev/null 2>&1 &",
+        "(until test -e /tmp/looked; do sleep 0.01; done; touch /tmp/up; exec sleep 1000) \
+         >/dev/null 2>&1 &",
         "touch /tmp/looked; test -e /tmp/up",
     )
     .await

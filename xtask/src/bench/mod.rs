@@ -111,9 +111,9 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Error> {
     build_protocols()?;
     let programs = Programs::find()?;
     println!(
-        "\nEvery Rust server has {WORKER_THREADS} worker threads, the load program too; the Python \
-         package runs as it does by default, one process and one thread.\n{} rounds of {} s for each server \
-         ({} for all protocols); medians; ratios are taken round by round.",
+        "\nEvery Rust server has {WORKER_THREADS} worker threads, the load program too; the \
+         Python package runs as it does by default, one process and one thread.\n{} rounds of {} \
+         s for each server ({} for all protocols); medians; ratios are taken round by round.",
         plan.rounds,
         plan.seconds,
         plan.precise().rounds

@@ -70,7 +70,8 @@ impl Reply {
     /// Returns the headers of a chunked answer with this status.
     pub fn chunked_with(status: u16, content_type: &str) -> Self {
         Self::raw(format!(
-            "HTTP/1.1 {status} Scripted\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+            "HTTP/1.1 {status} Scripted\r\ncontent-type: {content_type}\r\ntransfer-encoding: \
+             chunked\r\n\r\n"
         ))
     }
 

@@ -104,7 +104,10 @@ async fn files_are_written_in_place() {
         };
         // A write keeps the other names of a file, its mode, and the links to it.
         inside
-            .shell("cd ~ && echo old-and-longer > one && chmod 754 one && ln one two && ln -s one three && ln -s later four")
+            .shell(
+                "cd ~ && echo old-and-longer > one && chmod 754 one && ln one two && ln -s \
+             one three && ln -s later four",
+            )
             .await;
         write("one", "new").await;
         assert_eq!(
@@ -255,9 +258,10 @@ async fn a_watch_reports_what_was_done_and_describes_it() {
 async fn entries_are_as_envd_describes_them() {
     for mode in isolations().await {
         let inside = TestSandbox::start(mode).await;
-        let line = "cd ~ && mkdir -p at/below && echo text > at/below/file && chmod 640 at/below/file \
-                    && ln -s below/file at/link && ln -s ../../at at/below/up && ln -s nowhere at/broken \
-                    && ln -s link at/chain && mkfifo at/pipe && chmod 1777 at/below";
+        let line = "cd ~ && mkdir -p at/below && echo text > at/below/file && chmod 640 \
+                    at/below/file && ln -s below/file at/link && ln -s ../../at at/below/up && \
+                    ln -s nowhere at/broken && ln -s link at/chain && mkfifo at/pipe && chmod \
+                    1777 at/below";
         assert_eq!(inside.shell(line).await, "");
         let at = "/home/user/at";
         let (file, up) = (json!(format!("{at}/below/file")), json!(at));

@@ -522,7 +522,8 @@ async fn a_caller_that_leaves_at_once_is_notified() {
     let body = call("SendMessage", &body).to_string();
     let mut stream = tokio::net::TcpStream::connect(agent.address).await.unwrap();
     let request = format!(
-        "POST /a2a HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /a2a HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: \
+         {}\r\n\r\n{body}",
         agent.address,
         body.len()
     );
