@@ -247,7 +247,7 @@ function renderHeaders(box, record) {
   box.replaceChildren(
     rows.length
       ? element('table', { className: 'table' }, element('tbody', {}, ...rows))
-      : element('p', { className: 'note' }, 'No head of an answer yet.'),
+      : element('p', { className: 'note' }, 'No response headers yet.'),
   );
 }
 

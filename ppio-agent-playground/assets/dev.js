@@ -78,7 +78,7 @@ function blockingText({ function: name, count, seconds }) {
   return `${name.replaceAll('`', '')} blocks its thread, so that other requests wait: ${times}, ${milliseconds(seconds * 1000)} in all.`;
 }
 
-const BLOCKING_REMEDY = 'Make it a plain fn, or call what blocks in tokio::task::spawn_blocking.';
+const BLOCKING_REMEDY = 'Make it a plain fn, or move the blocking call into tokio::task::spawn_blocking.';
 
 /** What runs left behind, by the id of a run: `{ tasks, open_spans }`. */
 let leftovers = new Map();

@@ -161,9 +161,9 @@ function runRemarks({ id, telemetry }) {
   const left = leftoversText(id);
   if (left)
     remarks.push([
-      `It leaves ${left} behind.`,
-      'What is spawned and not awaited goes on after the answer; a connection that an HTTP client keeps is a task too. ' +
-        'ppio::task::spawn is for work that is meant to go on.',
+      `This run left ${left} behind.`,
+      'A spawned task that is not awaited continues after the answer; so does the task of an idle HTTP connection. ' +
+        'Use ppio::task::spawn for work that should continue.',
     ]);
   return remarks;
 }

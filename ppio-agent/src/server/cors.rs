@@ -75,7 +75,7 @@ impl Cors {
         };
         if credentials && !matches!(origins, Origins::These(_)) {
             return Err(
-                "PPIO_AGENT_CORS_CREDENTIALS needs PPIO_AGENT_CORS_ORIGINS to name its origins: \
+                "PPIO_AGENT_CORS_CREDENTIALS needs a list of origins in PPIO_AGENT_CORS_ORIGINS: \
                  browsers refuse credentials with `*`"
                     .to_owned(),
             );

@@ -179,8 +179,8 @@ impl AsyncFunction {
             function = self.name,
             blocked_ms,
             "{} blocks the thread that runs it, so that other requests and `/ping` wait; make it \
-             a plain `fn`, or call what blocks in `tokio::task::spawn_blocking` (logged once for \
-             each function; PPIO_AGENT_BLOCKING_WARNING sets the limit, 0 for none)",
+             a plain `fn`, or move the blocking call into `tokio::task::spawn_blocking` (logged \
+             once for each function; PPIO_AGENT_BLOCKING_WARNING sets the limit, 0 for none)",
             self.described
         );
     }

@@ -164,7 +164,7 @@ export const traces = {
     await visit.start(['watch'])
     await until(async () => /^watch\s[^]*leaves something behind/.test(await visit.row()), 'what it leaves')
     await visit.open('watch')
-    await visit.shows(/It leaves a task and the open span watch_prices behind\./)
+    await visit.shows(/This run left a task and the open span watch_prices behind\./)
     await visit.shot('walk-leak')
     await visit.end()
   },

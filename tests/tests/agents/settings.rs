@@ -428,7 +428,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "CORS_CREDENTIALS",
         "true",
-        "needs PPIO_AGENT_CORS_ORIGINS to name its origins",
+        "needs a list of origins in PPIO_AGENT_CORS_ORIGINS",
     ),
     ("ENABLE_METRICS", "\u{fffd}", "is not true or false"),
     ("ENABLE_OPENAPI", "maybe", "is not true or false"),
