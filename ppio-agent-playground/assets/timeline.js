@@ -93,7 +93,7 @@ function spanRow(span, end, answered) {
     element('span', { className: 'what', title: span.name }, spanTitle(span)),
     span.is_error ? element('span', { className: 'span-mark bad' }, 'error') : undefined,
     span.outlives_answer
-      ? element('span', { className: 'span-mark warn', title: 'It went on after the answer' }, 'went on')
+      ? element('span', { className: 'span-mark warn', title: 'It continued after the answer' }, 'continued')
       : undefined,
   );
   name.style.paddingLeft = `${Math.min(depth, 12) * 14}px`;
@@ -123,7 +123,7 @@ function spanDetail(span) {
     ['began', `${spanTime(span.from)} after the start`],
     ['duration', spanTime(span.duration_ms)],
     ['status', span.is_error ? `error${span.status_message ? `: ${span.status_message}` : ''}` : 'ok'],
-    ...(span.outlives_answer ? [['', 'It went on after the answer was complete.']] : []),
+    ...(span.outlives_answer ? [['', 'It continued after the answer was complete.']] : []),
     ['span', span.span_id],
   ];
   const events = (span.events ?? []).map(({ name, offset_ms: at, attributes }) =>
@@ -175,7 +175,7 @@ function timelineNotes(remarks, outliving, traces) {
   if (outliving.length)
     notes.push(
       warning(
-        `${outliving.length === 1 ? 'A span' : `${outliving.length} spans`} went on after the answer: ${[...new Set(outliving.map(spanTitle))].slice(0, 5).join(', ')}.`,
+        `${outliving.length === 1 ? 'A span' : `${outliving.length} spans`} continued after the answer: ${[...new Set(outliving.map(spanTitle))].slice(0, 5).join(', ')}.`,
         'The dashed line is the end of the answer.',
       ),
     );

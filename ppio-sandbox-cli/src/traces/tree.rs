@@ -85,7 +85,7 @@ impl FetchedSpan {
         }
         if self.outlives_answer {
             text.push("  ");
-            text.push_styled(WARNING, "went on after the answer");
+            text.push_styled(WARNING, "continued after the answer");
         }
         text.push("\n");
     }
@@ -181,7 +181,7 @@ mod tests {
   12.3 ms    chat  3 tokens in, 4 out
    500 µs    execute_tool t  error: tool_error
   5.00 ms      \\x1b[2J  error: no such city
-   1.20 s    task index  went on after the answer
+   1.20 s    task index  continued after the answer
 
 log
 10:00:00.5Z  WARN m n=3
