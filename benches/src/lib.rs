@@ -26,7 +26,7 @@ pub fn greet(request: &Value) -> Value {
     json!({ "greeting": format!("Hello, {name}!") })
 }
 
-/// Returns the number of items if the request asks for a stream, such as `{"stream": 100000}`.
+/// Returns the number of items if the request is for a stream, such as `{"stream": 100000}`.
 pub fn stream_length(request: &Value) -> Option<u64> {
     request["stream"].as_u64()
 }

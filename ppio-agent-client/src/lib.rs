@@ -47,8 +47,9 @@
 //!
 //! # Retries
 //! Calls that are safe to repeat are retried, up to [`max_retries`](ClientConfig::max_retries)
-//! times. The pauses double and are random, so that clients that failed together do not retry
-//! together. A `Retry-After` is respected, in seconds or as a date.
+//! times. The upper limit of the pause doubles with every retry, and the pause is random below it,
+//! so that clients that failed together do not retry together. A `Retry-After` is respected, in
+//! seconds or as a date.
 //!
 //! | call | retried after |
 //! | --- | --- |
@@ -60,26 +61,27 @@
 //!
 //! Every invocation has its own `Idempotency-Key`. An agent that honours keys announces this in its
 //! responses (`PPIO-Idempotency`). Such an agent runs an invocation once, however often the
-//! invocation is sent, and repeats its answer. An invocation that may have reached any other agent
-//! is never sent twice; only the caller can decide to repeat it. [`Error::is_retryable`] returns
-//! whether a call can be repeated without doing its work twice.
+//! invocation is sent, and repeats the same response. An invocation that may have reached any other
+//! agent is never sent twice; only the caller can decide to repeat it. [`Error::is_retryable`]
+//! returns whether a call can be repeated without doing its work twice.
 //!
 //! # Runs
-//! An agent that honours keys keeps its runs for some time. [`Invoke::resumable`] makes a stream
-//! that reconnects after a broken connection, [`Invoke::detach`] starts an invocation without
-//! waiting for it, and [`SandboxSession::run`] finds it again, from any process.
+//! An agent that honours keys keeps its runs for some time. With [`Invoke::resumable`], a stream
+//! reconnects after a broken connection; [`Invoke::detach`] starts an invocation without waiting
+//! for its response; and [`SandboxSession::run`] returns a handle to such a run by its id, in any
+//! process.
 //!
 //! # Deadlines
 //! Every call has one deadline for all its attempts and the pauses between them:
 //! [`ClientConfig::timeout`], or the call's own ([`Invoke::timeout`]). If a pause would outlast the
-//! deadline, the last failure is returned immediately. For a stream the deadline applies until it
-//! begins; after that, [`ClientConfig::stream_idle_timeout`] limits the time without an item or a
-//! heartbeat. Establishing a connection has a limit of its own within the deadline, and so has an
-//! agent's start ([`SandboxConfig::start_timeout`], the template's limit, or 60 s).
+//! deadline, the last failure is returned immediately. For a stream, the deadline applies until the
+//! stream begins; after that, [`ClientConfig::stream_idle_timeout`] limits the time without an item
+//! or a heartbeat. Establishing a connection has a time limit of its own within the deadline, and
+//! so has the start of an agent ([`SandboxConfig::start_timeout`], the template's limit, or 60 s).
 //!
 //! # Cancellation
-//! Dropping a future, a stream or a session at any point is safe and leaves no sandbox, as long as
-//! the runtime runs:
+//! Dropping a future, a stream or a session at any point is safe and leaves no sandbox behind, as
+//! long as the runtime runs:
 //!
 //! - [`CreateSession`]: a sandbox that is being created is killed as soon as it exists, even if its
 //!   connection broke.
@@ -88,14 +90,14 @@
 //!   some seconds for the caller to reconnect, so the client also sends it a request to cancel.
 //!   Resumable streams and streams of a [`Run`] cancel nothing.
 //! - [`SandboxSession`]: when the last handle is dropped, a sandbox that this client created is
-//!   killed in the background; [`detach`](SandboxSession::detach) keeps it. Sandboxes of sessions
-//!   that were found again are not killed.
+//!   killed in the background; [`detach`](SandboxSession::detach) keeps it. The sandbox of a
+//!   session that another client created is not killed.
 //!
 //! Work in the background ends with the runtime: a sandbox that is not killed by then runs until it
 //! expires. A program has to call [`AgentRuntimeClient::close`] before it ends, even after an
-//! error. [`AgentRuntimeClient::scope`] and [`AgentRuntimeClient::with_session`] close on every
-//! path: when their body returns, fails or panics. When they are dropped, they close in the
-//! background.
+//! error. [`AgentRuntimeClient::scope`] closes the client, and [`AgentRuntimeClient::with_session`]
+//! the session, on every path: when the body returns, fails or panics. If their future is dropped,
+//! they do so in the background.
 //!
 //! # The API key
 //! The key is sent to the control plane, and to agents only over https on hosts of PPIO's cloud
@@ -113,8 +115,8 @@
 //! # Large responses
 //! [`ClientConfig::max_response_size`] (64 MiB) limits one response, file, item of a stream or
 //! output of a process in memory; the limit is 16 MiB for responses of the control plane and 64 KiB
-//! for error texts. Anything larger fails with [`Error::ResponseTooLarge`], and the connection is
-//! closed.
+//! for error texts. Anything larger fails with an error whose [`root`](Error::root) is
+//! [`Error::ResponseTooLarge`], and the connection is closed.
 //!
 //! # Environment
 //! The client reads `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`,
@@ -157,13 +159,13 @@ pub use ppio_agent_websocket::{
 pub use session::{CreateSession, SandboxConfig, SandboxSession, SessionStatus};
 pub use templates::{AgentTemplate, ListTemplates, RuntimeInfo, TemplateManager};
 
-/// The types of headers ([`Invoke::trace_context`], [`AuthManager::auth_headers`]).
+/// The crate of the header types in [`Invoke::trace_context`] and [`AuthManager::auth_headers`].
 pub use http;
 
-/// The type of payloads and files ([`AgentRuntimeClient::invoke_agent_runtime`]).
+/// The crate of the type of payloads and files ([`AgentRuntimeClient::invoke_agent_runtime`]).
 pub use bytes;
 
-/// `agent.yaml`: what an agent is, what it needs, and where it was deployed.
+/// The types of `agent.yaml`: the metadata, requirements and deployment of an agent.
 pub use ppio_agent_protocol::{
     AgentConfig, AgentConfigError, AgentMetadata, AgentName, AgentSpec, AgentStatus, ApiVersion,
     AuthorEmail, CpuLimit, DeploymentPhase, DocumentKind, Entrypoint, InvalidAgentName,

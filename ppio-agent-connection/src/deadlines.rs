@@ -92,7 +92,7 @@ impl<'a> Deadlines<'a> {
         self.poll_timer(next, timer, cx)
     }
 
-    /// Sets the timer, and waits for it. Few polls of a connection call it.
+    /// Sets the timer, and waits for it. Few polls of a connection call this function.
     fn poll_timer(
         &mut self,
         next: Option<(Instant, Reason)>,
@@ -154,7 +154,7 @@ impl<'a> Deadlines<'a> {
             }
             Phase::Handling | Phase::Responding | Phase::Flushing => None,
         };
-        // The rare deadlines come last: every request causes several polls.
+        // The rare deadlines come last, because every request causes several polls.
         let mut add = |deadline, reason| {
             if next.is_none_or(|(earliest, _)| deadline < earliest) {
                 next = Some((deadline, reason));

@@ -12,11 +12,11 @@ use hyper::body::Incoming;
 use crate::progress::{Phase, Progress, UNKNOWN};
 use crate::request_body::left;
 
-/// How many bytes of a body are discarded to use the connection again. Opening another one costs
-/// less than reading more; Go's server has the same limit.
+/// The maximum number of bytes of a body that are discarded so that the connection can be used
+/// again. Opening another connection costs less than reading more; Go's server has the same limit.
 pub const MAX_DISCARDED: u64 = 256 * 1024;
-/// How long a client may take to send these bytes, counted from the response; nginx waits as long
-/// for further bytes.
+/// How long a client may take to send the discarded bytes, counted from the response; nginx waits
+/// for further bytes for the same time.
 pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the response waits for the end of a chunked body. If the body has not ended by then,
 /// the response has the header `connection: close`.
@@ -50,7 +50,7 @@ pub(crate) async fn settle(progress: &Progress, headers: &mut HeaderMap) {
     }
 }
 
-/// Makes the connection close after the response.
+/// Sets the header with which the connection is closed after the response.
 pub(crate) fn close_after(headers: &mut HeaderMap) {
     if !closes(headers) {
         headers.append(CONNECTION, HeaderValue::from_static("close"));
@@ -122,7 +122,7 @@ impl Discarding {
     /// has to be polled again.
     pub(crate) fn poll(&mut self, progress: &Progress, cx: &mut Context<'_>) -> bool {
         if self.0.is_none() {
-            // Continues only while the response to a request with an unread body is on its way.
+            // Continues only while the response to a request with an unread body is being sent.
             if progress.unread() == 0 || progress.phase() < Phase::Responding {
                 return false;
             }
@@ -150,7 +150,7 @@ impl Discarding {
         true
     }
 
-    /// Returns the time at which discarding is given up.
+    /// Returns the time at which discarding ends.
     pub(crate) fn until(&self) -> Option<Instant> {
         self.0.as_ref().map(|discarded| discarded.rest.until)
     }

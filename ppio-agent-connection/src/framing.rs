@@ -4,13 +4,13 @@ use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, HeaderValue};
 
 /// The extension of a request that has to be refused with 400, because servers disagree about the
-/// end of such a request, which lets requests be smuggled (RFC 9112, section 6.1).
+/// end of such a request, which allows request smuggling (RFC 9112, section 6.1).
 ///
 /// The connection is closed after the response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// The request has two lengths. hyper removes one of them from the headers, so the headers that
-    /// the handler reads do not show it.
+    /// the handler reads contain only one length.
     #[error(
         "the request has a `Content-Length` and a `Transfer-Encoding` header; send one of them"
     )]
@@ -25,7 +25,7 @@ pub enum FramingError {
     },
 }
 
-/// How much of a header's value an error text quotes.
+/// The maximum number of characters of a header's value that an error text quotes.
 const EXCERPT_LENGTH: usize = 200;
 
 impl FramingError {

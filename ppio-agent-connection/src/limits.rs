@@ -7,21 +7,20 @@ use std::time::Duration;
 pub struct Limits {
     /// The longest time from the end of a response to the first byte of the next request.
     pub keep_alive_timeout: Duration,
-    /// The longest time in which the head of a request arrives, from its first byte or from the
-    /// beginning of the connection.
+    /// The maximum time in which the headers of a request arrive, from the first byte of the
+    /// request or from the beginning of the connection.
     pub header_timeout: Duration,
     /// How long a client may read nothing of a response; `None` for no limit.
     pub write_timeout: Option<Duration>,
 }
 
-/// Why a connection ended early. Clients cause all of these except a failed
-/// response body.
+/// Why a connection ended early. Clients cause all of these errors except a failed response body.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// An invalid request head, or a broken connection.
+    /// The request line or the headers are invalid, or the connection broke.
     #[error(transparent)]
     Http(#[from] hyper::Error),
-    /// The head of a request did not arrive in time.
+    /// The headers of a request did not arrive in time.
     #[error("the head of a request did not arrive within {} s", .0.as_secs_f64())]
     HeaderTimeout(Duration),
     /// The rest of a response could not be written.

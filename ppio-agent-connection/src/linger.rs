@@ -9,11 +9,12 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::progress::Progress;
 
-/// How long a connection is kept for a client that is still sending; nginx's `lingering_time`.
+/// How long a connection is kept for a client that is still sending; the default of nginx's
+/// `lingering_time`.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many bytes such a client may send: more than the 100 MB of AgentCore's largest request.
 pub const MAX_LINGERED: u64 = 128 << 20;
-/// How long such a client may send nothing; nginx's `lingering_timeout`.
+/// How long such a client may send nothing; the default of nginx's `lingering_timeout`.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const BUFFER_SIZE: usize = 64 * 1024;
@@ -40,8 +41,8 @@ impl Linger {
         }
     }
 
-    /// Is ready once the client has closed its side or sent too much. The task of the connection
-    /// enforces the timeouts.
+    /// Discards what arrives, and is ready once the client has closed its side or sent too much.
+    /// The task of the connection enforces the timeouts.
     pub(crate) fn poll<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -52,7 +53,7 @@ impl Linger {
             let mut buffer = ReadBuf::new(&mut self.buffer);
             let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
             let length = buffer.filled().len() as u64;
-            // After an error there is nothing left to protect.
+            // After an error no response is left that a reset could destroy.
             if read.is_err() || length == 0 || length > self.left {
                 return Poll::Ready(Ok(()));
             }

@@ -11,8 +11,8 @@ const CODING: &[u8; 18] = b"transfer-encoding:";
 
 /// Scans the bytes of one request as they arrive.
 ///
-/// hyper is given no byte beyond the end of a request before it reads the next one. So the head of
-/// each request is scanned, even if it arrives together with the request before it.
+/// hyper receives no byte beyond the end of a request before it reads the next request. So the head
+/// of each request is scanned, even if it arrives together with the request before it.
 #[derive(Debug, Default)]
 pub(crate) struct MessageScan {
     state: ScanState,
@@ -84,13 +84,13 @@ impl MessageScan {
         self.head.has_coding
     }
 
-    /// The length of the body that the head announces: [`UNKNOWN`] for chunks, `None` for two
-    /// lengths.
+    /// Returns the length of the body that the head announces: [`UNKNOWN`] for chunks, `None` for
+    /// two lengths.
     pub(crate) fn length(&self) -> Option<u64> {
         self.head.length()
     }
 
-    /// Starts over for the next request.
+    /// Resets the scan for the next request.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
@@ -100,7 +100,7 @@ impl MessageScan {
         self.state = ScanState::Lost;
     }
 
-    /// Reads up to the end of the head. Returns how many bytes that is.
+    /// Reads up to the end of the head. Returns how many bytes were read.
     fn lines(&mut self, bytes: &[u8]) -> usize {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', bytes) {
@@ -148,7 +148,7 @@ impl Default for HeadScan {
 }
 
 impl HeadScan {
-    /// [`UNKNOWN`] for chunks, `None` for two lengths.
+    /// Returns the length of the body: [`UNKNOWN`] for chunks, `None` for two lengths.
     fn length(&self) -> Option<u64> {
         match (self.has_coding, self.length) {
             _ if self.is_invalid => None,
@@ -173,7 +173,7 @@ impl HeadScan {
         self.kept_length += taken;
     }
 
-    /// Whether the unfinished line is not one of the empty lines before a head.
+    /// Whether the incomplete line contains text, unlike the empty lines before a head.
     fn begins_with_text(&self) -> bool {
         self.kept[..self.kept_length]
             .first()
@@ -207,7 +207,7 @@ impl HeadScan {
     }
 }
 
-/// The value of the header `name`, if `line` is that header.
+/// Returns the value of the header `name`, if `line` is that header.
 fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Option<&'a [u8]> {
     let (start, value) = line.split_first_chunk::<N>()?;
     // Most lines are other headers, and most names are written in lower case; ignoring the case
@@ -216,7 +216,7 @@ fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Option<&'a [u8]>
     is_name.then_some(value)
 }
 
-/// A length as hyper reads it: digits alone.
+/// Parses a length as hyper does: digits alone.
 fn number(value: &[u8]) -> Option<u64> {
     let value = value.trim_ascii();
     if value.is_empty() {
@@ -232,7 +232,7 @@ fn number(value: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The length of the body, and how many bytes belong to the request.
+    /// Returns the length of the body, and how many bytes belong to the request.
     fn scan(text: &str, size: usize) -> (Option<u64>, usize) {
         let mut scan = MessageScan::default();
         let mut length = 0;
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_of_a_request_begins_it() {
+    fn a_request_begins_with_its_first_byte() {
         for (text, begins) in [
             ("\r\n\n\r", false),
             ("G", true),

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 
-/// The number of unread bytes of a body whose length is unknown or larger than this.
+/// The number of unread bytes of a body whose length is unknown or larger than this value.
 pub(crate) const UNKNOWN: u64 = (1 << 47) - 1;
 /// The flag of a body that the client sends only after `100 Continue`.
 const AWAITS_CONTINUE: u64 = 1 << 47;
 const NUMBER_SHIFT: u32 = 48;
-/// No length was found in a head.
+/// The value of `Progress::announced` for a head without a valid length.
 const NOT_FOUND: u64 = u64::MAX;
 
 /// What a connection is doing.
@@ -25,7 +25,7 @@ pub(crate) enum Phase {
     Idle,
     /// A part of a head has arrived.
     Head,
-    /// The handler is making the response.
+    /// The handler is creating the response.
     Handling,
     /// The response is being sent.
     Responding,
@@ -46,8 +46,8 @@ impl Phase {
 
 /// The state of a connection.
 ///
-/// One task changes most of the fields. They are atomic because request bodies may be read and
-/// dropped elsewhere.
+/// One task changes most of the fields. The fields are atomic because request bodies may be read
+/// and dropped in other tasks.
 #[derive(Debug)]
 pub(crate) struct Progress {
     phase: AtomicU8,
@@ -113,7 +113,7 @@ impl Progress {
         Phase::ALL[usize::from(self.phase.load(Relaxed))]
     }
 
-    /// The number of the current request, or of the last one.
+    /// Returns the number of the current request, or of the last one.
     pub(crate) fn request_number(&self) -> u16 {
         number_of(self.body.load(Relaxed))
     }
@@ -145,7 +145,7 @@ impl Progress {
         self.is_closing.store(true, Relaxed);
     }
 
-    /// Whether a request was read to its end and its response is being made or sent.
+    /// Whether a request was read to its end and its response is being created or sent.
     pub(crate) fn is_answering(&self) -> bool {
         matches!(self.phase(), Phase::Handling | Phase::Responding) && self.unread() == 0
     }
@@ -182,7 +182,7 @@ impl Progress {
             && self.blocked_since.load(Relaxed) == 0
     }
 
-    /// From now on, keeps the response body when it is dropped, until
+    /// Records that the response body is kept when it is dropped, until
     /// [`take_body`](Self::take_body) is called.
     pub(crate) fn release(&self) {
         self.is_releasing.store(true, Relaxed);
@@ -276,7 +276,7 @@ impl Progress {
     }
 
     /// Like [`take_abandoned`](Self::take_abandoned); if there is no body yet, `waker` is woken
-    /// when there is one.
+    /// when a body is abandoned.
     pub(crate) fn take_abandoned_or_wake(&self, waker: &Waker) -> Option<Incoming> {
         let mut abandoned = self.abandoned();
         let body = abandoned.body.take();

@@ -20,8 +20,8 @@ type Settling<'a, B> = Pin<Box<dyn Future<Output = Response<B>> + Send + 'a>>;
 pin_project! {
     /// Waits for the handler, and then for the decision whether the response closes the connection.
     ///
-    /// Not an `async` block, which would be twice as large as the handler's future; hyper copies
-    /// it.
+    /// Not an `async` block: its future would be twice as large as the handler's, and hyper copies
+    /// the future.
     pub(crate) struct Responding<'a, F, B> {
         #[pin]
         handler: F,

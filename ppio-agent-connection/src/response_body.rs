@@ -10,7 +10,7 @@ use crate::progress::Progress;
 
 /// A body that records its end in the state of the connection.
 pub(crate) struct TrackedBody<B: Send + 'static> {
-    /// `None` only while it is dropped.
+    /// `None` only while this value is being dropped.
     body: Option<B>,
     progress: Arc<Progress>,
 }

@@ -20,13 +20,13 @@ use crate::stream::ConnectionStream;
 /// How many bytes of a body are buffered before they are written.
 const BUFFER_SIZE: usize = 32 * 1024;
 
-/// The rest of a response body that is sent in chunks and was not ready at once.
+/// The rest of a response body that is sent in chunks and was not ready immediately.
 ///
 /// hyper keeps two buffers of 8 KB for as long as a response lasts, and a stream can last for
 /// hours.
 #[derive(Debug)]
 pub(crate) struct RestOfBody<B> {
-    /// `None` once it has ended.
+    /// `None` once the body has ended.
     body: Option<Box<B>>,
     progress: Arc<Progress>,
     out: BytesMut,
@@ -68,7 +68,7 @@ where
             let is_pending = self.fill(cx)?;
             if self.out.is_empty() {
                 self.out = BytesMut::new();
-                // This detects the end of the client's side as well.
+                // This also detects that the client has closed its side.
                 ready!(stream.as_mut().poll_flush(cx)).map_err(ConnectionError::Write)?;
                 if is_pending {
                     return Poll::Pending;

@@ -36,9 +36,9 @@ use crate::stream::ConnectionStream;
 /// nothing ready; with frequent requests they are kept for up to a second. So an idle connection or
 /// stream takes little memory.
 ///
-/// The shutdown begins when the value of `shutdown` changes or its sender is dropped, and at once
-/// if the value has changed already. A connection that has not received a complete request head
-/// then ends at once; any other ends after its current request.
+/// The shutdown begins when the value of `shutdown` changes or its sender is dropped, and
+/// immediately if the value has changed already. A connection that has not received a complete
+/// request head then ends immediately; any other connection ends after its current request.
 ///
 /// # Errors
 /// If the connection breaks, or the client exceeds a limit.

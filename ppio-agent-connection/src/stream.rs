@@ -54,7 +54,7 @@ impl<S> ConnectionStream<S> {
         }
         let number = self.progress.request_number();
         // With a `Content-Length`, hyper may read the next head before the handler has read the
-        // body. With chunks it reads the next head only after the handler has read them all.
+        // body. With chunks, hyper reads the next head only after the handler has read all of them.
         let is_inside = self.scan.is_chunked() && self.progress.unread() > 0;
         if self.scanned_after == number || is_inside {
             self.scan.disable();
@@ -65,7 +65,7 @@ impl<S> ConnectionStream<S> {
         }
     }
 
-    /// Scans bytes before hyper gets them. Returns how many belong to this request.
+    /// Scans bytes before hyper receives them. Returns how many of them belong to this request.
     fn scan(&mut self, bytes: &[u8]) -> usize {
         let awaited_end = self.scan.awaits_end_of_head();
         let length = self.scan.scan(bytes);
@@ -99,7 +99,7 @@ impl<S: AsyncRead + Unpin> ConnectionStream<S> {
         }
         match self.read_early(cx) {
             Ok(false) if self.early.is_empty() => Poll::Pending,
-            // hyper reads next, and gets the end of the stream or an error.
+            // hyper reads next, and receives the end of the stream or an error.
             _ => Poll::Ready(()),
         }
     }
@@ -144,7 +144,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for ConnectionStream<S> {
         if self.early.is_empty() && buffer.remaining() > 0 && !self.scan.is_at_end() {
             let start = buffer.filled().len();
             let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-            // Returns the bytes first. The next read returns the end, or the error if it lasts.
+            // Returns the bytes first. The next read returns the end, or the error if the error
+            // persists.
             if start == before {
                 ready!(read)?;
             }

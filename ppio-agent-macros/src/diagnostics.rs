@@ -38,8 +38,8 @@ pub(crate) fn error_at(span: Span, message: &str, help: &str) -> Error {
     Error::new(span, with_help(message, help))
 }
 
-/// On stable Rust a procedural macro reports one text per error; this layout resembles a `help:` of
-/// `rustc`.
+/// Joins a message and its help. On stable Rust a procedural macro reports one text per error; this
+/// layout resembles a `help:` of `rustc`.
 fn with_help(message: &str, help: &str) -> String {
     format!("{message}\n\n  = help: {help}")
 }

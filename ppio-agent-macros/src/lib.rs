@@ -55,7 +55,7 @@ pub fn ping(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | argument | meaning |
 /// | --- | --- |
-/// | `order = <integer>` | the lowest is outermost; default 0, equal ones run in source order |
+/// | `order = <integer>` | the lowest is outermost; default 0, functions of the same order run in source order |
 /// | `all` | runs on every route, `/ping` included |
 /// | `crate = <path>` | the path of the `ppio` crate; default `::ppio` |
 #[proc_macro_attribute]

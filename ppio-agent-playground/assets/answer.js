@@ -1,11 +1,11 @@
-// Shows an answer, while it arrives and from the history.
+// Shows an answer: one that is arriving, or one from the history.
 
-/** The most rows of a list. Browsers slow down with more. */
+/** The most rows that a list shows. Browsers slow down with more. */
 const MAX_ROWS = 1000;
 
 let currentTab = 'answer';
 let shownRecord;
-/** What the current tab shows of the record, so that a chunk of a stream only adds to it. */
+/** What the current tab already shows of the record, so that a chunk only appends to it. */
 let rendered;
 
 const selectView = tabs($('views'), (value) => {
@@ -18,7 +18,7 @@ const selectView = tabs($('views'), (value) => {
 selectView(currentTab);
 
 let pendingFrame;
-/** Shows a record at the next frame, so that a fast stream renders as often as the screen does. */
+/** Shows a record at the next frame, so that a fast stream renders at most once per frame. */
 function show(record) {
   if (record?.id !== shownRecord?.id) rendered = undefined;
   shownRecord = record;
@@ -87,7 +87,7 @@ function renderHead() {
   $('request-id').title = id ?? '';
 }
 
-/** The state of a record: its style and its text. */
+/** Returns the state of a record, as a pair of the style and the text. */
 function summary(record) {
   const status = record.status && `${record.status} ${record.statusText}`.trim();
   if (record.state === 'running') return ['running', record.isStream ? 'streaming' : 'waiting'];
@@ -128,7 +128,7 @@ function renderAnswer(box, record) {
     );
 }
 
-/** The result in the envelope, or the body where there is no envelope. */
+/** Returns the result in the envelope, or the whole body if there is no envelope. */
 function resultText(record) {
   const { raw } = record;
   return formatOf(record) === 'envelope' && !jsonError(raw) && jsonType(raw) === 'object'
@@ -142,7 +142,7 @@ function valueView(text) {
   return jsonView(text);
 }
 
-/** Shows consecutive texts as one text, and other items each by itself. */
+/** Shows consecutive texts as one text, and each other item separately. */
 function renderItems(box, record) {
   rendered.next ??= 0;
   for (; rendered.next < record.events.length; rendered.next++) {
@@ -175,7 +175,7 @@ function renderItems(box, record) {
   }
 }
 
-/** Why a record failed, or undefined. */
+/** Returns why a record failed or was cancelled, or undefined. */
 function problemOf(record) {
   if (record.state === 'cancelled') {
     return {
@@ -261,7 +261,7 @@ function renderRaw(box, record) {
   }
 }
 
-/** The text of the current tab, for the copy button. */
+/** Returns the text of the current tab, for the copy button. */
 function copyText() {
   if (currentTab === 'headers')
     return shownRecord.headers.map(([name, value]) => `${name}: ${value}`).join('\n');

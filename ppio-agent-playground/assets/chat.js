@@ -1,12 +1,12 @@
 // The chat: its messages, sending them, and continuing after the page is reloaded.
 //
-// Each answer is a run with a key, so that a page that is loaded again finds it by its id. A run
-// that no page reads is cancelled by the agent after a grace period.
+// Each answer is a run with an idempotency key, so that the page finds the run by its id after a
+// reload. The agent cancels a run that no page reads after a grace period.
 
 /** The fields of a request that the chat fills. */
 const CHAT_FIELDS = ['prompt', 'messages', 'thread_id', 'resume', 'state', 'stream'];
 
-/** Which fields of the chat the request has, or undefined if it has none for a message. */
+/** Returns the fields of the chat that the request has; undefined if none takes a message. */
 function chatFieldsOf(schema) {
   const properties = schema.type === 'object' ? (schema.properties ?? {}) : {};
   const has = (name, type) =>
@@ -17,7 +17,7 @@ function chatFieldsOf(schema) {
   return fields.has('prompt') || fields.has('messages') ? fields : undefined;
 }
 
-/** Whether a chat is all that the agent needs. */
+/** Whether the chat fills all required fields of a request. */
 function isChatOnly(schema) {
   return (schema.required ?? []).every((name) => CHAT_FIELDS.includes(name));
 }
@@ -53,7 +53,7 @@ function restoreChat() {
       addTurn({ ...turn, answer: restored });
     }
   } catch (error) {
-    // Saved by another version of the page: the chat continues with what was read.
+    // Saved by another version of the page: the chat continues with the turns restored so far.
     reportError(error);
   }
   showThread();
@@ -134,7 +134,7 @@ function openRecord(record) {
 
 // Sending
 
-/** The request as JSON text: what Request has, with the fields of the chat in it. */
+/** Returns the request as JSON: the one in the Request view, with the fields of the chat set. */
 function chatRequest(turn) {
   const base = requestText();
   const fields = !jsonError(base) && jsonType(base) === 'object' ? members(base) : new Map();
@@ -159,7 +159,7 @@ function chatRequest(turn) {
 
 const userMessage = ({ text }) => (text === undefined ? [] : [{ role: 'user', content: text }]);
 
-/** Whether the agent's messages have the calls of tools. */
+/** Whether the messages in the request's schema have the member `tool_calls`. */
 function hasTools() {
   const items = simplified(simplified(schema.properties.messages ?? {}).items);
   return Object.hasOwn(items.properties ?? {}, 'tool_calls');
@@ -175,7 +175,7 @@ function say(said) {
   run(turn, false);
 }
 
-/** Answers the agent once all interrupts of its answer have a response. */
+/** Sends the responses to the agent once all interrupts of the answer have one. */
 function respond(turn) {
   const { interrupts } = turn.answer;
   if (interrupts.some(({ response }) => !response)) return;
@@ -225,7 +225,7 @@ function sendMessage() {
 }
 $('message').addEventListener('input', () => fitHeight($('message')));
 $('message').addEventListener('keydown', (event) => {
-  // Enter also ends the input of a composed character.
+  // Enter also confirms the text of an input method; that must not send the message.
   const isPlain = !event.shiftKey && !event.ctrlKey && !event.metaKey && !event.isComposing;
   if (event.key === 'Enter' && isPlain) {
     event.preventDefault();

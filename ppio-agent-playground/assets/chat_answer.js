@@ -1,6 +1,6 @@
-// The answer of an agent in a chat, put together from its items.
+// The answer of an agent in a chat, assembled from its items.
 
-/** The most parts of one answer. Browsers slow down with more. */
+/** The most parts that one answer keeps. Browsers slow down with more. */
 const MAX_PARTS = 1000;
 
 /**
@@ -25,25 +25,25 @@ class ChatAnswer {
   problem;
   hidden = 0;
 
-  /** The state that the agent shares, as JSON; undefined without one that can be sent back. */
+  /** The state that the agent shares, as JSON; undefined if there is none that can be sent back. */
   get stateText() {
     return this.#state.text;
   }
 
-  /** Adds one item, a JSON text. What is not an event is shown as it is. */
+  /** Adds one item, a JSON text. An item that is not an event is shown as JSON. */
   add(item) {
     try {
       const event = eventOf(item);
       if (event) this.#event(event, item);
       else this.#part({ type: 'json', text: item });
     } catch {
-      // The chat continues, whatever an agent sends.
+      // An item that cannot be processed is shown as JSON; it does not end the chat.
       this.#part({ type: 'json', text: item });
     }
   }
 
   #event(event, item) {
-    // Finding a value takes longer than all other work, so only shown parts are searched.
+    // Finding a value is the slowest step, so it is done for shown parts only.
     const isShown = this.parts.length < MAX_PARTS || event.type === 'tool_result';
     const value = (name) => (isShown && members(item).get(name)) || 'null';
     switch (event.type) {
@@ -80,7 +80,7 @@ class ChatAnswer {
         this.usage ??= { input: 0, output: 0 };
         this.usage.input += event.input_tokens;
         this.usage.output += event.output_tokens;
-        // An agent may report what the call cost.
+        // The cost is optional.
         if (typeof event.cost === 'number') this.usage.cost = (this.usage.cost ?? 0) + event.cost;
         return undefined;
       case 'finish':
@@ -109,7 +109,7 @@ class ChatAnswer {
 
   #tool(id, change) {
     let tool = this.parts.findLast((part) => part.type === 'tool' && part.id === id);
-    // A result without its call, for example of a call in an earlier answer.
+    // There is no such call in this answer: the call may be in an earlier answer.
     tool ??= this.#part({ type: 'tool', id, name: id, arguments: '' });
     if (!tool) return;
     change(tool);
@@ -131,7 +131,7 @@ class ChatAnswer {
     return this.parts.filter((part) => part.type === 'interrupt');
   }
 
-  /** The answer as messages of a chat: a new one begins behind the results of tools. */
+  /** Returns the answer as messages of a chat. A new message begins after the results of tools. */
   messages(withTools) {
     const all = [];
     let message, results;
@@ -164,7 +164,7 @@ class ChatAnswer {
     return all;
   }
 
-  /** Plain data for the browser's storage. */
+  /** Returns the answer as plain data, for the browser's storage. */
   saved() {
     const { parts, usage, finish, stateText, problem, hidden, figures } = this;
     return { parts, usage, finish, stateText, problem, hidden, figures };

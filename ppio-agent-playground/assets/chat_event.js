@@ -1,6 +1,6 @@
-// The events that an answer of a chat consists of.
+// The events in the answer of a chat.
 
-/** The members of each type of event, with their types. Those with a `?` may be left out. */
+/** The members of each event type, with their types. Members with a `?` are optional. */
 const EVENT_MEMBERS = {
   __proto__: null,
   text_delta: { text: 'string' },
@@ -21,8 +21,9 @@ const EVENT_MEMBERS = {
 };
 
 /**
- * The event that an item, a JSON text, is. Undefined for one that is no event, whose members have
- * other types, or that is nested too deeply: the rest of the page can rely on events.
+ * Returns the event in an item, which is a JSON text. Returns undefined if the item is not an
+ * event, if a member has another type, or if the item is nested too deeply. The rest of the page
+ * need not check events again.
  */
 function eventOf(item) {
   let event;

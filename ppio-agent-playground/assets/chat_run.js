@@ -1,10 +1,13 @@
 // Sends a turn of the chat, and reads its answer to the end.
 
-/** How long the page tries to read on after the connection broke, in milliseconds. */
+/** How long the page tries to reconnect after the connection broke, in milliseconds. */
 const RECONNECT_TIMEOUT = 60_000;
 const RECONNECT_PAUSE = 500;
 
-/** Sends a turn, or reads on in its run after a reload, until it has ended; then the next can be sent. */
+/**
+ * Sends a turn, or after a reload continues to read its run. Resolves when the turn has ended; then
+ * the next turn can be sent.
+ */
 async function run(turn, isReload) {
   let headers, record, problem;
   try {
@@ -32,7 +35,10 @@ async function run(turn, isReload) {
   endTurn(turn, record, problem);
 }
 
-/** Sends a turn, or reads on in its run, and adds what comes to its answer. Returns the record. */
+/**
+ * Sends a turn, or after a reload reads its run again, and adds the received items to the turn's
+ * answer. Returns the record.
+ */
 async function exchange(turn, headers, signal, isReload) {
   let next = 0;
   const changed = (record) => {
@@ -59,7 +65,7 @@ async function exchange(turn, headers, signal, isReload) {
   const deadline = performance.now() + RECONNECT_TIMEOUT;
   const isOpen = () =>
     isReload || (record.isBroken && record.hasIds) || [502, 503, 504].includes(record.status);
-  // A first request that was not answered may not have arrived: the user decides.
+  // A first request without a response may not have arrived: the user decides whether to retry.
   if (isReload || record.hasIds) {
     while (isOpen() && !signal.aborted && performance.now() < deadline) {
       await followRun(record, turn.runId, headers, signal, changed);
@@ -72,7 +78,7 @@ async function exchange(turn, headers, signal, isReload) {
   return record;
 }
 
-/** Why a turn has no complete answer, or undefined. */
+/** Returns why a turn has no complete answer, or undefined. */
 function problemOfTurn(record) {
   const isLost = record.status === 404 || record.status === 410;
   return isLost
@@ -106,7 +112,7 @@ function endTurn(turn, record, problem) {
   announce(problem ? `${problem.title}: ${problem.text.slice(0, 200)}` : 'The answer is complete');
 }
 
-/** Stops the agent: cancels the run, which would otherwise wait for a page to come back. */
+/** Cancels the run of the current turn, which would otherwise wait for a page to reconnect. */
 function stop() {
   if (!chat.running) return;
   const { turn, headers, controller } = chat.running;

@@ -1,9 +1,9 @@
 // Shows one answer of a chat while it arrives.
 
-/** The length of a block of text. Browsers lay out short blocks again quickly while text is added. */
+/** The characters in a block of text: browsers lay out a short block quickly as text is added. */
 const BLOCK_LENGTH = 8000;
 
-/** Text that grows. It is kept in blocks, and those that are out of sight are not laid out. */
+/** A growing text, split into blocks, so that blocks outside the viewport are not laid out. */
 class LongText {
   #last;
   #length = 0;
@@ -30,16 +30,16 @@ class LongText {
     }
   }
 
-  /** Where a block ends: behind a line, or else behind a word. */
+  /** Returns where a block ends: after a line, else after a space, else after `room` characters. */
   #cut(text, room) {
     if (text.length <= room) return text.length;
     const end = text.lastIndexOf('\n', room) + 1 || text.lastIndexOf(' ', room) + 1 || room;
-    // Not between the halves of a character.
+    // Never between the two halves of a surrogate pair.
     return /[\uD800-\uDBFF]/.test(text[end - 1]) ? end + 1 : end;
   }
 }
 
-/** The view of a `ChatAnswer`. `respond` is called with an interrupt once it has a response. */
+/** The view of a `ChatAnswer`. `respond` is called with an interrupt that the user responded to. */
 class AnswerView {
   #views = new Map();
   #foot = element('footer', { className: 'turn-foot' });
@@ -89,7 +89,7 @@ class AnswerView {
     else this.#foot.replaceChildren(element('span', {}, this.#figures()), ...actions);
   }
 
-  /** Shows a part as what it is, or as JSON if that fails: one part never hides the others. */
+  /** Shows a part in its view, or as JSON if the view throws, so other parts are still shown. */
   #show(part) {
     let view = this.#views.get(part);
     try {
@@ -118,7 +118,7 @@ class AnswerView {
 
 const note = (text) => element('p', { className: 'note' }, text);
 
-/** The view of a part: its `node`, and `update(part)` if it grows. */
+/** Returns the view of a part: its `node`, and `update(part)` if the part can change. */
 function partView(part, respond) {
   switch (part.type) {
     case 'text': {
@@ -159,7 +159,7 @@ function fold(title, detail, ...children) {
   );
 }
 
-/** A fold whose content is made when it is opened. */
+/** Returns a fold whose content is created each time the fold is opened. */
 function lazyFold(title, detail, content) {
   const node = fold(title, detail);
   const body = element('div', { className: 'fold-body' });
@@ -201,7 +201,7 @@ function toolView(part) {
   };
 }
 
-/** A source as a link, if its address is one that a browser may open. */
+/** Returns the view of a source: a link if its URL is http or https, otherwise text. */
 function sourceView({ url, title }) {
   const text = title || url;
   const isLink = /^https?:\/\//i.test(url);

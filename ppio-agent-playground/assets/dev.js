@@ -1,13 +1,13 @@
-// What `agent dev` keeps beside the agent: traces and logs. And what tokens cost.
+// The traces and logs that `agent dev` records, and the cost of tokens.
 
-/** Whether the page is served through `agent dev`; an answer of the agent has a header then. */
+/** Whether the page is served through `agent dev`, which adds the header `ppio-dev`. */
 let isDev = false;
 
 function noteDev(response) {
   isDev = response.headers.get('ppio-dev') === 'true';
 }
 
-/** The traces and the log of a run, read again while they are shown. */
+/** The traces and the log of a run, polled between `start` and `stop`. */
 class RunTelemetry {
   traces = [];
   logs = [];
@@ -15,7 +15,7 @@ class RunTelemetry {
   #text;
   #timer;
 
-  /** `changed` is called when there is something new. */
+  /** `changed` is called when the traces or the log have changed, or could not be read. */
   constructor(id, changed) {
     this.id = id;
     this.changed = changed;
@@ -59,10 +59,10 @@ class RunTelemetry {
 
 // Functions that block
 
-/** The functions that have blocked a thread, as the agent describes them. */
+/** The functions that have blocked a thread, from the agent's description. */
 let blocking = [];
 
-/** Reads which functions block. */
+/** Loads `blocking` from the agent's description. */
 async function loadBlocking() {
   try {
     const response = await fetch('./', { headers: { accept: 'application/json' }, cache: 'no-store' });
@@ -72,7 +72,7 @@ async function loadBlocking() {
   }
 }
 
-/** What a function that blocks has done, as a text. */
+/** Returns how often and for how long a function has blocked its thread, as a sentence. */
 function blockingText({ function: name, count, seconds }) {
   const times = count === 1 ? 'once' : `${count} times`;
   return `${name.replaceAll('`', '')} blocks its thread, so that other requests wait: ${times}, ${milliseconds(seconds * 1000)} in all.`;
@@ -80,10 +80,10 @@ function blockingText({ function: name, count, seconds }) {
 
 const BLOCKING_REMEDY = 'Make it a plain fn, or move the blocking call into tokio::task::spawn_blocking.';
 
-/** What runs left behind, by the id of a run: `{ tasks, open_spans }`. */
+/** The tasks and spans still open after a run has ended, by run id: `{ tasks, open_spans }`. */
 let leftovers = new Map();
 
-/** Reads which runs left something behind. */
+/** Loads `leftovers` from the log of `agent dev`. */
 async function loadLeftovers() {
   if (!isDev) return;
   try {
@@ -95,7 +95,7 @@ async function loadLeftovers() {
   }
 }
 
-/** What a run left behind, as a text; undefined if that is nothing. */
+/** Returns the tasks and spans that a run left open, as a text; undefined if there are none. */
 function leftoversText(id) {
   const { tasks = 0, open_spans: spans = '' } = leftovers.get(id) ?? {};
   const parts = [
@@ -107,7 +107,7 @@ function leftoversText(id) {
 
 // Cost
 
-/** What tokens cost by the prices that are typed, or undefined without any. */
+/** Returns the cost of tokens at the entered prices per million; undefined without a price. */
 function costOf(input, output) {
   const prices = store.read('prices', {});
   const [priceIn, priceOut] = [prices.input, prices.output].map((text) => Number.parseFloat(text));
@@ -115,7 +115,7 @@ function costOf(input, output) {
   return ((priceIn || 0) * input + (priceOut || 0) * output) / 1e6;
 }
 
-/** A cost in the currency that the prices are in. */
+/** Returns a cost as a text, without the currency: it is that of the prices. */
 function costText(cost) {
   return cost === 0 ? '0' : cost >= 100 ? cost.toFixed(2) : String(Number(cost.toPrecision(3)));
 }

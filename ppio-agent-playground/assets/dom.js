@@ -1,8 +1,8 @@
-// Elements, focus, clipboard and storage. Elements are made from text, never from markup.
+// Elements, focus, clipboard and storage. Elements are created from text, never from markup.
 
 const $ = (id) => document.getElementById(id);
 
-/** Makes an element with properties and children. Strings become text. */
+/** Creates an element with properties and children. Strings become text nodes. */
 function element(name, properties = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -20,8 +20,8 @@ function announce(text) {
 }
 
 /**
- * Makes a tab list of buttons: one tab stop, arrow keys move. Calls `choose` with the value of the
- * new tab. Returns the function that marks a tab as selected.
+ * Turns buttons into a tab list with one tab stop, in which the arrow keys move the focus. Calls
+ * `choose` with the value of the new tab. Returns the function that marks a tab as selected.
  */
 function tabs(list, choose) {
   const all = [...list.querySelectorAll('[role=tab]')];
@@ -60,7 +60,7 @@ function fitHeight(area) {
   area.style.height = `${Math.min(area.scrollHeight + 2, MAX_AREA_HEIGHT)}px`;
 }
 
-/** Copies a text. Browsers have the clipboard on https and localhost only, hence the fallback. */
+/** Copies a text. Browsers offer the clipboard on https and localhost only, hence the fallback. */
 async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
@@ -80,7 +80,7 @@ async function copy(text, button) {
   }, 1200);
 }
 
-/** A random id. Browsers have `crypto.randomUUID` on https and localhost only. */
+/** Returns a random id. Browsers offer `crypto.randomUUID` on https and localhost only. */
 function randomId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -96,7 +96,7 @@ function storeIn(storage) {
         return fallback;
       }
     },
-    /** Returns whether there was room. */
+    /** Writes a value as JSON. Returns whether the write succeeded. */
     write(key, value) {
       try {
         storage().setItem(`playground.${key}`, JSON.stringify(value));
@@ -108,5 +108,5 @@ function storeIn(storage) {
   };
 }
 const store = storeIn(() => localStorage);
-/** What is kept for this tab, over reloads. */
+/** The storage of this tab, which survives reloads. */
 const tabStore = storeIn(() => sessionStorage);

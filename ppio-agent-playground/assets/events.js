@@ -1,6 +1,6 @@
 // Decodes an event stream (text/event-stream) that arrives in chunks.
 
-/** `push` takes a chunk and returns the events and comments that it completes. */
+/** A decoder. `push` takes a chunk and returns the events and comments that the chunk completes. */
 class EventDecoder {
   #buffer = '';
   #data = [];
@@ -30,7 +30,7 @@ class EventDecoder {
   }
 }
 
-/** The error in the item that ends a failed stream, or undefined for other items. */
+/** Returns the error in the item that ends a failed stream; undefined for other items. */
 function errorItem(data) {
   if (!data.startsWith('{') || jsonError(data)) return undefined;
   const { error, error_type: type, ...others } = JSON.parse(data);

@@ -1,8 +1,8 @@
 // Sends one request and reads its answer.
 
-/** How much of an answer the history keeps, in characters. */
+/** The most characters of an answer that the history keeps. */
 const MAX_KEPT = 60_000;
-/** How long a stream is read before the page may do something else, in milliseconds. */
+/** How long a stream is read before control returns to the event loop, in milliseconds. */
 const MAX_WORK = 20;
 
 /**
@@ -12,9 +12,9 @@ const MAX_WORK = 20;
  *   isStream, raw, size, events: [{time, name, data}|{time, comment}], items, end, head, first,
  *   total, failure, isBroken }
  *
- * Times are milliseconds since the request was sent: `head` until the headers, `first` until the
- * first item, or byte of a body that is not a stream. `end` is the text of the event that ends a
- * stream with ids; `isBroken` is set when the connection broke before the end.
+ * Times are milliseconds since the request was sent: `head` until the response headers, `first`
+ * until the first item, or the first byte of a body that is not a stream. `end` is the data of the
+ * event that ends a stream with ids; `isBroken` is set when the connection broke before the end.
  */
 function newRecord(request) {
   return {
@@ -126,12 +126,12 @@ async function readBody(response, record, since, changed) {
   }
 }
 
-/** Whether an event is the one behind the last item, which streams with ids have. */
+/** Whether an event is the `end` event, which follows the last item in a stream with ids. */
 function isEnd(record, { name }) {
   return record.hasIds && name === 'end';
 }
 
-/** What the answer says that it is: 'envelope', 'value' or 'events'. */
+/** Returns the format that the response headers name: 'envelope', 'value' or 'events'. */
 function formatOf(record) {
   return headerOf(record, 'ppio-response-format');
 }
@@ -140,7 +140,10 @@ function headerOf(record, wanted) {
   return record.headers.find(([name]) => name === wanted)?.[1];
 }
 
-/** The error that an event is, or undefined. An item may look like an error where those have a name. */
+/**
+ * Returns the error in an event, or undefined. Where errors have their own event name, an item that
+ * looks like an error is not one.
+ */
 function eventError(record, { name, data }) {
   if (data === undefined) return undefined;
   if (record.hasIds) {
@@ -156,24 +159,24 @@ function eventError(record, { name, data }) {
   return errorItem(data);
 }
 
-/** The value in the end of a stream, as JSON, if it has one. */
+/** Returns the `result` in the `end` event of a stream, as JSON; undefined if there is none. */
 function resultOfEnd({ end }) {
   return end === undefined || jsonError(end) ? undefined : members(end).get('result');
 }
 
-/** The object that a text is as JSON; an empty one if it is something else. */
+/** Parses a JSON text and returns the object; an empty object if the text is anything else. */
 function objectOf(text) {
   const value = jsonError(text) ? undefined : JSON.parse(text);
   return isObject(value) ? value : {};
 }
 
-/** The error that ended a stream. */
+/** Returns the error that ended a stream, or undefined. */
 function streamError(record) {
   const last = record.events.findLast((event) => event.data !== undefined);
   return last && eventError(record, last);
 }
 
-/** A copy of the record that is small enough for the browser's storage. */
+/** Returns a copy of the record, cut to be small enough for the browser's storage. */
 function truncated(record) {
   let room = MAX_KEPT;
   const events = [];

@@ -1,14 +1,14 @@
-// The form, made from the JSON Schema of the request.
+// The form, created from the JSON Schema of the request.
 //
 // A control has
 // - `node`: its element,
 // - `focus()`,
-// - `read()`: the `text` of its JSON, undefined if it is not sent, with the `problem` of its own
-//   value or the `problems` of the fields in it,
+// - `read()`: returns the `text` of the value as JSON, undefined if the value is not sent, with the
+//   `problem` of the value or the `problems` of the fields in it,
 // - `fill(text)`: sets the value; returns why the JSON does not fit, or undefined,
-// - `showProblem(problem)`: shows a problem, or removes the one that is shown.
+// - `showProblem(problem)`: shows a problem; without an argument, removes the shown problem.
 
-/** The control for a value of a simplified schema; `name` is empty for the request itself. */
+/** Returns the control for a simplified schema; `name` is empty for the request itself. */
 function control(name, schema, required) {
   if (schema.enum)
     return selectControl(
@@ -158,7 +158,7 @@ function checkboxControl(name, schema) {
   };
 }
 
-/** A choice among JSON texts. */
+/** Returns a control that offers a choice among JSON texts. */
 function selectControl(name, schema, required, choices) {
   const input = element(
     'select',

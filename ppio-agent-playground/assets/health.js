@@ -3,7 +3,7 @@
 /** The pause between polls, in milliseconds. */
 const POLL_INTERVAL = 2000;
 const POLL_INTERVAL_WHILE_DOWN = 500;
-/** How long an agent that does not answer counts as restarting: builds take long. */
+/** How long an agent that does not answer counts as restarting, in ms: builds take long. */
 const RESTART_TIMEOUT = 60_000;
 
 let downSince,
@@ -40,7 +40,7 @@ async function readHealth() {
       signal: AbortSignal.timeout(12_000),
     });
     const answer = await response.json().catch(() => ({}));
-    // A proxy answers for an agent that is being built or started.
+    // The response of a proxy, sent while the agent is being built or started.
     if ([502, 503, 504].includes(response.status)) {
       return {
         state: 'restarting',
@@ -50,7 +50,7 @@ async function readHealth() {
     }
     const detail = answer.message;
     if (!response.ok) return { state: 'unhealthy', text: 'Unhealthy', detail };
-    // The time changes with the process, and a new build may take another request.
+    // The time changes when the process restarts, and a new build may have another schema.
     if (lastUpdate !== undefined && answer.time_of_last_update !== lastUpdate) loadSchema();
     lastUpdate = answer.time_of_last_update;
     return answer.status === 'HealthyBusy'

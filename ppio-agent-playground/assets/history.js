@@ -1,4 +1,4 @@
-// The requests that were sent, kept in the browser. Typed headers are not: they may hold a secret.
+// The sent requests, kept in the browser. Request headers are not kept: they may hold a secret.
 
 const MAX_ENTRIES = 50;
 let entries = store.read('history', []);
@@ -13,7 +13,7 @@ function isRecorded({ id }) {
 }
 
 function saveHistory() {
-  // The oldest entries make room.
+  // If the storage is full, the oldest entries are removed.
   while (!store.write('history', entries) && entries.length) entries.pop();
   showHistory();
 }
@@ -72,7 +72,7 @@ function removeEntry(record) {
   (left[Math.min(index, left.length - 1)] ?? $('send')).focus();
 }
 
-/** A short form of the request: its first text, or the JSON. */
+/** Returns a short form of the request: its first text, or the beginning of the JSON. */
 function preview(request) {
   try {
     const value = JSON.parse(request);

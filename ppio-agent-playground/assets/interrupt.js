@@ -1,6 +1,6 @@
 // An interrupt of an agent as a form: a field for each property of its JSON Schema, or two buttons.
 
-/** The view of an interrupt. `respond(part)` is called when `part.response` is set. */
+/** Returns the view of an interrupt. `respond(part)` is called after `part.response` is set. */
 function interruptView(part, respond) {
   const schema = part.schema ? simplified(part.schema) : undefined;
   const field = isApproval(schema)
@@ -62,7 +62,7 @@ function interruptView(part, respond) {
   return { node, setOpen: show };
 }
 
-/** Whether a response is nothing but yes or no. */
+/** Whether a response is a mere yes or no: there is no schema, or only a boolean `approved`. */
 function isApproval(schema) {
   if (!schema) return true;
   const names = Object.keys(schema.properties ?? {});

@@ -1,9 +1,9 @@
-// JSON as text. JSON.parse rounds numbers such as 9007199254740993; text keeps every digit.
+// JSON as text. JSON.parse rounds numbers such as 9007199254740993; the text keeps every digit.
 
 const TOKEN =
   /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/g;
 
-/** The parser's message for a text that is not JSON, or undefined. */
+/** Returns the parser's message for a text that is not JSON; undefined for valid JSON. */
 function jsonError(text) {
   try {
     JSON.parse(text);
@@ -12,7 +12,7 @@ function jsonError(text) {
   }
 }
 
-/** The type of a JSON text: `object`, `array`, `string`, `number`, `boolean` or `null`. */
+/** Returns the type of a JSON text: `object`, `array`, `string`, `number`, `boolean` or `null`. */
 function jsonType(text) {
   const first = text.trimStart()[0];
   return (
@@ -21,22 +21,22 @@ function jsonType(text) {
   );
 }
 
-/** Whether a value of JSON is an object. */
+/** Whether a JSON value is an object. */
 function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A value of JSON if it is a text, or undefined. */
+/** Returns a JSON value if it is a string, otherwise undefined. */
 function textOf(value) {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** The deepest nesting that is shown as more than its text. */
+/** The deepest nesting of a JSON text that is formatted; deeper texts are shown unchanged. */
 const MAX_DEPTH = 200;
 
 /** Whether a valid JSON text nests objects and arrays more deeply than `limit`. */
 function isDeeper(text, limit) {
-  // Each level has two brackets.
+  // Each level takes at least two characters, its brackets.
   if (text.length <= 2 * limit) return false;
   let depth = 0,
     isString = false;
@@ -54,7 +54,10 @@ function isDeeper(text, limit) {
   return false;
 }
 
-/** The members of a valid JSON text: a map from name to the text of the value; empty for other values. */
+/**
+ * Returns the members of a valid JSON text, as a map from name to the text of the value. The map is
+ * empty if the text is not an object.
+ */
 function members(text) {
   const found = new Map();
   if (jsonType(text) !== 'object') return found;
@@ -79,16 +82,16 @@ function members(text) {
   return found;
 }
 
-/** The deepest level that is indented further than the one before. */
+/** The deepest level that is indented further than the level above it. */
 const MAX_INDENTED = 40;
 
 /**
- * The tokens of a valid JSON text with line breaks and indentation: `[class, text]`. Objects and
- * arrays of up to `width` characters stay on one line.
+ * Yields the tokens of a valid JSON text with line breaks and indentation, as `[class, text]`.
+ * Objects and arrays of up to `width` characters stay on one line.
  */
 function* prettyTokens(text, width) {
   const tokens = [...text.matchAll(TOKEN)].map((match) => match[0]);
-  // The index of the last token of the current line, where that holds a whole object or array.
+  // The index of the last token of the latest object or array that is put on one line.
   let inlineTo = -1;
   let depth = 0;
   const indent = () => '  '.repeat(Math.min(depth, MAX_INDENTED));
@@ -114,7 +117,7 @@ function* prettyTokens(text, width) {
   }
 }
 
-/** The index of the bracket that closes the one at `start`, or -1 if it is beyond `width`. */
+/** Returns the index of the bracket that closes `start`, or -1 if it is beyond `width`. */
 function inlineEnd(tokens, start, width) {
   let depth = 0,
     length = 0;
@@ -129,7 +132,7 @@ function inlineEnd(tokens, start, width) {
   return -1;
 }
 
-/** A valid JSON text with a line for each member; as it is if it is nested too deeply for that. */
+/** Returns a valid JSON text with a line for each member; unchanged if it is nested too deeply. */
 function indented(text) {
   if (isDeeper(text, MAX_DEPTH)) return text;
   return [...prettyTokens(text, 0)].map(([, part]) => part).join('');
@@ -137,12 +140,12 @@ function indented(text) {
 
 /** The longest text that is highlighted, in characters: more would take seconds. */
 const MAX_HIGHLIGHTED = 200_000;
-/** The longest text that is shown. */
+/** The longest text that is shown, in characters. */
 const MAX_SHOWN = 2_000_000;
-/** The longest object or array that is shown on one line. */
+/** The longest object or array that is shown on one line, in characters. */
 const LINE_WIDTH = 80;
 
-/** An element that shows a text, highlighted if it is JSON. */
+/** Returns an element that shows a text, highlighted if it is JSON and not too long or deep. */
 function jsonView(text) {
   const view = element('pre', { className: 'json' });
   if (text.length > MAX_HIGHLIGHTED || jsonError(text) || isDeeper(text, MAX_DEPTH)) {

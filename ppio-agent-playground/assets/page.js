@@ -40,7 +40,7 @@ function setJson(text) {
   checkJson();
 }
 
-/** Shows the form with the JSON in it. If the JSON does not fit, says why and returns false. */
+/** Fills the form from the JSON and shows it. If it does not fit, shows why and returns false. */
 function toForm() {
   const text = $('json').value;
   const wrong = jsonError(text) ? 'this is not JSON' : form.fill(text);
@@ -64,7 +64,7 @@ function checkJson() {
   $('json-hint').textContent = wrong ? `Not JSON, and sent as it is: ${wrong}` : '';
 }
 
-/** Opens a request for editing, in the form if it fits and JSON was not asked for. */
+/** Opens a request for editing: in the form if it fits and `preferred` is not `json`. */
 function openRequest(text, preferred) {
   setJson(text);
   if (!form || preferred === 'json') {
@@ -75,7 +75,7 @@ function openRequest(text, preferred) {
   }
 }
 
-/** Loads the request's schema from the agent, and rebuilds the form if it has changed. */
+/** Loads the schema of requests from the agent, and rebuilds the form if the schema has changed. */
 async function loadSchema() {
   let description;
   try {
@@ -87,7 +87,7 @@ async function loadSchema() {
     description = JSON.parse(text);
     if (!isObject(description) || isDeeper(text, MAX_DEPTH)) description = {};
   } catch {
-    // Not reachable: loaded when the health check succeeds again.
+    // Not reachable: the schema is loaded when the health check succeeds again.
     return;
   }
   const next = simplified(description.request);
@@ -131,7 +131,7 @@ function setPlace(value) {
   pollRuns();
 }
 
-/** Shows the views that the agent has. */
+/** Shows the tabs of the views that the agent supports. */
 function showPlaces() {
   $('tab-chat').hidden = !chat.fields;
   $('tab-runs').hidden = !hasRuns;
@@ -139,7 +139,7 @@ function showPlaces() {
   if ($(`tab-${place}`).hidden) setPlace('request');
 }
 
-/** Offers the chat if the agent takes messages, and opens it if it needs nothing else. */
+/** Shows the chat if the agent takes messages, and opens the chat if no other field is required. */
 function offerChat() {
   chat.fields = chatFieldsOf(schema);
   showThread();
@@ -164,7 +164,7 @@ $('json').addEventListener('input', () => {
 
 // Sending
 
-/** The headers to send. Throws for a line that is not a header. */
+/** Returns the headers to send. Throws an error for a line that is not a header. */
 function typedHeaders() {
   const headers = new Headers({ 'content-type': 'application/json' });
   for (const line of $('headers').value.split('\n')) {
@@ -173,7 +173,7 @@ function typedHeaders() {
     if (!name) throw new Error(`“${line.trim()}” is not a header; write name: value`);
     headers.set(name, value.trim());
   }
-  // The format that the answer has anyway, so that it says what it is.
+  // Requests the format that is the default anyway, so that the response names its format.
   if (!headers.has('ppio-response-format')) {
     const agentCore = /^x-amzn-bedrock-agentcore-runtime-(session|request)-id$/;
     const isBare = [...headers.keys()].some((name) => agentCore.test(name));
@@ -226,7 +226,7 @@ async function send() {
   announce(`${summary(record)[1]}, ${milliseconds(record.total)}${items}`);
 }
 
-/** Replaces one button by another, which takes over the focus. */
+/** Hides the button `out` and shows `into`, which gets the focus if `out` had it. */
 function swapButtons(out, into) {
   const hadFocus = document.activeElement === out;
   out.hidden = true;

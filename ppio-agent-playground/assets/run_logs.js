@@ -64,16 +64,16 @@ function lines(number) {
   return number === 1 ? '1 line' : `${number} lines`;
 }
 
-/** The time of day, with milliseconds. */
+/** Returns the time of day of a timestamp, with milliseconds. */
 function logTime(timestamp) {
   const time = new Date(timestamp);
   const milliseconds = String(time.getMilliseconds()).padStart(3, '0');
   return `${time.toLocaleTimeString([], { hour12: false })}.${milliseconds}`;
 }
 
-/** The message with its fields. */
+/** Returns the message of a log record with its target and fields. */
 function logText({ message, target, fields = {} }) {
-  // The runtime's own modules mean nothing to an author.
+  // The runtime's own modules are left out: their names do not help the author of an agent.
   const from = target && !target.startsWith('ppio::') ? `${target}: ` : '';
   const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
   return `${from}${message}${rest.join('')}`.slice(0, 500);

@@ -2,8 +2,8 @@
 // `agent dev` also its timeline and its log.
 
 /**
- * What can be seen of a run. Each view makes its node, and updates it while items arrive. Those of
- * `agent dev` are left out elsewhere.
+ * The views of a run. `make(run)` creates the node of a view and the function that updates the node
+ * while items arrive. Views with `isDev` are shown only if the page is served through `agent dev`.
  */
 const RUN_VIEWS = [
   { value: 'answer', title: 'Answer', make: makeRunAnswer },
@@ -36,7 +36,7 @@ class RunView {
   #next = 0;
   #actionNames;
 
-  /** `actions` are the buttons of the page for this run. */
+  /** `actions(view)` returns the buttons of the page for this run. */
   constructor(id, actions) {
     this.id = id;
     this.actions = actions;
@@ -138,13 +138,13 @@ class RunView {
     this.updateSoon();
   }
 
-  /** Reads a response that the agent made itself, which has no items. */
+  /** Reads a response that the agent built itself; such a response has no items. */
   async #readResponse(signal) {
     const response = await fetch(`${runUrl(this.id)}/response`, { headers: runHeaders(), signal });
     this.answer.add(JSON.stringify(await response.text()));
   }
 
-  /** When an item came, if the agent noted it: the time of the last entry that is not behind it. */
+  /** Returns the recorded time of an item, if any: that of the last entry at or before the item. */
   #timeOf(number) {
     if (!this.times || number > this.run.items) return undefined;
     let low = 0;
@@ -202,7 +202,7 @@ class RunView {
     this.view.update();
   }
 
-  /** Shows other buttons only if they are others, since a button that is replaced cannot be clicked. */
+  /** Replaces the buttons only if their texts change: a click on a replaced button is lost. */
   #showActions() {
     const actions = this.actions(this);
     const names = actions.map(({ text }) => text).join();
@@ -219,7 +219,7 @@ class RunView {
     if (hadFocus) this.buttons.lastElementChild?.focus();
   }
 
-  /** Why the run failed, or could not be read. */
+  /** The reason why the run failed or could not be read; undefined if there is none. */
   get fault() {
     if (this.problem) return this.problem;
     const { record, run } = this;
@@ -230,14 +230,14 @@ class RunView {
   }
 }
 
-/** How long a run took, or takes by now. */
+/** Returns the duration of a run as a text; that of a running run is measured until now. */
 function runDuration({ started_at: start, ended_at: end }) {
   if (!start) return '–';
   const time = (end ? Date.parse(end) : Date.now()) - Date.parse(start);
   return wholeMilliseconds(Math.max(0, time));
 }
 
-/** A time that is known in whole milliseconds. */
+/** Formats a time that is known in whole milliseconds. */
 function wholeMilliseconds(time) {
   return time < 10 ? `${Math.round(time)} ms` : milliseconds(time);
 }
@@ -246,7 +246,7 @@ function runUrl(id) {
   return `invocations/${encodeURIComponent(id)}`;
 }
 
-/** The headers that are typed, since an agent may require a credential. */
+/** Returns the headers that the user entered, since an agent may require a credential. */
 function runHeaders() {
   try {
     const headers = typedHeaders();
@@ -257,7 +257,7 @@ function runHeaders() {
   }
 }
 
-/** The answer as a chat shows it. */
+/** Creates the view of the answer, shown as in a chat. */
 function makeRunAnswer(run) {
   const node = element('div', { className: 'run-scroll', tabIndex: 0 });
   let shown, view, isFinal;
@@ -281,7 +281,7 @@ function makeRunAnswer(run) {
   };
 }
 
-/** Adds the value of a run that has no items to its answer. */
+/** Adds the result of a run without items to the answer: the `result` in the `end` event. */
 function addRunValue(run) {
   const value = resultOfEnd(run.record);
   if (value === undefined || run.hasValue) return;
@@ -289,7 +289,7 @@ function addRunValue(run) {
   run.answer.add(value);
 }
 
-/** The items as they came, and one of them whole. */
+/** Creates the view of the items: a list in order of arrival, and the chosen item in full. */
 function makeRunItems(run) {
   const whole = element('div', { className: 'item-whole', tabIndex: 0, role: 'region', 'aria-label': 'Item' });
   let chosen;

@@ -1,6 +1,6 @@
-// The runs of the agent: a list, and one or two that are opened.
+// The runs of the agent: the list, and the one or two runs that are open.
 
-/** The pause between two requests for the list, and how much longer than a request it is. */
+/** The minimum pause between two requests for the list, in ms, and as a multiple of their time. */
 const RUNS_INTERVAL = 2000;
 const RUNS_INTERVAL_FACTOR = 10;
 /** The most runs that an agent lists. */
@@ -9,7 +9,7 @@ const MAX_RUNS = 10_000;
 let allRuns = [];
 let shownRuns = [];
 let hasRuns = false;
-/** The run that is opened, and the one that it is compared with. */
+/** The open run, and the run that it is compared with. */
 let opened, compared;
 
 const runList = new VirtualList({
@@ -46,7 +46,7 @@ function runTitle(run) {
   return (run.summary === undefined && own !== undefined ? preview(own) : own) || run.id;
 }
 
-/** The request of a run that this browser sent. */
+/** Returns the request of a run from the history of this browser, or undefined. */
 function requestOfEntry(id) {
   return entries.find((record) => headerOf(record, 'x-request-id') === id)?.request;
 }
@@ -67,7 +67,10 @@ async function pollRuns() {
   runsTimer = setTimeout(pollRuns, pause);
 }
 
-/** Loads the newest runs, and shows them when the rest is loaded. Returns whether the agent lists them. */
+/**
+ * Loads the newest runs, and shows them when the promises in `rest` have resolved. Returns whether
+ * the runs could be loaded.
+ */
 async function loadRuns(limit, rest = []) {
   try {
     const response = await fetch(`invocations?limit=${limit}`, {
@@ -94,7 +97,7 @@ function showRunsProblem(problem) {
   if (problem) $('runs-problem').textContent = problem;
 }
 
-/** The functions that block, each with the run in which that was noticed first. */
+/** The value of `blocking` that is shown, as JSON. */
 let blockingShown = '';
 function showBlocking() {
   const text = JSON.stringify(blocking);
@@ -187,7 +190,7 @@ function showOpened() {
   for (const pane of panes) pane.show(store.read('run-view', 'answer'));
 }
 
-/** The buttons of an opened run. */
+/** Returns the buttons of an open run. */
 function runActions(view) {
   const { run, request } = view;
   const actions = [];
@@ -212,7 +215,7 @@ async function cancelRun(view) {
   pollRuns();
 }
 
-/** Starts a run with the same request, and opens it beside the first one if that is compared. */
+/** Starts a run with the same request and opens it; a run that is being compared stays open. */
 async function sendAgain({ run, request }) {
   const headers = runHeaders();
   headers.set('content-type', 'application/json');
@@ -238,7 +241,7 @@ function editRun({ request }) {
   (mode === 'form' ? form : $('json')).focus();
 }
 
-/** Keeps a run in sight while others are opened, or no longer. */
+/** Toggles whether a run stays open for comparison while another run is opened. */
 function compare(view) {
   const isEnd = compared === view;
   if (compared && compared !== opened) compared.close();
@@ -247,7 +250,7 @@ function compare(view) {
   showOpened();
 }
 
-/** Offers the runs if the agent lists them. */
+/** Shows the tab of the runs if the agent lists runs. */
 async function offerRuns() {
   if (hasRuns) return;
   hasRuns = await loadRuns(1);

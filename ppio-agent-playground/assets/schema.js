@@ -1,4 +1,4 @@
-// What the form reads of a JSON Schema. An agent may send any value as one.
+// The part of JSON Schema that the form reads. An agent may send any value as a schema.
 
 const TYPES = ['string', 'integer', 'number', 'boolean', 'object', 'array', 'null'];
 
@@ -16,7 +16,7 @@ const KEYWORDS = {
 };
 
 /**
- * A schema in the form that the controls read: without `null`, with a choice among constants as an
+ * Returns a schema as the controls read it: without `null`, with a choice among constants as an
  * `enum`, and without keywords that have a wrong type. References stay: an agent's schema has them
  * for recursive types only, and a field with one is edited as JSON.
  */
@@ -36,19 +36,19 @@ function simplified(schema) {
   return own;
 }
 
-/** Whether nothing but `null` is valid. */
+/** Whether a schema allows only `null`. */
 function isNull(schema) {
   return isObject(schema) && (schema.type === 'null' || schema.const === null);
 }
 
-/** The only values that are valid, if a schema lists them. */
+/** Returns the values that a schema allows, if it lists them; otherwise undefined. */
 function constantsOf(schema) {
   if (!isObject(schema)) return undefined;
   if (Array.isArray(schema.enum)) return schema.enum;
   return Object.hasOwn(schema, 'const') ? [schema.const] : undefined;
 }
 
-/** Whether the schema says enough for a form. `schema` is simplified. */
+/** Whether a form can be created for a schema, which must be simplified. */
 function hasForm(schema) {
   return Boolean(
     schema.enum ||

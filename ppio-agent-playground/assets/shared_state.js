@@ -1,12 +1,12 @@
 // The state that an agent shares with the page, and updates with JSON Patch (RFC 6902).
 
-/** How many characters of JSON the patches of an answer may copy: each copy can double the state. */
+/** The most characters of JSON that an answer's patches may copy: a copy can double the state. */
 const MAX_COPIED = 2_000_000;
 /** The deepest nesting of a state that is sent back. Parsers of JSON refuse more than about 128. */
 const MAX_STATE_DEPTH = 100;
 
 class SharedState {
-  /** Holds the state as its own member `value`, so that the empty pointer has a parent and a key too. */
+  /** Holds the state in the member `value`, so that the empty pointer has a parent and a key. */
   #root = { value: undefined };
   #copyBudget = MAX_COPIED;
 
@@ -14,18 +14,18 @@ class SharedState {
     this.#root = { value };
   }
 
-  /** Applies the operations of a patch, and skips those that fail: the agent has the correct state. */
+  /** Applies the operations of a patch. Skips those that fail: the agent has the correct state. */
   apply(operations) {
     for (const operation of operations) {
       try {
         this.#applyOperation(operation);
       } catch {
-        // The current state stays.
+        // The failed operation is skipped.
       }
     }
   }
 
-  /** The state as JSON; undefined if there is none, or if it is nested too deeply to be sent back. */
+  /** The state as JSON; undefined if there is none, or if it is too deeply nested to send back. */
   get text() {
     try {
       const text = JSON.stringify(this.#root.value);
@@ -103,7 +103,7 @@ function givenValue(operation) {
   return operation.value;
 }
 
-/** Whether the member is an own property: inherited ones, such as `constructor`, are not the state. */
+/** Whether a member is an own property: inherited ones, such as `constructor`, do not count. */
 function hasMember({ parent, key }) {
   if (Array.isArray(parent)) return /^(0|[1-9]\d*)$/.test(key) && Number(key) < parent.length;
   return isObject(parent) && Object.hasOwn(parent, key);

@@ -1,6 +1,6 @@
 // The timeline of a run: its spans as bars, each below its parent.
 
-/** Below this width the bar of a span is under its name. */
+/** The width in pixels below which the bar of a span is placed under its name. */
 const NARROW_TIMELINE = 560;
 
 function makeRunTimeline(run) {
@@ -63,7 +63,7 @@ function makeRunTimeline(run) {
   };
 }
 
-/** The spans of all traces with `from`, their start in milliseconds since the first of them. */
+/** Returns the spans of all traces; `from` is the start in ms since that of the first trace. */
 function spansOf(traces) {
   const starts = traces.map((trace) => Date.parse(trace.started_at));
   const first = Math.min(...starts);
@@ -100,7 +100,7 @@ function spanRow(span, end, answered) {
   return [name, track, element('span', { className: 'span-time' }, spanTime(duration))];
 }
 
-/** The name without what the kind says already. */
+/** Returns the name of a span without the prefix that repeats the kind of the span. */
 function spanTitle({ name, attributes }) {
   const [, rest] = /^(?:invoke_agent|execute_tool|step) (.+)$/.exec(name) ?? [];
   return name === 'task' && attributes.name ? String(attributes.name) : (rest ?? name);
@@ -147,12 +147,12 @@ function attributeText(value) {
   return typeof value === 'string' ? value.slice(0, MAX_SHOWN) : JSON.stringify(value);
 }
 
-/** What is remarkable about a run, as pairs of a sentence and an advice. */
+/** Returns the warnings about a run, as pairs of a sentence and a recommendation. */
 function runRemarks({ id, telemetry }) {
   const remarks = blocking
     .filter((found) => found.request_id === id)
     .map((found) => [blockingText(found), BLOCKING_REMEDY]);
-  // An agent that was restarted does not report it any more, but it is in the log.
+  // After a restart the agent no longer reports the blocking function, but the log still has it.
   const logged = telemetry.logs.find(({ target }) => target === 'ppio::blocking');
   if (logged && !remarks.length) {
     const { function: name, blocked_ms: time } = logged.fields;

@@ -3,9 +3,9 @@
 let lists = 0;
 
 /**
- * `row(item, index)` returns the children of a row. `choose(item, index)` is called for a click and
- * for Enter, and with `follows` also when the arrow keys move. `key(item, index)` tells items apart
- * where a list is set again with others between them.
+ * A list box. `row(item, index)` returns the children of a row. `choose(item, index)` is called for
+ * a click, Enter and Space, and with `follows` also when a key moves the active row.
+ * `key(item, index)` identifies an item, so that its row is reused after `set` with other items.
  */
 class VirtualList {
   #items = [];
@@ -40,7 +40,7 @@ class VirtualList {
     new ResizeObserver(() => this.#renderSoon()).observe(this.node);
   }
 
-  /** Shows other items, or the same ones with others behind them. */
+  /** Replaces the items. The array may be the same as before, with items appended. */
   set(items, chosen) {
     this.#items = items;
     this.#count = items.length;
@@ -49,7 +49,7 @@ class VirtualList {
     this.#renderSoon();
   }
 
-  /** Gives the rows another height. */
+  /** Sets the height of the rows, in pixels, and keeps the scroll position. */
   resize(height) {
     if (height === this.height) return;
     this.node.scrollTop *= height / this.height;
@@ -86,7 +86,7 @@ class VirtualList {
     this.#active = Math.max(0, index);
     if (isChoice) {
       this.#chosen = this.#active;
-      // This may leave less room for the list.
+      // `choose` may shrink the list, so the size is read after it.
       this.choose(this.#items[this.#active], this.#active);
     }
     const top = this.#active * this.height;
@@ -126,7 +126,7 @@ class VirtualList {
       );
       fresh.style.top = `${index * height}px`;
       fresh.style.height = `${height}px`;
-      // Two items with one key are shown as well.
+      // A second item with the same key is shown too.
       if (rows.has(key)) rows.set(fresh, fresh);
       else rows.set(key, updatedRow(this.#rows.get(key), fresh));
     }
@@ -144,8 +144,8 @@ class VirtualList {
 }
 
 /**
- * Makes the row of an item equal to a new one, and returns it. The element stays: a click on an
- * element that is replaced between pressing and releasing is lost.
+ * Updates `row` in place to equal `fresh`, and returns it; returns `fresh` if there is no row. The
+ * element is kept, since a click is lost if its element is replaced between press and release.
  */
 function updatedRow(row, fresh) {
   if (!row) return fresh;

@@ -1,7 +1,7 @@
 //! The page to try a PPIO agent in a browser: one file that loads nothing else.
 //!
 //! [`page`] assembles the page from the assets, which are compiled in. The page sends requests to
-//! `invocations`, polls `ping`, and makes its form, or a chat, from the JSON Schema that `./`
+//! `invocations`, polls `ping`, and builds its form, or a chat, from the JSON Schema that `./`
 //! returns as `request`; all three are relative to the page's own address. If the list of runs has
 //! the header `ppio-dev`, it reads traces and logs from `_ppio/dev/`.
 //!

@@ -55,12 +55,12 @@ impl AgentId {
         Self::from_parts(agent_name.as_str(), template_id)
     }
 
-    /// The agent's name, with hyphens.
+    /// Returns the agent's name, with hyphens.
     pub fn agent_name(&self) -> &str {
         &self.agent_name
     }
 
-    /// The id of the template of the agent's sandboxes.
+    /// Returns the id of the template of the agent's sandboxes.
     pub fn template_id(&self) -> &str {
         &self.template_id
     }

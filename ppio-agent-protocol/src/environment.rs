@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_secret_is_left_out_of_a_url() {
+    fn possible_secrets_are_left_out_of_a_url() {
         for (url, expected) in [
             ("", ""),
             ("not a url", "not a url"),

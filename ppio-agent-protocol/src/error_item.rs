@@ -66,8 +66,9 @@ impl ErrorItem {
         self
     }
 
-    /// Returns the item as an error if it is one: an object whose `error` is a text, without keys
-    /// other than the fields of this type. The PPIO Python runtime sends `error` alone.
+    /// Returns the item as an error if the item is an error: an object whose `error` is a text,
+    /// without keys other than the fields of this type. The PPIO Python runtime sends `error`
+    /// alone.
     pub fn from_value(item: &Value) -> Option<Self> {
         let fields = item.as_object()?;
         let known = |key: &String| {

@@ -42,11 +42,11 @@ pub const TIMEOUT: &str = "ppio-timeout";
 /// The key of a request that may be sent again: an agent that honours keys runs it once.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// On a response: the agent honours [`IDEMPOTENCY_KEY`]. The value is `supported`, or `replayed` if
-/// an earlier request with the key started the invocation.
+/// The support for [`IDEMPOTENCY_KEY`], on a response of an agent that honours keys. The value is
+/// `supported`, or `replayed` if an earlier request with the key started the invocation.
 pub const PPIO_IDEMPOTENCY: &str = "ppio-idempotency";
 
-/// On a response with [`PPIO_IDEMPOTENCY`]: the id of the agent's record of keys. A restart without
+/// The id of the agent's record of keys, on a response with [`PPIO_IDEMPOTENCY`]. A restart without
 /// a journal replaces this id.
 ///
 /// On a request with [`IDEMPOTENCY_KEY`] that is sent again: the id that the agent had when the
@@ -54,14 +54,15 @@ pub const PPIO_IDEMPOTENCY: &str = "ppio-idempotency";
 /// unless it has the run of the key.
 pub const PPIO_INSTANCE: &str = "ppio-instance";
 
-/// The value of [`PPIO_INSTANCE`] in a request that was first sent before an answer had the id.
+/// The value of [`PPIO_INSTANCE`] in a request that was first sent before any response contained
+/// the id.
 pub const UNKNOWN_INSTANCE: &str = "unknown";
 
 /// What happens to an invocation whose caller disconnects: `cancel` or `continue`.
 pub const PPIO_ON_DISCONNECT: &str = "ppio-on-disconnect";
 
-/// On a request: `true` to get an event stream with ids and an end event. On a response: the stream
-/// has ids and an end event.
+/// Whether a stream has ids and an end event: `true` on a request to receive such a stream, and on
+/// a response with such a stream.
 pub const PPIO_STREAM_IDS: &str = "ppio-stream-ids";
 
 /// The id of the last event that a reader has received.

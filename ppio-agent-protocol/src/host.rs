@@ -1,13 +1,13 @@
-//! Host names and addresses of requests, and which of them mean this machine.
+//! Host names and addresses of requests, and which of them name this machine.
 
 use std::net::IpAddr;
 
 /// Whether an authority names this machine and no other: `localhost`, a name under it, or a
 /// loopback address, with or without a port.
 ///
-/// Names under `localhost` resolve to loopback by RFC 6761, section 6.3. An IPv6 address may be
-/// in brackets, and an IPv4 address may be mapped to IPv6. A domain that merely resolves to
-/// loopback is not this machine, since a web page can own one (DNS rebinding).
+/// Names under `localhost` resolve to loopback by RFC 6761, section 6.3. An IPv6 address may be in
+/// brackets, and an IPv4 address may be mapped to IPv6. A domain that merely resolves to loopback
+/// is not this machine, since the owner of a web page can own such a domain (DNS rebinding).
 ///
 /// ```
 /// use ppio_agent_protocol::host::is_loopback;

@@ -8,7 +8,7 @@
 //! | `agent.yaml`, and the same document in a template's metadata | [`AgentConfig`] |
 //! | the bodies of `POST /invocations` | [`InvocationRequest`], [`InvocationResponse`] |
 //! | messages, tools and events of a chat | [`ChatMessage`], [`ChatTool`], [`ChatEvent`] |
-//! | which of these forms a response has | [`ResponseFormat`] |
+//! | the format of a response's body | [`ResponseFormat`] |
 //! | event streams, and their error item | [`sse`], [`ErrorItem`] |
 //! | the body of `GET /ping` | [`PingResponse`], [`PingStatus`] |
 //! | the state of a run: an invocation that an agent keeps | [`RunStatus`] |

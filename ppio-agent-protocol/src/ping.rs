@@ -43,7 +43,7 @@ pub enum PingStatus {
 pub struct InvalidPingStatus(String);
 
 impl PingStatus {
-    /// The text on the wire.
+    /// Returns the text on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "Healthy",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text;
 
-/// The state of a run: an invocation that an agent keeps after its caller has left.
+/// The state of a run: an invocation that an agent keeps after its caller has disconnected.
 ///
 /// ```
 /// use ppio_agent_protocol::RunStatus;
@@ -21,13 +21,13 @@ use crate::text;
 pub enum RunStatus {
     /// The run is executing, or is queued.
     Running,
-    /// It ended with a value, or with all of its items.
+    /// The run ended with a value, or with all of its items.
     Success,
-    /// It failed, before its answer or in the middle of a stream.
+    /// The run failed, before its answer or in the middle of a stream.
     Error,
-    /// It was cancelled: by a caller, by its policy, or by the shutdown of the agent.
+    /// The run was cancelled: by a caller, by its policy, or by the shutdown of the agent.
     Cancelled,
-    /// The agent crashed while it ran.
+    /// The agent crashed during the run.
     Interrupted,
 }
 
@@ -40,7 +40,7 @@ pub enum RunStatus {
 pub struct InvalidRunStatus(String);
 
 impl RunStatus {
-    /// The text on the wire.
+    /// Returns the text on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",

@@ -5,18 +5,18 @@ use ppio::http::StatusCode;
 use rig::completion::PromptError;
 use rig::error::{ErrorKind, ProviderError};
 
-/// The error for the caller of an agent whose run failed.
+/// Returns the error for the caller of an agent whose run failed.
 ///
 /// | failure | status | error type |
 /// | --- | --- | --- |
-/// | the provider is over its limits | 429 | `TooManyRequests` |
+/// | a limit of the provider is exceeded | 429 | `TooManyRequests` |
 /// | the provider refuses the conversation (400, 413, 422) | 400 | `BadRequest` |
-/// | any other failure of the provider or on the way to it | 502 | `ModelError` |
+/// | any other failure of the provider or of the connection to it | 502 | `ModelError` |
 /// | too many turns | 500 | `TooManyTurns` |
 /// | anything else | 500 | `RigError` |
 ///
 /// rig's error is the source, which is logged and never sent: an answer of a provider may contain
-/// parts of the key.
+/// parts of the API key.
 ///
 /// ```
 /// use ppio_rig::rig::error::ProviderError;
@@ -91,7 +91,7 @@ fn incomplete() -> Error {
     model_error("the model's answer is incomplete")
 }
 
-/// An error with status 502: the model failed, not the agent.
+/// Returns an error with status 502: the model failed, not the agent.
 fn model_error(text: impl Into<String>) -> Error {
     Error::new(StatusCode::BAD_GATEWAY, text).with_type("ModelError")
 }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_has_a_status_and_keeps_the_providers_text_to_the_log() {
+    fn every_failure_has_a_status_and_does_not_send_the_providers_text() {
         let answered = |status: u16| {
             let status = StatusCode::from_u16(status).unwrap();
             PromptError::from(ProviderError::from_http_response(status, "sk-secret"))

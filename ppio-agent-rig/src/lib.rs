@@ -22,8 +22,8 @@
 //! ```
 //!
 //! [`run`] starts a run of the agent from the chat members of a request, and the [`events`] of the
-//! run are the answer in every protocol of the runtime. [`messages`] and [`error`] are their parts,
-//! for code that calls a model without an agent.
+//! run are the answer in every protocol of the runtime. [`messages`] and [`error`] are the
+//! conversions that they use, for code that calls a model without an agent.
 //!
 //! The types are those of [`rig`], which is re-exported. Neither an HTTP client nor the macros of
 //! rig are built in; an application turns them on with a dependency of its own, such as

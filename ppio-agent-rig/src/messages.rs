@@ -175,7 +175,7 @@ fn file(media_type: &str, data: DocumentSourceKind) -> Result<UserContent, Strin
             additional_params: None,
         }));
     }
-    // The address of a picture often comes without its exact type.
+    // The URL of a picture is often sent without its exact type.
     let is_image = essence.is_empty() || essence == "image/*";
     if is_image && matches!(data, DocumentSourceKind::Url(_)) {
         return Ok(UserContent::Image(Image {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_model_cannot_be_sent_is_refused_with_its_place() {
+    fn unsupported_content_is_refused_with_its_position() {
         let call = json!({ "role": "assistant", "tool_calls": [{ "id": "c1", "name": "" }] });
         for (message, reason) in [
             (

@@ -1,4 +1,4 @@
-//! Starting a run from a request.
+//! Starts a run from a request.
 
 use ppio::{ChatMessage, ChatRole, Error, InvocationRequest};
 use rig::agent::{Agent, AgentRunner};
@@ -39,7 +39,7 @@ pub fn run(agent: &Agent, request: &InvocationRequest) -> Result<AgentRunner, Er
     Ok(run)
 }
 
-/// The earlier messages, and the message to answer.
+/// Returns the earlier messages, and the message to answer.
 fn conversation(request: &InvocationRequest) -> Result<(Vec<Message>, Message), Error> {
     let mut history = messages(&request.messages)?;
     if let Some(prompt) = new_prompt(request) {
@@ -57,7 +57,7 @@ fn conversation(request: &InvocationRequest) -> Result<(Vec<Message>, Message), 
     }
 }
 
-/// The prompt, unless it is the text of the user's last message.
+/// Returns the prompt, unless it is the text of the user's last message.
 fn new_prompt(request: &InvocationRequest) -> Option<&str> {
     let prompt = request
         .prompt

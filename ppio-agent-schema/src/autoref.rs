@@ -16,7 +16,7 @@ use crate::schema::Schema;
 pub struct SchemaOf<T>(PhantomData<fn() -> T>);
 
 impl<T> SchemaOf<T> {
-    /// The type `T`.
+    /// Creates the value for the type `T`.
     #[expect(clippy::new_without_default, reason = "only the macros make one")]
     pub const fn new() -> Self {
         Self(PhantomData)
@@ -25,7 +25,7 @@ impl<T> SchemaOf<T> {
 
 /// The best schema of a request type.
 pub trait FindRequestSchema {
-    /// The schema of the type.
+    /// Returns the schema of the type.
     fn request_schema(&self) -> Schema;
 }
 
@@ -53,9 +53,9 @@ impl<T> FindRequestSchema for SchemaOf<T> {
     }
 }
 
-/// The best schema of a reply type, or of an item's.
+/// The best schema of a reply type, or of the type of an item.
 pub trait FindReplySchema {
-    /// The schema of the type.
+    /// Returns the schema of the type.
     fn reply_schema(&self) -> Schema;
 }
 
@@ -71,10 +71,11 @@ impl<T> FindReplySchema for SchemaOf<T> {
     }
 }
 
-/// The [`Schema`] of a request type.
+/// Returns the [`Schema`] of a request type.
 ///
-/// Comes from the type's `JsonSchema`, otherwise from its `Deserialize`, otherwise it is any JSON.
-/// The type has to be known where the macro is used: a generic parameter shows only its bounds.
+/// The schema comes from the type's `JsonSchema`, otherwise from its `Deserialize`; without either,
+/// it is [`Schema::any`](crate::Schema::any). The type has to be known where the macro is used: a
+/// generic parameter shows only its bounds.
 #[macro_export]
 macro_rules! request_schema {
     ($type:ty) => {{

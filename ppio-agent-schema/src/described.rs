@@ -8,15 +8,15 @@ use serde_json::{Map, Value};
 use crate::schema::Schema;
 
 impl Schema {
-    /// The schema that a request type's `JsonSchema` returns.
+    /// Returns the schema that a request type's `JsonSchema` returns.
     ///
-    /// The `Deserialize` of the type only decides the order of the properties.
+    /// The `Deserialize` of the type determines only the order of the properties.
     pub fn described_request<T: JsonSchema + DeserializeOwned>() -> Self {
         let declarations = Self::traced::<T>().declarations();
         Self::new(describe::<T>(Contract::Deserialize), declarations)
     }
 
-    /// The schema that a reply type's `JsonSchema` returns.
+    /// Returns the schema that a reply type's `JsonSchema` returns.
     pub fn described_reply<T: JsonSchema + ?Sized>() -> Self {
         Self::new(describe::<T>(Contract::Serialize), Vec::new())
     }

@@ -3,7 +3,7 @@
 //! A schema comes from the best source that a type has:
 //!
 //! 1. its [`schemars::JsonSchema`], with descriptions, defaults and limits;
-//! 2. for a request: its `Deserialize`, which is run over made-up values ([`Schema::traced`]), so
+//! 2. for a request: its `Deserialize`, which is run over sample values ([`Schema::traced`]), so
 //!    that a plain serde struct needs no further derive;
 //! 3. otherwise [`Schema::any`], the schema that every JSON value fits.
 //!
@@ -37,7 +37,7 @@
 //! # What the runtime does with it
 //!
 //! `ppio-agent` has the default features `schema` (this crate) and `playground` (the page, which
-//! makes its form from a schema; it turns on `schema`). With both off it compiles neither.
+//! builds its form from a schema; it enables `schema`). With both off, neither is compiled.
 //!
 //! - `#[entrypoint]` registers one more function pointer besides the one that starts an invocation:
 //!
@@ -55,7 +55,7 @@
 //! - `GET /` in debug mode calls the pointer at the first request and keeps the result in a
 //!   `OnceLock` of the agent. An invocation never reads it.
 //! - `ppio-agent-protocol` derives `JsonSchema` for `InvocationRequest` under its own feature
-//!   `schema`, which the runtime's feature `schema` turns on.
+//!   `schema`, which the runtime's feature `schema` enables.
 //!
 //! [2020-12]: https://json-schema.org/draft/2020-12
 //! [autoref specialization]: https://github.com/dtolnay/case-studies/blob/master/autoref-specialization/README.md

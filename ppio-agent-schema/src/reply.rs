@@ -1,4 +1,5 @@
-//! What a function returns: a value or items, found by type as in [`autoref`](crate::autoref).
+//! The values that functions return: one value or items, found by type as in
+//! [`autoref`](crate::autoref).
 
 use std::future::Future;
 
@@ -38,7 +39,7 @@ pub trait EitherReply {
 
 /// A function of up to twelve parameters. `Parameters` is inferred.
 pub trait Callable<Parameters> {
-    /// What the function returns.
+    /// The return type of the function.
     type Return;
 }
 
@@ -66,7 +67,7 @@ pub fn return_type<F: Callable<P>, P>(_: &F) -> SchemaOf<F::Return> {
 
 /// The output of a future; any other type is unchanged.
 pub trait AwaitedType<T> {
-    /// The type after this step.
+    /// Returns the type after this step.
     fn awaited(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -77,7 +78,7 @@ impl<T> AwaitedType<T> for SchemaOf<T> {}
 
 /// The success of a `Result`; any other type is unchanged.
 pub trait SuccessType<T> {
-    /// The type after this step.
+    /// Returns the type after this step.
     fn success(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -88,7 +89,7 @@ impl<T> SuccessType<T> for SchemaOf<T> {}
 
 /// The result of an envelope, which is the value of the answer; any other type is unchanged.
 pub trait EnvelopedType<T> {
-    /// The type after this step.
+    /// Returns the type after this step.
     fn enveloped(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -152,7 +153,7 @@ impl<T> ReplyForm<ValueReply<T>> for SchemaOf<T> {
 
 /// The type of an item that is written as JSON: the success of a `Result`.
 pub trait WrittenItem<T> {
-    /// The type after this step.
+    /// Returns the type after this step.
     fn written_item(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -163,7 +164,7 @@ impl<T> WrittenItem<T> for SchemaOf<T> {}
 
 #[expect(clippy::unused_self, reason = "found by method call")]
 impl<T> ValueReply<T> {
-    /// The type of the value.
+    /// Returns the type of the value.
     pub fn value(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -173,7 +174,7 @@ impl<T> ValueReply<T> {
         SchemaOf::new()
     }
 
-    /// The schema of the answer.
+    /// Returns the schema of the answer.
     pub fn reply(&self, value: Schema, _: Schema) -> ReplySchema {
         ReplySchema::Value(value)
     }
@@ -186,12 +187,12 @@ impl<T> ItemsReply<T> {
         SchemaOf::new()
     }
 
-    /// The type of the items.
+    /// Returns the type of the items.
     pub fn item(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
 
-    /// The schema of the answer.
+    /// Returns the schema of the answer.
     pub fn reply(&self, _: Schema, items: Schema) -> ReplySchema {
         ReplySchema::Items(items)
     }
@@ -199,27 +200,27 @@ impl<T> ItemsReply<T> {
 
 #[expect(clippy::unused_self, reason = "found by method call")]
 impl<T, I> ValueOrItemsReply<T, I> {
-    /// The type of the value.
+    /// Returns the type of the value.
     pub fn value(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
 
-    /// The type of the items.
+    /// Returns the type of the items.
     pub fn item(&self) -> SchemaOf<I> {
         SchemaOf::new()
     }
 
-    /// The schema of the answer.
+    /// Returns the schema of the answer.
     pub fn reply(&self, value: Schema, items: Schema) -> ReplySchema {
         ReplySchema::Either { value, items }
     }
 }
 
-/// The [`ReplySchema`] of a function of up to two parameters.
+/// Returns the [`ReplySchema`] of a function of up to twelve parameters.
 ///
-/// The function is named, not called. A returned future is awaited, the success of a `Result` is
-/// taken, the items of a stream or iterator are found. The schema then comes from `JsonSchema`,
-/// otherwise it is any JSON.
+/// The function is named, not called. The type of the answer is found through a returned future,
+/// the success of a `Result`, and the items of a stream or iterator. The schema then comes from
+/// `JsonSchema`, otherwise it is any JSON.
 #[macro_export]
 macro_rules! reply_schema {
     ($function:path) => {{

@@ -20,7 +20,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// The schema that every JSON value fits: `{}`.
+    /// Returns the schema that every JSON value fits: `{}`.
     pub fn any() -> Self {
         Self::new(json!({}), Vec::new())
     }
@@ -36,12 +36,12 @@ impl Schema {
         self.declarations
     }
 
-    /// The schema as JSON, always an object.
+    /// Returns the schema as JSON, always an object.
     pub fn as_value(&self) -> &Value {
         &self.value
     }
 
-    /// The schema as JSON, always an object.
+    /// Returns the schema as JSON, always an object.
     pub fn into_value(self) -> Value {
         self.value
     }

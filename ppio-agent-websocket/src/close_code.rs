@@ -3,9 +3,9 @@
 
 /// The connection has fulfilled its purpose.
 pub const NORMAL: u16 = 1000;
-/// The server shuts down, or the client leaves.
+/// The server shuts down, or the client disconnects.
 pub const GOING_AWAY: u16 = 1001;
-/// The peer broke the protocol.
+/// The peer violated the protocol.
 pub const PROTOCOL_ERROR: u16 = 1002;
 /// The peer sent a kind of message that is not accepted.
 pub const UNSUPPORTED: u16 = 1003;

@@ -27,7 +27,8 @@ impl CloseFrame {
         }
     }
 
-    /// Checks the code and the reason that user code closes with. The error describes the problem.
+    /// Checks the code and the reason with which user code closes the connection. The error
+    /// describes the problem.
     pub(crate) fn checked(code: u16, reason: &str) -> Result<Self, String> {
         if !CloseCode::from(code).is_allowed() {
             return Err(format!("{code} is not a code that can be sent"));

@@ -29,13 +29,13 @@ use crate::socket::WebSocket;
 
 /// How many bytes of frames are collected before they are written.
 const BATCH_SIZE: usize = 32 * 1024;
-/// The size of the buffer that is read into.
+/// The size of the buffer for reading, in bytes.
 const READ_SIZE: usize = 8 * 1024;
-/// The largest frame that is sent, in bytes: AgentCore does not forward larger ones.
+/// The largest frame that is sent, in bytes: AgentCore does not forward larger frames.
 const SENT_FRAME_SIZE: usize = 64 * 1024;
-/// The largest size of a frame's header, in bytes.
-const FRAME_HEAD: usize = 14;
-/// The part of the buffer for the answers to pings.
+/// The maximum size of a frame's header, in bytes.
+const MAX_HEADER_SIZE: usize = 14;
+/// The size of the part of the write buffer that is for pongs, in bytes.
 const PONG_SIZE: usize = 4 * 1024;
 /// How long the peer may take to answer a close frame, or to close the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,8 +52,7 @@ pub enum Role {
 /// Creates a WebSocket from a connection after the handshake.
 ///
 /// The WebSocket of a client is closed with the code 1000 when the last handle is dropped. A server
-/// calls [`SocketDriver::close`] with a code that depends on how its
-/// function ended.
+/// calls [`SocketDriver::close`] with a code that depends on how the agent's function ended.
 pub async fn open<S>(stream: S, role: Role, limits: SocketLimits) -> (WebSocket, SocketDriver<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -65,7 +64,7 @@ where
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_SIZE)
         .write_buffer_size(BATCH_SIZE)
-        .max_write_buffer_size(BATCH_SIZE + SENT_FRAME_SIZE + FRAME_HEAD + PONG_SIZE)
+        .max_write_buffer_size(BATCH_SIZE + SENT_FRAME_SIZE + MAX_HEADER_SIZE + PONG_SIZE)
         .max_frame_size(Some(limits.max_frame_size))
         .max_message_size(Some(limits.max_message_size));
     let stream = MeteredStream::new(stream);
@@ -137,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         self.queues.close(CloseFrame::of(code, reason));
     }
 
-    /// How many messages were sent.
+    /// Returns how many messages were sent.
     pub fn sent(&self) -> u64 {
         self.sent
     }
@@ -178,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Err(error),
                     Poll::Pending => {
-                        self.note_blocked();
+                        self.record_blocked();
                         return Ok(());
                     }
                 }
@@ -203,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
                 }
                 self.last_message = Instant::now();
                 self.last_traffic = self.last_message;
-                self.batch += size + FRAME_HEAD;
+                self.batch += size + MAX_HEADER_SIZE;
                 self.start_send(frame)?;
                 if self.batch >= BATCH_SIZE {
                     self.is_flushing = true;
@@ -225,7 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         Pin::new(&mut self.socket).start_send(frame)
     }
 
-    fn note_blocked(&mut self) {
+    fn record_blocked(&mut self) {
         let written = self.socket.get_ref().written;
         if self.blocked.is_none_or(|(_, before)| before != written) {
             self.blocked = Some((Instant::now(), written));
@@ -295,7 +294,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         self.queues.received(message);
     }
 
-    /// Closes with the code for the peer's fault, and stops reading its frames.
+    /// Closes the connection with the code for the peer's error, and stops reading the peer's
+    /// frames.
     fn refuse(&mut self, error: WebSocketError) {
         self.queues.incoming_is_over(Some(error.clone()));
         self.outgoing = None;
@@ -343,7 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketDriver<S> {
         }
     }
 
-    /// Waits for the next deadline. Ready with the end of the connection, or `None` if there is
+    /// Waits for the next deadline. Is ready with the end of the connection, or `None` if there is
     /// something to write.
     fn watch_time(&mut self, cx: &mut Context<'_>) -> Poll<Option<SocketEnd>> {
         loop {
@@ -419,7 +419,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for SocketDriver<S> {
             if let Poll::Ready(end) = this.read(cx) {
                 return Poll::Ready(end);
             }
-            // What was read may need an answer: a ping, a close frame, a fault.
+            // What was read may need an answer: a ping, a close frame, an error of the peer.
             if this.is_flushing && !was_flushing {
                 continue;
             }

@@ -11,7 +11,7 @@ pub enum SocketEnd {
     Closed(CloseFrame),
     /// The peer closed the connection, perhaps without a code.
     ClosedByPeer(Option<CloseFrame>),
-    /// The peer exceeded a limit or broke the protocol, and was sent a close frame.
+    /// The peer exceeded a limit or violated the protocol, and was sent a close frame.
     Refused(WebSocketError),
     /// The connection broke.
     Broken(WebSocketError),

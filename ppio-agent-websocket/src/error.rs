@@ -18,7 +18,7 @@ pub enum WebSocketError {
     /// The connection ended without a close frame.
     #[error("the WebSocket was disconnected")]
     Disconnected(#[source] Arc<io::Error>),
-    /// The peer sent a frame or message over the limit, and got the close code 1009.
+    /// The peer sent a frame or message over the limit, and was sent the close code 1009.
     #[error("a frame or message of {size} bytes was received, the limit is {limit} bytes")]
     TooLarge {
         /// The size, as far as it is known.
@@ -26,13 +26,13 @@ pub enum WebSocketError {
         /// The limit that it exceeds.
         limit: usize,
     },
-    /// The peer sent a text message that is not UTF-8, and got the close code 1007.
+    /// The peer sent a text message that is not UTF-8, and was sent the close code 1007.
     #[error("a text message was received that is not UTF-8")]
     NotUtf8,
-    /// The peer broke the WebSocket protocol, and got the close code 1002.
+    /// The peer violated the WebSocket protocol, and was sent the close code 1002.
     #[error("the peer broke the WebSocket protocol: {problem}")]
     Protocol {
-        /// What was wrong.
+        /// A description of the violation.
         problem: String,
     },
     /// The code or the reason of [`close`](crate::WebSocket::close) cannot be sent.
@@ -41,7 +41,7 @@ pub enum WebSocketError {
          4999, and a reason of up to 123 bytes"
     )]
     InvalidClose {
-        /// What was wrong.
+        /// A description of the invalid code or reason.
         problem: String,
     },
 }
@@ -71,12 +71,13 @@ impl WebSocketError {
         Self::Disconnected(Arc::new(error))
     }
 
-    /// Whether the connection ended without a fault of the peer's messages.
+    /// Whether the connection was closed or disconnected, without an error in the peer's messages.
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed | Self::Disconnected(_))
     }
 
-    /// Returns the close frame that the peer is sent for its fault; `None` for other errors.
+    /// Returns the close frame that is sent to the peer because of its error; `None` for other
+    /// errors.
     pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::TooLarge { .. } => (close_code::TOO_LARGE, "message too large"),

@@ -12,7 +12,7 @@ const PROTOCOL: &str = "websocket";
 /// The only version that is accepted.
 const VERSION: &str = "13";
 
-/// What is wrong with a client's handshake.
+/// Why a client's handshake is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -25,7 +25,7 @@ pub enum HandshakeError {
         /// The method of the request.
         method: Method,
     },
-    /// `Connection` does not name `upgrade`.
+    /// `Connection` does not contain `upgrade`.
     #[error("a WebSocket handshake needs the header `connection: upgrade`")]
     NoConnection,
     /// The version is not 13.
@@ -48,7 +48,7 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// Checks a client's handshake, and returns the headers of the response, whose status is 101.
-/// `has_body` is whether the request has a body.
+/// `has_body` states whether the request has a body.
 ///
 /// # Errors
 /// If the handshake is not valid, which is answered with 400. The `Sec-WebSocket-Version` of the
@@ -87,7 +87,7 @@ pub fn accept<B>(
 }
 
 impl HandshakeError {
-    /// The version that the response to an invalid handshake names.
+    /// Returns the version that the response to an invalid handshake names.
     pub fn supported_version() -> (HeaderName, HeaderValue) {
         (SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION))
     }
@@ -100,14 +100,14 @@ pub struct ClientHandshake {
 }
 
 impl ClientHandshake {
-    /// A handshake with a random key.
+    /// Creates a handshake with a random key.
     pub fn new() -> Self {
         Self {
             key: generate_key(),
         }
     }
 
-    /// The headers of the request.
+    /// Returns the headers of the request.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::from_iter([
             (UPGRADE, HeaderValue::from_static(PROTOCOL)),
@@ -136,7 +136,7 @@ impl Default for ClientHandshake {
     }
 }
 
-/// The value of a header that is sent once.
+/// Returns the value of a header that is sent once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn the_missing_part_of_a_handshake_is_named() {
         for (name, value, word) in [
             ("connection", "", "connection"),
             ("connection", "keep-alive", "connection"),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_accepts_the_answer_to_its_own_key_alone() {
+    fn a_client_accepts_only_the_answer_to_its_own_key() {
         let client = ClientHandshake::new();
         let mut request = Request::new(());
         *request.headers_mut() = client.headers();

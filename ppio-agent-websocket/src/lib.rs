@@ -1,8 +1,8 @@
 //! The WebSocket of an agent and of its client.
 //!
-//! [`open`] makes two halves of a connection: user code sends and receives with the [`WebSocket`],
-//! and the [`SocketDriver`], a future, owns the connection. The driver answers pings and detects
-//! the end of the connection even while user code does something else.
+//! [`open`] creates the two halves of a connection: user code sends and receives with the
+//! [`WebSocket`], and the [`SocketDriver`], a future, owns the connection. The driver answers pings
+//! and detects the end of the connection even while user code does something else.
 
 #![forbid(unsafe_code)]
 

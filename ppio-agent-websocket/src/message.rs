@@ -35,7 +35,7 @@ impl WebSocketMessage {
         }
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     pub(crate) fn size(&self) -> usize {
         self.as_bytes().len()
     }

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_divided_into_frames_of_the_largest_size() {
+    fn a_message_is_divided_into_frames_of_the_maximum_size() {
         for (length, sizes) in [
             (0, &[0][..]),
             (1, &[1]),

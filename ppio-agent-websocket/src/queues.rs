@@ -214,8 +214,8 @@ impl Queues {
         self.lock().close.clone()
     }
 
-    /// Records that no further message arrives and none is sent; `failure` is the error that caused
-    /// it, if there is one.
+    /// Records that no further message arrives and none is sent; `failure` is the error that is the
+    /// cause, if there is one.
     pub(crate) fn incoming_is_over(&self, failure: Option<WebSocketError>) {
         let mut state = self.lock();
         if !state.is_incoming_over {

@@ -20,7 +20,7 @@ use crate::queues::Queues;
 /// detected without any call. Both directions are bounded: sending waits for a peer that reads
 /// slowly, and a peer that sends more than is received has to wait.
 ///
-/// It is a `Stream` of messages as well.
+/// The type also implements `Stream`.
 pub struct WebSocket {
     handles: WebSocketSender,
 }
@@ -42,8 +42,8 @@ impl WebSocket {
     /// Cancel safe: no message is lost if the future is dropped, for example in `select!`.
     ///
     /// # Errors
-    /// If the connection broke, or the peer exceeded a limit or broke the protocol. `None` follows
-    /// an error.
+    /// If the connection broke, or the peer exceeded a limit or violated the protocol. `None`
+    /// follows an error.
     pub async fn recv(&mut self) -> Option<Result<WebSocketMessage, WebSocketError>> {
         poll_fn(|cx| self.queues().poll_receive(cx)).await
     }
@@ -58,13 +58,13 @@ impl WebSocket {
     }
 
     /// Closes the connection after the messages that were sent, and waits until the peer has closed
-    /// it as well, for at most a few seconds.
+    /// the connection as well, for at most a few seconds.
     ///
-    /// In an agent the connection is also closed when its function returns, in a client when all
-    /// handles are dropped: with the code 1000, and without waiting.
+    /// In an agent, the connection is also closed when the agent's function returns; in a client,
+    /// when all handles are dropped: with the code 1000, and without waiting.
     ///
     /// # Errors
-    /// If the code is not one that can be sent, or the reason has more than 123 bytes.
+    /// If the code cannot be sent, or the reason has more than 123 bytes.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), WebSocketError> {
         let frame = CloseFrame::checked(code, reason)
             .map_err(|problem| WebSocketError::InvalidClose { problem })?;
@@ -73,8 +73,8 @@ impl WebSocket {
         Ok(())
     }
 
-    /// Returns the close frame of the peer; `None` if it has not closed the connection or sent no
-    /// code.
+    /// Returns the close frame of the peer; `None` if the peer has not closed the connection or
+    /// sent no code.
     pub fn close_frame(&self) -> Option<CloseFrame> {
         self.queues().peer_close()
     }
@@ -132,7 +132,7 @@ impl fmt::Debug for WebSocketSender {
     }
 }
 
-/// What the handles of a connection share.
+/// The state that the handles of a connection share.
 struct Handle {
     queues: Arc<Queues>,
     closes_on_drop: bool,

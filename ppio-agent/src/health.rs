@@ -1,8 +1,8 @@
 //! Forces the status of the health check.
 //!
 //! `/ping` answers with a forced status, regardless of the [`ping`](macro@crate::ping) function and
-//! of running tasks and invocations. In a request, the status is forced for the request's agent,
-//! elsewhere for all agents of the process.
+//! of running tasks and invocations. Within a request, the status is forced for the request's
+//! agent; outside of a request, for all agents of the process.
 //!
 //! ```
 //! use ppio::{PingStatus, health};
@@ -22,7 +22,7 @@ use crate::task::tracker;
 
 /// Makes `/ping` answer with a status until [`clear_forced_status`] is called.
 ///
-/// `Healthy` lets a platform reclaim the sandbox while tasks run; `HealthyBusy` keeps it.
+/// `Healthy` lets a platform reclaim the sandbox while tasks run; `HealthyBusy` prevents that.
 pub fn force_status(status: PingStatus) {
     tracker().force_status(status);
 }

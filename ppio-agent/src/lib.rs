@@ -17,15 +17,15 @@
 //! - `GET /`: a description of the service, and for browsers in debug mode a page to try it;
 //! - `/ws`: a WebSocket, for agents with a [`websocket`] function.
 //!
-//! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container. All of
-//! them call these routes; a request with AgentCore's headers is answered with the bare value
+//! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container. Each
+//! platform calls these routes; a request with AgentCore's headers is answered with the bare value
 //! instead of PPIO's envelope, unless it has the header `PPIO-Response-Format: envelope`.
 //!
 //! # Entrypoints
 //!
 //! The function takes the request, then in any order the [`RequestContext`] and [`State`]s, by
-//! value or by reference. The request is any type that implements `Deserialize`; a body of another
-//! shape is a 422 that names the field.
+//! value or by reference. The request is any type that implements `Deserialize`; a body that does
+//! not match the type is answered with a 422 that names the field.
 //!
 //! The function's return type determines the answer. Aliases, `impl Trait` and boxes work:
 //!
@@ -34,13 +34,13 @@
 //! | anything that implements `Serialize` | JSON |
 //! | an [`InvocationResponse`] | the envelope itself, with missing fields added |
 //! | a `Stream` or an `Iterator` of such values | an event stream, one event for each item |
-//! | a [`Reply`] of a value and a stream or an iterator | either, as the request selects |
-//! | [`Response`] | itself |
+//! | a [`Reply`] of a value and a stream or an iterator | the one that the request selects |
+//! | [`Response`] | the response itself |
 //! | a `Result` of any of these | the same, or an error |
 //!
 //! Items may be `Result`s too; an `Err` ends the stream with an error item. An error is any type
 //! that implements `Display`, and becomes a 500; an [`Error`], also in a `Box<dyn Error>`, sets
-//! another status. A nested `Result` fails with the error of either level.
+//! another status. A nested `Result` fails with the outer or the inner error.
 //!
 //! The function may be `async` or not. Plain functions and iterators run on blocking threads, so
 //! that they do not delay other requests; an iterator occupies its thread only while it produces
@@ -131,7 +131,7 @@
 //!   lists them, and [`health`] forces a status of the health check.
 //! - [`trace`] propagates the caller's trace to the calls that an agent makes.
 //! - [`testing`] calls an agent without a socket, and drops an invocation at every await point.
-//! - [`AgentRuntimeApp::builder`] makes an agent from closures, without a macro.
+//! - [`AgentRuntimeApp::builder`] builds an agent from closures, without a macro.
 //! - [`AgentRuntimeApp::into_service`] turns an agent into a service that another server mounts.
 //!
 //! # Features
@@ -142,7 +142,7 @@
 //! | `metrics` | yes | `GET /metrics` |
 //! | `schema` | yes | `GET /openapi.json`, and the JSON Schemas that `GET /` shows in debug mode |
 //! | `playground` | yes | the page for browsers in debug mode; turns on `schema` |
-//! | `stream` | yes | `stream!` and `try_stream!`, which make a stream from a block with `yield` |
+//! | `stream` | yes | `stream!` and `try_stream!`, which create a stream from a `yield` block |
 //! | `otel` | no | OpenTelemetry: traces, metrics and logs over OTLP, configured by the `OTEL_*` variables |
 //! | `protocols` | no | all of the protocols below |
 //! | `a2a` | no | A2A at `/a2a`, and the agent card |
@@ -158,7 +158,7 @@
 //! A client that disconnects cancels its invocation: the handler's future is dropped. A handler
 //! that has not answered within [`RuntimeConfig::timeout`] is dropped as well, and the answer is a
 //! 504. A caller can set an earlier deadline, which applies to the whole stream as well
-//! ([`RequestContext::deadline`]). Synchronous code cannot be stopped from outside; it checks
+//! ([`RequestContext::deadline`]). Synchronous code cannot be stopped from outside; it has to check
 //! [`RequestContext::is_cancelled`].
 //!
 //! On SIGTERM and SIGINT the service stops accepting connections, waits at most
@@ -196,7 +196,7 @@ pub mod trace;
 pub use app::{
     AgentRuntimeApp, AgentRuntimeAppBuilder, BuilderEntrypoint, SourceLocation, StartError, run,
 };
-/// Makes a stream from a block that sends items with `yield`.
+/// Creates a stream from a block that sends items with `yield`.
 ///
 /// The block may await. It is polled when the caller can take more, and dropped when the caller
 /// disconnects. This is `stream!` of the crate [`async_stream`].
@@ -215,7 +215,7 @@ pub use app::{
 /// ```
 #[cfg(feature = "stream")]
 pub use async_stream::stream;
-/// Makes a stream of `Result`s from a block in which `?` ends the stream with the error.
+/// Creates a stream of `Result`s from a block in which `?` ends the stream with the error.
 ///
 /// This is `try_stream!` of the crate [`async_stream`].
 ///
@@ -269,8 +269,8 @@ pub use lifecycle::{LifecycleError, State};
 /// }
 /// ```
 ///
-/// The function itself does not change and can be unit-tested. If it is not in the root of its
-/// crate, the `main` there has to call [`run`].
+/// The function itself does not change and can be unit-tested. If the function is not in the root
+/// module of its crate, the crate's own `main` has to call [`run`].
 pub use ppio_agent_macros::entrypoint;
 /// Wraps a function around `/invocations`, or with `all` around every route.
 ///
@@ -334,11 +334,11 @@ pub use ppio_agent_macros::middleware;
 /// }
 /// ```
 ///
-/// The function takes nothing or [`State`]s, may be `async`, and returns an [`IntoPing`]. A failed
-/// check is a 500 with the status `HealthyBusy`, so that the platform does not reclaim the sandbox.
-/// While [`task`]s run, the status is `HealthyBusy` as well.
+/// The function takes no parameters or [`State`]s, may be `async`, and returns an [`IntoPing`]. A
+/// failed check is answered with a 500 and the status `HealthyBusy`, so that the platform does not
+/// reclaim the sandbox. While [`task`]s run, the status is `HealthyBusy` as well.
 pub use ppio_agent_macros::ping;
-/// Serves the paths that are not the agent's with a tower service, such as axum's `Router`.
+/// Serves the paths that are not the agent's own with a tower service, such as axum's `Router`.
 ///
 /// ```no_run
 /// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
@@ -351,9 +351,10 @@ pub use ppio_agent_macros::ping;
 /// }
 /// ```
 ///
-/// The function takes nothing or [`State`]s, may be `async`, and returns an [`IntoRoutes`] or a
-/// `Result` of one, whose error implements `Display`. It runs once, after the [`startup`] functions
-/// and before the agent listens; an error ends the process. An agent has at most one such function.
+/// The function takes no parameters or [`State`]s, may be `async`, and returns an [`IntoRoutes`] or
+/// a `Result` of an [`IntoRoutes`], whose error implements `Display`. It runs once, after the
+/// [`startup`] functions and before the agent listens; an error ends the process. An agent has at
+/// most one such function.
 ///
 /// The agent's own paths take precedence, even for methods that they do not support: `/`, `/ping`,
 /// `/metrics`, `/invocations` and those below it. A path whose feature is switched off, such as
@@ -361,15 +362,15 @@ pub use ppio_agent_macros::ping;
 ///
 /// A request to the service is handled like an invocation: [`middleware`] with `all` runs around
 /// it, the body is limited by [`max_request_size`](RuntimeConfig::max_request_size) and
-/// [`body_timeout`](RuntimeConfig::body_timeout), the response has to begin within the
-/// [`timeout`](RuntimeConfig::timeout), otherwise it is a 504, a panic is a 500, and a client that
-/// disconnects cancels it. The checks of `Host` and `Origin` and the answers to preflights follow
-/// [`RuntimeConfig::cors_origins`]. The [`RequestContext`] is in the extensions of the request
-/// (axum: `Extension<RequestContext>`), and [`AgentRuntimeContext::current`] returns it.
+/// [`body_timeout`](RuntimeConfig::body_timeout), a response that does not begin within the
+/// [`timeout`](RuntimeConfig::timeout) is replaced by a 504, a panic is answered with a 500, and a
+/// client that disconnects cancels the request. The checks of `Host` and `Origin` and the answers
+/// to preflights follow [`RuntimeConfig::cors_origins`]. The [`RequestContext`] is in the
+/// extensions of the request (axum: `Extension<RequestContext>`), and
+/// [`AgentRuntimeContext::current`] returns it.
 pub use ppio_agent_macros::routes;
-/// Runs a function when the agent shuts down, once requests and background tasks have ended: in the
-/// remaining [`shutdown_grace`](RuntimeConfig::shutdown_grace), or for one second if they took all
-/// of it.
+/// Runs a function when the agent shuts down, once requests and background tasks have ended. It has
+/// the remaining [`shutdown_grace`](RuntimeConfig::shutdown_grace), and at least one second.
 ///
 /// ```no_run
 /// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
@@ -383,12 +384,13 @@ pub use ppio_agent_macros::routes;
 /// }
 /// ```
 ///
-/// The function takes nothing or [`State`]s, may be `async`, and returns nothing or a `Result` with
-/// an error that implements `Display`. An error, a panic or a function that does not end in time is
-/// an error of [`run`]: the process exits with code 1. Several functions run at the same time.
+/// The function takes no parameters or [`State`]s, may be `async`, and returns nothing or a
+/// `Result` with an error that implements `Display`. An error, a panic or a function that does not
+/// end in time makes [`run`] fail: the process exits with code 1. Several functions run at the same
+/// time.
 ///
-/// They also run if the agent cannot listen on its address, but not if a startup function fails. A
-/// second signal ends the process without waiting for them.
+/// The functions also run if the agent cannot listen on its address, but not if a startup function
+/// fails. A second signal ends the process without waiting for them.
 pub use ppio_agent_macros::shutdown;
 /// Builds a [`State`] before the agent listens.
 ///
@@ -413,9 +415,9 @@ pub use ppio_agent_macros::shutdown;
 /// ```
 ///
 /// The function has no parameters, may be `async`, and returns the value or a `Result` with an
-/// error that implements `Display`. An error or a panic ends the process with exit code 1 before it
-/// listens, and so does a signal, with exit code 0. Several functions run one after the other in
-/// source order; each builds a different type.
+/// error that implements `Display`. An error or a panic ends the process with exit code 1 before
+/// the agent listens; a signal ends it with exit code 0. Several functions run one after the other
+/// in source order; each builds a different type.
 ///
 /// A state can be used in the crate of its startup function and in crates that depend on that
 /// crate: a parameter of type `State<T>` does not compile without a startup function that returns
@@ -443,13 +445,13 @@ pub use ppio_agent_macros::startup;
 /// The connection is closed when the function returns: with the code 1000, or with 1011 if it fails
 /// or panics; the text of the error is logged and not sent. When the client has disconnected, the
 /// function has 5 seconds to return and is then dropped, unless [`RuntimeConfig::on_disconnect`] is
-/// [`OnDisconnect::Continue`]. When the agent shuts down, the client gets 1001, and the function
-/// has the [`shutdown_grace`](RuntimeConfig::shutdown_grace). If the function returns an error of
-/// the socket itself, this is not a failure.
+/// [`OnDisconnect::Continue`]. When the agent shuts down, the client receives the code 1001, and
+/// the function has the [`shutdown_grace`](RuntimeConfig::shutdown_grace). An error of the socket
+/// itself that the function returns does not count as a failure.
 ///
 /// A connection counts as an invocation: for [`RuntimeConfig::max_concurrency`], in the metrics and
-/// the log, and as busy in `/ping` while it is open. The handshake goes through the same checks of
-/// host and origin, and the same [`middleware`], as an invocation. Middleware that sets the header
+/// the log, and as busy in `/ping` while it is open. The same checks of host and origin, and the
+/// same [`middleware`], apply to the handshake as to an invocation. Middleware that sets the header
 /// `sec-websocket-protocol` of the response selects a subprotocol.
 pub use ppio_agent_macros::websocket;
 /// The types of `agent.yaml`, which describes an agent, its requirements and its deployment.
@@ -482,7 +484,7 @@ pub use telemetry::TelemetryError;
 /// The async runtime that agents run on. An agent that only sleeps or sets timeouts needs no
 /// dependency of its own: `ppio::tokio::time::sleep`.
 ///
-/// Its features `macros`, `net`, `rt-multi-thread`, `signal`, `sync` and `time` are on.
+/// Its features `macros`, `net`, `rt-multi-thread`, `signal`, `sync` and `time` are enabled.
 pub use tokio;
 
 /// The items that the expansion of the macros uses. They may change in any version.
@@ -513,7 +515,7 @@ pub mod __private {
         pass_socket, pass_socket_parameter, websocket_output,
     };
     pub use crate::exchange::agent_info::AgentInfo;
-    /// Finds the kind of a returned value by its type.
+    /// Determines the kind of a returned value from its type.
     pub mod autoref {
         pub use crate::invocation::autoref::*;
     }

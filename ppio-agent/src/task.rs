@@ -1,7 +1,7 @@
 //! Background tasks that continue after their request is answered.
 //!
-//! [`spawn`] starts one. Work that runs elsewhere, such as a job of another service, is a task from
-//! [`add`] until [`complete`]. [`info`] lists the running tasks.
+//! [`spawn`] starts a background task. Work that runs elsewhere, such as a job of another service,
+//! is a task from [`add`] until [`complete`]. [`info`] lists the running tasks.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,8 +20,8 @@ use crate::exchange::task_tracker::{RunningTask, TaskTracker};
 /// Starts a background task that continues after its request is answered.
 ///
 /// While a task runs, `/ping` answers `HealthyBusy`, so that the platform does not reclaim the
-/// sandbox. A shutdown waits for it within the shutdown grace. The task runs in the context of the
-/// request that started it, and its log lines carry `name` and the request's ids.
+/// sandbox. A shutdown waits for the task within the shutdown grace. The task runs in the context
+/// of the request that started it, and its log lines carry `name` and the request's ids.
 ///
 /// ```
 /// #[ppio::entrypoint]
@@ -82,7 +82,7 @@ pub fn add(name: impl Into<String>, metadata: impl Into<Option<Value>>) -> u64 {
     id
 }
 
-/// Ends a task that [`add`] began. Returns `false` if no such task has this id.
+/// Ends the task that [`add`] added with this id. Returns `false` if there is no such task.
 pub fn complete(id: u64) -> bool {
     let task = added().remove(&id);
     task.is_some()
@@ -91,8 +91,8 @@ pub fn complete(id: u64) -> bool {
 /// Returns the running tasks, oldest first: those of the current request's agent, and those that
 /// were started outside of a request.
 ///
-/// Its JSON has the format of AgentCore's runtime: `{"active_count": 1, "running_jobs": [{"name":
-/// "index", "duration": 0.5}]}`.
+/// The JSON of the result has the format of AgentCore's runtime: `{"active_count": 1,
+/// "running_jobs": [{"name": "index", "duration": 0.5}]}`.
 pub fn info() -> TaskInfo {
     TaskInfo::of(&tracker())
 }
@@ -116,7 +116,7 @@ pub struct RunningJob {
     pub id: u64,
     /// The name passed to [`spawn`] or [`add`].
     pub name: String,
-    /// How long it has run; seconds in JSON.
+    /// How long the task has run; in seconds in JSON.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
     /// The metadata passed to [`add`].

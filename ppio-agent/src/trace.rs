@@ -10,7 +10,7 @@ use crate::telemetry::{TRACE_HEADERS, joined};
 ///
 /// With the feature `otel` they name the current span: a `tracing` span, the span of a tool, or the
 /// span of the invocation. If there is none, the trace headers of the current request are passed
-/// on. Outside of a request, nothing changes.
+/// on. Without a span and outside of a request, `headers` is not changed.
 ///
 /// ```
 /// use ppio::http::HeaderMap;

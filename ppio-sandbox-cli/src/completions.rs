@@ -20,7 +20,8 @@ pub(crate) fn run(arguments: &CompletionsArguments, terminal: &Terminal) -> Resu
 }
 
 /// Works around <https://github.com/clap-rs/clap/issues/6421>: the generator spells a name with
-/// hyphens in two ways, so that only the first word is completed. Without the bug it has no effect.
+/// hyphens in two ways, so that only the first word is completed. Once the bug is fixed, this
+/// function has no effect.
 fn with_one_spelling(script: &str, name: &str) -> String {
     script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }

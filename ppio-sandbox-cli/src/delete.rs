@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
             return Ok(());
         }
     }
-    // Sessions first: none should outlive its template.
+    // Closes the sessions first, so that none outlives its template.
     let ids = sessions.into_iter().map(|info| info.sandbox_id).collect();
     let closed = stop::close(ids, &platform).await?;
     let id = &template.template_id;
@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
     Ok(())
 }
 
-/// Why agent.yaml could not be changed.
+/// The reason why agent.yaml could not be changed.
 #[derive(Debug, thiserror::Error)]
 enum RemoveStatusError {
     #[error(transparent)]

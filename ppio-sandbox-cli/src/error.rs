@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use serde_json::{Value, json};
 
-/// What kind of error ended the command; decides the exit code.
+/// The kind of error that ended the command. It determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitKind {
     /// The agent answered with an error, crashed, or does not compile: exit code 1.
@@ -56,14 +56,14 @@ impl ExitKind {
     }
 }
 
-/// What failed, its causes, and what the user can do.
+/// The error of a command: what failed, the causes, and what the user can do.
 #[derive(Debug)]
 pub(crate) struct CliError {
     pub(crate) kind: ExitKind,
     /// Identifies the error in JSON output.
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// Outermost first.
+    /// The causes, outermost first.
     pub(crate) causes: Vec<String>,
     /// Further fields of the JSON document. Text output shows those that are strings.
     pub(crate) fields: Vec<(&'static str, Value)>,
@@ -82,7 +82,7 @@ impl CliError {
         }
     }
 
-    /// An error of this machine.
+    /// Creates an error of this machine.
     pub(crate) fn system(message: impl Into<String>, cause: impl StdError) -> Self {
         Self::new(ExitKind::System, message).caused_by(&cause)
     }
@@ -119,13 +119,13 @@ impl CliError {
         self
     }
 
-    /// Sets what the user can do.
+    /// Sets the help: what the user can do about the error.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The document of JSON output.
+    /// Returns the document of JSON output.
     pub(crate) fn to_json(&self) -> Value {
         let mut document = json!({
             "error": self.message,

@@ -10,19 +10,19 @@ use tokio::time::timeout;
 
 use crate::error::{CliError, ExitKind};
 
-/// How long a program may run.
+/// The longest time for which a program may run.
 const RUN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How many lines of a program's standard error are quoted.
+/// The number of lines of a program's standard error that are quoted.
 const MAX_LINES: usize = 10;
 
-/// Why a program has no output.
+/// The reason why a program has no output.
 #[derive(Debug)]
 pub(crate) enum ProgramError {
-    /// It does not exist.
+    /// The program does not exist.
     Missing { program: String },
-    /// It cannot be started.
+    /// The program cannot be started.
     NotStarted { program: String, source: io::Error },
-    /// It ended with an error.
+    /// The program ended with an error.
     Failed {
         /// The program and its arguments.
         command: String,
@@ -30,7 +30,7 @@ pub(crate) enum ProgramError {
         /// The lines of its standard error.
         stderr: Vec<String>,
     },
-    /// It was stopped after [`RUN_TIMEOUT`].
+    /// The program was stopped after [`RUN_TIMEOUT`].
     TimedOut { command: String },
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn stdout_of(mut command: Command) -> Result<String, ProgramErr
 }
 
 impl ProgramError {
-    /// The error of a command that needs the program, with the program's standard error.
+    /// Returns the error of a command that needs the program, with the program's standard error.
     pub(crate) fn to_error(&self) -> CliError {
         let error = CliError::new(ExitKind::System, self.to_string());
         match self {

@@ -28,7 +28,7 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
     let client = platform.client();
     let all = SandboxFilter::default();
     let is_filtered = !arguments.tag.is_empty() || arguments.name.is_some();
-    // An empty name is part of every name.
+    // An empty name filter matches every agent, because every name contains the empty text.
     let templates = client.list_templates().tags(arguments.tag);
     let templates = templates.name(arguments.name.unwrap_or_default());
     let (templates, sandboxes) =

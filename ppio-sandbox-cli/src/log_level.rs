@@ -15,7 +15,7 @@ pub(crate) enum LogLevel {
 }
 
 impl LogLevel {
-    /// A level by its name, in upper or lower case.
+    /// Returns the level with this name, which may be in upper or lower case.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
             "trace" => Self::Trace,

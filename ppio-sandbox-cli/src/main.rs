@@ -89,7 +89,8 @@ async fn run(command: Command, terminal: &Terminal) -> Result<ExitCode, CliError
 async fn run_agent(command: AgentCommand, terminal: &Terminal) -> Result<ExitCode, CliError> {
     match command {
         AgentCommand::Init(arguments) => {
-            // Writes its files without an await point, so it is not dropped between two of them.
+            // `init` writes its files without an await point, so the future is not dropped between
+            // two files.
             or_interrupted(init::run(arguments, terminal)).await
         }
         AgentCommand::Configure(arguments) => configure::run(arguments, terminal).await,

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: they cancel the running work, and its owner cleans up.
+//! SIGINT, SIGTERM and SIGHUP: they cancel the running work, and its caller cleans up.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -79,7 +79,8 @@ impl SignalStreams {
 
 /// Runs `work`; on a signal drops it and returns an error.
 ///
-/// A caller that has something to clean up wraps only the work and cleans up afterwards.
+/// A caller that has something to clean up wraps only the work, and cleans up after this function
+/// has returned.
 pub(crate) async fn or_interrupted<T>(
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {

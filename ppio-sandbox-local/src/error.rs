@@ -20,7 +20,7 @@ pub enum Error {
     Home {
         /// The directory or file.
         path: PathBuf,
-        /// Why it could not be used.
+        /// The reason why it could not be used.
         source: io::Error,
     },
     /// Another platform runs with the same home.
@@ -34,22 +34,22 @@ pub enum Error {
     Listen {
         /// The requested port; 0 for any.
         port: u16,
-        /// Why it could not be bound.
+        /// The reason why the port could not be bound.
         source: io::Error,
     },
     /// The requested isolation does not work on this machine.
     #[error("{kind} isolation does not work here: {reason}")]
     Isolation {
-        /// Which isolation was tried.
+        /// The isolation that was tried.
         kind: IsolationKind,
-        /// What failed in the trial run.
+        /// The failure of the trial run.
         reason: String,
     },
     /// Sandboxes with internet access cannot have a network of their own
     /// ([`isolate_network`](crate::LocalPlatformBuilder::isolate_network)) on this machine.
     #[error("sandboxes with internet access cannot have a network of their own here: {reason}")]
     Network {
-        /// What failed in the trial run, or what is missing.
+        /// The failure of the trial run, or the missing requirement.
         reason: String,
     },
     /// The value of an environment variable is neither true nor false.
@@ -57,7 +57,7 @@ pub enum Error {
     Variable {
         /// The variable.
         name: &'static str,
-        /// Its value.
+        /// The value of the variable.
         value: String,
     },
     /// The watchdog, which ends the sandboxes when the platform has ended, could not be started.
@@ -71,7 +71,7 @@ pub enum Error {
     Build {
         /// The template's name.
         name: String,
-        /// The step that failed and why.
+        /// The step that failed, and the reason.
         reason: String,
     },
 }

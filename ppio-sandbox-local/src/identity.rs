@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_can_stand_in_a_host_name() {
+    fn ids_are_valid_in_a_host_name() {
         let id = short_id('i');
         assert!(is_short_id('i', &id), "{id}");
         for other in ["i", "t0000000000000000000", "i000000000000000000A"] {

@@ -23,13 +23,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The domain under which sandboxes are reached, as in `{port}-{id}.{domain}`.
+    /// Returns the domain under which sandboxes are reached, as in `{port}-{id}.{domain}`.
     pub(crate) fn domain(&self) -> String {
         domain(self.address)
     }
 }
 
-/// The domain of a platform that listens on `address`.
+/// Returns the domain of a platform that listens on `address`.
 pub(crate) fn domain(address: SocketAddr) -> String {
     format!("localhost:{}", address.port())
 }

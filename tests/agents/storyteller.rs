@@ -1,5 +1,5 @@
 //! An agent for the playground, whose request has a field of every kind. It streams its prompt word
-//! by word, and reports on standard error that a caller left before the end.
+//! by word, and reports on standard error when a caller disconnects before the end.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-// Tries the playground page in a real browser: node playground.mjs SCENARIO URL SCREENSHOTS
+// Tests the playground page in a real browser: node playground.mjs SCENARIO URL SCREENSHOTS
 //
 // playwright-core is loaded from the folder in PPIO_INTEROP_NODE_MODULES, and PPIO_INTEROP_BROWSER is the browser.
 // Actions that only the caller can perform are requested with a line on standard output, and the caller answers with
@@ -320,7 +320,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** The page survives restarts of the agent, also with an agent that takes other requests. */
+  /** The page survives restarts of the agent, even if the new agent takes other requests. */
   async restart(browser) {
     const visit = await Visit.begin(browser)
     await visit.field('prompt').fill('kept')
@@ -340,8 +340,9 @@ const scenarios = {
     await visit.status('200 OK')
     assert.equal((await visit.view()).trim(), 'kept kept')
 
-    // The agent is replaced by one that takes any JSON, and back again. The page detects a new agent by the pause, or by
-    // the second in which the agent started; two agents that start in the same second look like one.
+    // The agent is replaced by one that takes any JSON, and then by the first one. The page detects
+    // a new agent by the interruption, or by the second in which the agent started; it cannot
+    // distinguish two agents that start in the same second.
     await caller('stop')
     await visit.health('Restarting…')
     await caller('start hello')
@@ -430,7 +431,7 @@ const browser = await chromium.launch({
   executablePath: process.env.PPIO_INTEROP_BROWSER,
   args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
-  // Without the browser's own sandbox, which does not work as root, and tests run as root.
+  // The browser's own sandbox does not work as root, and tests run as root.
   chromiumSandbox: false,
 })
 try {

@@ -26,7 +26,8 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
         "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
     )?;
     stream.write_all(&head)?;
-    // Reads the rest of the request, because a close with unread bytes is a reset.
+    // Reads the rest of the request, because closing a socket with unread bytes resets the
+    // connection.
     stream.shutdown(std::net::Shutdown::Write)?;
     std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
 }

@@ -1,6 +1,6 @@
 //! Checks that an agent answers as the published `bedrock-agentcore` runtime does.
 //!
-//! Each conversation is held with both runtimes, and their answers are compared.
+//! The same requests are sent to both runtimes, and their responses are compared.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -17,7 +17,7 @@ const SESSION: (&str, &str) = (
 const REQUEST_ID: &str = "x-amzn-bedrock-agentcore-runtime-request-id";
 const ACTION: &str = "_agent_core_app_action";
 
-/// Starts the same agent on AgentCore's runtime and on this one.
+/// Starts the same agent on AgentCore's runtime and on this runtime.
 fn agents(variables: &[(&str, &str)]) -> [AgentProcess; 2] {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/agentcore_agent.py");
     let mut python = AgentProcess::command(Command::new(python_interpreter())).arg(script);
@@ -186,7 +186,7 @@ async fn the_context_has_the_same_headers() {
     }
 }
 
-/// Returns the status of a ping, whose time has to be that of the last change.
+/// Returns the status of a ping. Checks that the action `ping_status` has the same status and time.
 async fn ping(agent: &AgentProcess) -> Value {
     let first = send(agent, "GET", "/ping", &[], "").await;
     let time = &first.value()["time_of_last_update"];

@@ -20,13 +20,13 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
 /// The time limit for a health check, whatever else the agent is doing.
-const PROMPT: Duration = Duration::from_millis(50);
-/// A momentary disturbance of the machine is allowed another attempt. A health check that waits for
-/// the author's code is late in every attempt.
+const MAX_PING_TIME: Duration = Duration::from_millis(50);
+/// The number of attempts, because the machine may be busy for a moment. A health check that waits
+/// for the agent's code is late in every attempt.
 const ATTEMPTS: usize = 4;
-/// The number of threads that the author's code may occupy by default, of those that are kept free
-/// of it, and a few for everything else.
-const THREADS: usize = 496 + 16 + 20;
+/// The maximum number of threads: those that the agent's code may occupy by default, those that are
+/// kept free of it, and a few for everything else.
+const MAX_THREADS: usize = 496 + 16 + 20;
 
 /// A connection that requests `/ping`.
 struct Checker(TcpStream);
@@ -50,7 +50,7 @@ impl Checker {
             let length = self.0.read(&mut answer).unwrap();
             slowest = slowest.max(asked.elapsed());
             assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
-            // The rate of a busy platform; this waits for no condition.
+            // The request rate of a busy platform. This sleep does not wait for a condition.
             thread::sleep(Duration::from_millis(2));
         }
         slowest
@@ -78,7 +78,7 @@ fn threads(agent: &AgentProcess) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_functions_that_sleep_two_seconds_delay_no_other_request() {
+async fn blocking_functions_do_not_delay_health_checks() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_sleeping-agent"))).start();
     let mut late = Vec::new();
     let nap = json!({ "ms": 2000 });
@@ -96,7 +96,7 @@ async fn two_hundred_functions_that_sleep_two_seconds_delay_no_other_request() {
         assert!(started.elapsed() < Duration::from_secs(20));
         over.store(true, Ordering::Relaxed);
         let slowest = checks.join().unwrap();
-        if slowest <= PROMPT {
+        if slowest <= MAX_PING_TIME {
             return;
         }
         late.push(slowest);
@@ -104,10 +104,10 @@ async fn two_hundred_functions_that_sleep_two_seconds_delay_no_other_request() {
     panic!("the slowest health check of each attempt took {late:?}");
 }
 
-/// There are more invocations than threads: those that wait do not keep a health check from its
-/// thread.
+/// There are more invocations than threads: the waiting invocations do not delay a synchronous
+/// health check.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_synchronous_health_check_has_its_thread_when_all_others_are_taken() {
+async fn a_synchronous_health_check_has_a_reserved_thread() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_sleeping-agent")))
         .env("PPIO_AGENT_BLOCKING_THREADS", "4")
         .start();
@@ -121,7 +121,7 @@ async fn a_synchronous_health_check_has_its_thread_when_all_others_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_slow_iterators_run_at_once_on_a_few_hundred_threads() {
+async fn two_thousand_slow_iterators_share_a_few_hundred_threads() {
     const STREAMS: usize = 2000;
     // The agent inherits the limit.
     let mut limit = getrlimit(Resource::Nofile);
@@ -132,14 +132,14 @@ async fn two_thousand_slow_iterators_run_at_once_on_a_few_hundred_threads() {
     let begun = (0..STREAMS).map(|_| call::invoke(&agent, &pace));
     let mut streams = join_all(begun).await;
     eventually_running(&agent, STREAMS).await;
-    // Each stream makes progress, and none gets ahead of the others for ever.
+    // Each stream makes progress and is not starved by the others.
     for number in 0..3 {
         for stream in &mut streams {
             let items = stream.next_items().await.unwrap();
             assert_eq!(items, [number]);
         }
         let threads = threads(&agent);
-        assert!(threads <= THREADS, "{threads} threads");
+        assert!(threads <= MAX_THREADS, "{threads} threads");
     }
     assert_eq!(metric(&agent, "invocations_running").await, STREAMS);
     let mut late = Vec::new();
@@ -152,11 +152,11 @@ async fn two_thousand_slow_iterators_run_at_once_on_a_few_hundred_threads() {
         };
         let checks = tokio::task::spawn_blocking(move || checker.slowest(enough));
         late.push(checks.await.unwrap());
-        if late.last() <= Some(&PROMPT) {
+        if late.last() <= Some(&MAX_PING_TIME) {
             break;
         }
     }
-    assert!(late.last() <= Some(&PROMPT), "{late:?}");
+    assert!(late.last() <= Some(&MAX_PING_TIME), "{late:?}");
     drop(streams);
     eventually_running(&agent, 0).await;
 }

@@ -1,4 +1,4 @@
-//! Compares what `deploy/` states about an agent with a running one: the manifests, the image's
+//! Compares what `deploy/` states about an agent with a running agent: the manifests, the image's
 //! Dockerfile, and an image that contains only the program and the C library.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -84,7 +84,7 @@ fn an_agent_with_the_manifests_environment_answers_its_probes_and_ends_within_it
 }
 
 #[test]
-fn kubernetes_waits_longer_than_the_agent_drains() {
+fn kubernetes_waits_longer_than_the_shutdown_of_the_agent() {
     for (name, pod) in pods() {
         let environment = environment(&pod);
         let grace = environment
@@ -103,7 +103,7 @@ fn kubernetes_waits_longer_than_the_agent_drains() {
 }
 
 #[test]
-fn pods_obey_the_restricted_standard() {
+fn pods_comply_with_the_restricted_standard() {
     for (name, pod) in pods() {
         let user = &pod["securityContext"];
         assert_eq!(user["runAsNonRoot"], true, "{name}");
@@ -120,7 +120,7 @@ fn pods_obey_the_restricted_standard() {
 }
 
 #[test]
-fn the_manifests_find_each_other() {
+fn labels_and_selectors_of_the_manifests_match() {
     let deployment = manifest("deployment");
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);

@@ -50,7 +50,7 @@ fn manifests_fit_their_schemas() {
 /// The check finds mistakes in a field's name, in a value, and inside a sandbox's pod.
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_slip_in_a_manifest_is_found() {
+fn mistakes_in_a_manifest_are_reported() {
     let python = python_interpreter();
     let folder = tempfile::tempdir().unwrap();
     for (name, right, wrong, place) in [
@@ -84,7 +84,7 @@ fn a_slip_in_a_manifest_is_found() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn the_dockerfiles_are_clean() {
+fn hadolint_accepts_the_dockerfiles() {
     let python = python_interpreter();
     let hadolint = |dockerfile: &str| {
         // pip puts programs beside the interpreter.

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 /// The time limit of each script.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// The agent on `bedrock-agentcore` itself listens on port 8080, of which a machine has only one.
+/// A lock for port 8080, on which the agent on `bedrock-agentcore` always listens.
 static FIXED_PORT: Mutex<()> = Mutex::const_new(());
 
 struct Platform {
@@ -209,8 +209,8 @@ async fn python_agent_client(client: PathBuf) {
 async fn our_client_invokes_python_agents() {
     let interpreter = python_interpreter();
     let _port = FIXED_PORT.lock().await;
-    // A sandbox that is a process group has no `/app`, but the client's `cd /app` has to find it
-    // all the same.
+    // A sandbox that is a process group has no `/app`, but the client's `cd /app` must succeed
+    // there, too.
     for isolation in [None, Some(IsolationKind::ProcessGroup)] {
         // In sandboxes of a platform that runs as root, programs run as unprivileged users.
         if isolation.is_some() && geteuid().is_root() {

@@ -137,7 +137,7 @@ fn errors_are_shown_and_markup_stays_text() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn form_and_json_turn_into_each_other() {
+fn form_and_json_are_kept_in_sync() {
     play("form", "storyteller");
 }
 
@@ -149,61 +149,61 @@ fn history_and_draft_are_kept_in_the_browser() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_keyboard_is_enough() {
+fn the_page_is_usable_by_keyboard() {
     play("keyboard", "storyteller");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn the_page_outlives_the_agent() {
+fn the_page_survives_restarts_of_the_agent() {
     play("restart", "storyteller");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn the_light_tells_every_state() {
+fn the_health_light_shows_every_state() {
     play("health", "storyteller");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_chat_is_shown_as_a_chat() {
+fn a_chat_shows_text_reasoning_and_tools() {
     play("chat", "chatting");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn interrupts_are_forms_and_the_chat_goes_on() {
+fn interrupts_are_forms_and_their_responses_continue_the_chat() {
     play("chat_interrupts", "chatting");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_chat_fails_and_stops() {
+fn a_chat_shows_failures_and_can_be_stopped() {
     play("chat_ends", "chatting");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_reloaded_chat_goes_on() {
+fn a_reloaded_chat_resumes_its_answer() {
     play("chat_reload", "chatting");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_hostile_chat_stays_text() {
+fn hostile_answers_are_shown_as_text() {
     play("chat_hostile", "chatting");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_chat_goes_on_after_any_item() {
+fn a_chat_continues_after_any_item() {
     play("malformed_items", "chatting");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn patches_change_nothing_but_the_state() {
+fn patches_change_only_the_state() {
     play("malformed_patches", "chatting");
 }
 
@@ -227,13 +227,13 @@ fn runs_are_listed_opened_and_sent_again() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_running_run_is_followed_and_cancelled() {
+fn a_running_run_is_read_and_cancelled() {
     play("runs_running", "chatting");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn thousands_of_runs_items_and_spans_stay_fluid() {
+fn the_page_handles_thousands_of_runs_items_and_spans() {
     play_dev("runs_many", Path::new(env!("CARGO_BIN_EXE_chatting-agent")));
 }
 
@@ -275,6 +275,6 @@ fn runs_look_right_in_light_in_dark_and_on_phones() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn it_looks_right_in_light_in_dark_and_on_phones() {
+fn the_page_looks_right_in_light_in_dark_and_on_phones() {
     play("looks", "storyteller");
 }

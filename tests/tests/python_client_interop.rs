@@ -1,7 +1,7 @@
 //! Tests that the published Python SDK can invoke agents through its `SandboxSession`.
 //!
-//! Every conversation is also held with the Python runtime, which shows that these tests expect
-//! what the SDK usually receives.
+//! The same requests are also sent to the Python runtime, which shows that these tests expect what
+//! the SDK usually receives.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -124,7 +124,7 @@ fn a_stream_from_stream() {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_request_that_does_not_fit_is_a_failure() {
+fn an_invalid_request_is_a_failure() {
     let sdk = PythonSdk::find();
     let agent = AgentProcess::start("stream");
     assert_failure(&sdk.invoke(&agent, &json!({"prompt": 1})), 422, "prompt");
@@ -138,14 +138,14 @@ fn a_failing_handler_is_a_failure() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_failing-agent"))).start();
     let outcome = sdk.invoke(&agent, &json!({"fail": "no luck"}));
     assert_failure(&outcome, 500, "no luck");
-    // The failure has not harmed the agent.
+    // The agent still works after the failure.
     assert_healthy(&sdk, &agent);
     assert_value(&sdk.invoke(&agent, &json!({"a": [1]})), &json!({"a": [1]}));
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn the_reference_agent_sets_the_expectations() {
+fn the_reference_agent_meets_the_same_expectations() {
     let sdk = PythonSdk::find();
     let agent = sdk.reference_agent();
     assert_healthy(&sdk, &agent);
@@ -162,13 +162,13 @@ fn the_reference_agent_sets_the_expectations() {
         500,
         "no luck",
     );
-    // The failure has not harmed the agent.
+    // The agent still works after the failure.
     assert_healthy(&sdk, &agent);
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn an_agent_that_is_gone_is_a_network_error() {
+fn a_stopped_agent_is_a_network_error() {
     let sdk = PythonSdk::find();
     let mut agent = sdk.reference_agent();
     agent.terminate();

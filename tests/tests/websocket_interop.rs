@@ -61,7 +61,7 @@ async fn metric(agent: &AgentProcess, name: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs the published packages; run by `cargo xtask test`"]
-async fn published_clients_talk_to_one_agent() {
+async fn published_clients_have_the_same_results() {
     let agent = AgentProcess::start("websocket");
     let large = json!({"fits": 65_536, "code": 1009, "reason": "message too large"});
     let not_utf8 = json!({"code": 1007, "reason": "text is not UTF-8"});

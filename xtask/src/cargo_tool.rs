@@ -54,7 +54,7 @@ impl CargoTool {
 
     fn build(&self, tools: &Path) -> Result<(), Error> {
         let scratch = tools.join("build");
-        // Unoptimized: that takes a third of the time, and the tools do little work.
+        // Built without optimization, which takes a third of the time; the tools do little work.
         Step::cargo(self.name)
             .args(["install", "--locked", "--debug", "--force", "--root"])
             .args([tools])

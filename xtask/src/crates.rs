@@ -9,7 +9,7 @@ use crate::step::Step;
 struct Build {
     package: &'static str,
     features: &'static [&'static str],
-    /// The largest number of other crates that it may pull in.
+    /// The largest number of other crates that the build may include.
     limit: usize,
 }
 

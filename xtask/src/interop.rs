@@ -51,7 +51,7 @@ pub(crate) struct Packages {
     pub(crate) browser: PathBuf,
 }
 
-/// Returns the browser that [`BROWSER`] names, or else the first one that is installed.
+/// Returns the browser that [`BROWSER`] names, or else the first installed browser.
 pub(crate) fn browser() -> Result<PathBuf, Error> {
     if let Some(named) = env::var_os(BROWSER).filter(|named| !named.is_empty()) {
         return Ok(named.into());

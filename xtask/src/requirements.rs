@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mount_of_cgroups_that_can_be_written_is_found() {
+    fn a_writable_cgroup_mount_is_recognized() {
         for (mount, expected) in [
             ("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0", true),
             ("cgroup2 /sys/fs/cgroup cgroup2 ro,nosuid 0 0", false),

@@ -49,7 +49,7 @@ impl Server {
             address,
             start_up: Duration::ZERO,
         };
-        // A pause between attempts would be longer than the measured time.
+        // Without a pause between attempts, which would be longer than the measured time.
         while !answers_ping(address) {
             if let Ok(Some(status)) = server.process.try_wait() {
                 let log = fs::read_to_string(log).unwrap_or_default();
@@ -82,7 +82,7 @@ impl Server {
             .ok_or_else(|| format!("{path} has no VmRSS line"))
     }
 
-    /// Returns the processor time of its running threads.
+    /// Returns the processor time of the server's running threads.
     pub(crate) fn cpu_time(&self) -> Result<Duration, Error> {
         let threads = format!("/proc/{}/task", self.process.id());
         let read = || -> std::io::Result<u64> {

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_are_installed_with_the_rights_to_do_so() {
+    fn packages_are_installed_only_with_sufficient_rights() {
         let packages = ["bubblewrap", "nginx"];
         let run = |rights| match installation(&packages, rights, true) {
             Installation::Run(commands) => commands

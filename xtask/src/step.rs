@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_names_what_to_install() {
+    fn the_error_of_a_missing_program_contains_the_install_help() {
         let error = Step::new("missing", "no-such-program")
             .install_help("install no-such-program")
             .run()

@@ -13,7 +13,7 @@ use crate::{crates, interop, requirements, setup, supply_chain, workspace};
 
 /// The time limit of an unattended run, as an argument of `timeout`: a hang is a failure.
 const TIME_LIMIT: &str = "43m";
-/// Set in a run that has the time limit.
+/// The variable that is set in a run with the time limit.
 const IS_LIMITED: &str = "PPIO_XTASK_IS_LIMITED";
 
 const CARGO_NEXTEST: CargoTool = CargoTool {
@@ -121,7 +121,7 @@ fn workspace_tests(nextest: Option<&Path>) -> Result<(), Error> {
 /// packages would be compiled again, with other features of their dependencies.
 fn nextest_run(name: &str, nextest: &Path) -> Step {
     Step::new(name, nextest)
-        // With this, one run shows all failures.
+        // With `--no-fail-fast`, one run shows all failures.
         .args(["nextest", "run", "--workspace", "--no-fail-fast"])
         .args(RIG.map(exclude))
         .env("CARGO", workspace::cargo())

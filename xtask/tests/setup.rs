@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Creates a folder of programs that is the whole PATH.
+/// Creates a folder with these programs, which is used as the whole PATH.
 fn with_programs(programs: &[(&str, &str)]) -> std::path::PathBuf {
     let name = format!("setup-{}-{}", std::process::id(), programs.len());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -54,7 +54,7 @@ fn missing_packages_are_installed() {
 }
 
 #[test]
-fn the_packages_are_named_where_they_cannot_be_installed() {
+fn packages_that_cannot_be_installed_are_listed_in_the_error() {
     let path = with_programs(&[]);
     let done = test_with(&path);
     let stderr = String::from_utf8_lossy(&done.stderr);

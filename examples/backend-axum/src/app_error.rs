@@ -17,7 +17,7 @@ impl From<Error> for AppError {
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        // Only logged: the text may contain the account, its quota or internal host names.
+        // The text is only logged: it may contain the account, its quota or internal host names.
         tracing::error!(error = %error.report(), code = error.code(), "a request to the agent failed");
         // The cause, without the context of the failed operation.
         let root = error.root();

@@ -70,7 +70,7 @@ async fn ask(template: &str, question: &str) -> Result<(), Box<dyn Error>> {
         while let Some(item) = stream.next().await {
             println!("{}", item?);
         }
-        // Killing the sandbox at once would lose the spans that its agent has not sent.
+        // Killing the sandbox immediately would lose the spans that its agent has not sent.
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(())
     })

@@ -46,7 +46,7 @@ impl Task for Draft {
     }
 }
 
-/// Names what is wrong with the draft, if anything is.
+/// Names the faults of the draft, if it has any.
 pub(crate) struct Review(Agent);
 
 impl Review {

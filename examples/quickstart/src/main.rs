@@ -1,7 +1,7 @@
 //! Runs platform, agents and sessions locally, without an account: `cargo run -p quickstart`.
 //!
-//! Builds three of the examples, starts the local platform inside this process, makes a template of
-//! each agent, and invokes them through sessions as a backend would. No process or file is left
+//! Builds three of the examples, starts the local platform inside this process, builds a template
+//! of each agent, and invokes them through sessions as a backend would. No process or file is left
 //! behind, even after Ctrl-C.
 
 mod agents;

@@ -118,7 +118,7 @@ fn the_tour_shows_everything_and_leaves_nothing() {
 
 #[test]
 fn an_interrupt_leaves_nothing() {
-    // After the agents are built, while templates and sessions are made, and in the middle of a
+    // After the agents are built, while templates and sessions are created, and in the middle of a
     // stream.
     for moment in ["agents", "platform", "# A value", "# A stream"] {
         let mut quickstart = Quickstart::start();

@@ -1,4 +1,4 @@
-//! An agent with shared state: notes, read before it listens and written when it ends.
+//! An agent with shared state: notes, read before the agent listens and written when it ends.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};

@@ -21,7 +21,8 @@ use crate::templates::{AgentTemplate, ListTemplates, TemplateManager};
 /// the background. The client itself holds the sessions of
 /// [`invoke_agent_runtime`](Self::invoke_agent_runtime), until its last clone is dropped.
 /// Background tasks end with the runtime: a program that ends without [`close`](Self::close) leaves
-/// sandboxes, which live until they expire. [`scope`](Self::scope) closes the client on every path.
+/// sandboxes behind, which live until they expire. [`scope`](Self::scope) closes the client on
+/// every path.
 ///
 /// ```no_run
 /// use ppio_agent_client::AgentRuntimeClient;
@@ -60,8 +61,8 @@ impl AgentRuntimeClient {
     /// Creates a sandbox from a template and waits until its agent is healthy. Set options on the
     /// returned value, then await it.
     ///
-    /// Dropping the future at any point leaves no sandbox: a sandbox that is being created is
-    /// killed as soon as it exists.
+    /// Dropping the future at any point leaves no sandbox behind: a sandbox that is being created
+    /// is killed as soon as it exists.
     ///
     /// # Errors
     /// [`Error::SandboxCreation`], whose [`root`](Error::root) is the cause:
@@ -83,10 +84,15 @@ impl AgentRuntimeClient {
         CreateSession::new(self.sessions.clone(), template_id.into())
     }
 
-    /// The session with this id, created by any client; `None` if the platform has no such sandbox.
+    /// Returns the session with this id, whichever client created it, or `None` if the platform has
+    /// no such sandbox.
     ///
     /// A session that another client created is not closed when its handle is dropped, only by
     /// [`close`](SandboxSession::close).
+    ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -103,7 +109,11 @@ impl AgentRuntimeClient {
         }
     }
 
-    /// All sessions of the account, running and paused, created by any client.
+    /// Lists all sessions of the account, running and paused, whichever client created them.
+    ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -119,10 +129,11 @@ impl AgentRuntimeClient {
         Ok(sessions.collect())
     }
 
-    /// Closes the session with this id, created by any client.
+    /// Closes the session with this id, whichever client created it.
     ///
     /// # Errors
-    /// [`Error::SessionNotFound`] if the platform has no such sandbox.
+    /// [`Error::SessionNotFound`] if the platform has no such sandbox, and any other error of a
+    /// call to the platform.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -141,7 +152,11 @@ impl AgentRuntimeClient {
         })
     }
 
-    /// Closes every open session that this client created, concurrently. Returns the first failure.
+    /// Closes every open session that this client created, concurrently.
+    ///
+    /// # Errors
+    /// The first error of closing a session ([`Error::SandboxOperation`]); the other sessions are
+    /// closed nevertheless.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -154,7 +169,10 @@ impl AgentRuntimeClient {
     }
 
     /// Calls [`close_all_sessions`](Self::close_all_sessions), then waits for the background tasks.
-    /// Call it before the process exits, even after an error; [`scope`](Self::scope) does so.
+    /// Call this before the process exits, even after an error, or use [`scope`](Self::scope).
+    ///
+    /// # Errors
+    /// The error of [`close_all_sessions`](Self::close_all_sessions).
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -178,7 +196,7 @@ impl AgentRuntimeClient {
         self.core().templates.list_templates()
     }
 
-    /// The template with this id, alias or name.
+    /// Returns the template with this id, alias or name.
     ///
     /// # Errors
     /// [`Error::TemplateNotFound`] if there is none.
@@ -192,9 +210,10 @@ impl AgentRuntimeClient {
         self.core().templates.get_template(template_id).await
     }
 
-    /// Invokes an agent once, in a new session that is closed afterwards, or in an existing one
-    /// with [`session`](Invoke::session). See [`SandboxSession::invoke`] for `request` and for the
-    /// ways to read the response; the session of a stream is closed when the stream is dropped.
+    /// Invokes an agent once, in a new session that is closed afterwards or, with
+    /// [`session`](Invoke::session), in an existing one. See [`SandboxSession::invoke`] for
+    /// `request` and for the ways to read the response; the session of a stream is closed when the
+    /// stream is dropped.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -212,8 +231,11 @@ impl AgentRuntimeClient {
         Invoke::in_new_session(self.sessions.clone(), create, &request)
     }
 
-    /// Short for [`invoke_agent`](Self::invoke_agent) with [`stream`](Invoke::stream), without
+    /// Shorthand for [`invoke_agent`](Self::invoke_agent) and [`stream`](Invoke::stream), without
     /// options.
+    ///
+    /// # Errors
+    /// Those of [`stream`](Invoke::stream).
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -260,12 +282,12 @@ impl AgentRuntimeClient {
         )
     }
 
-    /// The templates.
+    /// The manager of the agent templates.
     pub fn templates(&self) -> &TemplateManager {
         &self.core().templates
     }
 
-    /// The API key.
+    /// The manager of the API key.
     pub fn auth(&self) -> &AuthManager {
         &self.core().auth
     }
@@ -281,8 +303,8 @@ impl AgentRuntimeClient {
         &self.core().platform
     }
 
-    /// The daemon in a sandbox that was created through [`platform`](Self::platform); sessions have
-    /// [`envd`](SandboxSession::envd).
+    /// Returns a client of the daemon in a sandbox that was created through
+    /// [`platform`](Self::platform). For the sandbox of a session, use [`SandboxSession::envd`].
     ///
     /// ```
     /// # use std::time::Duration;

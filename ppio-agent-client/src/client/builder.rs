@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::platform::PlatformEndpoints;
 use crate::transport::Proxies;
 
-/// Options of an [`AgentRuntimeClient`]. The environment sets those that code does not.
+/// Builds an [`AgentRuntimeClient`]. Options that are not set in code are read from the environment
+/// if there is a variable for them.
 ///
 /// An option that is set by a method of its own takes precedence over the same field of
 /// [`config`](Self::config), in whatever order they are set.
@@ -53,8 +54,8 @@ impl AgentRuntimeClient {
     /// Creates a client with the key and the addresses from the environment.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if neither `PPIO_API_KEY` nor `E2B_API_KEY` is set, or the key
-    /// belongs to another vendor than the address; [`Error::Validation`] for an invalid variable.
+    /// [`Error::Authentication`] if neither `PPIO_API_KEY` nor `E2B_API_KEY` is set, or the key and
+    /// the address belong to different vendors; [`Error::Validation`] for an invalid variable.
     ///
     /// ```
     /// let client = ppio_agent_client::AgentRuntimeClient::from_env();
@@ -64,7 +65,8 @@ impl AgentRuntimeClient {
         Self::builder().build()
     }
 
-    /// Returns a builder; the environment sets the options that the caller does not.
+    /// Returns a builder. Options that the caller does not set are read from the environment if
+    /// there is a variable for them.
     ///
     /// ```
     /// use std::time::Duration;
@@ -82,8 +84,8 @@ impl AgentRuntimeClient {
 }
 
 impl ClientBuilder {
-    /// The API key, instead of `PPIO_API_KEY`. `PPIO_ACCESS_TOKEN`, which belongs to the key of the
-    /// environment, and `E2B_*` variables are then ignored.
+    /// Sets the API key, in place of `PPIO_API_KEY`. `PPIO_ACCESS_TOKEN`, which belongs to the key
+    /// of the environment, and `E2B_*` variables are then ignored.
     ///
     /// ```
     /// let builder = ppio_agent_client::AgentRuntimeClient::builder().api_key("ppio_live_123");
@@ -94,40 +96,40 @@ impl ClientBuilder {
         self
     }
 
-    /// The token for calls about templates, instead of `PPIO_ACCESS_TOKEN`; without one, these
-    /// calls send the API key.
+    /// Sets the token for calls about templates, in place of `PPIO_ACCESS_TOKEN`; without a token,
+    /// these calls send the API key.
     pub fn access_token(mut self, token: impl Into<Secret>) -> Self {
         self.access_token = Some(token.into());
         self
     }
 
-    /// The URL of the control plane, instead of `PPIO_API_URL`.
+    /// Sets the URL of the control plane, in place of `PPIO_API_URL`.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.options.base_url = Some(url.into());
         self
     }
 
-    /// The domain of the sandboxes' hosts, instead of `PPIO_DOMAIN`.
+    /// Sets the domain of the sandboxes' hosts, in place of `PPIO_DOMAIN`.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.options.domain = Some(domain.into());
         self
     }
 
-    /// Whether agents are sent the API key, instead of `PPIO_SEND_API_KEY_TO_AGENTS`; see
+    /// Sets whether agents are sent the API key, in place of `PPIO_SEND_API_KEY_TO_AGENTS`; see
     /// [`ClientConfig::send_api_key_to_agents`].
     pub fn send_api_key_to_agents(mut self, send: bool) -> Self {
         self.options.send_api_key_to_agents = Some(send);
         self
     }
 
-    /// The size limit of one response, instead of `PPIO_MAX_RESPONSE_SIZE`; see
+    /// Sets the size limit of one response, in place of `PPIO_MAX_RESPONSE_SIZE`; see
     /// [`ClientConfig::max_response_size`].
     pub fn max_response_size(mut self, size: ByteSize) -> Self {
         self.options.max_response_size = Some(size);
         self
     }
 
-    /// The time limit of one call, including all its attempts.
+    /// Sets the time limit of one call, including all its attempts.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
         self
@@ -151,8 +153,8 @@ impl ClientBuilder {
     /// Builds the client. Opens no connection.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if there is no key, or the key of the environment belongs to
-    /// another vendor than the address; [`Error::Validation`] for an invalid address, limit or
+    /// [`Error::Authentication`] if there is no key, or the key of the environment and the address
+    /// belong to different vendors; [`Error::Validation`] for an invalid address, limit or
     /// variable.
     pub fn build(self) -> Result<AgentRuntimeClient, Error> {
         let settings = match self.api_key {

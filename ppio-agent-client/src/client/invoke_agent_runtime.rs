@@ -22,7 +22,7 @@ use crate::session::{CreateSession, SandboxConfig, Sessions};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AgentRuntimeResponse {
-    /// The caller's session id, or the sandbox's if the caller gave none.
+    /// The session id that the caller set, or else the id of the sandbox.
     pub runtime_session_id: String,
     /// The response or stream.
     pub output: InvocationOutput,
@@ -87,12 +87,12 @@ impl InvokeAgentRuntime {
         self.set(|call| call.session_id = Some(id.into()))
     }
 
-    /// The time limit of the invocation; creating the sandbox has limits of its own.
+    /// Sets the time limit of the invocation; creating the sandbox has limits of its own.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|call| call.options.timeout = Some(timeout))
     }
 
-    /// Options of the sandbox, if the call creates one.
+    /// Sets the options of the sandbox, if the call creates one.
     pub fn sandbox(self, config: SandboxConfig) -> Self {
         self.set(|call| call.sandbox = config)
     }

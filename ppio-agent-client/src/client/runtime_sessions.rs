@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::platform::SandboxState;
 use crate::session::{CreateSession, SandboxSession};
 
-/// A session that is created once, however many calls wait for it.
+/// The slot of a session, which is created once, however many calls wait for it.
 type SharedSession = Arc<OnceCell<SandboxSession>>;
 
 /// Template id and session id: sessions of two agents may have the same id.
@@ -19,7 +19,7 @@ type SessionKey = (String, String);
 pub(super) struct RuntimeSessions(Mutex<HashMap<SessionKey, SharedSession>>);
 
 impl RuntimeSessions {
-    /// The session with this id; `create` creates it if there is none or it has expired.
+    /// Returns the session with this id. `create` creates it if there is none or it has expired.
     pub(super) async fn get_or_create(
         &self,
         template_id: &str,
@@ -74,7 +74,7 @@ impl RuntimeSessions {
 /// ids, so the map would otherwise grow without limit.
 fn remove_expired(sessions: &mut HashMap<SessionKey, SharedSession>) {
     sessions.retain(|_, slot| match slot.get() {
-        // Another holder is creating the session.
+        // Another call is creating the session.
         None => Arc::strong_count(slot) > 1,
         Some(session) if session.is_over() => {
             // If another client has refreshed the sandbox, it must not be killed.

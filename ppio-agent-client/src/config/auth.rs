@@ -6,7 +6,7 @@ use super::environment::EnvironmentSettings;
 use super::secret::Secret;
 use crate::error::Error;
 
-/// Holds the API key and makes the headers that carry it.
+/// Holds the API key and builds the headers that carry it.
 ///
 /// A client creates its own `AuthManager`. A separate one authenticates other HTTP calls, or a
 /// [`TemplateManager`](crate::TemplateManager) without a client.
@@ -14,15 +14,15 @@ use crate::error::Error;
 pub struct AuthManager {
     api_key: Secret,
     source: KeySource,
-    /// The access token and the tokens of sandboxes, which are removed from error texts like the
-    /// key.
+    /// The access token and the tokens of sandboxes. Like the key, they are replaced in error
+    /// texts.
     tokens: Vec<Secret>,
     bearer: HeaderValue,
     key_header: HeaderValue,
     token_bearer: HeaderValue,
 }
 
-/// Where the key comes from. A key from the environment belongs to the vendor of its variables.
+/// The origin of the key. A key from the environment belongs to the vendor of its variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeySource {
     Code,
@@ -82,11 +82,12 @@ impl AuthManager {
         Ok(self)
     }
 
-    /// Uses `PPIO_API_KEY` and `PPIO_ACCESS_TOKEN`; if the key is not set, `E2B_API_KEY` and
-    /// `E2B_ACCESS_TOKEN`.
+    /// Creates an `AuthManager` from `PPIO_API_KEY` and `PPIO_ACCESS_TOKEN` or, if that key is not
+    /// set, from `E2B_API_KEY` and `E2B_ACCESS_TOKEN`.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if neither key is set, or the key is malformed.
+    /// [`Error::Authentication`] if neither key is set, or the key or the token is malformed;
+    /// [`Error::Validation`] if another variable of the client is invalid.
     pub fn from_env() -> Result<Self, Error> {
         let settings = EnvironmentSettings::read()?;
         let auth = Self::from_parts(settings.api_key, settings.access_token)?;
@@ -96,7 +97,7 @@ impl AuthManager {
         })
     }
 
-    /// The variables with the addresses that this key may be used with.
+    /// Reads the environment variables with the addresses that this key may be used with.
     pub(crate) fn environment(&self) -> Result<EnvironmentSettings, Error> {
         match self.source {
             KeySource::Code => EnvironmentSettings::read_without_keys(),
@@ -124,7 +125,7 @@ impl AuthManager {
         well_formed(&self.api_key)
     }
 
-    /// `Authorization: Bearer <key>`, marked sensitive.
+    /// Returns the header `Authorization: Bearer <key>`, marked sensitive.
     ///
     /// ```
     /// let auth = ppio_agent_client::AuthManager::new("ppio_live_123")?;
@@ -137,7 +138,7 @@ impl AuthManager {
         HeaderMap::from_iter([(header::AUTHORIZATION, self.bearer.clone())])
     }
 
-    /// The key.
+    /// The API key.
     pub fn api_key(&self) -> &Secret {
         &self.api_key
     }
@@ -158,15 +159,15 @@ impl AuthManager {
         self
     }
 
-    /// `text` with the key and the tokens replaced.
+    /// Returns `text` with the key and the tokens replaced by `***`.
     pub(crate) fn redact(&self, text: String) -> String {
         let text = self.api_key.redact(text);
         let tokens = self.tokens.iter();
         tokens.fold(text, |text, token| token.redact(text))
     }
 
-    /// The error with every secret in its texts replaced: servers and agents may quote what they
-    /// were sent.
+    /// Returns the error with every secret in its texts replaced by `***`: servers and agents may
+    /// quote what they were sent.
     pub(crate) fn redact_error(&self, error: Error) -> Error {
         error.map_texts(&|text| *text = self.redact(std::mem::take(text)))
     }

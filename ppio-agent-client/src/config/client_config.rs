@@ -9,8 +9,8 @@ use crate::error::Error;
 /// The default size limit of a response.
 pub(crate) const MAX_RESPONSE_SIZE: ByteSize = ByteSize::new(64 << 20);
 
-/// Limits and addresses of a client. Every field has a default; the environment sets addresses that
-/// code does not.
+/// Limits and addresses of a client. Every field has a default; a field that is `None` is read from
+/// the environment if its variable is set.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,8 +48,9 @@ pub struct ClientConfig {
     pub send_api_key_to_agents: Option<bool>,
     /// The size limit of one response of an agent, one file, one item of a stream, and the output
     /// of one process in memory. `None`: `PPIO_MAX_RESPONSE_SIZE` (bytes or `128Mi`), else 64 MiB.
-    /// Anything larger fails with [`Error::ResponseTooLarge`]. The limit counts bytes; parsed JSON
-    /// can need several times as much memory.
+    /// Anything larger fails with an error whose [`root`](Error::root) is
+    /// [`Error::ResponseTooLarge`]. The limit counts bytes; parsed JSON can need several times as
+    /// much memory.
     pub max_response_size: Option<ByteSize>,
     /// The time limit of one call, including all its attempts: 300 s. For a stream, the limit
     /// applies until it begins.
@@ -103,7 +104,7 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
-    /// Rejects limits that no client could work with.
+    /// Returns an error for a limit with which no call could succeed.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         for (field, value) in [
             ("timeout", self.timeout),

@@ -25,7 +25,7 @@ impl Vendor {
     }
 }
 
-/// The variables of the environment. An empty variable counts as not set.
+/// The settings that were read from environment variables. An empty variable counts as not set.
 #[derive(Debug, Default)]
 pub(crate) struct EnvironmentSettings {
     /// The vendor of the variables.
@@ -38,17 +38,18 @@ pub(crate) struct EnvironmentSettings {
     pub(crate) debug: Option<bool>,
     pub(crate) send_api_key_to_agents: Option<bool>,
     pub(crate) max_response_size: Option<ByteSize>,
-    /// A variable with an address of E2B that is not used, because the key may not be E2B's.
+    /// The name of an E2B variable whose address is ignored, because the key may not be E2B's.
     pub(crate) unused_address: Option<&'static str>,
 }
 
 impl EnvironmentSettings {
-    /// The variables of the vendor whose key is set; PPIO's if both are.
+    /// Reads the variables of the vendor whose key is set, or PPIO's if both keys or neither are
+    /// set.
     pub(crate) fn read() -> Result<Self, Error> {
         Self::read_with(environment::text)
     }
 
-    /// The variables for a key that is set in code: PPIO's, without keys and tokens.
+    /// Reads the variables for a key that is set in code: PPIO's, without keys and tokens.
     pub(crate) fn read_without_keys() -> Result<Self, Error> {
         Self::without_keys_with(environment::text)
     }

@@ -27,21 +27,21 @@ impl Secret {
         Self(Arc::from(text.into()))
     }
 
-    /// The secret. Keep it out of logs.
+    /// Returns the text of the secret, which must not be logged.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// `prefix` and the secret as a header value that is marked sensitive; `None` if the secret
-    /// contains characters that no header can carry.
+    /// Returns `prefix` and the secret as a header value that is marked sensitive, or `None` if the
+    /// secret contains characters that no header can carry.
     pub(crate) fn header(&self, prefix: &str) -> Option<HeaderValue> {
         let mut value = HeaderValue::from_str(&format!("{prefix}{}", self.0)).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
 
-    /// `text` with every occurrence of the secret replaced: a server may quote the key that it
-    /// rejects.
+    /// Returns `text` with every occurrence of the secret replaced by `***`: a server may quote the
+    /// key that it rejects.
     pub(crate) fn redact(&self, text: String) -> String {
         if !self.0.is_empty() && text.contains(&*self.0) {
             text.replace(&*self.0, "***")

@@ -32,7 +32,7 @@ impl Drop for CountGuard {
 }
 
 impl BackgroundTasks {
-    /// Runs `task` on the current runtime, or on `fallback` outside of a runtime.
+    /// Spawns `task` on the current runtime, or on `fallback` outside of a runtime.
     pub(crate) fn spawn(&self, fallback: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         let runtime = Handle::try_current().unwrap_or_else(|_| fallback.clone());
         let guard = CountGuard::new(&self.running);

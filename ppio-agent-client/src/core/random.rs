@@ -1,5 +1,5 @@
 //! Random ids and keys. They must not be guessable, because an agent or a platform returns an
-//! earlier answer to any caller that sends the same key.
+//! earlier response to any caller that sends the same key.
 
 /// Returns 128 random bits from the operating system.
 ///
@@ -13,12 +13,12 @@ fn bits() -> [u8; 16] {
     bytes
 }
 
-/// 128 random bits in hexadecimal.
+/// Returns 128 random bits in hexadecimal.
 pub(crate) fn hex() -> String {
     format!("{:032x}", u128::from_ne_bytes(bits()))
 }
 
-/// A random (version 4) UUID.
+/// Returns a random (version 4) UUID.
 pub(crate) fn uuid() -> String {
     let id = uuid::Builder::from_random_bytes(bits()).into_uuid();
     id.hyphenated().to_string()

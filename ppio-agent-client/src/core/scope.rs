@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::client_core::ClientCore;
 use crate::error::Error;
 
-/// The result of a scope's body; `Err` is its panic.
+/// The result of a scope's body; `Err` is the payload of its panic.
 pub(crate) type ScopeOutcome<T, E> = Result<Result<T, E>, Box<dyn Any + Send>>;
 
 type Close = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -20,7 +20,7 @@ type Close = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 /// Runs `body`, then `close`, whether the body succeeds, fails or panics. If this future is
 /// dropped, `close` runs in the background.
 ///
-/// An error of the body takes precedence over one of `close`, which is then logged.
+/// An error of the body takes precedence over an error of `close`, which is then logged.
 pub(crate) async fn run_then_close<T, E: From<Error>>(
     core: Arc<ClientCore>,
     body: impl Future<Output = Result<T, E>>,

@@ -1,4 +1,4 @@
-//! The error of every call.
+//! The error type of every call.
 
 mod network;
 mod questions;
@@ -167,7 +167,7 @@ pub enum Error {
     ResponseTooLarge {
         /// The operation that failed.
         operation: String,
-        /// What is too large.
+        /// What is too large, such as `the response`.
         what: String,
         /// The limit.
         limit: ByteSize,
@@ -197,7 +197,7 @@ pub enum Error {
     /// An operation on a sandbox failed.
     #[error("cannot {operation} sandbox {sandbox_id:?}")]
     SandboxOperation {
-        /// `pause`, `resume`, `close`, …
+        /// The operation that failed: `pause`, `resume`, `close`, …
         operation: String,
         /// The sandbox.
         sandbox_id: String,
@@ -301,7 +301,7 @@ impl Error {
         ErrorReport::new(self)
     }
 
-    /// Edits every text that may quote what was sent or received.
+    /// Applies `edit` to every text that may quote what was sent or received.
     pub(crate) fn map_texts(mut self, edit: &impl Fn(&mut String)) -> Self {
         self.edit_texts(edit);
         self
@@ -344,7 +344,7 @@ impl Error {
         }
     }
 
-    /// A failure without an HTTP status.
+    /// Creates a [`Runtime`](Self::Runtime) error without an HTTP status.
     pub(crate) fn runtime(operation: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Runtime {
             operation: operation.into(),
@@ -353,7 +353,7 @@ impl Error {
         }
     }
 
-    /// A response that breaks the protocol.
+    /// Creates a [`Protocol`](Self::Protocol) error.
     pub(crate) fn protocol(operation: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Protocol {
             operation: operation.into(),
@@ -361,8 +361,8 @@ impl Error {
         }
     }
 
-    /// Adds the operation and the sandbox, except to the error of a sandbox that is gone, which
-    /// names the sandbox.
+    /// Wraps the error in [`SandboxOperation`](Self::SandboxOperation), unless it is wrapped
+    /// already or is a [`SessionNotFound`](Self::SessionNotFound), which names the sandbox itself.
     pub(crate) fn with_operation(self, operation: &str, sandbox_id: &str) -> Self {
         match self {
             Self::SessionNotFound { .. } | Self::SandboxOperation { .. } => self,
@@ -374,7 +374,8 @@ impl Error {
         }
     }
 
-    /// Adds that the creation of a session failed, except to the error of an invalid argument.
+    /// Wraps the error in [`SandboxCreation`](Self::SandboxCreation), unless it is wrapped already
+    /// or is a [`Validation`](Self::Validation) error.
     pub(crate) fn while_creating(self, template: &str, sandbox_id: Option<&str>) -> Self {
         match self {
             Self::Validation { .. } | Self::SandboxCreation { .. } => self,

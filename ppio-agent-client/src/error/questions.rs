@@ -1,4 +1,4 @@
-//! The methods by which a caller distinguishes errors, whichever call they come from.
+//! Methods that classify an error by its root cause.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ mod tests {
     use crate::error::{NetworkError, NetworkErrorKind};
 
     #[test]
-    fn a_restart_is_told_apart_by_its_type() {
+    fn an_agent_restart_is_identified_by_its_error_type() {
         let error = |error_type: Option<&str>| Error::Invocation {
             sandbox_id: "sb".into(),
             status: Some(409),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_about_the_root() {
+    fn predicates_check_the_root() {
         let limit = Duration::from_secs(1);
         let refused = || Error::Network {
             operation: "create sandbox".into(),

@@ -32,7 +32,7 @@ pub(super) struct AgentCall<'a> {
     pub(super) repeat: Repeat,
     pub(super) policy: RetryPolicy,
     pub(super) deadline: Deadline,
-    /// When a stream has to end.
+    /// The time by which a stream has to end.
     pub(super) stream_deadline: Option<Deadline>,
     pub(super) request_id: String,
     /// What is needed to resume a stream with ids, if the call requests one.

@@ -31,7 +31,7 @@ const ROUTING_HEADERS: [&str; 4] = [
     headers::E2B_SANDBOX_PORT,
 ];
 
-/// The headers, and the error of the first invalid one.
+/// The headers of the caller, and the error of the first invalid header.
 #[derive(Default)]
 pub(crate) struct CallerHeaders {
     headers: HeaderMap,
@@ -39,7 +39,7 @@ pub(crate) struct CallerHeaders {
 }
 
 impl CallerHeaders {
-    /// Adds a header; [`check`](Self::check) returns the error of an invalid one.
+    /// Adds a header. If the header is invalid, [`check`](Self::check) returns the error.
     pub(crate) fn add<V: TryInto<HeaderValue>>(&mut self, name: &str, value: V) {
         match header(name, value) {
             Ok((name, value)) => {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_of_the_connection_or_the_route_is_an_error_that_names_it() {
+    fn a_reserved_header_is_an_error_that_names_the_header() {
         for name in CONNECTION_HEADERS.into_iter().chain(ROUTING_HEADERS) {
             let mut headers = CallerHeaders::default();
             headers.add("x-tenant", "7");

@@ -1,4 +1,4 @@
-//! Cancels the run of an invocation whose caller has left.
+//! Cancels the run of an invocation that the caller has dropped.
 
 use std::time::Duration;
 
@@ -9,13 +9,15 @@ use super::run_calls::cancel_call;
 use crate::session::{SandboxSession, WeakSession};
 use crate::transport::{Deadline, Idempotency};
 
-/// The time limit of the call; after it, the agent cancels the run by itself.
+/// The time limit of the request to cancel. Without that request, the agent cancels the run by
+/// itself after some seconds without a caller.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Cancels a run when it is dropped.
 ///
 /// An agent that honours idempotency keys waits some seconds for the caller to reconnect after a
-/// broken connection. If the caller left on purpose, the agent would continue without a caller.
+/// broken connection. After a caller has dropped the invocation on purpose, the agent would
+/// continue the run for that time without a caller.
 #[derive(Debug)]
 pub(super) struct CancelOnDrop {
     cancellation: Option<Box<Cancellation>>,

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::platform::error_message;
 use crate::transport::retry_after;
 
-/// Reads the error. If the status may mean that the sandbox is not running, looks up the sandbox on
-/// the platform.
+/// Reads the error from the response. If the status may mean that the sandbox is not running, looks
+/// up the sandbox on the platform.
 pub(super) async fn invocation_error(response: AgentResponse) -> Error {
     let status = response.response.status();
     let retry_after = retry_after(response.response.headers());
@@ -65,8 +65,8 @@ pub(super) async fn invocation_error(response: AgentResponse) -> Error {
     }
 }
 
-/// The error in a body of one of the agent's other protocols: `{"error": {"message", "code"}}` of
-/// OpenAI's protocol and JSON-RPC, or AG-UI's `RUN_ERROR`.
+/// Returns the error in the body of one of the agent's other protocols:
+/// `{"error": {"message", "code"}}` of OpenAI's protocol and JSON-RPC, or AG-UI's `RUN_ERROR`.
 fn protocol_error(body: &Value) -> Option<&Value> {
     let error = if body["type"] == "RUN_ERROR" {
         body

@@ -1,4 +1,4 @@
-//! Reading a path of the agent.
+//! GET requests to paths of the agent.
 
 use http::{HeaderValue, header};
 use serde_json::Value;
@@ -17,7 +17,8 @@ impl SandboxSession {
     ///
     /// # Errors
     /// [`Error::Invocation`] with the status if the response is not a success, [`Error::Protocol`]
-    /// if it is not JSON, [`Error::SessionNotFound`] if the sandbox is gone, [`Error::Network`] and
+    /// if the response is not JSON, [`Error::Validation`] if the path does not begin with `/`,
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::Network`] and
     /// [`Error::Timeout`].
     ///
     /// ```no_run
@@ -39,7 +40,7 @@ impl SandboxSession {
 }
 
 impl AgentResponse {
-    /// The body, which has to be JSON.
+    /// Returns the body, which has to be JSON.
     async fn into_plain_value(self) -> Result<Value, Error> {
         match body_format(self.response.headers()) {
             BodyFormat::Json => {

@@ -33,7 +33,7 @@ use crate::session::{CreateSession, SandboxConfig, SandboxSession, Sessions};
 /// | [`.output().await`](Self::output) | a response or a stream, as the agent sends it |
 /// | [`.detach().await`](Self::detach) | a [`Run`] that needs no connection |
 ///
-/// It is a future, so it can be spawned, and awaited with others:
+/// The builder is a future, so it can be spawned, or awaited together with others:
 ///
 /// ```
 /// # ppio_test_support::client_example!(async |client| {
@@ -85,11 +85,11 @@ impl Invoke {
         self
     }
 
-    /// The time limit of the response, instead of
+    /// Sets the time limit of the response, in place of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout). For a stream, the limit applies
-    /// until it begins. Creating a session for the call has limits of its own. A shorter
+    /// until the stream begins. Creating a session for the call has limits of its own. A shorter
     /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) applies instead; it is
-    /// sent to the agent, and a stream has to end by then as well.
+    /// sent to the agent, and also limits the whole stream.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -102,8 +102,8 @@ impl Invoke {
         self.set(|call| call.options.timeout = Some(timeout))
     }
 
-    /// The id under which the agent logs the call, instead of the request's
-    /// ([`InvocationRequest::request_id`](crate::InvocationRequest::request_id)) or a random one.
+    /// Sets the id under which the agent logs the call, in place of the request's
+    /// ([`InvocationRequest::request_id`](crate::InvocationRequest::request_id)) or a random id.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -149,7 +149,8 @@ impl Invoke {
         self.set(|call| call.options.headers.add(name.as_ref(), value))
     }
 
-    /// Invokes the agent of an existing session, which stays open afterwards, instead of a new one.
+    /// Invokes the agent of an existing session, which stays open afterwards, instead of creating
+    /// one.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -160,7 +161,7 @@ impl Invoke {
         self.set(|call| call.target = InvokeTarget::SessionId(sandbox_id.into()))
     }
 
-    /// Options of the sandbox, if the call creates one.
+    /// Sets the options of the sandbox, if the call creates one.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -189,11 +190,12 @@ impl Invoke {
     ///
     /// The agent continues when the stream is dropped; [`Run::cancel`] stops it, with
     /// [`InvocationStream::request_id`] as the id of the run. An answer in one piece is fetched
-    /// again after a broken connection in any case; with this option the agent continues however
-    /// long the client is disconnected.
+    /// again after a broken connection even without this option; with the option, the agent
+    /// continues however long the client is disconnected.
     ///
     /// # Errors
-    /// When awaited, [`Error::Runtime`] if the agent keeps no runs; then it is not invoked.
+    /// When awaited, [`Error::Runtime`] if the agent does not keep runs; the agent is then not
+    /// invoked.
     ///
     /// ```no_run
     /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
@@ -235,8 +237,12 @@ impl Invoke {
         Box::pin(call.run_with(response, AgentResponse::into_result, ends_with_the_call)).await
     }
 
-    /// Invokes the agent and returns the items of its response. A response in one piece is a
-    /// stream of one item.
+    /// Invokes the agent and returns the items of its response. A response in one piece is a stream
+    /// of one item.
+    ///
+    /// # Errors
+    /// Those of [`invoke`](SandboxSession::invoke), until the stream begins. Later errors are items
+    /// of the stream.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -257,8 +263,12 @@ impl Invoke {
         Box::pin(call.run_with(response, AgentResponse::into_stream, keep)).await
     }
 
-    /// Invokes the agent and returns a response or a stream, depending on the content type that it
-    /// sends.
+    /// Invokes the agent and returns a response or a stream, depending on the content type that the
+    /// agent sends.
+    ///
+    /// # Errors
+    /// Those of [`invoke`](SandboxSession::invoke), until a stream begins. Later errors are items
+    /// of the stream.
     ///
     /// ```
     /// use ppio_agent_client::InvocationOutput;
@@ -291,12 +301,12 @@ impl Invoke {
     /// handle, or from another process with [`SandboxSession::run`].
     ///
     /// The handle keeps its session open. A session that was created for the call is closed when
-    /// its last handle is dropped, and the run ends with it: keep the sandbox with
+    /// its last handle is dropped, and the run ends with the session: keep the sandbox with
     /// [`SandboxSession::detach`].
     ///
     /// # Errors
-    /// Those of [`invoke`](SandboxSession::invoke), and [`Error::Runtime`] if the agent keeps no
-    /// runs; then it is not invoked.
+    /// Those of [`invoke`](SandboxSession::invoke), and [`Error::Runtime`] if the agent does not
+    /// keep runs; the agent is then not invoked.
     ///
     /// ```no_run
     /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {

@@ -16,7 +16,7 @@ const OPERATION: &str = "read stream";
 pub(super) struct StreamItem {
     pub(super) value: Value,
     pub(super) kind: ItemKind,
-    /// The id of its event.
+    /// The id of the event that contains the item.
     pub(super) id: Option<String>,
 }
 
@@ -105,7 +105,7 @@ impl ItemReader {
         }
     }
 
-    /// The events of a stream with ids and an end event.
+    /// Returns a reader of a stream whose events have ids and that has an end event.
     pub(super) fn events_with_ids(chunks: Chunks, limit: BodyLimit) -> Self {
         Self::Events {
             chunks,
@@ -130,7 +130,7 @@ impl ItemReader {
         Self::Once(Some(value))
     }
 
-    /// The next item; `None` at the end of the stream.
+    /// Polls for the next item; `None` at the end of the stream.
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,

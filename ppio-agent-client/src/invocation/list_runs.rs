@@ -17,7 +17,7 @@ use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
 use crate::transport::Deadline;
 
-/// The number of runs in a list without a limit: the most that agents return.
+/// The limit of a list if the caller sets none: the maximum number of runs that agents return.
 const MAX_LISTED: usize = 10_000;
 
 /// Lists the runs of a session when awaited, newest first.
@@ -59,11 +59,11 @@ impl ListRuns {
 }
 
 impl SandboxSession {
-    /// The runs of this session that the agent keeps. Set a status or a limit on the returned
+    /// Lists the runs of this session that the agent keeps. Set a status or a limit on the returned
     /// value, then await it.
     ///
     /// # Errors
-    /// [`Error::Runtime`] if the agent keeps no runs.
+    /// When awaited, [`Error::Runtime`] if the agent does not keep runs.
     ///
     /// ```no_run
     /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {

@@ -55,12 +55,12 @@ impl OpenWebSocket {
         self.set(|options| options.headers.add(name.as_ref(), value))
     }
 
-    /// Offers a subprotocol. The agent has to select one of those that are offered.
+    /// Offers a subprotocol. The agent has to select one of the offered subprotocols.
     pub fn protocol(self, name: impl Into<String>) -> Self {
         self.set(|options| options.protocols.push(name.into()))
     }
 
-    /// How long opening may take, in place of
+    /// Sets the time limit for opening, in place of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout). An open WebSocket has no time
     /// limit.
     pub fn timeout(self, timeout: Duration) -> Self {
@@ -79,8 +79,8 @@ impl SandboxSession {
     ///
     /// # Errors
     /// [`Error::Invocation`] if the agent has no WebSocket or refuses the handshake,
-    /// [`Error::SandboxOperation`] if the sandbox is paused, [`Error::SessionNotFound`] if it is
-    /// gone, [`Error::Network`] and [`Error::Timeout`].
+    /// [`Error::SandboxOperation`] if the sandbox is paused, [`Error::SessionNotFound`] if the
+    /// sandbox is gone, [`Error::Network`] and [`Error::Timeout`].
     ///
     /// ```no_run
     /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), Box<dyn std::error::Error>> {
@@ -144,7 +144,7 @@ impl DeferredCall for OpenOptions {
     }
 }
 
-/// Refuses headers that the handshake sets.
+/// Returns the headers, or an error if one of them is set by the handshake.
 fn checked(headers: HeaderMap) -> Result<HeaderMap, Error> {
     let of_handshake = headers
         .keys()
@@ -158,7 +158,7 @@ fn checked(headers: HeaderMap) -> Result<HeaderMap, Error> {
     }
 }
 
-/// The header that offers subprotocols.
+/// Returns the header that offers the subprotocols.
 fn offer(protocols: &[String]) -> Result<HeaderMap, Error> {
     let is_token = |name: &String| {
         let is_allowed =
@@ -178,7 +178,7 @@ fn offer(protocols: &[String]) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// Checks that the agent has selected one of the subprotocols that were offered.
+/// Checks that the agent has selected one of the offered subprotocols, if there are any.
 fn check_selection(protocols: &[String], response: &HeaderMap) -> Result<(), Error> {
     let selected = response.get(SEC_WEBSOCKET_PROTOCOL);
     let is_offered = match selected {
@@ -201,7 +201,7 @@ fn protocol_error(message: &str) -> Error {
     }
 }
 
-/// The error for a response that does not accept the handshake.
+/// Returns the error for a response that does not accept the handshake.
 async fn refusal(
     response: Response<ResponseBody>,
     session: &SandboxSession,

@@ -47,7 +47,7 @@ pub(crate) struct InvokeOptions {
     trace: HeaderMap,
 }
 
-/// How the response is read.
+/// The kind of response that an invocation requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExpectedResponse {
     /// An answer in one of the formats of this `Accept` header.
@@ -61,8 +61,8 @@ pub(super) struct InvocationHeaders {
     pub(super) map: HeaderMap,
     /// The caller's headers for later calls about the same run, such as `authorization`.
     pub(super) for_run: HeaderMap,
-    /// Whether dropping the invocation is meant to cancel its run, and no other call can share the
-    /// run.
+    /// Whether dropping the invocation may cancel its run: the run is not meant to continue without
+    /// a caller, and no other call can share the run.
     pub(super) cancels_on_drop: bool,
 }
 
@@ -77,7 +77,7 @@ impl InvokeOptions {
         }
     }
 
-    /// The headers of the request. Those of the caller replace those of this crate.
+    /// Builds the headers of the request. Headers of the caller replace headers of this crate.
     pub(super) fn into_headers(
         self,
         response: ExpectedResponse,
@@ -101,8 +101,8 @@ impl InvokeOptions {
         ]);
         map.extend(ids);
         if let Some(seconds) = timeout {
-            // The body has the timeout too, but only an agent that takes an `InvocationRequest`
-            // reads it.
+            // The body contains the timeout as well, but only an agent that takes an
+            // `InvocationRequest` reads the timeout there.
             map.insert(HeaderName::from_static(TIMEOUT), seconds.into());
         }
         let mut set = |name, value| {
@@ -137,7 +137,7 @@ impl InvokeOptions {
     }
 }
 
-/// The request of an invocation with these headers.
+/// Returns the call of an invocation with these headers.
 pub(super) fn invocation_call(body: bytes::Bytes, headers: HeaderMap) -> ServiceCall {
     ServiceCall::post("invoke agent", "/invocations")
         .bytes("application/json", body)

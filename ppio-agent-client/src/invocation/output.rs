@@ -23,7 +23,7 @@ pub enum InvocationOutput {
 }
 
 impl AgentResponse {
-    /// The items of the response.
+    /// Returns the items of the response.
     pub(super) async fn into_stream(self) -> Result<InvocationStream, Error> {
         let (session, request_id) = (self.session.clone(), self.request_id.clone());
         match self.into_output().await? {
@@ -36,7 +36,7 @@ impl AgentResponse {
         }
     }
 
-    /// The response as a value or a stream, depending on its content type.
+    /// Returns the response as a value or a stream, depending on its content type.
     pub(super) async fn into_output(mut self) -> Result<InvocationOutput, Error> {
         let reader: fn(Chunks, BodyLimit) -> ItemReader = match body_format(self.response.headers())
         {

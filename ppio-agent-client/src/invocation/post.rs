@@ -52,9 +52,9 @@ impl Post {
         self.set(|options| options.headers.add(name.as_ref(), value))
     }
 
-    /// The time limit of the response, instead of
+    /// Sets the time limit of the response, in place of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout). For a stream, the limit applies
-    /// until it begins.
+    /// until the stream begins.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|options| options.timeout = Some(timeout))
     }
@@ -64,9 +64,9 @@ impl SandboxSession {
     /// Sends `body` as JSON to a path of the agent, for the protocols that an agent serves besides
     /// `/invocations`. The path may have a query.
     ///
-    /// The response is JSON, server-sent events or lines of JSON. Nothing in it is interpreted: the
-    /// result is the whole JSON, and the items are the data of the events, including events that
-    /// report an error. Data that is not JSON is a string.
+    /// The response is JSON, server-sent events or lines of JSON. The contents are not interpreted:
+    /// the result is the whole JSON, and the items are the data of the events, including events
+    /// that report an error. Data that is not JSON is a string.
     ///
     /// A request that may have reached the agent is not sent again. Dropping the stream closes the
     /// connection.
@@ -135,8 +135,8 @@ impl DeferredCall for PostOptions {
 }
 
 impl AgentResponse {
-    /// The response as a value or a stream, depending on its content type, with nothing in it
-    /// interpreted.
+    /// Returns the response as a value or a stream, depending on its content type, without
+    /// interpreting its contents.
     async fn into_raw_output(self) -> Result<InvocationOutput, Error> {
         let reader = match body_format(self.response.headers()) {
             BodyFormat::Json => return self.read_plain_json().await.map(InvocationOutput::Value),

@@ -33,7 +33,7 @@ impl RequestOptions {
     }
 }
 
-/// Text becomes `{"prompt": text}`; everything else is sent as it serializes.
+/// Encodes a request: text becomes `{"prompt": text}`, and any other value is serialized as it is.
 pub(super) fn encode<T: Serialize + ?Sized>(request: &T) -> Result<InvocationBody, Error> {
     let invalid = |error: serde_json::Error| Error::validation("request", error.to_string());
     let json = serde_json::to_vec(request).map_err(invalid)?;

@@ -6,12 +6,12 @@ use ppio_agent_protocol::headers;
 use crate::core::random;
 use crate::error::Error;
 
-/// A random UUID, which is the form that agents generate too.
+/// Returns a random UUID, the form that agents generate as well.
 pub(super) fn random() -> String {
     random::uuid()
 }
 
-/// The headers of a request with this id.
+/// Returns the headers of a request with this id.
 pub(super) fn headers(request_id: &str) -> Result<HeaderMap, Error> {
     let id = HeaderValue::from_str(request_id).map_err(|_| {
         Error::validation("request_id", "contains characters that no header can carry")
@@ -22,7 +22,8 @@ pub(super) fn headers(request_id: &str) -> Result<HeaderMap, Error> {
     ]))
 }
 
-/// The id in the response, under which the agent logs the call; it may differ from the caller's.
+/// Returns the id in the response, under which the agent logs the call. It may differ from the
+/// caller's id.
 pub(super) fn of_response(response: &HeaderMap) -> Option<&str> {
     [headers::REQUEST_ID, headers::AGENT_CORE_REQUEST_ID]
         .into_iter()

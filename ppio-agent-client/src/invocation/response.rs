@@ -1,4 +1,4 @@
-//! Reading an agent's response.
+//! Reads the response of an agent.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) const OPERATION: &str = "invoke agent";
 /// What is needed to resume a stream.
 #[derive(Debug, Clone)]
 pub(super) struct StreamOfRun {
-    /// `None` until the response to the invocation names it.
+    /// The id of the run; `None` until the response to the invocation contains the id.
     pub(super) run_id: Option<String>,
     /// The number of the last item that was received; 0 before the first.
     pub(super) last: u64,
@@ -34,7 +34,7 @@ pub(super) struct AgentResponse {
     pub(super) response: Response<ResponseBody>,
     pub(super) session: SandboxSession,
     pub(super) deadline: Deadline,
-    /// When a stream has to end.
+    /// The time by which a stream has to end.
     pub(super) stream_deadline: Option<Deadline>,
     pub(super) request_id: String,
     pub(super) started_at: Instant,
@@ -69,7 +69,8 @@ pub(super) fn body_format(headers: &HeaderMap) -> BodyFormat {
     }
 }
 
-/// The format that the response's header names; `None` from an agent that does not send it.
+/// Returns the format that the response's header names, or `None` if the agent does not send the
+/// header.
 pub(super) fn announced_format(headers: &HeaderMap) -> Result<Option<ResponseFormat>, Error> {
     let Some(format) = headers.get(HeaderName::from_static(RESPONSE_FORMAT)) else {
         return Ok(None);
@@ -101,7 +102,7 @@ fn announced_envelope(value: Value) -> Result<InvocationResponse, Error> {
     serde_json::from_value(value).map_err(|error| Error::protocol(OPERATION, error.to_string()))
 }
 
-/// Wraps the value of an agent that sends no envelope.
+/// Wraps a value in an envelope, for an agent that sends the bare value.
 fn value_response(
     value: Value,
     request_id: String,
@@ -125,7 +126,7 @@ pub(super) fn unexpected_format(content_type: &str) -> Error {
 }
 
 impl AgentResponse {
-    /// The response to a request that is not an invocation.
+    /// Creates the response to a request that is not an invocation.
     pub(super) fn of_request(
         response: Response<ResponseBody>,
         session: &SandboxSession,
@@ -146,7 +147,7 @@ impl AgentResponse {
         }
     }
 
-    /// The response in one piece.
+    /// Returns the response, which has to be in one piece.
     pub(super) async fn into_value(self) -> Result<InvocationResponse<Value>, Error> {
         match body_format(self.response.headers()) {
             BodyFormat::Json => self.read_json().await,
@@ -159,7 +160,7 @@ impl AgentResponse {
         }
     }
 
-    /// The result as a `T`.
+    /// Returns the result as a `T`.
     pub(super) async fn into_result<T: DeserializeOwned>(self) -> Result<T, Error> {
         let result = self.into_value().await?.result.unwrap_or(Value::Null);
         serde_json::from_value(result).map_err(|error| {
@@ -168,12 +169,13 @@ impl AgentResponse {
         })
     }
 
-    /// The whole body as JSON.
+    /// Returns the whole body as JSON.
     pub(super) async fn into_json<T: DeserializeOwned>(self) -> Result<T, Error> {
         read_json(OPERATION, &self.whole().await?)
     }
 
-    /// The whole JSON as the result, even if it looks like an envelope; null if there is no body.
+    /// Returns the whole JSON as the result, even if it looks like an envelope; null for an empty
+    /// body.
     pub(super) async fn read_plain_json(self) -> Result<InvocationResponse<Value>, Error> {
         let (request_id, started_at) = (self.request_id.clone(), self.started_at);
         let body = self.whole().await?;
@@ -191,7 +193,7 @@ impl AgentResponse {
         self.deadline.run(OPERATION, whole).await?
     }
 
-    /// The items of a stream with ids.
+    /// Returns a reader of the items of a stream with ids.
     pub(super) async fn into_items_with_ids(self) -> Result<ItemReader, Error> {
         let is_stream = matches!(
             body_format(self.response.headers()),
@@ -209,7 +211,7 @@ impl AgentResponse {
         ))
     }
 
-    /// The start of an error response.
+    /// Returns the start of the body, for an error response.
     pub(super) async fn read_start(self) -> Result<bytes::Bytes, Error> {
         let start = self.response.into_body().start(OPERATION);
         self.deadline.run(OPERATION, start).await?
@@ -227,7 +229,7 @@ impl AgentResponse {
             Some(_) => Err(read_json(OPERATION, &body)?),
             None => InvocationResponse::from_exact(read_json(OPERATION, &body)?),
         };
-        // From here on the response is in memory only once.
+        // The body is dropped here, so that the response is in memory only once.
         drop(body);
         let mut response = match envelope {
             Ok(response) => response,

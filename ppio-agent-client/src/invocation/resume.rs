@@ -13,10 +13,12 @@ use super::run_calls::RunTarget;
 use crate::error::Error;
 use crate::transport::{Deadline, RetryPolicy};
 
-/// The longest pause before another attempt: short, so that a resumed sandbox is found soon.
+/// The longest pause before another attempt. It is short, so that the stream continues soon after a
+/// paused sandbox is resumed.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// A connection that breaks sooner, without delivering an item, belongs to the outage before it.
+/// The time after which a new connection ends an outage. A connection that breaks sooner, without
+/// having delivered an item, belongs to the outage before it.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// A time without a connection that delivers items.
@@ -80,7 +82,8 @@ impl Resumption {
         Ok(true)
     }
 
-    /// Opens the stream again after `error`, until the outage has lasted too long.
+    /// Returns a future that opens the stream again after `error`, with retries until the outage
+    /// has lasted too long.
     pub(super) fn reconnect(&mut self, error: Error) -> Reconnecting {
         if self.connected_at.elapsed() >= STABLE_AFTER {
             self.outage = None;
@@ -134,7 +137,8 @@ struct Attempts {
 }
 
 impl Attempts {
-    /// Makes the first attempt immediately. Returns the last error when the time is over.
+    /// Makes the first attempt of an outage immediately. Returns the last error if the next pause
+    /// would outlast the deadline.
     async fn run(mut self, mut error: Error) -> Connected {
         loop {
             if let Some(number) = self.number.checked_sub(1) {
@@ -171,7 +175,7 @@ impl Attempts {
 /// the resumption of its sandbox.
 fn is_temporary(error: &Error) -> bool {
     match error {
-        // A failed operation: the sandbox is paused.
+        // `SandboxOperation` means that the sandbox is paused.
         Error::Network { .. } | Error::RateLimit { .. } | Error::SandboxOperation { .. } => true,
         Error::Invocation { status, .. } => {
             status.is_some_and(|status| status >= 500 || status == 408)

@@ -21,8 +21,8 @@ use crate::transport::Deadline;
 /// An invocation that the agent keeps under its id. It continues without a caller, and can be read
 /// from anywhere any number of times, while it runs and for some time after its end.
 ///
-/// [`Invoke::detach`](crate::Invoke::detach) starts one;
-/// [`SandboxSession::run`] finds it again, even from another process. Cheap to clone.
+/// [`Invoke::detach`](crate::Invoke::detach) starts a run; [`SandboxSession::run`] returns a handle
+/// to an existing run, even from another process. Cheap to clone.
 ///
 /// A handle keeps its session open. Dropping it does not cancel the run, but a session that was
 /// created for the call is closed when its last handle is dropped, and the run ends with its
@@ -83,7 +83,7 @@ impl Run {
         &self.target.session
     }
 
-    /// The run's current status.
+    /// Returns the run's current status.
     ///
     /// # Errors
     /// [`Error::Invocation`] with status 404 if the agent does not keep a run of this session with
@@ -92,7 +92,7 @@ impl Run {
         self.info().await.map(|info| info.status)
     }
 
-    /// The run's current state, with the answer once there is one.
+    /// Returns the run's current state, with the answer once there is one.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -105,9 +105,9 @@ impl Run {
         .await
     }
 
-    /// The items of the run from its start, as they arrive. A run that answers with a value is a
-    /// stream of one item; a run whose function builds a response of its own has no items, and is
-    /// read with [`result`](Self::result).
+    /// Returns the items of the run from its start, as they arrive. A run that answers with a value
+    /// is a stream of one item; a run whose function builds a response of its own has no items, and
+    /// is read with [`result`](Self::result).
     ///
     /// The stream reconnects by itself; see [`Invoke::resumable`](crate::Invoke::resumable).
     /// Dropping it does not cancel the run.
@@ -119,11 +119,11 @@ impl Run {
         self.stream_after(0).await
     }
 
-    /// The items of the run after the one with this number, counted from 1;
+    /// Returns the items of the run after the item with this number, counted from 1;
     /// [`InvocationStream::last_event_id`] returns the number of the last item.
     ///
     /// # Errors
-    /// As [`stream`](Self::stream); status 400 if the run has no such item yet.
+    /// Those of [`stream`](Self::stream), and status 400 if the run has no such item yet.
     pub async fn stream_after(&self, last_event_id: u64) -> Result<InvocationStream, Error> {
         let deadline = Deadline::after(self.target.session.default_timeout());
         let policy = self.target.session.retry_policy();
@@ -135,7 +135,7 @@ impl Run {
     /// The wait has no time limit of its own.
     ///
     /// # Errors
-    /// [`Error::Invocation`] if the run failed, was cancelled or interrupted; those of
+    /// [`Error::Invocation`] if the run failed, was cancelled or was interrupted, and those of
     /// [`stream`](Self::stream).
     pub async fn result(&self) -> Result<InvocationResponse<Value>, Error> {
         let waiting_since = Instant::now();
@@ -165,7 +165,7 @@ impl Run {
         Ok(response)
     }
 
-    /// The response that the agent's function has built itself.
+    /// Fetches the response that the agent's function has built itself.
     async fn response(&self) -> Result<InvocationResponse<Value>, Error> {
         let call = ServiceCall::get("read run", path(&self.target.id, "/response")?)
             .headers(self.target.headers.clone())
@@ -196,7 +196,7 @@ impl fmt::Debug for Run {
 }
 
 impl AgentResponse {
-    /// The run of an invocation that the agent has accepted.
+    /// Returns the run of an invocation that the agent has accepted.
     pub(super) async fn into_run(mut self) -> Result<Run, Error> {
         /// The body of the response.
         #[derive(serde::Deserialize)]
@@ -216,8 +216,8 @@ impl AgentResponse {
 }
 
 impl SandboxSession {
-    /// The run with this id, started by any client in this session. Sends nothing: for an unknown
-    /// id, the first call fails.
+    /// Returns a handle to the run with this id, whichever client started it in this session. Sends
+    /// no request: for an unknown id, the first call fails.
     pub fn run(&self, id: impl Into<String>) -> Run {
         Run::new(self.clone(), id.into(), HeaderMap::new())
     }

@@ -1,4 +1,4 @@
-//! The calls about runs.
+//! Calls about runs.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub(super) struct RunTarget {
 }
 
 impl RunTarget {
-    /// The call that opens the events of the run after an item.
+    /// Returns the call that opens the events of the run after an item.
     pub(super) fn open_events(
         &self,
         last_event_id: u64,
@@ -60,7 +60,7 @@ impl fmt::Debug for RunTarget {
     }
 }
 
-/// Fails if the agent keeps no runs.
+/// Returns an error if the agent does not keep runs.
 pub(super) async fn require_runs(
     session: &SandboxSession,
     operation: &str,
@@ -74,7 +74,7 @@ pub(super) async fn require_runs(
     Err(Error::runtime(operation, message))
 }
 
-/// The call that cancels a run.
+/// Returns the call that cancels a run.
 pub(super) fn cancel_call(run_id: &str, headers: HeaderMap) -> Result<ServiceCall, Error> {
     Ok(ServiceCall::delete("cancel run", path(run_id, "")?).headers(headers))
 }
@@ -103,7 +103,7 @@ pub(super) fn call_about_runs(session: &SandboxSession, call: ServiceCall) -> Ag
     }
 }
 
-/// The path of a call about one run.
+/// Returns the path of a call about one run.
 pub(super) fn path(run_id: &str, rest: &str) -> Result<String, Error> {
     if matches!(run_id, "" | "." | "..") {
         let message = format!("{run_id:?} is not the id of a run");

@@ -27,7 +27,7 @@ pub(super) struct RunEnd {
 pub(super) enum RunAnswer {
     Items,
     Value(Value),
-    /// A response of its own, which is read separately from the stream.
+    /// A response that the agent's function has built, which is read separately from the stream.
     Response,
 }
 
@@ -43,7 +43,7 @@ impl RunEnd {
         })
     }
 
-    /// How the run has answered; an error unless it has succeeded.
+    /// Returns how the run has answered, or an error if the run has not succeeded.
     pub(super) fn into_answer(self, sandbox_id: &str, run_id: &str) -> Result<RunAnswer, Error> {
         let (default_type, default_message) = match self.status {
             RunStatus::Success => {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_an_answer_or_an_error_that_says_how_the_run_ended() {
+    fn the_end_of_a_run_is_an_answer_or_an_error() {
         let read = |end: Value| RunEnd::from_value(end)?.into_answer("sb", "r");
         for (end, answer) in [
             (json!({"status": "success", "items": 2}), RunAnswer::Items),

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub struct RunInfo {
     /// The id, which is the request id of the invocation.
     pub id: String,
-    /// Its status.
+    /// The run's status.
     pub status: RunStatus,
     /// When it was started, RFC 3339.
     #[serde(default)]

@@ -8,15 +8,15 @@ use crate::session::SandboxSession;
 impl SandboxSession {
     /// Invokes the agent. `request` is any type that serializes: text becomes `{"prompt": text}`,
     /// everything else is sent as it is. The [`timeout`] of an [`InvocationRequest`] is the time
-    /// limit of the call, and its [`request_id`] the id of the call, unless an option of the call
-    /// is shorter or sets another id.
+    /// limit of the call unless the limit of the call is shorter, and its [`request_id`] is the id
+    /// of the call unless an option of the call sets another id.
     ///
     /// Awaiting the call returns the agent's [`InvocationResponse`], with its result, duration and
     /// metadata. [`json`](Invoke::json) returns the result as a type of the caller,
     /// [`stream`](Invoke::stream) the items of a stream.
     ///
     /// An invocation that may have reached the agent is sent again only if the agent honours its
-    /// idempotency key, so that it runs once.
+    /// idempotency key, so that the invocation runs once.
     ///
     /// # Errors
     /// [`Error::Invocation`] if the agent fails, [`Error::SessionNotFound`] if the sandbox is

@@ -25,8 +25,8 @@ const OPERATION: &str = "read stream";
 /// A stream that ends early ends with an error: [`Error::Invocation`] if the agent reported one,
 /// [`Error::StreamIdle`] if nothing arrived for too long, [`Error::Timeout`] at the deadline of the
 /// request ([`InvocationRequest::timeout`](crate::InvocationRequest::timeout)), [`Error::Network`]
-/// if the connection broke, even within a character. `None` follows the error, and the last item of
-/// a complete stream.
+/// if the connection broke, even within a character. [`next`](Self::next) returns `None` after the
+/// error, and after the last item of a complete stream.
 ///
 /// The stream keeps its session open. Dropping it closes the connection, which cancels the
 /// invocation.
@@ -107,7 +107,7 @@ impl InvocationStream {
         }
     }
 
-    /// Returns every item as it is, even if it reports an error.
+    /// Makes the stream return every item as it is, even if the item reports an error.
     pub(super) fn with_raw_items(self) -> Self {
         Self {
             errors: ErrorItems::None,
@@ -115,7 +115,7 @@ impl InvocationStream {
         }
     }
 
-    /// Fails at the deadline, even if the agent never stops sending items.
+    /// Returns an error once the deadline has passed, even if the agent never stops sending items.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         if let Some((sleep, deadline)) = &mut self.deadline
             && sleep.as_mut().poll(cx).is_ready()
@@ -125,7 +125,7 @@ impl InvocationStream {
         Ok(())
     }
 
-    /// Lets the stream, whose items have ids, reconnect.
+    /// Makes the stream, whose items have ids, reconnect after a broken connection.
     pub(super) fn set_resumption(&mut self, resumption: Resumption) {
         self.resumption = Some(Box::new(resumption));
     }
@@ -140,7 +140,7 @@ impl InvocationStream {
         self.answer
     }
 
-    /// The next item; `None` after the last one. Cancel safe.
+    /// Returns the next item, or `None` after the last one. Cancel safe.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -175,7 +175,7 @@ impl InvocationStream {
 }
 
 impl StreamItem {
-    /// The value of the item, or the error that it reports.
+    /// Returns the value of the item, or the error that the item reports.
     fn into_result(self, stream: &InvocationStream) -> Result<Value, Error> {
         let (session, request_id) = (&stream.session, &stream.request_id);
         match stream.errors {
@@ -206,8 +206,8 @@ impl StreamItem {
 type Next = Option<Result<Value, Error>>;
 
 impl InvocationStream {
-    /// Handles an event of the open stream, and returns what the caller receives; `None` if
-    /// nothing.
+    /// Handles an event of the open stream. Returns what the caller receives, or `None` if the
+    /// caller receives nothing.
     fn take(&mut self, event: Result<Option<StreamItem>, Error>) -> Option<Next> {
         self.session.record_activity();
         let event = match (event, &mut self.resumption) {

@@ -9,7 +9,7 @@ use opentelemetry::trace::TraceContextExt as _;
 
 use crate::platform::encode;
 
-/// The headers that make a request a part of the current trace; none outside of a trace.
+/// Returns the headers that make a request a part of the current trace, or none outside of a trace.
 pub(super) fn current() -> HeaderMap {
     Context::map_current(headers)
 }
@@ -42,7 +42,7 @@ fn headers(context: &Context) -> HeaderMap {
         .collect()
 }
 
-/// The value of a `baggage` header.
+/// Returns the value of a `baggage` header.
 fn list(baggage: &Baggage) -> String {
     let mut list = String::new();
     for (key, (value, metadata)) in baggage {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_written_as_the_w3c_says() {
+    fn a_span_is_written_in_the_w3c_format() {
         let state = TraceState::from_key_value([("vendor", "1")]).unwrap();
         let span = SpanContext::new(
             TraceId::from_hex("0af7651916cd43dd8448eb211c80319c").unwrap(),

@@ -50,7 +50,8 @@ pub(crate) struct ServiceCall {
 
 impl ServiceCall {
     pub(crate) fn new(operation: &'static str, method: Method, path: impl Into<String>) -> Self {
-        // These are idempotent by definition (RFC 9110, section 9.2.2); a POST has to declare it.
+        // These methods are idempotent by definition (RFC 9110, section 9.2.2); a POST has to be
+        // declared idempotent.
         let idempotency = match method {
             Method::GET | Method::PUT | Method::DELETE => Idempotency::Safe,
             _ => Idempotency::IfUnsent,
@@ -103,7 +104,7 @@ impl ServiceCall {
         self
     }
 
-    /// Adds headers, which replace those set so far.
+    /// Adds headers, which replace headers of the same name that were set before.
     pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
@@ -152,7 +153,7 @@ impl ServiceCall {
         Self { meter, ..self }
     }
 
-    /// Sets the size limit of the response, instead of the service's.
+    /// Sets the size limit of the response, in place of the service's.
     pub(crate) fn limit(self, limit: BodyLimit) -> Self {
         Self {
             limit: Some(limit),
@@ -191,7 +192,8 @@ pub(crate) struct Service {
     pub(crate) limit: BodyLimit,
     /// Whether the service honours idempotency keys.
     pub(crate) key_support: KeySupport,
-    /// Why the address is invalid, if it is; calls then fail with this text and send nothing.
+    /// The error text for an invalid address. If it is set, calls fail with this text and send
+    /// nothing.
     pub(crate) invalid_address: Option<String>,
 }
 
@@ -210,7 +212,8 @@ impl Service {
         sent.map_err(|(error, _)| error)
     }
 
-    /// Like [`send_by`](Self::send_by); an error comes with the `error_type` of the response.
+    /// Sends the call like [`send_by`](Self::send_by), and returns an error together with the
+    /// `error_type` of the response.
     pub(crate) async fn send_typed(
         &self,
         call: ServiceCall,

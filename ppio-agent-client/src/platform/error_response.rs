@@ -18,8 +18,8 @@ pub(crate) enum Subject {
     Template(String),
 }
 
-/// The error for an unsuccessful response. Its variant depends on the status and the subject and
-/// not on the message, because messages change.
+/// Returns the error for an unsuccessful response. Its variant depends on the status and the
+/// subject, not on the message, because messages change.
 pub(super) fn error_from_response(
     operation: &str,
     subject: &Subject,
@@ -58,9 +58,9 @@ pub(super) fn error_from_response(
     }
 }
 
-/// The text of an error body: `{"code","message"}`, `{"error"}`, `{"error": {"message"}}`, or
-/// plain text. Secrets in it are replaced before it is shortened: a truncated secret would not be
-/// found.
+/// Returns the text of an error body: `{"code","message"}`, `{"error"}`, `{"error": {"message"}}`,
+/// or plain text. Secrets are replaced before the text is shortened, because a truncated secret
+/// would not be found.
 pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => ["message", "error", "detail", "details"]
@@ -79,7 +79,7 @@ pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     (!text.is_empty()).then(|| excerpt(&auth.redact(text)))
 }
 
-/// The `error_type` of an error body.
+/// Returns the `error_type` of an error body.
 pub(super) fn error_type(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Typed {

@@ -7,10 +7,10 @@
 use super::call::encode;
 use crate::error::Error;
 
-/// Ids have about 20 characters; older platforms join two of them.
+/// The maximum length of an id. Ids have about 20 characters, and older platforms join two ids.
 const MAX_ID: usize = 128;
 
-/// The longest host name in DNS, and a port.
+/// The maximum length of a domain: the longest host name in DNS, and a port.
 const MAX_DOMAIN: usize = 253 + ":65535".len();
 
 /// The maximum number of characters of a value that an error quotes.
@@ -77,7 +77,8 @@ pub(super) fn segment(field: &str, text: &str) -> Result<String, Error> {
     Err(Error::validation(field, message))
 }
 
-/// Like [`segment`], for a name, which may have an owner: `team/agent`.
+/// Encodes a name from a caller as one segment of a path. Unlike for [`segment`], the name may have
+/// an owner: `team/agent`.
 pub(super) fn name(field: &str, text: &str) -> Result<String, Error> {
     check_name(field, text)?;
     Ok(encode(text))

@@ -17,7 +17,7 @@ use crate::deferred::{Deferred, DeferredCall};
 /// An option that is set by a method of its own takes precedence over the same field of
 /// [`config`](Self::config), in whatever order they are set.
 ///
-/// It is a future, so it can be spawned, and awaited with others:
+/// The builder is a future, so it can be spawned, or awaited together with others:
 ///
 /// ```
 /// # ppio_test_support::client_example!(async |client| {
@@ -87,7 +87,7 @@ impl CreateSession {
         self.call.set(|options| options.config = config);
     }
 
-    /// How long the sandbox lives unless it is refreshed.
+    /// Sets how long the sandbox lives unless it is refreshed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -99,7 +99,7 @@ impl CreateSession {
         self.set(|options| options.own.timeout = Some(timeout))
     }
 
-    /// The time limit for the agent to become healthy, instead of its template's.
+    /// Sets the time limit for the agent to become healthy, in place of the template's.
     pub fn start_timeout(self, timeout: Duration) -> Self {
         self.set(|options| options.own.start_timeout = Some(timeout))
     }
@@ -146,7 +146,7 @@ impl CreateSession {
         })
     }
 
-    /// Whether the sandbox is paused instead of killed when it expires.
+    /// Sets whether the sandbox is paused instead of killed when it expires.
     pub fn auto_pause(self, auto_pause: bool) -> Self {
         self.set(|options| options.own.auto_pause = Some(auto_pause))
     }

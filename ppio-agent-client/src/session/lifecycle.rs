@@ -18,8 +18,8 @@ impl SandboxSession {
     /// Pauses the sandbox and keeps its memory. A paused sandbox stays paused.
     ///
     /// # Errors
-    /// [`Error::SessionNotFound`] if it is gone, [`Error::SandboxOperation`] if the platform
-    /// fails to pause it.
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::SandboxOperation`] if the
+    /// platform fails to pause it.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -38,8 +38,8 @@ impl SandboxSession {
     /// sandbox stays as it is.
     ///
     /// # Errors
-    /// [`Error::SessionNotFound`] if it is gone, [`Error::SandboxOperation`] if the platform
-    /// fails to resume it, or the agent does not become healthy.
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::SandboxOperation`] if the
+    /// platform fails to resume it, or the agent does not become healthy.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -66,7 +66,8 @@ impl SandboxSession {
     /// Resets the sandbox's timeout, counted from now. Never shortens the remaining time.
     ///
     /// # Errors
-    /// [`Error::SessionNotFound`] if it is gone.
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::SandboxOperation`] for any other
+    /// failure.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -101,7 +102,8 @@ impl SandboxSession {
     /// [`resume`](Self::resume) use it too.
     ///
     /// # Errors
-    /// [`Error::SessionNotFound`] if the sandbox is gone.
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::SandboxOperation`] for any other
+    /// failure.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -120,7 +122,10 @@ impl SandboxSession {
         Ok(())
     }
 
-    /// The current status: of the sandbox from the platform, and of the agent from a ping.
+    /// Returns the current status of the sandbox, from the platform, and of its agent, from a ping.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`] if the platform fails to return the sandbox's state.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -144,7 +149,8 @@ impl SandboxSession {
         let deadline = Deadline::after(STATUS_PING_TIMEOUT);
         Ok(match self.ping_by(deadline, Idempotency::Never).await {
             Ok(_) => SessionStatus::Active,
-            // The edge sends 502 if nothing listens; any other status is the agent's.
+            // The platform's edge proxy sends 502 if nothing listens on the port; any other status
+            // is the agent's.
             Err(Error::Invocation { status, .. }) if status != Some(502) => SessionStatus::Error,
             Err(Error::Protocol { .. }) => SessionStatus::Error,
             Err(_) => SessionStatus::Inactive,
@@ -152,11 +158,17 @@ impl SandboxSession {
     }
 
     /// Whether the sandbox is running and its agent is healthy now.
+    ///
+    /// # Errors
+    /// Those of [`get_status`](Self::get_status).
     pub async fn is_active(&self) -> Result<bool, Error> {
         Ok(self.get_status().await? == SessionStatus::Active)
     }
 
     /// Whether the sandbox is paused now; `false` if it is gone.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`] if the platform fails to return the sandbox's state.
     pub async fn is_paused(&self) -> Result<bool, Error> {
         match self.info().await {
             Ok(info) => Ok(info.state == SandboxState::Paused),
@@ -165,7 +177,11 @@ impl SandboxSession {
         }
     }
 
-    /// The sandbox as the platform describes it now.
+    /// Returns the sandbox as the platform describes it now.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::SandboxOperation`] for any other
+    /// failure.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -180,7 +196,11 @@ impl SandboxSession {
         self.record_gone(info, "look up")
     }
 
-    /// The sandbox's log.
+    /// Returns the entries of the sandbox's log that `query` selects.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::SandboxOperation`] for any other
+    /// failure.
     ///
     /// ```
     /// # use ppio_agent_client::platform::LogQuery;
@@ -197,8 +217,12 @@ impl SandboxSession {
         logs.map_err(|error| error.with_operation("read the log of", self.sandbox_id()))
     }
 
-    /// The resources that the sandbox used between two times, in seconds since the Unix epoch;
-    /// `None` is the oldest or newest that the platform has.
+    /// Returns the resources that the sandbox used between two times, in seconds since the Unix
+    /// epoch; `None` is the oldest or newest time that the platform has.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::SandboxOperation`] for any other
+    /// failure.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -29,7 +29,7 @@ const LOOKUP_DELAYS: [Duration; 4] = [
 /// should not wait for all lookups.
 const LAST_LOOKUP: Duration = Duration::from_secs(1);
 
-/// 128 random bits in hexadecimal.
+/// Returns 128 random bits in hexadecimal.
 pub(super) fn idempotency_key() -> String {
     random::hex()
 }
@@ -38,7 +38,7 @@ pub(super) fn idempotency_key() -> String {
 pub(super) fn may_exist(error: &Error) -> bool {
     match error {
         Error::Network { source, .. } => source.may_have_arrived(),
-        // A successful response was too large, or invalid.
+        // For the last two, a successful response was too large or invalid.
         Error::Timeout { .. } | Error::ResponseTooLarge { .. } | Error::Protocol { .. } => true,
         Error::Runtime { status, .. } => {
             status.is_some_and(|status| status >= 500 && status != 503)

@@ -14,7 +14,7 @@ use crate::transport::{BodyLimit, Deadline, Idempotency, ResponseBody};
 /// error.
 const STATE_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time limit of the ping that finds out what the agent supports.
+/// The time limit of the ping that determines whether the agent honours idempotency keys.
 const ABILITY_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The size limit of the response to a ping, which has about 100 bytes.
@@ -24,9 +24,9 @@ impl SandboxSession {
     /// Pings the agent and returns its health.
     ///
     /// # Errors
-    /// [`Error::Invocation`] if it responds that it is unhealthy, [`Error::Network`] if it does not
-    /// respond, [`Error::SandboxOperation`] if the sandbox is paused, [`Error::SessionNotFound`] if
-    /// it is gone.
+    /// [`Error::Invocation`] if the agent responds that it is unhealthy, [`Error::Network`] if it
+    /// does not respond, [`Error::SandboxOperation`] if the sandbox is paused,
+    /// [`Error::SessionNotFound`] if the sandbox is gone.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -77,7 +77,8 @@ impl SandboxSession {
                 let operation = format!("{operation} the agent of");
                 Some(paused.with_operation(&operation, self.sandbox_id()))
             }
-            // It is running, or its state is unknown: the agent's response determines the error.
+            // The sandbox is running, or its state is unknown: the agent's response determines the
+            // error.
             Ok(_) | Err(_) => None,
         }
     }
@@ -93,8 +94,8 @@ impl SandboxSession {
         self.core.agent.open(call, deadline).await
     }
 
-    /// Whether the agent honours idempotency keys, and keeps runs. Pings it if no response has
-    /// shown this yet.
+    /// Whether the agent honours idempotency keys, and therefore keeps runs. Pings the agent if no
+    /// response has announced this yet.
     ///
     /// # Errors
     /// The error of the ping.

@@ -152,7 +152,7 @@ impl SandboxSession {
         }
     }
 
-    /// Waits until something listens on `port`: until then the edge sends 502.
+    /// Waits until something listens on `port`: until then the platform's edge proxy sends 502.
     async fn wait_for_port(&self, port: u16, last: &LastFailure) -> Result<(), Error> {
         let service = self.core.port(port);
         let operation = format!("port {port}");

@@ -1,11 +1,11 @@
-//! The open sessions of a client, so that one sandbox has one session.
+//! The open sessions of a client, with at most one session for each sandbox.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Maps sandbox ids to sessions, without keeping the sessions open.
 ///
-/// It is generic because the session's type holds the registry itself.
+/// The registry is generic because the session's type holds the registry itself.
 #[derive(Debug)]
 pub(super) struct SessionRegistry<S>(Mutex<HashMap<String, Weak<S>>>);
 

@@ -37,10 +37,11 @@ pub struct SandboxConfig {
     /// (`spec.runtime.timeout`), else 60 s.
     pub start_timeout: Option<Duration>,
     /// The memory that the sandbox must have. A template defines how much its sandboxes have
-    /// (`spec.runtime.memory_limit` when it is deployed), so this cannot add any: creation fails if
-    /// the sandbox has less. `None`: any size.
+    /// (`spec.runtime.memory_limit` when it is deployed), so this field cannot add memory: creation
+    /// fails if the sandbox has less. `None`: any size.
     pub memory_limit: Option<MemoryLimit>,
-    /// The processors that the sandbox must have, checked in the same way.
+    /// The number of processors that the sandbox must have, checked like
+    /// [`memory_limit`](Self::memory_limit).
     pub cpu_limit: Option<CpuLimit>,
     /// Environment variables of every process in the sandbox.
     pub env_vars: BTreeMap<String, String>,
@@ -49,15 +50,16 @@ pub struct SandboxConfig {
     pub metadata: BTreeMap<String, String>,
     /// Whether the sandbox is paused instead of killed when it expires.
     pub auto_pause: bool,
-    /// Whether the sandbox's daemon requires a token. `None`: yes, except on the older domains.
+    /// Whether the sandbox's daemon requires a token. `None`: `true`, except on the older domains
+    /// `sandbox.ppio.cn` and `sandbox-test.ppio.cn`.
     pub secure: Option<bool>,
     /// Whether the sandbox has internet access. `None`: the platform's default.
     pub allow_internet_access: Option<bool>,
     /// Volumes to mount.
     pub volume_mounts: Vec<VolumeMount>,
     /// Ports that must be open before the session is ready: first the agent's, 8080 by default,
-    /// then any others, such as that of a page the agent serves. Ports that are missing here are
-    /// reachable too, at [`port_url`](crate::SandboxSession::port_url).
+    /// then any others, such as that of a web page that the agent serves. Ports that are not listed
+    /// here are reachable too, at [`port_url`](crate::SandboxSession::port_url).
     pub ports: Vec<u16>,
 }
 

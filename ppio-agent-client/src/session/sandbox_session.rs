@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::platform::Envd;
 use crate::transport::{BodyLimit, RetryPolicy};
 
-/// How long after its expiry a sandbox counts as expired for good: until then a refresh may be in
+/// The time after its expiry during which a sandbox may still be alive, because a refresh may be in
 /// flight.
 const EXPIRY_GRACE: Duration = Duration::from_secs(60);
 
@@ -36,7 +36,7 @@ pub struct SandboxSession {
 pub(crate) struct WeakSession(Weak<SessionCore>);
 
 impl WeakSession {
-    /// The session, if it has another handle.
+    /// Returns the session, if it has another handle.
     pub(crate) fn upgrade(&self) -> Option<SandboxSession> {
         self.0.upgrade().map(|core| SandboxSession { core })
     }
@@ -60,7 +60,7 @@ impl SandboxSession {
 
     /// The template as it was passed to
     /// [`create_session`](crate::AgentRuntimeClient::create_session): an id, an alias or a name.
-    /// For a session that was found again, the same as [`template_id`](Self::template_id).
+    /// For any other session, this is [`template_id`](Self::template_id).
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -72,16 +72,16 @@ impl SandboxSession {
         &self.core.requested_template
     }
 
-    /// The URL (without path) of the agent. It reaches the agent without further headers, even on a
-    /// platform on this machine: `curl {host_url}/ping`. The exception is a
+    /// The URL (without path) of the agent. Requests to this URL need no further headers to reach
+    /// the agent, even on a platform on this machine: `curl {host_url}/ping`. The exception is a
     /// [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url) on another machine, which
     /// all sandboxes share.
     pub fn host_url(&self) -> &str {
         &self.core.host_url
     }
 
-    /// How long the sandbox has existed. For a session found again, this is the time since the
-    /// platform's start time, by this machine's clock.
+    /// How long the sandbox has existed. For a session that `create_session` did not create, this
+    /// is the time since the start time that the platform returned, by this machine's clock.
     pub fn age(&self) -> Duration {
         self.core
             .created_at
@@ -112,7 +112,7 @@ impl SandboxSession {
         self.core.lock().timeout
     }
 
-    /// The daemon in the sandbox: its files and processes.
+    /// Returns a client of the daemon in the sandbox, for files and processes.
     ///
     /// A session from [`list_sessions`](crate::AgentRuntimeClient::list_sessions) lacks the
     /// daemon's access token, because platforms send it only for a single sandbox:
@@ -177,7 +177,7 @@ impl SandboxSession {
         self.core.lock().closed
     }
 
-    /// Fails without a request if this session was closed.
+    /// Returns an error, without a request, if this session was closed.
     pub(super) fn check_open(&self) -> Result<(), Error> {
         if !self.is_closed() {
             return Ok(());
@@ -196,12 +196,12 @@ impl SandboxSession {
         self.core.client.config.stream_idle_timeout
     }
 
-    /// How often a call to the agent is sent again, and how long the pauses are.
+    /// How often a call to the agent is retried, and how long the pauses are.
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
         self.core.agent.transport.retry_policy()
     }
 
-    /// Runs a task that the client waits for when it is closed.
+    /// Spawns a task that the client waits for when it is closed.
     pub(crate) fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
         let core = &self.core;
         core.client.background.spawn(&core.runtime, task);
@@ -217,7 +217,7 @@ impl SandboxSession {
         self.core.auth()
     }
 
-    /// The size limit of a response or an item.
+    /// The size limit of a response or of an item of a stream.
     pub(crate) fn response_limit(&self) -> BodyLimit {
         self.core.agent.limit
     }

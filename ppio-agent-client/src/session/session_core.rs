@@ -14,10 +14,11 @@ use crate::config::{AuthManager, Secret, TRAFFIC_TOKEN};
 use crate::core::ClientCore;
 use crate::platform::{SandboxAddress, Service};
 
-/// The metadata key of the sandbox's timeout, so that a session found again has the same timeout.
+/// The metadata key of the sandbox's timeout, so that a later session of the sandbox has the same
+/// timeout.
 pub(super) const TIMEOUT_KEY: &str = "ppio-client-timeout";
 
-/// The metadata key of the agent's port, if that is not the default.
+/// The metadata key of the agent's port, which is set if the port is not the default.
 pub(super) const PORT_KEY: &str = "ppio-client-port";
 
 pub(super) struct SessionCore {
@@ -31,7 +32,7 @@ pub(super) struct SessionCore {
     pub(super) host_url: String,
     pub(super) envd_version: String,
     pub(super) agent: Service,
-    /// Whether the agent is sent the API key if it has no traffic token.
+    /// Whether the agent is sent the API key if the sandbox has no traffic token.
     pub(super) agent_gets_key: bool,
     /// The ports to wait for, other than the agent's.
     pub(super) other_ports: Vec<u16>,
@@ -47,7 +48,8 @@ pub(super) struct SessionCore {
 pub(super) struct SessionState {
     /// The daemon's access token: absent from lists of sandboxes, optional in a single sandbox.
     pub(super) envd_token: Option<Secret>,
-    /// The token that the edge requires, from the responses to creation and resuming.
+    /// The token that the platform's edge proxy requires, from the responses to creation and
+    /// resuming.
     pub(super) traffic_token: Option<Secret>,
     /// Whether the sandbox is killed when the last handle is dropped.
     pub(super) owned: bool,
@@ -69,7 +71,8 @@ impl SessionState {
         }
     }
 
-    /// The state of a sandbox that another client created, or this one under an earlier handle.
+    /// The state of a sandbox that this client does not own: another client created it, or an
+    /// earlier session of this client was detached from it.
     pub(super) fn attached(timeout: Duration) -> Self {
         Self {
             envd_token: None,
@@ -97,8 +100,8 @@ impl SessionCore {
         self.lock().closed = true;
     }
 
-    /// The credentials for the agent: the sandbox's traffic token, or the API key if that is
-    /// allowed.
+    /// Returns the credentials for the agent: the sandbox's traffic token, or the API key if the
+    /// agent may be sent the key.
     pub(super) fn credentials(&self) -> HeaderMap {
         match self.lock().traffic_token.as_ref() {
             Some(token) => traffic_headers(token),
@@ -107,8 +110,8 @@ impl SessionCore {
         }
     }
 
-    /// The service on another port of the sandbox, with the token for the edge and without the API
-    /// key.
+    /// The service on another port of the sandbox, with the token for the platform's edge proxy and
+    /// without the API key.
     pub(super) fn port(&self, port: u16) -> Service {
         let mut service = self.client.port_of(&self.address, port);
         if let Some(token) = &self.lock().traffic_token {

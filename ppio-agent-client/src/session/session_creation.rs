@@ -1,4 +1,5 @@
-//! Creates a session: the sandbox and the agent in it. A failure leaves neither.
+//! Creates a session: the sandbox and the agent in it. If the creation fails, the sandbox is
+//! killed.
 
 use std::future::Future;
 use std::pin::pin;
@@ -58,7 +59,7 @@ impl SessionCreation {
         })
     }
 
-    /// The request, with the metadata by which the sandbox is found again.
+    /// Returns the request, with the metadata by which the sandbox can be found later.
     fn new_sandbox(&self) -> Result<NewSandbox, Error> {
         check_name("template_id", &self.template_id)?;
         self.config.validate()?;
@@ -104,7 +105,7 @@ impl SessionCreation {
         session.start_agent(lookup, self.config.start_timeout).await
     }
 
-    /// Kills the sandbox of a failed creation, and returns why it failed.
+    /// Kills the sandbox of a failed creation, and returns the error of the creation.
     async fn undo(&self, session: SandboxSession, error: Error) -> Error {
         let sandbox_id = session.sandbox_id();
         tracing::debug!(sandbox_id, error = %error.report(), "undoing a creation");

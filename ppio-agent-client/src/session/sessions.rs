@@ -1,4 +1,4 @@
-//! The sessions of a client: created, found, closed.
+//! Creates, finds and closes the sessions of a client.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Sessions {
         &self.core
     }
 
-    /// The session of a sandbox that was just created.
+    /// Registers the session of a sandbox that was just created.
     pub(super) fn created(
         &self,
         sandbox: Sandbox,
@@ -72,7 +72,8 @@ impl Sessions {
         })
     }
 
-    /// The session of a sandbox that exists: the open one, or a new handle.
+    /// Returns the session of an existing sandbox: the open session, or else a new one that does
+    /// not own the sandbox.
     pub(crate) fn attach(&self, info: SandboxInfo) -> SandboxSession {
         if let Some(open) = self.find(&info.sandbox_id) {
             open.update_tokens(info.envd_access_token, info.traffic_access_token);
@@ -157,8 +158,8 @@ impl SandboxSession {
     }
 }
 
-/// An RFC 3339 time by this process's clock; `None` if it lies in the future, or before the range
-/// of the clock.
+/// Converts an RFC 3339 time to this process's clock; `None` if the time lies in the future, or
+/// before the range of the clock.
 fn instant_of(time: &str) -> Option<Instant> {
     let time = humantime::parse_rfc3339(time).ok()?;
     Instant::now().checked_sub(time.elapsed().ok()?)

@@ -11,11 +11,12 @@ pub enum SessionStatus {
     Active,
     /// The sandbox is paused, with its memory kept.
     Paused,
-    /// The sandbox is running, but its agent does not respond.
+    /// The agent does not respond, or the sandbox is in a state other than running and paused.
     Inactive,
     /// The sandbox is gone: closed or expired.
     Closed,
-    /// The sandbox is running and its agent reports that it is unhealthy.
+    /// The sandbox is running, and its agent responds that it is unhealthy, or with an invalid
+    /// response.
     Error,
 }
 

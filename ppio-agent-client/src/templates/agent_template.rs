@@ -12,7 +12,7 @@ use crate::platform::Template;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct AgentTemplate {
-    /// Its id, for [`create_session`](crate::AgentRuntimeClient::create_session).
+    /// The template's id, for [`create_session`](crate::AgentRuntimeClient::create_session).
     pub template_id: String,
     /// The agent's name, or the template's name if it has no agent.
     pub name: String,
@@ -26,21 +26,21 @@ pub struct AgentTemplate {
     pub author: Option<String>,
     /// The template's tags, and those of the agent's metadata.
     pub tags: Vec<String>,
-    /// When it was created, RFC 3339.
+    /// When the template was created, in RFC 3339.
     pub created_at: Option<String>,
-    /// When it was last changed, RFC 3339.
+    /// When the template was last changed, in RFC 3339.
     pub updated_at: Option<String>,
-    /// The status of its last build: `ready`, `building`, …
+    /// The status of the template's last build: `ready`, `building`, …
     pub status: String,
-    /// The disk of its sandboxes, in bytes.
+    /// The disk size of the template's sandboxes, in bytes.
     pub size: Option<u64>,
-    /// How long its current build took; only set for a single template, not in lists.
+    /// How long the template's current build took; only set for a single template, not in lists.
     pub build_time: Option<Duration>,
     /// The agent's dependencies (`spec.dependencies` of its document).
     pub dependencies: Vec<String>,
-    /// The size of its sandboxes.
+    /// The size of the template's sandboxes.
     pub runtime_info: RuntimeInfo,
-    /// Its metadata, as the platform stores it.
+    /// The template's metadata, as the platform stores it.
     pub metadata: Map<String, Value>,
 }
 
@@ -52,15 +52,15 @@ pub struct RuntimeInfo {
     pub cpu_count: Option<u32>,
     /// Memory, in bytes.
     pub memory: Option<u64>,
-    /// The version of envd in them.
+    /// The version of envd in the sandboxes.
     pub envd_version: Option<String>,
 }
 
 impl AgentTemplate {
-    /// The agent's configuration, if the template has one.
+    /// Returns the agent's configuration, if the template has one.
     ///
     /// # Errors
-    /// [`Error::Validation`] if it is not a valid `agent.yaml`.
+    /// [`Error::Validation`] if the configuration is not a valid `agent.yaml`.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -125,7 +125,7 @@ fn bytes(mebibytes: u64) -> u64 {
     mebibytes.saturating_mul(1 << 20)
 }
 
-/// How long the current build took.
+/// Returns how long the current build took.
 fn build_time(template: &Template) -> Option<Duration> {
     let mut builds = template.builds.iter();
     let build = builds.find(|build| build.build_id == template.build_id)?;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_build_time_is_the_current_builds() {
+    fn the_build_time_is_that_of_the_current_build() {
         let template: Template = serde_json::from_value(json!({
             "templateID": "tmpl_1", "buildID": "b2", "cpuCount": 2, "memoryMB": 1024, "builds": [
                 {"buildID": "b1", "createdAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T01:00:00Z"},

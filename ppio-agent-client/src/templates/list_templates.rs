@@ -11,7 +11,7 @@ use crate::deferred::{Deferred, DeferredCall};
 use crate::error::Error;
 use crate::platform::ControlPlane;
 
-/// Lists agent templates when awaited: all, or those that have all of the tags and the name.
+/// Lists agent templates when awaited: all templates, or those with all of the tags and the name.
 ///
 /// ```
 /// # ppio_test_support::client_example!(async |client| {
@@ -49,7 +49,7 @@ impl ListTemplates {
         self
     }
 
-    /// Adds tags that templates must have, all of them.
+    /// Adds tags, all of which templates must have, ignoring case.
     pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         let tags = tags.into_iter().map(Into::into);
         self.call.set(|call| call.filter.tags.extend(tags));

@@ -29,18 +29,18 @@ pub struct TemplateManager {
 }
 
 impl TemplateManager {
-    /// Finds the templates of the account that a key belongs to, at the address that the
-    /// environment sets.
+    /// Creates a manager for the templates of the account that the key belongs to, at the address
+    /// from the environment.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if the key of the environment belongs to another vendor than the
-    /// address; [`Error::Validation`] for an invalid variable.
+    /// [`Error::Authentication`] if the key of the environment and the address belong to different
+    /// vendors; [`Error::Validation`] for an invalid variable.
     pub fn new(auth: AuthManager) -> Result<Self, Error> {
         Self::with_config(auth, &ClientConfig::default())
     }
 
-    /// Like [`new`](Self::new), with the addresses and limits of a configuration, which the
-    /// environment completes as for a client.
+    /// Creates a manager with the addresses and limits of a configuration. As for a client, fields
+    /// that are not set are read from the environment.
     ///
     /// # Errors
     /// Those of [`new`](Self::new), and [`Error::Validation`] for an invalid address or limit.
@@ -69,7 +69,7 @@ impl TemplateManager {
         ListTemplates::new(self.platform.clone())
     }
 
-    /// The template with this id, alias or name.
+    /// Returns the template with this id, alias or name.
     ///
     /// # Errors
     /// [`Error::TemplateNotFound`] if there is none.
@@ -110,6 +110,10 @@ impl TemplateManager {
     }
 
     /// Whether a template with this id, alias or name exists.
+    ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -1,4 +1,4 @@
-//! How a template's agent is started.
+//! The command that starts the agent of a template.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct StartCommand {
     /// The time limit for the agent to become healthy.
     pub(crate) start_timeout: Duration,
-    /// The Python file to run; `None`: the template starts its agent itself.
+    /// The Python file to run; `None` if the template starts its agent itself.
     pub(crate) python_file: Option<String>,
 }
 

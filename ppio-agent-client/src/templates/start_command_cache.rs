@@ -10,11 +10,12 @@ use super::manager::TemplateManager;
 use super::start_command::StartCommand;
 use crate::error::Error;
 
-/// How long an entry is used: a batch of sessions looks its template up once, and a redeployed
+/// How long an entry is used. Many sessions of one template need one lookup, and a redeployed
 /// template takes effect soon. A failed creation removes the entry.
 const CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// The lock is held during the lookup, so that concurrent callers share its result.
+/// An entry of the cache. Its lock is held during the lookup, so that concurrent callers share the
+/// result.
 type CachedCommand = Arc<tokio::sync::Mutex<Option<(Instant, StartCommand)>>>;
 
 /// Start commands by the requested id, alias or name of the template.
@@ -22,7 +23,7 @@ type CachedCommand = Arc<tokio::sync::Mutex<Option<(Instant, StartCommand)>>>;
 pub(crate) struct StartCommandCache(Mutex<HashMap<String, CachedCommand>>);
 
 impl StartCommandCache {
-    /// The start command of this template.
+    /// Returns the start command of this template, and looks it up if there is no current entry.
     pub(crate) async fn find(
         &self,
         templates: &TemplateManager,
@@ -40,7 +41,8 @@ impl StartCommandCache {
         Ok(command)
     }
 
-    /// The entry of a template. Entries that are too old are removed when one is added.
+    /// Returns the entry of a template. Entries that are too old are removed when a new entry is
+    /// added.
     fn slot(&self, template_id: &str) -> CachedCommand {
         let mut entries = self.lock();
         if let Some(slot) = entries.get(template_id) {

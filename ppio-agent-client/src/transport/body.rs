@@ -12,10 +12,11 @@ use super::limit::BodyLimit;
 use super::pool::PooledConnection;
 use crate::error::{Error, NetworkError, NetworkErrorKind};
 
-/// The most bytes that are read of an unsuccessful response's body. Error texts are shorter.
+/// The maximum number of bytes that are read of an unsuccessful response's body. Error texts are
+/// shorter.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// The most memory that is reserved for a body before its bytes have arrived.
+/// The maximum number of bytes that are reserved for a body before its bytes have arrived.
 const MAX_RESERVE: usize = 1024 * 1024;
 
 /// The body of a response. Dropping it before its end closes the connection.
@@ -37,8 +38,8 @@ impl ResponseBody {
         body
     }
 
-    /// The empty body of an upgrade to another protocol. The connection is not used for further
-    /// requests, and counts as active until this body is dropped.
+    /// Creates the empty body of an upgrade to another protocol. The connection is not used for
+    /// further requests, and counts as active until this body is dropped.
     pub(super) fn upgraded(incoming: Incoming, connection: PooledConnection) -> Self {
         Self {
             incoming,
@@ -72,7 +73,7 @@ impl ResponseBody {
         Ok(bytes)
     }
 
-    /// A lower bound on the size of the body, from the response headers.
+    /// Returns a lower bound on the size of the body, from the response headers.
     fn expected_size(&self) -> usize {
         usize::try_from(self.size_hint().lower()).unwrap_or(usize::MAX)
     }

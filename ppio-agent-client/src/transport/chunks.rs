@@ -35,7 +35,7 @@ impl Chunks {
         }
     }
 
-    /// The next chunk; `None` at the end of the body.
+    /// Polls for the next chunk; `None` at the end of the body.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
             let Some(body) = &mut self.body else {
@@ -79,12 +79,12 @@ impl Chunks {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Ends the stream: closes the connection unless the body has ended.
+    /// Ends the stream, and closes the connection unless the body has ended.
     pub(crate) fn close(&mut self) {
         self.body = None;
     }
 
-    /// The error for a stream that ended within an item.
+    /// Returns the error for a stream that ended within an item.
     pub(crate) fn cut_error(
         &self,
         why: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -45,7 +45,7 @@ impl Connector {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        // Detects a vanished peer well before the idle timeout of a stream.
+        // Detects a peer that has disappeared well before the idle timeout of a stream.
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
         Self {
             tcp,
@@ -65,7 +65,7 @@ impl Connector {
     ) -> Result<Connection, NetworkError> {
         let host = destination.authority().map(ToString::to_string);
         let host = host.unwrap_or_default();
-        // Boxed because TLS in TLS makes a future of 20 kB, which would be part of every call's
+        // Boxed because TLS in TLS needs a future of 20 kB, which would be part of every call's
         // future.
         let connection = Box::pin(self.dial(destination, tunnels));
         match tokio::time::timeout(self.connect_timeout, connection).await {
@@ -126,8 +126,8 @@ impl Connector {
     }
 }
 
-/// A connection through a proxy failed. The text names the variable, which the user may have
-/// forgotten.
+/// The failure of a connection through a proxy. Its text names the variable, because the user may
+/// not be aware that the variable is set.
 #[derive(Debug, thiserror::Error)]
 #[error("through the proxy {address} of {variable}")]
 struct ProxyError {

@@ -9,7 +9,7 @@ use crate::error::Error;
 
 const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-/// When a call must end, including all its attempts and the pauses between them.
+/// The time by which a call must end, including all its attempts and the pauses between them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -21,7 +21,7 @@ impl Deadline {
         Self::since(Instant::now(), limit)
     }
 
-    /// `limit` after `start`.
+    /// Returns the deadline `limit` after `start`.
     pub(crate) fn since(start: Instant, limit: Duration) -> Self {
         // `Duration::MAX` means "no limit" and is beyond the range of the clock.
         let at = start
@@ -30,7 +30,7 @@ impl Deadline {
         Self { at, limit }
     }
 
-    /// The earlier of this deadline and `limit` from now.
+    /// Returns the earlier of this deadline and `limit` from now.
     pub(crate) fn at_most(self, limit: Duration) -> Self {
         let other = Self::after(limit);
         if other.at < self.at { other } else { self }
@@ -56,7 +56,7 @@ impl Deadline {
         sleep_until(self.at)
     }
 
-    /// The error for a call that did not end by the deadline.
+    /// Returns the error for a call that did not end by the deadline.
     pub(crate) fn error(self, operation: &str) -> Error {
         Error::Timeout {
             operation: operation.to_owned(),

@@ -1,4 +1,4 @@
-//! Sends requests and reads responses: pool, connector, deadline and retries together.
+//! Sends requests and reads responses, with the pool, the connector, deadlines and retries.
 
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ impl Transport {
         retry::run(self.retry, || prepared.idempotency(), deadline, attempt).await
     }
 
-    /// How often a request is sent again, and how long the pauses are.
+    /// How often a request is retried, and how long the pauses are.
     pub(crate) fn retry_policy(&self) -> RetryPolicy {
         self.retry
     }
@@ -141,8 +141,8 @@ impl Transport {
     }
 }
 
-/// The request as it is sent: with a `Host` header, and with path and query instead of the absolute
-/// URI unless a proxy forwards the request.
+/// Builds the request as it is sent: with a `Host` header, and with path and query instead of the
+/// absolute URI unless a proxy forwards the request.
 fn wire_request(
     prepared: &PreparedRequest,
     connection: &pool::Connection,

@@ -42,8 +42,8 @@ impl KeySupport {
         instance.unwrap_or(HeaderValue::from_static(UNKNOWN_INSTANCE))
     }
 
-    /// Records a response of a kind that always has the `PPIO-Idempotency` header if keys are
-    /// honoured.
+    /// Records a response to a call whose responses always have the `PPIO-Idempotency` header if
+    /// keys are honoured. Without the header, keys are not honoured.
     pub(crate) fn set_by(&self, headers: &HeaderMap) {
         if !names_keys(headers) {
             self.0.support.store(NO, Ordering::Relaxed);

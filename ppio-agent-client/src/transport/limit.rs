@@ -15,7 +15,7 @@ pub(crate) struct BodyLimit {
 }
 
 impl BodyLimit {
-    /// The configured limit of data that agents and sandboxes send.
+    /// Creates the configured limit of data that agents and sandboxes send.
     pub(crate) fn configured(size: ByteSize) -> Self {
         Self {
             size,
@@ -23,7 +23,7 @@ impl BodyLimit {
         }
     }
 
-    /// A limit that cannot be configured, in bytes.
+    /// Creates a limit in bytes that cannot be configured.
     pub(crate) fn fixed(bytes: usize) -> Self {
         Self {
             size: ByteSize::new(bytes as u64),
@@ -35,7 +35,7 @@ impl BodyLimit {
         usize::try_from(self.size.bytes()).unwrap_or(usize::MAX)
     }
 
-    /// The error for a `what` that exceeds the limit.
+    /// Returns the error for `what`, which exceeds the limit.
     pub(crate) fn exceeded(self, operation: &str, what: impl Into<String>) -> Error {
         Error::ResponseTooLarge {
             operation: operation.to_owned(),

@@ -29,7 +29,8 @@ impl fmt::Debug for UploadMeter {
     }
 }
 
-/// Bytes in memory: sent in one frame, or in several if a meter counts them.
+/// A body of bytes in memory, which is sent in one frame, or in several if a meter counts the
+/// bytes.
 #[derive(Debug)]
 pub(crate) struct RequestPayload {
     rest: Bytes,

@@ -138,7 +138,7 @@ pub(super) struct Pool {
 struct IdleConnections {
     /// Ordered by idle time, longest first.
     connections: VecDeque<(Origin, Connection, Instant)>,
-    /// Closes expired connections; runs while there are idle ones.
+    /// Closes expired connections, and runs while there are idle connections.
     reaper: Option<Reaper>,
 }
 
@@ -168,7 +168,7 @@ impl Pool {
         Arc::clone(&self.active).acquire_owned().await.ok()
     }
 
-    /// The most recently used connection to `origin` that is still open.
+    /// Returns the most recently used connection to `origin` that is still open.
     pub(super) async fn checkout(&self, origin: &Origin) -> Option<Connection> {
         while let Some(mut connection) = self.take(origin) {
             // Lets the driver process what the server sent meanwhile, such as a close: an
@@ -248,8 +248,8 @@ async fn reap(pool: Weak<Pool>) {
     }
 }
 
-/// A connection in use by one request. [`release`](Self::release) returns it to the pool once the
-/// response has been read to its end; dropping it closes it.
+/// A connection in use by one request. [`release`](Self::release) returns the connection to the
+/// pool once the response has been read to its end; dropping this value closes the connection.
 #[derive(Debug)]
 pub(super) struct PooledConnection {
     connection: Connection,

@@ -8,7 +8,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use ppio_agent_protocol::environment::{self, is_blank};
 use ppio_agent_protocol::host::is_loopback;
 
-/// How to reach a destination.
+/// The route to a destination.
 #[derive(Debug)]
 pub(super) enum ProxyRoute {
     Direct,
@@ -48,7 +48,7 @@ pub(crate) struct Proxies {
 /// The variable for the destinations of a scheme.
 struct Setting {
     variable: &'static str,
-    /// The URL of the proxy, or what is wrong with it.
+    /// The URL of the proxy, or the error in the value.
     proxy: Result<String, String>,
 }
 
@@ -88,10 +88,11 @@ impl Proxies {
         self.route(destination).map(drop)
     }
 
-    /// Returns how to reach a destination.
+    /// Returns the route to a destination.
     ///
     /// # Errors
-    /// A proxy would be used, but the value of its variable is not a usable proxy.
+    /// [`InvalidProxy`] if a proxy would be used and the value of its variable is not a usable
+    /// proxy.
     pub(super) fn route(&self, destination: &Uri) -> Result<ProxyRoute, InvalidProxy> {
         // A proxy cannot reach a sandbox on this machine.
         if destination.host().is_none_or(is_loopback) {
@@ -145,7 +146,7 @@ impl Setting {
     }
 }
 
-/// What is wrong with the URL of a proxy, and the remedy; `None` if the URL is valid.
+/// Returns the error in the URL of a proxy and the remedy, or `None` if the URL is valid.
 fn problem(value: &str) -> Option<String> {
     let quoted = format!("{:?}", environment::url_without_secrets(value));
     let remedy = "write it like http://proxy.example.com:3128, or unset it";

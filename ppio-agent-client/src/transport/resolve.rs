@@ -11,7 +11,7 @@ use ppio_agent_protocol::host::is_loopback;
 use tower_service::Service;
 
 /// Resolves like the system, except names under `.localhost`: few system resolvers support them,
-/// and a local platform gives every sandbox such a name.
+/// and every sandbox of a local platform has such a name.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver(GaiResolver);
 

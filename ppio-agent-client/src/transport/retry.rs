@@ -12,20 +12,21 @@ use crate::error::{Error, NetworkErrorKind};
 /// When a request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Idempotency {
-    /// After any broken connection or temporary failure: repeating it has no further effect.
+    /// After any broken connection or temporary failure: repeating the request has no further
+    /// effect.
     Safe,
     /// Like [`Safe`](Self::Safe) if the server honours the idempotency key of the request,
     /// otherwise like [`IfRejected`](Self::IfRejected).
     Keyed,
-    /// Only if the server rejected it (429, 503), or cannot have received it.
+    /// Only if the server rejected the request (429, 503), or cannot have received it.
     IfRejected,
-    /// Only if the server cannot have received it.
+    /// Only if the server cannot have received the request.
     IfUnsent,
-    /// Never: the caller repeats it itself.
+    /// Never. The caller decides whether to repeat the request.
     Never,
 }
 
-/// How often a request is sent again, and how long the pauses are.
+/// How often a request is retried, and how long the pauses are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     /// Attempts after the first one.
@@ -37,14 +38,14 @@ pub(crate) struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The longest pause before retry `number` (counted from 0).
+    /// Returns the longest pause before retry `number` (counted from 0).
     fn ceiling(self, number: u32) -> Duration {
         let factor = 2_u32.saturating_pow(number.min(31));
         self.delay.saturating_mul(factor).min(self.max_delay)
     }
 
-    /// The pause before retry `number`, with full jitter: between zero and the ceiling, so that
-    /// clients that failed together do not retry together.
+    /// Returns the pause before retry `number`, with full jitter: between zero and the ceiling, so
+    /// that clients that failed together do not retry together.
     pub(crate) fn pause(self, number: u32, requested: Option<Duration>) -> Duration {
         match requested {
             // A little is added, so that not all clients retry at the requested moment.
@@ -57,7 +58,7 @@ impl RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Runs `attempt` until it needs no retry, or attempts or time run out.
+    /// Runs `attempt` until it needs no retry, or no attempts or no time is left.
     ///
     /// If a pause would outlast the deadline, the last outcome is returned immediately, because it
     /// is more specific than a timeout.
@@ -84,8 +85,8 @@ impl RetryPolicy {
     }
 }
 
-/// Runs `attempt` until it succeeds, fails permanently, or attempts or time run out. `idempotency`
-/// is evaluated after each attempt.
+/// Runs `attempt` until it succeeds or fails permanently, or no attempts or no time is left.
+/// `idempotency` is evaluated after each attempt.
 pub(super) async fn run<B, F, Fut>(
     policy: RetryPolicy,
     idempotency: impl Fn() -> Idempotency,

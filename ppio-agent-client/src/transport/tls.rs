@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, otherwise the system's. An empty
-/// variable counts as not set.
+/// Returns the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or the system's if neither
+/// variable is set. An empty variable counts as not set.
 fn system_certificates() -> Result<Vec<CertificateDer<'static>>, io::Error> {
     let file = environment::variable("SSL_CERT_FILE");
     let folders = environment::variable("SSL_CERT_DIR");
@@ -37,8 +37,8 @@ fn system_certificates() -> Result<Vec<CertificateDer<'static>>, io::Error> {
     Ok(certificates)
 }
 
-/// A TLS configuration that trusts the system's certificates (or those of `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR`), Mozilla's if the system has none, and `extra` PEM bundles.
+/// Returns a TLS configuration that trusts the system's certificates (or those of `SSL_CERT_FILE`
+/// and `SSL_CERT_DIR`), Mozilla's if the system has none, and `extra` PEM bundles.
 pub(super) fn client_config(extra: &[Vec<u8>]) -> Result<ClientConfig, io::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(system_certificates()?);

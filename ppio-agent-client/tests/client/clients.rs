@@ -1,4 +1,5 @@
-//! Clients of the scripted platform: in this process, and the example `client-basic` in its own.
+//! Clients of the scripted platform: in the test process, and the example `client-basic` in a
+//! process of its own.
 
 use std::time::Duration;
 
@@ -10,12 +11,13 @@ use tokio::process::Command;
 /// The key that [`client_of`] uses.
 pub(crate) const API_KEY: &str = "sk-test-7f3a9c";
 
-/// A client of this platform that retries quickly.
+/// Returns a client of this platform that retries quickly.
 pub(crate) fn client_of(platform: &ScriptedPlatform) -> AgentRuntimeClient {
     client_with(platform, ClientConfig::default())
 }
 
-/// A client of this platform with these limits; addresses and the pause between retries are set.
+/// Returns a client of this platform with these limits, and sets its addresses and the pause
+/// between retries.
 pub(crate) fn client_with(platform: &ScriptedPlatform, config: ClientConfig) -> AgentRuntimeClient {
     let config = ClientConfig {
         base_url: Some(platform.url()),
@@ -30,7 +32,7 @@ pub(crate) fn client_with(platform: &ScriptedPlatform, config: ClientConfig) -> 
         .expect("a key and good addresses")
 }
 
-/// A client of this platform that sends its API key to agents.
+/// Returns a client of this platform that sends its API key to agents.
 pub(crate) fn client_that_sends_its_key(platform: &ScriptedPlatform) -> AgentRuntimeClient {
     let config = ClientConfig {
         send_api_key_to_agents: Some(true),
@@ -39,8 +41,8 @@ pub(crate) fn client_that_sends_its_key(platform: &ScriptedPlatform) -> AgentRun
     client_with(platform, config)
 }
 
-/// The example `client-basic`, which invokes `tmpl_1` once, without the variables of this process that
-/// configure a client.
+/// Returns the command of the example `client-basic`, which invokes `tmpl_1` once, without the
+/// variables of this process that configure a client.
 pub(crate) async fn client_basic() -> Command {
     let built = tokio::task::spawn_blocking(|| example_binary("client-basic"));
     let mut command = Command::new(built.await.expect("it builds"));

@@ -38,7 +38,7 @@ async fn sandbox_url_takes_all_traffic_into_sandboxes() {
             assert_eq!(request.header(&format!("{family}-sandbox-port")), port);
         }
     }
-    // One origin for all: the connection of the first call serves the others, too.
+    // All requests have one origin, so the connection of the first call is reused.
     assert!(platform.connections() <= 2, "{}", platform.connections());
 }
 
@@ -81,7 +81,7 @@ async fn domain_gives_sandboxes_their_hosts() {
 }
 
 #[tokio::test]
-async fn session_timeout_is_what_a_session_gets_that_asks_for_nothing() {
+async fn session_timeout_is_the_default_timeout_of_sessions() {
     let platform = ScriptedPlatform::start().await;
     let config = ClientConfig {
         session_timeout: Duration::from_secs(77),
@@ -113,7 +113,7 @@ async fn max_retries_counts_the_tries_after_the_first() {
 }
 
 #[tokio::test]
-async fn the_pause_before_a_retry_has_its_limits() {
+async fn max_retry_delay_limits_the_pause_before_a_retry() {
     // Pauses are random between zero and the limit, so only the limit can be tested here; the
     // doubling is tested where the clock can be paused.
     let platform = ScriptedPlatform::start().await;
@@ -183,7 +183,7 @@ async fn max_connections_limits_the_requests_under_way() {
     }
     assert_eq!(platform.count(INVOKE), 8);
     assert!(most <= idle + 2, "{most} connections");
-    // A request that waits for a free connection does so within its deadline.
+    // A request waits for a free connection only until its deadline.
     platform.always(INVOKE, Reply::nothing().hang());
     let (a, b) = (session.clone(), session.clone());
     let holding = [
@@ -203,7 +203,7 @@ async fn max_connections_limits_the_requests_under_way() {
 }
 
 #[tokio::test]
-async fn max_keepalive_connections_limits_what_rests() {
+async fn max_keepalive_connections_limits_idle_connections() {
     let platform = ScriptedPlatform::start().await;
     for (limit, opened) in [(0, 5), (1, 1)] {
         let config = ClientConfig {
@@ -220,7 +220,7 @@ async fn max_keepalive_connections_limits_what_rests() {
 }
 
 #[tokio::test]
-async fn keepalive_expiry_closes_what_rests_too_long() {
+async fn keepalive_expiry_closes_idle_connections() {
     let platform = ScriptedPlatform::start().await;
     for expiry in [Duration::from_millis(50), Duration::MAX] {
         let config = ClientConfig {
@@ -242,7 +242,7 @@ async fn keepalive_expiry_closes_what_rests_too_long() {
 }
 
 #[tokio::test]
-async fn what_no_client_could_work_with_is_refused_by_name() {
+async fn invalid_settings_are_rejected_by_name() {
     let refused = |config: ClientConfig| {
         let built = AgentRuntimeClient::builder().api_key("k").config(config);
         match built.build().unwrap_err() {

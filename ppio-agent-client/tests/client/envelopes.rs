@@ -1,5 +1,5 @@
-//! The format of a response: taken from its header; without one, only an exact envelope counts as
-//! an envelope.
+//! The format of a response is taken from its header. Without the header, only an exact envelope
+//! counts as an envelope.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn envelope() -> Value {
     json!({"result": 1, "status": "success", "duration": 0.1, "metadata": null, "error": null})
 }
 
-/// The result, read in each of the possible ways.
+/// Returns the result, read in each of the possible ways.
 async fn results(
     session: &SandboxSession,
     platform: &ScriptedPlatform,
@@ -82,7 +82,7 @@ async fn the_envelope_is_asked_for_and_the_deadline_is_sent() {
 }
 
 #[tokio::test]
-async fn a_response_is_what_the_agent_says() {
+async fn the_announced_format_determines_how_a_response_is_read() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     for value in [

@@ -293,8 +293,8 @@ async fn the_agents_port_has_other_errors_than_the_control_plane() {
     }
 }
 
-/// A 502 may mean that the sandbox is gone, so the client looks it up. The lookup has to end within
-/// the invocation's timeout.
+/// A 502 may mean that the sandbox is gone, so the client looks up the sandbox. The lookup has to
+/// end within the invocation's timeout.
 #[tokio::test]
 async fn the_lookup_of_a_sandbox_after_a_502_ends_within_the_deadline() {
     let (platform, _client, session) = set_up().await;
@@ -402,7 +402,7 @@ async fn a_retry_loop_sees_rate_limits_and_network_failures_of_every_step() {
 }
 
 #[tokio::test]
-async fn a_ping_of_a_paused_or_expired_sandbox_says_so() {
+async fn ping_reports_a_paused_or_expired_sandbox() {
     let (platform, client, session) = set_up().await;
     session.pause().await.unwrap();
     let error = session.ping().await.unwrap_err();

@@ -13,7 +13,8 @@ use crate::clients::{client_of, client_with};
 
 const INVOKE: &str = "agent POST /invocations";
 
-/// The time that a busy machine may add; no call that is tested here would end this soon by itself.
+/// The time that a busy machine may add. Without its time limit, no call that is tested here would
+/// end within this time.
 const SLACK: Duration = Duration::from_secs(10);
 
 /// A session that opens a new connection for every call.
@@ -35,7 +36,7 @@ fn kind(error: &Error) -> Option<NetworkErrorKind> {
     }
 }
 
-/// A client of a port on which nothing listens.
+/// Returns a client of a port on which nothing listens.
 fn client_of_closed_port(config: ClientConfig) -> AgentRuntimeClient {
     let port = free_port();
     let config = ClientConfig {
@@ -118,7 +119,7 @@ async fn an_invocation_that_may_have_arrived_is_never_sent_twice() {
 }
 
 #[tokio::test]
-async fn an_invocation_that_was_reset_unread_is_not_sent_again_either() {
+async fn an_invocation_is_not_sent_again_after_a_reset() {
     let platform = ScriptedPlatform::start().await;
     let session = fresh_connections(&platform).await;
     let connections = platform.connections();
@@ -134,7 +135,7 @@ async fn an_invocation_that_was_reset_unread_is_not_sent_again_either() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_was_closed_meanwhile_costs_nothing() {
+async fn a_closed_idle_connection_does_not_fail_an_invocation() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     for _ in 0..20 {
@@ -173,7 +174,7 @@ async fn a_reset_in_the_middle_of_a_body_is_repeated_where_that_is_safe() {
 }
 
 #[tokio::test]
-async fn rate_limits_are_waited_for_and_told_when_they_last() {
+async fn rate_limits_are_waited_for_within_the_deadline() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let limited = |after: &str| {
@@ -251,7 +252,7 @@ async fn a_rate_limit_may_name_a_date() {
 /// Many concurrent invocations, over connections that break in every way at any time: each
 /// invocation is received at most once.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_counts_no_invocation_twice_whatever_happens_to_its_connections() {
+async fn concurrent_invocations_over_broken_connections_arrive_at_most_once() {
     const ASKED: usize = 300;
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
@@ -262,7 +263,7 @@ async fn an_agent_counts_no_invocation_twice_whatever_happens_to_its_connections
         platform.script(
             INVOKE,
             match round % 6 {
-                // The answer, and the end of a connection that the next invocation may use.
+                // A response, after which the connection ends that the next invocation may use.
                 0 => Reply::body(200, "application/json", &ok).close(),
                 1 => Reply::body(200, "application/json", &ok).reset(),
                 2 => Reply::nothing().reset(),
@@ -299,7 +300,7 @@ async fn an_agent_counts_no_invocation_twice_whatever_happens_to_its_connections
 }
 
 #[tokio::test]
-async fn passing_failures_of_the_platform_pass_and_lasting_ones_are_told() {
+async fn temporary_failures_are_retried_and_lasting_ones_returned() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     for status in [500, 502, 503, 504] {
@@ -342,7 +343,7 @@ async fn one_deadline_covers_all_attempts() {
 }
 
 #[tokio::test]
-async fn what_stalls_times_out_wherever_it_stalls() {
+async fn a_stalled_response_times_out_at_any_point() {
     let platform = ScriptedPlatform::start().await;
     let limit = Duration::from_millis(200);
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
@@ -377,7 +378,7 @@ async fn what_stalls_times_out_wherever_it_stalls() {
 }
 
 #[tokio::test]
-async fn an_answer_of_the_wrong_type_is_told_as_such() {
+async fn a_malformed_response_is_a_protocol_error() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     platform.script(
@@ -399,7 +400,7 @@ async fn an_answer_of_the_wrong_type_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn each_refusal_of_the_platform_is_an_error_of_its_own() {
+async fn each_rejection_of_the_platform_has_its_own_error() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     platform.script("POST /sandboxes", Reply::error(401, "unknown key"));
@@ -461,7 +462,7 @@ async fn a_missing_key_is_an_error_before_any_request() {
 }
 
 #[tokio::test]
-async fn an_agents_failure_is_told_with_its_words() {
+async fn an_invocation_error_has_the_text_of_the_agent() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     let failure = json!({

@@ -1,4 +1,4 @@
-//! Reading paths of the agent.
+//! GET requests to paths of the agent.
 
 use ppio_agent_client::{Error, SandboxSession};
 use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
@@ -49,7 +49,7 @@ async fn a_lost_answer_is_requested_again() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_success_or_not_json_is_an_error() {
+async fn an_error_status_or_a_body_that_is_not_json_is_an_error() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     platform.script(ROUTE, Reply::body(404, "text/plain", "Not Found"));

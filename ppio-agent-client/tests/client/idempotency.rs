@@ -113,7 +113,7 @@ async fn an_answer_of_the_agent_is_final() {
 }
 
 #[tokio::test]
-async fn the_agent_of_a_session_found_again_is_pinged_once() {
+async fn the_agent_of_an_existing_sandbox_is_pinged_once() {
     for supports in [true, false] {
         let platform = ScriptedPlatform::start().await;
         if supports {
@@ -211,7 +211,7 @@ async fn retries_end_with_the_attempts_and_the_last_failure() {
 }
 
 #[tokio::test]
-async fn a_paused_session_is_an_error_at_once() {
+async fn an_invocation_of_a_paused_session_is_not_retried() {
     let platform = ScriptedPlatform::start().await;
     honour_keys(&platform);
     let session = session(&platform).await;

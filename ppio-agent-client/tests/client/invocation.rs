@@ -20,7 +20,7 @@ struct City {
 }
 
 #[tokio::test]
-async fn anything_that_serializes_can_be_asked() {
+async fn any_serializable_value_is_a_request() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     let city = City {
@@ -57,7 +57,7 @@ async fn anything_that_serializes_can_be_asked() {
 }
 
 #[tokio::test]
-async fn every_call_says_who_asks_in_which_session_and_under_which_id() {
+async fn every_call_has_session_request_and_trace_headers() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -208,7 +208,7 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forgotten() {
+async fn used_session_ids_are_refreshed_and_expired_ones_removed() {
     let platform = ScriptedPlatform::start().await;
     platform.add_template(
         "tmpl1",
@@ -246,7 +246,7 @@ async fn a_session_id_that_is_used_keeps_its_sandbox_and_one_that_is_not_is_forg
 }
 
 #[tokio::test]
-async fn an_answer_without_envelope_still_tells_its_request() {
+async fn a_bare_value_has_a_request_id_and_a_duration() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     platform.script(INVOKE, Reply::json(200, &json!({"temperature": 21})));
@@ -257,7 +257,7 @@ async fn an_answer_without_envelope_still_tells_its_request() {
 
 /// An agent may use another request id than its caller sent, and logs the call under that id.
 #[tokio::test]
-async fn the_request_is_called_what_the_agent_calls_it() {
+async fn the_request_id_of_the_agent_takes_precedence() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     let raw = |content_type: &str, body: &str| {

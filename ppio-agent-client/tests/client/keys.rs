@@ -157,7 +157,7 @@ async fn a_traffic_token_is_sent_instead_of_the_key() {
         "{error}"
     );
 
-    // A session that is found again receives the token when it is resumed.
+    // A session from `get_session` receives the token when it is resumed.
     platform.add_sandbox("sb8", "tmpl_1");
     let found = client.get_session("sb8").await.unwrap().unwrap();
     let resumed = Reply::json(201, &with_token("sb8", "traffic-8"));
@@ -172,7 +172,7 @@ async fn a_traffic_token_is_sent_instead_of_the_key() {
 }
 
 #[tokio::test]
-async fn headers_of_the_caller_are_sent_and_win() {
+async fn headers_of_the_caller_take_precedence() {
     let platform = ScriptedPlatform::start().await;
     let client = client_that_sends_its_key(&platform);
     let session = client.create_session("tmpl_1").await.unwrap();
@@ -271,7 +271,7 @@ fn hostile_ids(elsewhere: &ScriptedPlatform) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_answered_id_or_domain_that_is_more_than_that_is_refused() {
+async fn a_malformed_id_or_domain_in_a_response_is_rejected() {
     let platform = ScriptedPlatform::start().await;
     let elsewhere = ScriptedPlatform::start().await;
     let config = ClientConfig {
@@ -366,7 +366,7 @@ async fn an_answered_id_or_domain_that_is_more_than_that_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_of_the_caller_that_is_another_route_is_refused_before_a_request() {
+async fn a_malformed_id_of_the_caller_is_rejected_before_a_request() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let plane = client.platform();
@@ -640,7 +640,7 @@ impl Clouds {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn agents_of_the_cloud_get_the_key_as_its_contract_wants() {
+async fn agents_on_the_cloud_are_sent_the_key() {
     let clouds = Clouds::start().await;
     let region = ("PPIO_DOMAIN", "cn-beijing-1.sandbox.ppio.com");
     let key = ("PPIO_API_KEY", "ppio-key");

@@ -113,8 +113,8 @@ async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
             let mut document = agent_document("python");
             document["spec"]["entrypoint"] = json!("agent.py");
             platform.add_template("tmpl_py", &document);
-            // The platform executes the request, then its response stalls: forever, if the caller
-            // can end the request by leaving, otherwise until after the caller has left.
+            // The platform executes the request, then its response stalls: forever, if dropping the
+            // future ends the request, otherwise until after the future was dropped.
             let is_create = step == "POST /sandboxes" || step == "GET /templates";
             let reply = reply.with_effect();
             let reply = if is_create {
@@ -171,7 +171,7 @@ async fn a_create_request_in_flight_is_not_abandoned() {
 }
 
 #[tokio::test]
-async fn a_sandbox_made_behind_a_broken_connection_is_found_and_ended() {
+async fn a_sandbox_created_over_a_broken_connection_is_killed() {
     let replies = [
         Reply::nothing().reset(),
         Reply::raw("HTTP/1.1 201 Created\r\ncontent-length: 99\r\n\r\n{\"sandbox").reset(),
@@ -193,7 +193,7 @@ async fn a_sandbox_made_behind_a_broken_connection_is_found_and_ended() {
 
 /// No sandbox was created, and a client that is closed does not look for one for long.
 #[tokio::test]
-async fn close_after_a_creation_that_was_cut_looks_twice_at_most() {
+async fn close_looks_up_a_failed_creation_at_most_twice() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     platform.script("POST /sandboxes", Reply::nothing().reset());
@@ -216,7 +216,7 @@ async fn close_after_a_creation_that_was_cut_looks_twice_at_most() {
 }
 
 #[tokio::test]
-async fn other_peoples_sandboxes_survive_the_search() {
+async fn sandboxes_of_others_survive_the_orphan_cleanup() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let other = client.create_session("tmpl_1").await.unwrap();
@@ -233,7 +233,7 @@ async fn other_peoples_sandboxes_survive_the_search() {
 }
 
 #[tokio::test]
-async fn an_agent_that_never_gets_healthy_costs_no_sandbox() {
+async fn the_sandbox_of_an_unhealthy_agent_is_killed() {
     for reply in [
         Reply::error(502, "connection refused"),
         Reply::json(500, &json!({"status": "HealthyBusy"})),
@@ -287,7 +287,7 @@ async fn the_templates_own_start_timeout_is_used() {
 }
 
 #[tokio::test]
-async fn a_python_agent_is_started_through_envd_and_its_failure_is_told() {
+async fn a_python_agent_is_started_through_envd_and_its_failure_is_reported() {
     let platform = ScriptedPlatform::start().await;
     let mut document = agent_document("python");
     document["spec"]["entrypoint"] = json!("src/agent.py");
@@ -321,7 +321,7 @@ async fn a_python_agent_is_started_through_envd_and_its_failure_is_told() {
 }
 
 #[tokio::test]
-async fn a_close_that_fails_says_so_and_can_be_repeated() {
+async fn a_failed_close_is_an_error_and_can_be_repeated() {
     let platform = ScriptedPlatform::start().await;
     let client = client_with(
         &platform,
@@ -361,7 +361,7 @@ async fn closing_does_not_wait_behind_calls_that_take_all_connections() {
 }
 
 #[tokio::test]
-async fn a_call_with_a_session_of_its_own_ends_it() {
+async fn a_session_that_was_created_for_a_call_is_closed() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let answer = client.invoke_agent("tmpl_1", "hi").await.unwrap();

@@ -1,6 +1,6 @@
-//! How much of a response is read into memory: of an agent, of a file, of a process, of the control
-//! plane, and of an error text. A response that never ends is cut off, and the call returns an
-//! error that names the limit and the setting.
+//! Limits on what is read into memory: responses of agents and of the control plane, files, the
+//! output of processes, and error texts. A response that never ends is cut off, and the call
+//! returns an error that names the limit and the setting.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,7 +34,7 @@ async fn session(platform: &ScriptedPlatform) -> SandboxSession {
     client(platform).create_session("tmpl_1").await.unwrap()
 }
 
-/// An answer that never ends, in chunks of `x`.
+/// Returns a response that never ends, in chunks of `x`.
 fn endless(status: u16, content_type: &str, start: &str) -> Reply {
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(1 << 16));
     let head = Reply::chunked_with(status, content_type);
@@ -45,7 +45,7 @@ fn endless(status: u16, content_type: &str, start: &str) -> Reply {
     }
 }
 
-/// A Connect message.
+/// Returns the bytes of a Connect message.
 fn message(message: &Value) -> Vec<u8> {
     let text = message.to_string();
     let mut bytes = vec![0];
@@ -207,7 +207,7 @@ async fn an_item_of_a_stream_is_limited_and_a_stream_is_not() {
 }
 
 #[tokio::test]
-async fn of_an_explanation_only_the_start_is_read() {
+async fn only_the_start_of_an_error_text_is_read() {
     let platform = ScriptedPlatform::start().await;
     let client = client(&platform);
     let session = client.create_session("tmpl_1").await.unwrap();
@@ -291,7 +291,7 @@ async fn a_list_of_many_pages_is_limited_as_a_whole() {
 
 /// A sandbox whose creation was answered with an endless response has been created, and is killed.
 #[tokio::test]
-async fn a_sandbox_behind_an_endless_answer_is_ended() {
+async fn a_sandbox_whose_creation_response_is_endless_is_killed() {
     let platform = ScriptedPlatform::start().await;
     let client = client(&platform);
     platform.script(
@@ -357,7 +357,7 @@ async fn files_and_the_output_of_processes_are_limited() {
     }
 }
 
-/// The peak memory of a process, in mebibytes.
+/// Returns the peak memory of a process, in mebibytes.
 fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status

@@ -29,14 +29,14 @@ fn events(body: impl AsRef<[u8]>) -> Reply {
     Reply::raw([HEAD.as_bytes(), body.as_ref()].concat())
 }
 
-/// The rest of the stream after this many items.
+/// Returns the rest of the stream after this many items.
 fn after(item: usize) -> &'static str {
     let start = STREAM.find(&format!("id: {}", item + 1));
     let end = STREAM.find("event: end").unwrap();
     &STREAM[start.unwrap_or(end)..]
 }
 
-/// How many items a reader of these bytes has received.
+/// Returns the number of items that a reader of these bytes has received.
 fn received(bytes: &[u8]) -> usize {
     // A line may end with CR alone.
     let text = String::from_utf8_lossy(bytes);
@@ -55,7 +55,7 @@ async fn open(session: &SandboxSession) -> InvocationStream {
     session.invoke("go").resumable().stream().await.unwrap()
 }
 
-/// All items, and the error at the end if there was one.
+/// Returns all items, and the error at the end if there was one.
 async fn read(stream: &mut InvocationStream) -> (Vec<Value>, Option<Error>) {
     let mut items = Vec::new();
     let mut error = None;
@@ -70,7 +70,7 @@ async fn read(stream: &mut InvocationStream) -> (Vec<Value>, Option<Error>) {
 }
 
 #[tokio::test]
-async fn a_resumable_stream_requests_ids_and_goes_on_without_its_caller() {
+async fn a_resumable_stream_requests_ids_and_continuation() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     platform.script(INVOKE, events(STREAM).close());
@@ -124,7 +124,7 @@ async fn a_stream_cut_anywhere_has_every_item_once() {
 }
 
 #[tokio::test]
-async fn items_that_come_twice_are_left_out_and_missing_ones_are_an_error() {
+async fn repeated_items_are_skipped_and_missing_ones_are_an_error() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     platform.script(
@@ -157,7 +157,7 @@ async fn items_that_come_twice_are_left_out_and_missing_ones_are_an_error() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_run_says_how_it_ended() {
+async fn the_end_event_of_a_failed_run_is_an_error() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     for (end, kind, text) in [
@@ -199,7 +199,7 @@ async fn the_end_of_a_run_says_how_it_ended() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_gone_is_an_error_that_says_so() {
+async fn a_final_status_ends_the_stream_with_an_error() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     for (status, text) in [
@@ -221,7 +221,7 @@ async fn a_run_that_is_gone_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn an_outage_is_waited_out_and_a_paused_sandbox_too() {
+async fn a_stream_continues_after_an_outage_or_a_pause() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     platform.script(INVOKE, events("id: 1\ndata: \"one\"\n\n").close());
@@ -240,7 +240,7 @@ async fn an_outage_is_waited_out_and_a_paused_sandbox_too() {
     assert_eq!((found, error.is_none()), (items(), true));
     assert_eq!(platform.count(EVENTS), 7);
 
-    // The platform answers for a paused sandbox.
+    // The platform responds in place of a paused sandbox.
     platform.script(INVOKE, events("id: 1\ndata: \"one\"\n\n").close());
     let mut stream = open(&session).await;
     stream.next().await.unwrap().unwrap();

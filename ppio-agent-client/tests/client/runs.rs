@@ -1,4 +1,4 @@
-//! Runs: started without waiting, found again, read, waited for, cancelled, listed.
+//! Runs that are detached, looked up by their id, read, waited for, cancelled and listed.
 
 use ppio_agent_client::{Error, Run, RunStatus, SandboxSession};
 use ppio_test_support::scripted_platform::{Reply, ScriptedPlatform};
@@ -93,7 +93,7 @@ async fn an_agent_without_runs_is_not_invoked() {
 }
 
 #[tokio::test]
-async fn a_run_in_a_session_of_its_own_keeps_it() {
+async fn a_run_keeps_the_session_that_was_created_for_it() {
     let platform = ScriptedPlatform::start().await;
     honour_keys(&platform);
     let client = client_of(&platform);
@@ -116,7 +116,7 @@ async fn a_run_in_a_session_of_its_own_keeps_it() {
 }
 
 #[tokio::test]
-async fn a_run_is_found_again_from_another_client() {
+async fn a_run_is_read_by_its_id_from_another_client() {
     let platform = ScriptedPlatform::start().await;
     honour_keys(&platform);
     platform.add_sandbox("sb_1", "tmpl_1");
@@ -258,7 +258,7 @@ async fn a_run_is_cancelled_and_runs_are_listed() {
     assert_eq!(request.header("authorization"), "Bearer sesame");
 }
 
-/// An agent that checks its callers checks each call about a run.
+/// An agent that checks its callers also checks them for each call about a run.
 #[tokio::test]
 async fn calls_about_a_run_have_the_headers_of_its_invocation() {
     let platform = ScriptedPlatform::start().await;
@@ -312,7 +312,7 @@ async fn calls_about_a_run_have_the_headers_of_its_invocation() {
         .await;
     is_authorized(&route);
 
-    // A run that is found again has the headers that the caller adds.
+    // A run that is looked up by its id has the headers that the caller adds.
     let found = session.run("r-1").header(sesame.0, sesame.1).unwrap();
     let found = found.header("x-tenant", "7").unwrap();
     platform.script(RUN, Reply::json(200, &info("running")));

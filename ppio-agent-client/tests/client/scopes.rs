@@ -1,4 +1,5 @@
-//! What a scope has created is gone when it ends, however it ends.
+//! A scope closes what it has created, whether its body succeeds, fails or panics, or the scope is
+//! dropped.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +18,7 @@ fn builder(platform: &ScriptedPlatform) -> ClientBuilder {
     builder.base_url(platform.url()).domain(platform.domain())
 }
 
-/// Handles that outlive the scope, so that dropping them is not what closes the sessions.
+/// Handles that outlive the scope, so that no session is closed because its last handle is dropped.
 type Kept = Arc<Mutex<Vec<SandboxSession>>>;
 
 fn keep(kept: &Kept, session: &SandboxSession) {

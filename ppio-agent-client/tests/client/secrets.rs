@@ -71,7 +71,8 @@ impl Paper {
 )]
 async fn keys_and_tokens_are_never_printed() {
     let paper = Paper::default();
-    // Global, so that the lines of every thread are captured, those of hyper and rustls too.
+    // The subscriber is global, so that the lines of every thread are captured, including those of
+    // hyper and rustls.
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(paper.clone())

@@ -1,4 +1,4 @@
-//! Sessions: created, found again, paused, resumed, refreshed, closed.
+//! Sessions that are created, looked up, paused, resumed, refreshed and closed.
 
 use std::future::IntoFuture as _;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::clients::client_of;
 
 #[tokio::test]
-async fn a_session_from_its_making_to_its_end() {
+async fn a_session_from_creation_to_close() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let session = client
@@ -56,7 +56,7 @@ async fn a_session_keeps_the_name_that_its_template_was_requested_by() {
 }
 
 #[tokio::test]
-async fn state_is_asked_not_guessed() {
+async fn the_state_is_read_from_the_platform() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     let id = session.sandbox_id().to_owned();
@@ -84,7 +84,7 @@ async fn state_is_asked_not_guessed() {
 }
 
 #[tokio::test]
-async fn the_status_tells_an_agent_that_is_unwell_from_one_that_is_silent() {
+async fn the_status_distinguishes_unhealthy_and_unreachable_agents() {
     let platform = ScriptedPlatform::start().await;
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     platform.script(
@@ -97,7 +97,7 @@ async fn the_status_tells_an_agent_that_is_unwell_from_one_that_is_silent() {
 }
 
 #[tokio::test]
-async fn resume_keeps_the_sessions_own_timeout_and_refresh_really_extends() {
+async fn resume_and_refresh_use_the_timeout_of_the_session() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let session = client
@@ -126,7 +126,7 @@ async fn resume_keeps_the_sessions_own_timeout_and_refresh_really_extends() {
 }
 
 #[tokio::test]
-async fn sessions_are_the_platforms() {
+async fn sessions_are_listed_found_and_closed_on_the_platform() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let mut sessions = Vec::new();
@@ -164,7 +164,7 @@ async fn sessions_are_the_platforms() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_is_closed_and_what_is_detached_lives_on() {
+async fn a_dropped_session_is_closed_and_a_detached_one_is_not() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let session = client.create_session("tmpl_1").await.unwrap();
@@ -194,7 +194,7 @@ async fn a_session_dropped_on_a_plain_thread_is_closed_too() {
 }
 
 #[tokio::test]
-async fn the_first_answer_comes_in_milliseconds_not_in_seconds() {
+async fn a_session_is_ready_soon_after_its_agent() {
     let platform = ScriptedPlatform::start().await;
     for _ in 0..3 {
         platform.script("agent GET /ping", Reply::error(502, "not yet"));
@@ -202,7 +202,7 @@ async fn the_first_answer_comes_in_milliseconds_not_in_seconds() {
     let started = std::time::Instant::now();
     let session = client_of(&platform).create_session("tmpl_1").await.unwrap();
     assert_eq!(platform.count("agent GET /ping"), 4);
-    // Polling once in 3 s, as others do, would take 9 s here.
+    // Polling once in 3 s, as other clients do, would take 9 s here.
     assert!(
         started.elapsed() < Duration::from_secs(3),
         "{:?}",
@@ -212,7 +212,7 @@ async fn the_first_answer_comes_in_milliseconds_not_in_seconds() {
 }
 
 #[tokio::test]
-async fn a_session_found_again_is_as_old_as_its_sandbox_and_knows_its_agents_port() {
+async fn an_existing_session_has_the_age_timeout_and_port_of_its_sandbox() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
     let config = SandboxConfig {
@@ -257,7 +257,7 @@ async fn a_session_found_again_is_as_old_as_its_sandbox_and_knows_its_agents_por
 }
 
 #[test]
-fn a_status_has_one_word_wherever_it_is_written() {
+fn a_status_serializes_as_its_text() {
     for status in [
         SessionStatus::Active,
         SessionStatus::Paused,

@@ -84,7 +84,7 @@ async fn the_order_of_a_sessions_settings_does_not_matter() {
         assert_eq!(sent["autoPause"], true);
         session.close().await.unwrap();
     }
-    // The same through an invocation, whose sandbox has options too.
+    // An invocation that creates a sandbox passes on the options of the sandbox.
     let invoke = client.invoke_agent("tmpl_1", "hi").sandbox(config());
     invoke.await.unwrap();
     let sent = platform.requests("POST /sandboxes").pop().unwrap().json();

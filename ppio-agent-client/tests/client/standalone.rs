@@ -40,7 +40,7 @@ async fn templates_are_found_without_a_client() {
 }
 
 #[test]
-fn settings_that_no_manager_could_work_with_are_errors() {
+fn invalid_settings_of_a_manager_are_errors() {
     let auth = || AuthManager::new(API_KEY).expect("well formed");
     let malformed = auth().with_access_token("line\nbreak").unwrap_err();
     assert!(

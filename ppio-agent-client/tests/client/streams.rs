@@ -18,7 +18,7 @@ async fn session(platform: &ScriptedPlatform) -> SandboxSession {
         .expect("set up")
 }
 
-/// All items, and the error at the end if there was one.
+/// Returns all items, and the error at the end if there was one.
 async fn read(session: &SandboxSession) -> (Vec<Value>, Option<Error>) {
     let mut stream = session.invoke("go").stream().await.expect("set up");
     let mut items = Vec::new();
@@ -139,7 +139,7 @@ async fn a_cut_stream_is_never_a_clean_end() {
 }
 
 #[tokio::test]
-async fn silence_is_limited_and_a_heartbeat_breaks_it() {
+async fn the_idle_timeout_counts_from_the_last_heartbeat() {
     let platform = ScriptedPlatform::start().await;
     let limit = Duration::from_millis(300);
     let config = ClientConfig {
@@ -170,7 +170,7 @@ async fn silence_is_limited_and_a_heartbeat_breaks_it() {
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_its_time_is_not_the_senders_silence() {
+async fn a_slow_reader_does_not_trigger_the_idle_timeout() {
     let platform = ScriptedPlatform::start().await;
     let config = ClientConfig {
         stream_idle_timeout: Duration::from_millis(100),
@@ -195,7 +195,7 @@ async fn a_reader_that_takes_its_time_is_not_the_senders_silence() {
 }
 
 #[tokio::test]
-async fn dropping_a_stream_tells_the_agent() {
+async fn dropping_a_stream_closes_its_connection() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").hang());
@@ -231,7 +231,7 @@ async fn lines_of_json_are_a_stream_too() {
 }
 
 #[tokio::test]
-async fn one_value_is_a_stream_of_one_and_auto_looks_at_the_type() {
+async fn a_value_is_a_stream_of_one_item_and_output_follows_the_content_type() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;
     let (items, error) = read(&session).await;

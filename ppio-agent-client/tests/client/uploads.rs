@@ -8,11 +8,11 @@ use ppio_test_support::{eventually, with_timeout};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// More than the two ends of a connection buffer while nothing is read.
+/// A size in bytes that exceeds what the two ends of a connection buffer while nothing is read.
 const SIZE: u64 = 64 * 1024 * 1024;
 const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n";
 
-/// Every count that an upload reported.
+/// The counts that an upload has reported.
 #[derive(Clone, Default)]
 struct Counts(Arc<Mutex<Vec<u64>>>);
 
@@ -59,7 +59,7 @@ async fn read_rest(stream: &mut TcpStream, mut left: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_count_follows_what_the_other_side_takes() {
+async fn progress_follows_what_the_server_reads() {
     let storage = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!(
         "http://{}/files?signature=s",

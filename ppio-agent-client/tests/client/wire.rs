@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::clients::{API_KEY, client_of};
 
-/// The only request of this route.
+/// Returns the only request of this route.
 fn sent(platform: &ScriptedPlatform, route: &str) -> Recorded {
     let mut requests = platform.requests(route);
     assert_eq!(requests.len(), 1, "{route}");
@@ -302,7 +302,7 @@ async fn builds() {
         (put.target.as_str(), &put.body[..]),
         ("/storage?signature=s", &b"archive"[..])
     );
-    // The storage is a foreign host, which is not sent the key.
+    // The storage is another host, which is not sent the key.
     assert_eq!(
         (put.header("x-api-key"), put.header("authorization")),
         ("", "")
@@ -357,8 +357,8 @@ async fn builds() {
     );
 }
 
-/// A batch of sessions looks its template up once, and a template that has changed is looked up
-/// again as soon as a creation has failed.
+/// Many sessions of one template need one lookup. After a failed creation, the template is looked
+/// up again, because it may have changed.
 #[tokio::test]
 async fn a_template_is_looked_up_once_for_many_sessions() {
     let platform = ScriptedPlatform::start().await;
@@ -381,8 +381,8 @@ async fn a_template_is_looked_up_once_for_many_sessions() {
     assert_eq!(platform.count("GET /templates"), 2);
 }
 
-/// An agent that answers needs no template: neither a slow list nor a failing list delays a
-/// session.
+/// A session with a healthy agent needs no template: neither a slow list nor a failing list delays
+/// it.
 #[tokio::test]
 async fn a_healthy_agent_does_not_wait_for_its_template() {
     let platform = ScriptedPlatform::start().await;

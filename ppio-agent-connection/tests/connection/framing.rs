@@ -1,11 +1,11 @@
-//! Where a request ends is certain, or the request is refused and the connection closed.
+//! The end of a request is unambiguous, or the request is refused and the connection closed.
 
 use crate::support::{Client, limits};
 
 const AMBIGUOUS: &str = "the request has a `Content-Length` and a `Transfer-Encoding` header";
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\n\r\n";
 
-/// Good requests, and what is answered to them.
+/// Valid requests, and the bodies of their responses.
 const GOOD: &[(&str, &[&str])] = &[
     ("", &[]),
     ("GET /1 HTTP/1.1\r\n\r\n", &["/1 0;"]),
@@ -27,7 +27,7 @@ const GOOD: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Heads with two lengths, the text of the refusal, and what hyper takes for the body.
+/// The headers and the body of requests with an ambiguous end, and the text of the refusal.
 const BAD: &[(&str, &str)] = &[
     (
         "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -45,7 +45,7 @@ const BAD: &[(&str, &str)] = &[
         "transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "transfer encoding \"gzip, chunked\" is not supported",
     ),
-    // These are hyper's own refusals, which have no text.
+    // hyper itself refuses these requests, without a text.
     (
         "content-length: 0\r\ncontent-length: 4\r\n\r\n",
         "400 Bad Request",

@@ -1,4 +1,4 @@
-//! Idle connections release their buffers, and serve later requests as others do.
+//! Idle connections release their buffers, and serve later requests like other connections.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{Client, SMALL, TIMEOUT, limits};
 const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn an_idle_connection_has_no_buffers_and_goes_on() {
+async fn an_idle_connection_has_no_buffers_and_serves_further_requests() {
     let head = "GET /1 HTTP/1.1\r\n\r\n";
     let body = "POST /2 HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc";
     let chunked = "POST /3 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
@@ -110,7 +110,7 @@ async fn an_idle_connection_ends() {
 }
 
 #[tokio::test]
-async fn half_a_head_after_idling_is_cut_at_the_header_timeout() {
+async fn incomplete_headers_after_idling_end_at_the_header_timeout() {
     let short = || Limits {
         header_timeout: SHORT,
         ..limits()

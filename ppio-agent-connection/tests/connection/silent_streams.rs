@@ -1,4 +1,4 @@
-//! A response that has to be waited for goes on without hyper and its buffers.
+//! A response whose next data is not ready continues without hyper and its buffers.
 
 use std::future::ready;
 use std::io;
@@ -22,7 +22,7 @@ type Item = io::Result<Frame<Bytes>>;
 struct Items {
     receiver: mpsc::UnboundedReceiver<Item>,
     address: usize,
-    places: Arc<AtomicUsize>,
+    addresses: Arc<AtomicUsize>,
 }
 
 impl Body for Items {
@@ -30,25 +30,26 @@ impl Body for Items {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
-        // hyper keeps a body in one place.
+        // hyper does not move a body.
         let address = std::ptr::from_ref(&*self).addr();
         if self.address != address {
             self.address = address;
-            self.places.fetch_add(1, Ordering::Relaxed);
+            self.addresses.fetch_add(1, Ordering::Relaxed);
         }
         self.receiver.poll_recv(cx)
     }
 }
 
-/// A client that has the head of a stream, of which the server sends what `items` sends.
+/// A client that has received the headers of a stream. The server sends the items that are sent to
+/// `items`.
 struct Stream {
     client: Client,
     items: mpsc::UnboundedSender<Item>,
-    places: Arc<AtomicUsize>,
+    addresses: Arc<AtomicUsize>,
 }
 
 impl Stream {
-    /// A stream with one item, which is then silent until hyper is dropped.
+    /// Creates a stream with one item, which is then silent until hyper is dropped.
     async fn silent(limits: Limits, request: &str) -> Self {
         let (responses, next_response) = std::sync::mpsc::channel();
         let next_response = std::sync::Mutex::new(next_response);
@@ -57,19 +58,19 @@ impl Stream {
             ready(Response::new(next.expect("as many responses as requests")))
         };
         let mut client = Client::of(limits, handler).await;
-        let places = Arc::default();
-        let response = |places: &Arc<AtomicUsize>| {
+        let addresses = Arc::default();
+        let response = |addresses: &Arc<AtomicUsize>| {
             let (items, receiver) = mpsc::unbounded_channel();
-            let places = Arc::clone(places);
+            let addresses = Arc::clone(addresses);
             let body = Items {
                 receiver,
                 address: 0,
-                places,
+                addresses,
             };
             responses.send(body).expect("a server");
             items
         };
-        let items = response(&places);
+        let items = response(&addresses);
         // Another request on the same connection is answered with an empty stream.
         drop(response(&Arc::default()));
         client.write(request).await;
@@ -81,16 +82,16 @@ impl Stream {
         let stream = Self {
             client,
             items,
-            places,
+            addresses,
         };
         stream
-            .wait("a stream without hyper", || stream.places() == 2)
+            .wait("a stream without hyper", || stream.addresses() == 2)
             .await;
         stream
     }
 
-    fn places(&self) -> usize {
-        self.places.load(Ordering::Relaxed)
+    fn addresses(&self) -> usize {
+        self.addresses.load(Ordering::Relaxed)
     }
 
     fn send(&self, text: impl Into<Bytes>) {
@@ -111,7 +112,7 @@ impl Stream {
 const GET: &str = "GET / HTTP/1.1\r\n\r\n";
 
 #[tokio::test]
-async fn a_silent_stream_goes_on_and_its_connection_too() {
+async fn a_silent_stream_and_its_connection_continue() {
     let mut stream = Stream::silent(limits(), GET).await;
     stream.send("second");
     stream.client.expect(&["6\r\nsecond\r\n"]).await;
@@ -148,7 +149,7 @@ async fn a_connection_without_keep_alive_ends_with_its_silent_stream() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_client_ends_its_silent_stream() {
+async fn a_disconnected_client_ends_its_silent_stream() {
     let stream = Stream::silent(limits(), GET).await;
     drop(stream.client.stream);
     let closed = tokio::time::timeout(TIMEOUT, stream.items.closed()).await;
@@ -156,7 +157,7 @@ async fn the_end_of_the_client_ends_its_silent_stream() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_that_fails_is_cut() {
+async fn a_silent_stream_that_fails_is_cut_off() {
     let mut stream = Stream::silent(limits(), GET).await;
     stream.send("last");
     let failed = stream.items.send(Err(io::Error::other("no more")));
@@ -168,7 +169,7 @@ async fn a_silent_stream_that_fails_is_cut() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_reading_after_a_silence_is_cut() {
+async fn a_client_that_stops_reading_after_a_silence_is_cut_off() {
     let short = Limits {
         write_timeout: Some(Duration::from_millis(300)),
         ..limits()

@@ -1,4 +1,4 @@
-//! A connection over a real socket, and a client that shows every byte.
+//! A connection over a real socket, and a client that reads and writes raw bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -20,9 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Long enough for any machine.
+/// How long a test waits: long enough for any machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
-/// The most that a connection without hyper's buffers reads at once.
+/// The maximum number of bytes that a connection without hyper's buffers reads at once.
 pub(crate) const SMALL: usize = 1024;
 
 /// A stream that records the size of the buffer of the last read, and how many bytes were read.
@@ -116,7 +116,7 @@ impl Client {
         Self::of(limits, answer).await
     }
 
-    /// A connection of a server with this handler.
+    /// Connects to a server with this handler.
     pub(crate) async fn of<H, F, B>(limits: Limits, handler: H) -> Self
     where
         H: Fn(Request<RequestBody>) -> F + Send + Sync + 'static,
@@ -150,7 +150,7 @@ impl Client {
         }
     }
 
-    /// A connection that is idle after one request.
+    /// Creates a connection that is idle after one request.
     pub(crate) async fn idle(limits: Limits) -> Self {
         let mut client = Self::new(limits).await;
         client
@@ -180,7 +180,7 @@ impl Client {
         }
     }
 
-    /// Waits until the server has read so many bytes.
+    /// Waits until the server has read `length` bytes.
     pub(crate) async fn received(&self, length: usize) {
         let wait = async {
             while self.received.load(Ordering::Relaxed) < length {

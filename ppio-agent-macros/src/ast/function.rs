@@ -34,7 +34,7 @@ impl Function {
         self.signature.receiver().is_some()
     }
 
-    /// The types of the parameters, without a receiver.
+    /// Returns the types of the parameters, without a receiver.
     pub(crate) fn parameters(&self) -> Vec<&Type> {
         self.signature
             .inputs
@@ -46,20 +46,21 @@ impl Function {
             .collect()
     }
 
-    /// The attribute that starts an async runtime, such as `#[tokio::main]`.
+    /// Returns the attribute that starts an async runtime, such as `#[tokio::main]`.
     pub(crate) fn runtime_attribute(&self) -> Option<&Attribute> {
         self.attributes.iter().find(|it| starts_a_runtime(it))
     }
 
-    /// The `#[cfg(..)]` attributes, which apply to everything that is generated for the function.
+    /// Returns the `#[cfg(..)]` attributes, which apply to everything that is generated for the
+    /// function.
     pub(crate) fn cfg_attributes(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes
             .iter()
             .filter(|attribute| attribute.path().is_ident("cfg"))
     }
 
-    /// The text of the documentation comments, without the space that each line begins with. Parts
-    /// that another macro computes are left out.
+    /// Returns the text of the documentation comments, without the space that each line begins
+    /// with. Parts that another macro computes are left out.
     pub(crate) fn documentation(&self) -> String {
         let lines = self.attributes.iter().filter_map(|attribute| {
             let Meta::NameValue(pair) = &attribute.meta else {
@@ -113,7 +114,8 @@ impl ToTokens for Function {
     }
 }
 
-/// One group of tokens: braces, or the invisible group around a `$body:block` of `macro_rules!`.
+/// Parses one group of tokens: braces, or the invisible group around a `$body:block` of
+/// `macro_rules!`.
 fn body(input: ParseStream<'_>) -> syn::Result<TokenTree> {
     let mut tokens = input.parse::<TokenStream>()?.into_iter();
     match (tokens.next(), tokens.next()) {
@@ -122,7 +124,8 @@ fn body(input: ParseStream<'_>) -> syn::Result<TokenTree> {
     }
 }
 
-/// The type inside parentheses, or inside the invisible group around a `$ty:ty` of `macro_rules!`.
+/// Returns the type inside parentheses, or inside the invisible group around a `$ty:ty` of
+/// `macro_rules!`.
 fn ungrouped(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => ungrouped(&group.elem),

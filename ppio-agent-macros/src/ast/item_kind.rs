@@ -33,7 +33,7 @@ impl MisplacedItem {
         keyword.unwrap_or_else(|| (Self::Unknown, item.clone()))
     }
 
-    /// The item, with its article.
+    /// Returns the name of the kind with its article, such as `a struct`.
     pub(crate) fn description(self) -> &'static str {
         match self {
             Self::FunctionWithoutBody => "a function without a body",

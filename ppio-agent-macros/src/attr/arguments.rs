@@ -128,7 +128,7 @@ fn parse_value<T: Parse>(input: ParseStream<'_>, message: &str, help: &str) -> s
     input.parse().map_err(|_| error_at(start, message, help))
 }
 
-/// Parses one of the words that an argument takes, as the name of its variant.
+/// Parses one of the words that an argument accepts, and returns the name of its variant.
 fn parse_word(
     argument: Argument,
     input: ParseStream<'_>,
@@ -164,7 +164,7 @@ fn parse_word(
 }
 
 /// Skips the value of an argument that is already reported, so that the arguments after it are
-/// checked as well. Skips all of them if the value is not an expression.
+/// checked as well. Skips all remaining arguments if the value is not an expression.
 fn skip_value(input: ParseStream<'_>) -> syn::Result<()> {
     if input.parse::<Option<Token![=]>>()?.is_some() && input.parse::<Expr>().is_err() {
         input.parse::<TokenStream>()?;

@@ -1,4 +1,4 @@
-//! What distinguishes the attributes: names, arguments, and texts for messages.
+//! The differences between the attributes: names, arguments, and texts for messages.
 
 /// One of the attributes of this crate.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) enum Argument {
 }
 
 impl Attribute {
-    /// The path under which users write the attribute.
+    /// Returns the path under which users write the attribute.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Entrypoint => "ppio::entrypoint",
@@ -37,7 +37,7 @@ impl Attribute {
         }
     }
 
-    /// The annotated function, as the subject of a message.
+    /// Returns the annotated function as the subject of a message, such as `an entrypoint`.
     pub(crate) fn subject(self) -> &'static str {
         match self {
             Self::Entrypoint => "an entrypoint",
@@ -50,7 +50,7 @@ impl Attribute {
         }
     }
 
-    /// A name that such a function often has.
+    /// Returns a name that such a function often has.
     pub(crate) fn example_name(self) -> &'static str {
         match self {
             Self::Entrypoint => "agent",
@@ -63,7 +63,7 @@ impl Attribute {
         }
     }
 
-    /// A signature that the attribute accepts.
+    /// Returns a signature that the attribute accepts.
     pub(crate) fn example_signature(self) -> &'static str {
         match self {
             Self::Entrypoint => "async fn agent(request: ppio::Value) -> ppio::Value",
@@ -78,13 +78,13 @@ impl Attribute {
         }
     }
 
-    /// The argument of this name, if the attribute accepts it.
+    /// Returns the argument of this name, if the attribute accepts it.
     pub(super) fn argument(self, name: &str) -> Option<Argument> {
         let mut arguments = self.arguments().iter().copied();
         arguments.find(|argument| argument.name() == name)
     }
 
-    /// The sentence of a `help:` that lists the arguments.
+    /// Returns the sentence of a `help:` that lists the arguments.
     pub(super) fn arguments_help(self) -> String {
         let forms: Vec<String> = self
             .arguments()
@@ -133,7 +133,7 @@ impl Argument {
         }
     }
 
-    /// The words that the argument takes as its value, each with the name of its variant.
+    /// Returns the words that the argument accepts as its value, each with the name of its variant.
     pub(super) fn words(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::OnDisconnect => &[("cancel", "Cancel"), ("continue", "Continue")],
@@ -147,7 +147,7 @@ impl Argument {
         }
     }
 
-    /// The argument with a value that the attribute accepts.
+    /// Returns the argument with a value that the attribute accepts.
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::Config => "config = ppio::RuntimeConfig::new()",

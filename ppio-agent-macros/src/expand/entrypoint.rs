@@ -102,8 +102,8 @@ fn agent_info(function: &Function, runtime: &RuntimePath<'_>) -> TokenStream {
     }
 }
 
-/// Returns the function that makes the configuration, as an `Option`: the `config` expression, with
-/// the policies in arguments of their own.
+/// Returns the function that creates the configuration, as an `Option`: the `config` expression,
+/// with the policies in arguments of their own.
 fn config(runtime: &RuntimePath<'_>, arguments: &AttributeArguments) -> TokenStream {
     let root = runtime.root();
     let policies: Vec<TokenStream> = [

@@ -10,17 +10,17 @@ use super::token_range::TokenRange;
 /// The code that passes the context and states to one function.
 #[derive(Default)]
 pub(super) struct FurtherParameters {
-    /// Statements that find the sources when the agent is made.
+    /// Statements that find the sources when the agent is built.
     pub(super) sources: TokenStream,
-    /// Statements that make the values for one call.
+    /// Statements that create the values for one call.
     pub(super) values: TokenStream,
     /// The arguments, each after a comma.
     pub(super) arguments: TokenStream,
 }
 
 impl FurtherParameters {
-    /// `call` is the variable of one call, `pass` the function that passes a value on at the type
-    /// of its parameter.
+    /// Generates the code. `call` is the variable of one call, and `pass` is the function that
+    /// passes a value on at the type of its parameter.
     pub(super) fn new(
         runtime: &RuntimePath<'_>,
         types: &[&Type],

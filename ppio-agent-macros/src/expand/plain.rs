@@ -39,8 +39,8 @@ pub(super) struct RunsOn {
     pub(super) blocking_thread: &'static str,
 }
 
-/// Returns the handler that calls the function with its states. `result` is made from the
-/// `output` that the function returns.
+/// Returns the handler that calls the function with its states. `result` is the code that converts
+/// `output`, the value that the function returns.
 pub(super) fn handler(
     runtime: &RuntimePath<'_>,
     function: &Function,

@@ -1,4 +1,4 @@
-//! Generates the conversion of what a function returned.
+//! Generates the conversion of the value that a function returned.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -41,9 +41,9 @@ pub(super) fn conversion(runtime: &RuntimePath<'_>, function: &Function) -> Toke
     }
 }
 
-/// Returns an expression of type `Result<_, ppio::Error>` from what a startup or shutdown function
-/// returned, which may be a `Result`. `check` names a function that the value of a success is
-/// passed through.
+/// Returns an expression of type `Result<_, ppio::Error>` from the value that a startup or shutdown
+/// function returned, which may be a `Result`. `check` names a function that the value of a success
+/// is passed through.
 pub(super) fn hook_result(
     runtime: &RuntimePath<'_>,
     function: &Function,

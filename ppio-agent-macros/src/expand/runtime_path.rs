@@ -15,18 +15,18 @@ impl<'a> RuntimePath<'a> {
         Self(arguments.crate_path.as_ref())
     }
 
-    /// The path of the crate.
+    /// Returns the path of the crate.
     pub(super) fn root(&self) -> TokenStream {
         self.0.map_or_else(|| quote!(::ppio), |path| quote!(#path))
     }
 
-    /// The path of `ppio::__private`.
+    /// Returns the path of `ppio::__private`.
     pub(super) fn private(&self) -> TokenStream {
         let root = self.root();
         quote!(#root::__private)
     }
 
-    /// The path of an item in `ppio::__private`, reported at a range.
+    /// Returns the path of an item in `ppio::__private`, reported at a range.
     pub(super) fn item_at(&self, name: &str, range: TokenRange) -> TokenStream {
         let TokenRange { first, last } = range;
         let root = match self.0 {
@@ -44,7 +44,7 @@ impl<'a> RuntimePath<'a> {
         quote_spanned!(first=> #root::__private::#name)
     }
 
-    /// The call of a function in `ppio::__private`, reported at a range.
+    /// Returns the call of a function in `ppio::__private`, reported at a range.
     pub(super) fn call_at(
         &self,
         name: &str,

@@ -10,7 +10,7 @@ use super::token_range::TokenRange;
 /// The code that passes the states to one function.
 #[derive(Default)]
 pub(super) struct StateArguments {
-    /// Statements that find the slots when the agent is made.
+    /// Statements that find the slots when the agent is built.
     pub(super) slots: TokenStream,
     /// Statements that copy the states for one call.
     pub(super) copies: TokenStream,
@@ -40,7 +40,8 @@ impl StateArguments {
         states
     }
 
-    /// Returns a closure that makes the function's part of the agent: `make`, after its slots.
+    /// Returns a closure that builds the function's part of the agent: it finds the slots, and then
+    /// evaluates `make`.
     pub(super) fn maker(&self, make: &TokenStream) -> TokenStream {
         let slots = &self.slots;
         if slots.is_empty() {

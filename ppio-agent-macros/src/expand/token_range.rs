@@ -31,12 +31,13 @@ impl TokenRange {
         Self { first, last }
     }
 
-    /// The function's name.
+    /// Returns the range of the function's name.
     pub(super) fn of_name(function: &Function) -> Self {
         Self::of(function.name())
     }
 
-    /// The type that a function returns, or its name if it returns nothing.
+    /// Returns the range of the type that a function returns, or of the function's name if it
+    /// returns nothing.
     pub(super) fn of_output(function: &Function) -> Self {
         match &function.signature.output {
             ReturnType::Default => Self::of_name(function),

@@ -1,10 +1,10 @@
-//! Finds what a type borrows.
+//! Finds the borrows in a type.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Type;
 
-/// The reference that a type is, or the first lifetime in it except `'static`.
+/// Returns the reference that a type is, or the first lifetime in it except `'static`.
 pub(super) fn find_borrow(ty: &Type) -> Option<TokenStream> {
     match ty {
         Type::Reference(reference) => Some(reference.to_token_stream()),

@@ -1,4 +1,4 @@
-//! Checks what was parsed, and reports every error at its token.
+//! Checks the parsed function, and reports every error at its token.
 
 mod borrows;
 mod entrypoint;

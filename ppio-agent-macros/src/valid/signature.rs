@@ -1,4 +1,4 @@
-//! Checks what no attribute accepts: qualifiers, generics, a receiver, the name `main`.
+//! Reports what no attribute accepts: qualifiers, generics, a receiver, the name `main`.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -89,7 +89,8 @@ fn check_qualifiers(subject: &str, function: &Function, diagnostics: &mut Diagno
     }
 }
 
-/// Lifetimes are inferred where the function is called; types and constants are not.
+/// Reports generic types and constants, which are not inferred where the function is called, unlike
+/// lifetimes.
 fn check_generics(subject: &str, function: &Function, diagnostics: &mut Diagnostics) {
     let generics = &function.signature.generics;
     let mut has_parameters = false;
@@ -112,7 +113,7 @@ fn check_generics(subject: &str, function: &Function, diagnostics: &mut Diagnost
     }
 }
 
-/// The first `impl` of a type, at any depth.
+/// Returns the first `impl` of a type, at any depth.
 pub(super) fn find_impl(tokens: TokenStream) -> Option<Ident> {
     tokens.into_iter().find_map(|token| match token {
         TokenTree::Ident(ident) if ident == "impl" => Some(ident),

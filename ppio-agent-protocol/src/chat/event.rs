@@ -1,4 +1,4 @@
-//! What an agent sends in a chat.
+//! The events that an agent sends in a chat.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -159,17 +159,17 @@ pub enum FinishReason {
 }
 
 impl ChatEvent {
-    /// More of the answer's text.
+    /// Creates a [`TextDelta`](Self::TextDelta) with more of the answer's text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::TextDelta { text: text.into() }
     }
 
-    /// More of the model's reasoning.
+    /// Creates a [`ReasoningDelta`](Self::ReasoningDelta) with more of the model's reasoning.
     pub fn reasoning(text: impl Into<String>) -> Self {
         Self::ReasoningDelta { text: text.into() }
     }
 
-    /// The events of a whole call of a tool: its start, its arguments and their end.
+    /// Returns the events of a whole call of a tool: its start, its arguments and their end.
     pub fn tool_call(
         id: impl Into<String>,
         name: impl Into<String>,
@@ -189,7 +189,7 @@ impl ChatEvent {
         ]
     }
 
-    /// What a tool returned.
+    /// Creates a [`ToolResult`](Self::ToolResult) with the value that a tool returned.
     pub fn tool_result(id: impl Into<String>, result: impl Into<Value>) -> Self {
         Self::ToolResult {
             id: id.into(),
@@ -198,7 +198,7 @@ impl ChatEvent {
         }
     }
 
-    /// The error of a tool that failed.
+    /// Creates a [`ToolResult`](Self::ToolResult) with the error of a tool that failed.
     pub fn tool_error(id: impl Into<String>, message: impl Into<String>) -> Self {
         Self::ToolResult {
             id: id.into(),
@@ -207,7 +207,7 @@ impl ChatEvent {
         }
     }
 
-    /// Data with a name.
+    /// Creates [`Data`](Self::Data) with a name.
     pub fn data(name: impl Into<String>, data: impl Into<Value>) -> Self {
         Self::Data {
             name: name.into(),
@@ -215,7 +215,7 @@ impl ChatEvent {
         }
     }
 
-    /// An interrupt that waits for a person's response. Set the other fields of
+    /// Creates an interrupt that waits for a person's response. Set the other fields of
     /// [`Interrupt`](Self::Interrupt) if they are needed.
     pub fn interrupt(id: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Interrupt {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finish_reason_of_a_later_version_is_another_reason() {
+    fn an_unknown_finish_reason_is_read_as_other() {
         let event = json!({"type": "finish", "reason": "weather"});
         let expected = ChatEvent::Finish {
             reason: FinishReason::Other,

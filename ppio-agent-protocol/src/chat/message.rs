@@ -107,12 +107,12 @@ pub enum ChatPart {
 }
 
 impl ChatMessage {
-    /// A message of one text.
+    /// Creates a message of one text.
     pub fn new(role: ChatRole, text: impl Into<String>) -> Self {
         Self::of_parts(role, vec![ChatPart::text(text)])
     }
 
-    /// A message of parts.
+    /// Creates a message of parts.
     pub fn of_parts(role: ChatRole, content: Vec<ChatPart>) -> Self {
         Self {
             id: None,
@@ -125,22 +125,22 @@ impl ChatMessage {
         }
     }
 
-    /// A message of the user.
+    /// Creates a message of the user.
     pub fn user(text: impl Into<String>) -> Self {
         Self::new(ChatRole::User, text)
     }
 
-    /// A message of the agent.
+    /// Creates a message of the agent.
     pub fn assistant(text: impl Into<String>) -> Self {
         Self::new(ChatRole::Assistant, text)
     }
 
-    /// Instructions of the application.
+    /// Creates a message with instructions of the application.
     pub fn system(text: impl Into<String>) -> Self {
         Self::new(ChatRole::System, text)
     }
 
-    /// The result of a tool.
+    /// Creates a message with the result of a tool.
     pub fn tool(call_id: impl Into<String>, result: impl Into<String>) -> Self {
         Self {
             tool_call_id: Some(call_id.into()),
@@ -148,19 +148,19 @@ impl ChatMessage {
         }
     }
 
-    /// The text of all parts that are text, one after the other.
+    /// Returns the text of all parts that are text, one after the other.
     pub fn text(&self) -> String {
         self.content.iter().filter_map(ChatPart::as_text).collect()
     }
 }
 
 impl ChatPart {
-    /// A part that is text.
+    /// Creates a part that is text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
 
-    /// The text, if the part is text.
+    /// Returns the text, if the part is text.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text { text } => Some(text),
@@ -193,7 +193,7 @@ fn write_content<S: Serializer>(content: &[ChatPart], serializer: S) -> Result<S
     }
 }
 
-/// Some programs send `null` for an empty list.
+/// Reads `null`, which some programs send for an empty list, as an empty list.
 fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ToolCall>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

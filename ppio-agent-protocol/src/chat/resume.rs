@@ -22,7 +22,7 @@ pub struct InterruptResponse {
 }
 
 impl InterruptResponse {
-    /// A response with which the agent continues.
+    /// Creates a response with which the agent continues.
     pub fn resolved(interrupt_id: impl Into<String>, payload: impl Into<Value>) -> Self {
         Self {
             interrupt_id: interrupt_id.into(),
@@ -32,7 +32,7 @@ impl InterruptResponse {
         }
     }
 
-    /// A refusal to respond.
+    /// Creates a refusal to respond.
     pub fn cancelled(interrupt_id: impl Into<String>) -> Self {
         Self {
             interrupt_id: interrupt_id.into(),

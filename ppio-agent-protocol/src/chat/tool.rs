@@ -22,7 +22,7 @@ pub struct ChatTool {
 }
 
 impl ChatTool {
-    /// A tool without a description and parameters.
+    /// Creates a tool without a description and parameters.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -51,7 +51,7 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    /// A call with its arguments as JSON text.
+    /// Creates a call with its arguments as JSON text.
     pub fn new(
         id: impl Into<String>,
         name: impl Into<String>,

@@ -23,18 +23,18 @@ struct LineColumn {
 }
 
 impl AgentConfigError {
-    /// The path of the field, such as `metadata.name`; `None` if the error is not in a field, as
-    /// when the text is not JSON or YAML.
+    /// Returns the path of the field, such as `metadata.name`; `None` if the error is not in a
+    /// field, as when the text is not JSON or YAML.
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
     }
 
-    /// The line, from 1; `None` if the document was not read from text.
+    /// Returns the line, from 1; `None` if the document was not read from text.
     pub fn line(&self) -> Option<usize> {
         self.position.map(|position| position.line)
     }
 
-    /// The column, from 1; `None` if the document was not read from text.
+    /// Returns the column, from 1; `None` if the document was not read from text.
     ///
     /// In YAML it is the start of the value (of the section, for a missing or a duplicate field);
     /// in JSON it is where reading stopped.
@@ -42,7 +42,7 @@ impl AgentConfigError {
         self.position.map(|position| position.column)
     }
 
-    /// The error and what to write instead, without field and position.
+    /// Returns the error and what to write instead, without field and position.
     pub fn problem(&self) -> &str {
         &self.problem
     }
@@ -62,8 +62,8 @@ impl AgentConfigError {
         }
     }
 
-    /// Creates an error from the text of a format's library. Path and position, which the text
-    /// repeats, are removed; texts of serde about missing and duplicate fields get a remedy.
+    /// Creates an error from the error text of a format's library. Path and position, which the
+    /// text repeats, are removed; texts of serde about missing and duplicate fields get a remedy.
     pub(super) fn new(path: Option<&Path>, line: usize, column: usize, message: &str) -> Self {
         // An empty JSON text ends in column 0.
         let position = (line > 0).then_some(LineColumn {
@@ -95,7 +95,7 @@ impl AgentConfigError {
                 is_missing_field: false,
             };
         };
-        // serde reports these two at the section.
+        // serde reports missing and duplicate fields at the section.
         let path = path.map_or_else(|| field.to_owned(), |section| format!("{section}.{field}"));
         Self {
             path: Some(path),

@@ -62,7 +62,7 @@ impl AgentName {
     /// The longest name, in characters.
     pub const MAX_LENGTH: usize = 63;
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

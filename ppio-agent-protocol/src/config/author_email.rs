@@ -26,7 +26,7 @@ pub struct InvalidAuthorEmail(String);
 const MAX_BYTES: usize = 254;
 
 impl AuthorEmail {
-    /// The address as text.
+    /// Returns the address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -19,12 +19,12 @@ pub struct CpuLimit(NonZeroU32);
 pub struct InvalidCpuLimit(String);
 
 impl CpuLimit {
-    /// The limit in thousandths of a processor.
+    /// Returns the limit in thousandths of a processor.
     pub fn millicores(self) -> u32 {
         self.0.get()
     }
 
-    /// The limit in processors, rounded up; `cpuCount` of the control plane.
+    /// Returns the limit in processors, rounded up: the `cpuCount` of the control plane.
     pub fn cpu_count(self) -> u32 {
         self.millicores().div_ceil(1000)
     }

@@ -65,7 +65,7 @@ pub enum InvalidEntrypoint {
 }
 
 impl Entrypoint {
-    /// The path as it was written.
+    /// Returns the path as it was written.
     pub fn as_str(&self) -> &str {
         &self.path
     }

@@ -27,12 +27,12 @@ pub enum InvalidMemoryLimit {
 }
 
 impl MemoryLimit {
-    /// The limit in bytes.
+    /// Returns the limit in bytes.
     pub fn bytes(self) -> u64 {
         self.0.get()
     }
 
-    /// The limit in mebibytes, rounded up; `memoryMB` of the control plane.
+    /// Returns the limit in mebibytes, rounded up: the `memoryMB` of the control plane.
     pub fn mebibytes(self) -> u64 {
         self.bytes().div_ceil(1 << 20)
     }

@@ -1,4 +1,4 @@
-//! `agent.yaml`: what an agent is, what it needs, and where it was deployed.
+//! `agent.yaml`: an agent's name, requirements and last deployment.
 
 mod agent_config;
 mod agent_config_error;

@@ -114,7 +114,7 @@ impl RuntimeSpec {
     ///
     /// # Errors
     ///
-    /// If it is not 1 to 3600 whole seconds.
+    /// If `timeout` is not 1 to 3600 whole seconds.
     pub fn with_timeout<T>(mut self, timeout: T) -> Result<Self, AgentConfigError>
     where
         T: TryInto<StartTimeout, Error: fmt::Display>,
@@ -127,7 +127,7 @@ impl RuntimeSpec {
     ///
     /// # Errors
     ///
-    /// If it is not a size above zero.
+    /// If `memory_limit` is not a size above zero.
     pub fn with_memory_limit<M>(mut self, memory_limit: M) -> Result<Self, AgentConfigError>
     where
         M: TryInto<MemoryLimit, Error: fmt::Display>,
@@ -140,7 +140,7 @@ impl RuntimeSpec {
     ///
     /// # Errors
     ///
-    /// If it is not a number of processors above zero.
+    /// If `cpu_limit` is not a number of processors above zero.
     pub fn with_cpu_limit<C>(mut self, cpu_limit: C) -> Result<Self, AgentConfigError>
     where
         C: TryInto<CpuLimit, Error: fmt::Display>,

@@ -34,12 +34,12 @@ impl StartTimeout {
             .ok_or_else(|| InvalidStartTimeout(seconds.to_string()))
     }
 
-    /// The timeout in seconds.
+    /// Returns the timeout in seconds.
     pub fn as_secs(self) -> u64 {
         self.0.get().into()
     }
 
-    /// The timeout as a duration.
+    /// Returns the timeout as a duration.
     pub fn as_duration(self) -> Duration {
         Duration::from_secs(self.as_secs())
     }

@@ -88,7 +88,7 @@ impl AgentStatus {
 }
 
 impl DeploymentPhase {
-    /// The text in the document.
+    /// Returns the text in the document.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",

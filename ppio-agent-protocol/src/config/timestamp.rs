@@ -30,7 +30,7 @@ pub struct Timestamp(String);
 pub struct InvalidTimestamp(String);
 
 impl Timestamp {
-    /// The time as it was written.
+    /// Returns the time as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,7 +52,7 @@ impl FromStr for Timestamp {
     }
 }
 
-/// `2024-01-15`
+/// Whether a text is a date such as `2024-01-15`.
 fn is_date(text: &str) -> bool {
     let mut parts = text.split('-');
     let mut part = |length| parts.next().and_then(|part| digits(part, length));
@@ -70,7 +70,7 @@ fn is_date(text: &str) -> bool {
     (1..=days).contains(&day) && parts.next().is_none()
 }
 
-/// `10:30`, `10:30:00`, `10:30:00.5`, each with or without a zone.
+/// Whether a text is a time of day: `10:30`, `10:30:00`, `10:30:00.5`, each with or without a zone.
 fn is_time(text: &str) -> bool {
     let (clock, zone) = match text.find(['Z', 'z', '+', '-']) {
         Some(at) => (&text[..at], &text[at..]),
@@ -99,7 +99,7 @@ fn is_time(text: &str) -> bool {
         && is_zone(zone)
 }
 
-/// Nothing, `Z`, `+08`, `+0800` or `+08:00`.
+/// Whether a text is a zone: nothing, `Z`, `+08`, `+0800` or `+08:00`.
 fn is_zone(text: &str) -> bool {
     let Some(offset) = text.strip_prefix(['+', '-']) else {
         return matches!(text, "" | "Z" | "z");

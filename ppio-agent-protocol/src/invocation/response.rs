@@ -94,7 +94,7 @@ impl<T> InvocationResponse<T> {
         self.status == InvocationStatus::Success
     }
 
-    /// `metadata.request_id`, the id of the request in the agent's log.
+    /// Returns `metadata.request_id`, the id of the request in the agent's log.
     pub fn request_id(&self) -> Option<&str> {
         self.metadata.as_ref()?.get("request_id")?.as_str()
     }
@@ -247,7 +247,7 @@ pub enum InvocationStatus {
 }
 
 impl InvocationStatus {
-    /// The text on the wire.
+    /// Returns the text on the wire.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Success => "success",
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_exact_envelope_is_one_without_a_header() {
+    fn without_a_header_only_an_exact_envelope_is_recognized() {
         for envelope in [
             json!({"result": "hi", "status": "success", "duration": 1}),
             json!({"result": null, "status": "success", "duration": 0.5, "metadata": null}),

@@ -27,7 +27,7 @@ pub enum ResponseFormat {
 }
 
 impl ResponseFormat {
-    /// The text in the header.
+    /// Returns the text in the header.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Envelope => "envelope",
@@ -43,7 +43,7 @@ impl fmt::Display for ResponseFormat {
     }
 }
 
-/// The error of parsing a text that is not a [`ResponseFormat`].
+/// An error from parsing a [`ResponseFormat`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidResponseFormat(());
 

@@ -78,7 +78,7 @@ fn rewritten_line(json: &[u8]) -> Option<Vec<u8>> {
     let mut line = Vec::with_capacity(json.len() + 16);
     let mut rest = json;
     while let Some((&byte, after)) = rest.split_first() {
-        // Inside of strings JSON has no raw line breaks, outside of them it has no such characters.
+        // JSON has no raw line breaks within strings, and no Unicode line breaks outside strings.
         let length = match (byte, unicode_line_break(rest)) {
             (b'\n' | b'\r', _) => {
                 line.push(b' ');
@@ -102,8 +102,8 @@ fn has_unicode_line_break(text: &[u8]) -> bool {
     memchr::memchr2_iter(0xC2, 0xE2, text).any(|at| unicode_line_break(&text[at..]).is_some())
 }
 
-/// The escape and the length in UTF-8 of the line break that a text starts with, if it is not an
-/// ASCII one.
+/// Returns the escape and the length in UTF-8 of the line break that a text starts with, if it is
+/// not an ASCII one.
 fn unicode_line_break(text: &[u8]) -> Option<(&'static [u8], usize)> {
     match text {
         [0xC2, 0x85, ..] => Some((br"\u0085", 2)),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_bytes_are_found_at_every_place() {
+    fn plain_bytes_are_found_at_every_position() {
         for length in 0..20 {
             let plain = vec![b'~'; length];
             assert!(is_plain(&plain));

@@ -23,8 +23,8 @@ pub struct Event {
     pub event: Option<String>,
     /// The data, with `\n` between lines.
     pub data: String,
-    /// The id that this event sets, or that a block without data before it set; empty to clear it.
-    /// [`Decoder::last_event_id`](super::Decoder::last_event_id) is the last one of the stream.
+    /// The id that this event sets, or that a block without data before it set; empty to clear the
+    /// id. [`Decoder::last_event_id`](super::Decoder::last_event_id) is the last id of the stream.
     pub id: Option<String>,
     /// The time to wait before connecting again, in milliseconds on the wire.
     pub retry: Option<Duration>,

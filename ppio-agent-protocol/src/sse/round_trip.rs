@@ -50,7 +50,7 @@ fn decode_in_chunks(wire: &[u8], cuts: &[prop::sample::Index]) -> (Vec<Event>, b
 /// One dispatched event: its type, its data and the last id of the stream.
 type Dispatched = (String, String, String);
 
-/// The rules of the standard, word by word, for a whole stream of complete lines.
+/// Applies the rules of the standard, word by word, to a whole stream of complete lines.
 /// <https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>
 fn interpret(wire: &[u8]) -> (Vec<Dispatched>, String, Option<u64>) {
     let text = String::from_utf8_lossy(wire);

@@ -16,7 +16,7 @@ use rig::streaming::{Item, StreamEvent};
 
 use crate::error::error;
 
-/// The chat events of a streamed run of an agent.
+/// Returns the chat events of a streamed run of an agent.
 ///
 /// | rig's item | events |
 /// | --- | --- |
@@ -56,10 +56,10 @@ pub fn events(run: StreamingResult) -> ChatEvents {
     }
 }
 
-/// A stream of chat events, made by [`events`].
+/// A stream of chat events, created by [`events`].
 #[must_use = "streams do nothing unless polled"]
 pub struct ChatEvents {
-    /// `None` once it has ended.
+    /// `None` once the run has ended.
     run: Option<StreamingResult>,
     translation: Translation,
 }
@@ -88,7 +88,7 @@ impl Stream for ChatEvents {
     }
 }
 
-/// The events of the items so far, and what later items are compared with.
+/// The events of the items so far, and the state that later items are compared with.
 #[derive(Default)]
 struct Translation {
     events: VecDeque<ChatEvent>,
@@ -96,7 +96,7 @@ struct Translation {
     turn_text: String,
     /// The ids of the calls that were sent and have no result yet.
     calls: Vec<String>,
-    /// Why the model stopped last.
+    /// Why the model last stopped.
     finish: Option<FinishReason>,
     /// The addresses of the sources so far.
     sources: Vec<String>,
@@ -247,7 +247,7 @@ fn result_value(content: Vec<ToolResultContent>) -> Value {
     }
 }
 
-/// Returns the URL or the bytes of an image; `None` for one that is stored by the provider.
+/// Returns the URL or the bytes of an image; `None` for an image that the provider stores.
 fn image_data(image: Image) -> Option<Value> {
     let media_type = image.media_type.map(|kind| kind.to_mime_type());
     match image.data {

@@ -1,4 +1,4 @@
-//! Every item of a run.
+//! Tests the events of every item of a run.
 
 use std::future::{pending, poll_fn};
 
@@ -12,12 +12,12 @@ use super::*;
 
 type RunItem = Result<MultiTurnStreamItem, PromptError>;
 
-/// The events of a run of these items.
+/// Returns the events of a run of these items.
 async fn events_of(items: Vec<RunItem>) -> Vec<Result<ChatEvent, Error>> {
     events(stream::iter(items).boxed()).collect().await
 }
 
-/// The events of a run that does not fail.
+/// Returns the events of a run that does not fail.
 async fn events_of_success(items: Vec<MultiTurnStreamItem>) -> Vec<ChatEvent> {
     let events = events_of(items.into_iter().map(Ok).collect()).await;
     events.into_iter().map(Result::unwrap).collect()
@@ -171,7 +171,7 @@ async fn arguments_that_are_not_json_stay_as_the_model_wrote_them() {
 }
 
 #[tokio::test]
-async fn a_call_without_an_id_has_the_same_one_as_its_result() {
+async fn a_call_without_an_id_has_the_same_id_as_its_result() {
     let mut without = call("{}");
     without.id = CallId::from_wire("");
     let tool_result = without.result(vec![ToolResultContent::text("12:00")]);
@@ -190,7 +190,7 @@ async fn a_call_without_an_id_has_the_same_one_as_its_result() {
 }
 
 #[tokio::test]
-async fn the_final_response_sends_only_what_was_not_streamed_and_says_why_it_ended() {
+async fn the_final_response_sends_only_unstreamed_text_and_the_finish_reason() {
     for (reason, finish) in [
         (RigFinishReason::Stop, FinishReason::Stop),
         (RigFinishReason::Length, FinishReason::Length),

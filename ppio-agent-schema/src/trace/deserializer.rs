@@ -1,4 +1,4 @@
-//! The deserializer that makes up values and notes what the type expects.
+//! The deserializer that offers sample values and records what the type expects.
 
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, SeqAccess, VariantAccess,
@@ -10,8 +10,8 @@ use super::pass::Pass;
 use super::refused::Refused;
 use super::traced_type::{TracedObject, TracedType, TracedVariant, TypeKind};
 
-/// The longest tuple that is described; longer ones are not accepted by any of serde's own types.
-const TUPLE: usize = 64;
+/// The maximum length of a tuple that is described; none of serde's own types accepts a longer one.
+const MAX_TUPLE_LENGTH: usize = 64;
 
 pub(super) struct Tracer<'a> {
     traced: &'a mut TracedType,
@@ -23,8 +23,8 @@ impl<'a> Tracer<'a> {
         Self { traced, pass }
     }
 
-    /// Counts a value, and notes what the type expects unless that is known.
-    fn note(&mut self, kind: TypeKind) -> Result<(), Refused> {
+    /// Counts a value, and records what the type expects unless that is known.
+    fn record_kind(&mut self, kind: TypeKind) -> Result<(), Refused> {
         self.pass.count()?;
         if std::mem::discriminant(&self.traced.kind) != std::mem::discriminant(&kind) {
             self.traced.kind = kind;
@@ -33,7 +33,7 @@ impl<'a> Tracer<'a> {
     }
 
     fn number(&mut self, kind: TypeKind) -> Result<u8, Refused> {
-        self.note(kind)?;
+        self.record_kind(kind)?;
         Ok(u8::from(self.traced.attempt == 1))
     }
 
@@ -46,7 +46,7 @@ impl<'a> Tracer<'a> {
         let pass = self.pass;
         pass.within::<V::Value, _>(|| {
             if !matches!(self.traced.kind, TypeKind::Tagged { .. }) {
-                self.note(TypeKind::Object(object))?;
+                self.record_kind(TypeKind::Object(object))?;
             }
             self.visit_object(visitor)
         })
@@ -99,7 +99,9 @@ impl<'a> Tracer<'a> {
         visitor: V,
     ) -> Result<V::Value, Refused> {
         let items = std::iter::repeat_with(TracedType::default);
-        self.note(TypeKind::Tuple(items.take(length.min(TUPLE)).collect()))?;
+        self.record_kind(TypeKind::Tuple(
+            items.take(length.min(MAX_TUPLE_LENGTH)).collect(),
+        ))?;
         let (traced, pass) = (self.traced, self.pass);
         let TypeKind::Tuple(items) = &mut traced.kind else {
             return Err(Refused::Other);
@@ -126,7 +128,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
             self.pass.count()?;
             return self.visit_object(visitor);
         }
-        self.note(TypeKind::Any)?;
+        self.record_kind(TypeKind::Any)?;
         match self.traced.attempt {
             0 => visitor.visit_unit(),
             1 => visitor.visit_borrowed_str(""),
@@ -141,7 +143,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        self.note(TypeKind::Boolean)?;
+        self.record_kind(TypeKind::Boolean)?;
         visitor.visit_bool(false)
     }
 
@@ -161,12 +163,12 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     }
 
     fn deserialize_char<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        self.note(TypeKind::Char)?;
+        self.record_kind(TypeKind::Char)?;
         visitor.visit_char('a')
     }
 
     fn deserialize_str<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        self.note(TypeKind::Text)?;
+        self.record_kind(TypeKind::Text)?;
         visitor.visit_borrowed_str(self.traced.text())
     }
 
@@ -174,7 +176,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         self.deserialize_str(visitor)
     }
 
-    /// The tag of an internally tagged enum: its names come with the error.
+    /// Reads the tag of an internally tagged enum: its names come with the error.
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         self.pass.count()?;
         visitor.visit_borrowed_str("")
@@ -188,7 +190,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     }
 
     fn deserialize_unit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        self.note(TypeKind::Null)?;
+        self.record_kind(TypeKind::Null)?;
         visitor.visit_unit()
     }
 
@@ -210,7 +212,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        self.note(TypeKind::Array(Box::default()))?;
+        self.record_kind(TypeKind::Array(Box::default()))?;
         let (traced, pass) = (self.traced, self.pass);
         let TypeKind::Array(item) = &mut traced.kind else {
             return Err(Refused::Other);
@@ -264,7 +266,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
             let variants = variants
                 .iter()
                 .map(|name| TracedVariant::new(name, TracedType::default()));
-            self.note(TypeKind::Enum {
+            self.record_kind(TypeKind::Enum {
                 name,
                 variants: variants.collect(),
             })?;
@@ -347,7 +349,7 @@ impl<'de> VariantAccess<'de> for ChosenVariant<'_> {
     ) -> Result<V::Value, Refused> {
         self.variant.is_unit = Some(false);
         let mut tracer = Tracer::new(&mut self.variant.body, self.pass);
-        tracer.note(TypeKind::Object(TracedObject::of_fields(None, fields)))?;
+        tracer.record_kind(TypeKind::Object(TracedObject::of_fields(None, fields)))?;
         tracer.visit_object(visitor)
     }
 }

@@ -10,7 +10,7 @@ use super::traced_type::{TEXTS, TracedField, TracedObject, TracedType, TracedVar
 const EMPTY_MAP: usize = 5;
 
 impl TracedType {
-    /// Records that the value that was made up for this type was refused.
+    /// Records that the sample value for this type was refused.
     pub(super) fn refuse(&mut self, pass: &Pass<'_>, refused: Refused) -> Refused {
         if pass.goal == PassGoal::Required || self.is_refused || matches!(refused, Refused::Noted) {
             return Refused::Noted;
@@ -81,7 +81,7 @@ impl TracedObject {
         if pass.goal == PassGoal::Required {
             return Refused::Noted;
         }
-        // It may be a field of the empty map that was made up for the last field.
+        // The field may belong to the empty map that was offered for the last field.
         if let Some(TracedField { traced, .. }) = self.fields.last_mut()
             && matches!(traced.kind, TypeKind::Any)
             && traced.attempt == EMPTY_MAP
@@ -98,7 +98,8 @@ impl TracedObject {
 }
 
 impl<B> TracedVariant<B> {
-    /// Runs `inner` over the variant whose turn it is, until a pass over it shows nothing new.
+    /// Runs `inner` over the first variant that is not fully explored, until a pass over it shows
+    /// nothing new.
     pub(super) fn explore<R>(
         variants: &mut [Self],
         pass: &Pass<'_>,
@@ -112,7 +113,7 @@ impl<B> TracedVariant<B> {
             return inner(accepted.ok_or(Refused::Other)?);
         };
         let variant = &mut variants[next];
-        // If a field was left out before, the fields of this variant are not.
+        // If a field was left out before, no field of this variant is left out.
         let is_blocked = pass.left_out.get();
         pass.learned.set(false);
         let result = inner(variant);

@@ -1,7 +1,7 @@
 //! Infers the structure of a type from its `Deserialize`.
 //!
 //! A type's `Deserialize` names what it expects (`deserialize_struct` with the names of the fields,
-//! `deserialize_str`, …) and gets a made-up value. What it refuses is noted, and the next pass
+//! `deserialize_str`, …) and receives a sample value. A refusal is recorded, and the next pass
 //! offers another value or none, until a pass shows nothing new. Then every field is left out once:
 //! a field that is reported as missing is a required one.
 //!
@@ -33,17 +33,17 @@ use self::pass::{Pass, PassGoal};
 use self::traced_type::{TracedField, TracedType};
 use crate::schema::Schema;
 
-/// The maximum number of values that are made up for one type. It bounds time and memory: types
-/// that refer to each other in many ways have more paths than could ever be walked.
-const VALUES: u32 = 50_000;
+/// The maximum number of sample values for one type, which bounds time and memory: types that refer
+/// to each other in many ways have more paths than can be followed.
+const MAX_VALUES: u32 = 50_000;
 
 impl Schema {
-    /// The schema that a type's `Deserialize` shows.
+    /// Returns the schema that a type's `Deserialize` shows.
     ///
-    /// It describes structs, maps, lists, tuples, the bounds of integers, texts of a known form
-    /// (`uuid`, `date-time`, `date`, `uri`, `ipv4`, `email`), and enums, tagged in any of serde's
-    /// ways. It is any JSON for untagged enums, a type nested within itself, and a type that
-    /// refuses all made-up values or panics over them. It lacks the optional fields of a struct
+    /// The schema describes structs, maps, lists, tuples, the bounds of integers, texts of a known
+    /// form (`uuid`, `date-time`, `date`, `uri`, `ipv4`, `email`), and enums, tagged in any of
+    /// serde's ways. It is any JSON for untagged enums, a type nested within itself, and a type
+    /// that refuses all sample values or panics on them. It lacks the optional fields of a struct
     /// that has a flattened field; such a schema allows additional properties.
     ///
     /// The type's `Deserialize` may run a hundred times and more, over at most 50,000 values in
@@ -54,7 +54,7 @@ impl Schema {
         })
     }
 
-    /// [`traced`](Self::traced). For a struct with a flattened field, also finds the optional
+    /// Like [`traced`](Self::traced); for a struct with a flattened field, also finds the optional
     /// fields that `Serialize` writes even when they are not set.
     pub(crate) fn traced_with_names<T: DeserializeOwned + Serialize>() -> Self {
         trace(|traced, values| {
@@ -63,7 +63,7 @@ impl Schema {
             let Some((object, Value::Object(sample))) = traced.open_object().zip(sample) else {
                 return;
             };
-            // An empty key is the made-up entry of a map.
+            // An empty key is the sample entry of a map.
             for name in sample.keys().filter(|name| !name.is_empty()) {
                 if object.fields.iter().all(|field| field.name != *name) {
                     object
@@ -80,7 +80,7 @@ impl Schema {
 fn trace(explore: impl FnOnce(&mut TracedType, &Cell<u32>)) -> Schema {
     let explored = catch_unwind(AssertUnwindSafe(|| {
         let mut traced = TracedType::default();
-        explore(&mut traced, &Cell::new(VALUES));
+        explore(&mut traced, &Cell::new(MAX_VALUES));
         traced
     }));
     explored.map_or_else(

@@ -66,7 +66,7 @@ impl<'de> MapAccess<'de> for &mut ObjectFields<'_> {
             self.offered = Some(index);
             return seed.deserialize(text(&field.name)).map(Some);
         }
-        // A map's own entry, once.
+        // The sample entry of a map is offered once.
         if let Some(others) = &mut self.object.others
             && self.object.fields.is_empty()
             && self.next == 0

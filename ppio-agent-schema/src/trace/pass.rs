@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 
 use super::refused::Refused;
 
-/// The depth to which nested types are followed.
-const DEPTH: usize = 24;
+/// The maximum depth to which nested types are followed.
+const MAX_DEPTH: usize = 24;
 
-/// What the passes look for.
+/// The goal of the passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PassGoal {
     /// Values that the type accepts.
@@ -18,14 +18,14 @@ pub(super) enum PassGoal {
 
 pub(super) struct Pass<'a> {
     pub(super) goal: PassGoal,
-    /// Whether this pass has found something new, so that another one is needed.
+    /// Whether this pass has found something new, so that another pass is needed.
     pub(super) learned: Cell<bool>,
     /// Whether a field was left out. A pass leaves out at most one field, so that it is clear which
     /// field is missing.
     pub(super) left_out: Cell<bool>,
     /// The types that are being deserialized, outermost first.
     types: RefCell<Vec<&'static str>>,
-    /// How many more values may be made up.
+    /// How many more sample values may be offered.
     values: &'a Cell<u32>,
 }
 
@@ -40,14 +40,15 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Counts one made-up value. Fails when the limit is reached.
+    /// Counts one sample value. Fails when the limit is reached.
     pub(super) fn count(&self) -> Result<(), Refused> {
         let left = self.values.get().checked_sub(1).ok_or(Refused::Other)?;
         self.values.set(left);
         Ok(())
     }
 
-    /// Runs `inner` within the type `T`. Fails if `T` is being deserialized already, and at [`DEPTH`].
+    /// Runs `inner` within the type `T`. Fails if `T` is being deserialized already, and at the
+    /// depth [`MAX_DEPTH`].
     pub(super) fn within<T, R>(
         &self,
         inner: impl FnOnce() -> Result<R, Refused>,
@@ -55,7 +56,7 @@ impl<'a> Pass<'a> {
         let name = std::any::type_name::<T>();
         {
             let mut types = self.types.borrow_mut();
-            if types.len() == DEPTH || types.contains(&name) {
+            if types.len() == MAX_DEPTH || types.contains(&name) {
                 return Err(Refused::Other);
             }
             types.push(name);
@@ -65,8 +66,8 @@ impl<'a> Pass<'a> {
         result
     }
 
-    /// Whether `T` is the tag of an adjacently tagged enum called `name`. serde reads such an enum as a
-    /// struct, and its tag as an enum of a helper type; both have the name of the enum.
+    /// Whether `T` is the tag of an adjacently tagged enum called `name`. serde reads such an enum
+    /// as a struct, and its tag as an enum of a helper type; both have the name of the enum.
     pub(super) fn is_adjacent_tag<T>(&self, name: &str) -> bool {
         let types = self.types.borrow();
         let outer = types.last().map(|path| last_segment(path));
@@ -74,7 +75,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// The name of a type without its path and its parameters.
+/// Returns the name of a type without its path and its parameters.
 fn last_segment(path: &str) -> &str {
     let path = path.split('<').next().unwrap_or(path);
     path.rsplit("::").next().unwrap_or(path)

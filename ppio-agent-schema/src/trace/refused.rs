@@ -1,4 +1,4 @@
-//! Why a made-up value was refused.
+//! Why a sample value was refused.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub(super) enum Refused {
     /// The field at this index is a tag with these values.
     Tag(usize, &'static [&'static str]),
     Other,
-    /// The information in the error has been noted.
+    /// The information in the error has been recorded.
     Noted,
 }
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::pass::PassGoal;
 
-/// Texts for types that do not take every text, each with the JSON Schema format it stands for.
+/// Sample texts for types that do not accept every text, each with the JSON Schema format that it
+/// represents.
 pub(super) const TEXTS: [(&str, Option<&str>); 9] = [
     ("", None),
     ("a", None),
@@ -21,9 +22,9 @@ pub(super) const TEXTS: [(&str, Option<&str>); 9] = [
 #[derive(Debug, Clone, Default)]
 pub(super) struct TracedType {
     pub(super) kind: TypeKind,
-    /// How many made-up values the type has refused.
+    /// How many sample values the type has refused.
     pub(super) attempt: usize,
-    /// Whether the type has refused them all, and is left out from now on.
+    /// Whether the type has refused all sample values, and is left out from now on.
     pub(super) is_refused: bool,
 }
 
@@ -68,14 +69,14 @@ pub(super) struct TracedField {
     pub(super) name: Cow<'static, str>,
     pub(super) traced: TracedType,
     pub(super) is_required: bool,
-    /// Whether it was left out once.
+    /// Whether the field was left out once.
     pub(super) is_probed: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct TracedVariant<B> {
     pub(super) name: &'static str,
-    /// What the variant carries.
+    /// The fields or the value of the variant.
     pub(super) body: B,
     /// Whether the variant is a name and nothing else; `None` until that is known.
     pub(super) is_unit: Option<bool>,
@@ -85,7 +86,7 @@ pub(super) struct TracedVariant<B> {
 }
 
 impl TracedType {
-    /// The text to offer next.
+    /// Returns the text to offer next.
     pub(super) fn text(&self) -> &'static str {
         TEXTS[self.attempt].0
     }

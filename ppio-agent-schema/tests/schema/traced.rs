@@ -132,7 +132,7 @@ fn types_of_the_standard_library() {
         ),
         (
             traced::<HashMap<u32, Vec<()>>>(),
-            // A key that is a number is not one that is made up.
+            // The sample keys are not numbers.
             json!({"type": "object", "additionalProperties": {}}),
         ),
     ] {
@@ -186,7 +186,7 @@ impl TryFrom<String> for Secret {
 }
 
 #[test]
-fn a_text_of_a_form_is_found_and_a_refusal_hides_nothing_else() {
+fn a_text_format_is_found_and_a_refused_field_hides_no_other() {
     #[derive(Deserialize)]
     struct Login {
         secret: Secret,
@@ -297,7 +297,7 @@ fn an_internally_tagged_enum_lists_its_variants() {
 }
 
 #[test]
-fn a_struct_in_a_tagged_variant_keeps_its_fields_to_itself() {
+fn fields_of_a_nested_struct_are_not_fields_of_a_tagged_variant() {
     #[derive(Deserialize)]
     struct Place {
         city: String,
@@ -398,7 +398,7 @@ fn an_adjacently_tagged_enum_lists_its_variants() {
 }
 
 #[test]
-fn an_untagged_enum_is_any_json_and_hides_nothing_else() {
+fn an_untagged_enum_is_any_json_and_hides_no_other_field() {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Either {
@@ -437,7 +437,7 @@ struct Chat {
 }
 
 #[test]
-fn a_flattened_struct_shows_what_it_cannot_do_without() {
+fn a_flattened_struct_shows_its_required_fields() {
     let chat = traced::<Chat>();
     assert_eq!(chat["properties"]["prompt"], json!({"type": "string"}));
     assert_eq!(chat["properties"]["count"]["maximum"], 255);
@@ -486,7 +486,7 @@ fn a_flattened_struct_or_enum_adds_its_fields() {
 }
 
 #[test]
-fn a_field_of_the_same_name_further_in_is_not_mistaken() {
+fn a_nested_field_of_the_same_name_is_distinguished() {
     #[derive(Deserialize)]
     struct Inner {
         name: String,
@@ -502,7 +502,7 @@ fn a_field_of_the_same_name_further_in_is_not_mistaken() {
 }
 
 #[test]
-fn types_of_one_name_are_told_apart() {
+fn types_with_the_same_name_are_distinguished() {
     mod inner {
         #[derive(serde::Deserialize)]
         pub(super) struct Item {

@@ -10,7 +10,7 @@ async fn dropping_every_handle_closes_with_1000_after_what_was_sent() {
     let (mut server, client) = pair(LIMITS).await;
     let sender = client.socket.sender();
     drop(client.socket);
-    // Another handle keeps it open, and messages of the peer are discarded.
+    // Another handle keeps the connection open, and messages of the peer are discarded.
     for _ in 0..200 {
         server.socket.send("unread").await.expect("no error");
     }
@@ -50,7 +50,7 @@ async fn a_broken_connection_is_an_error_and_then_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_answer_a_close_frame_is_left() {
+async fn a_peer_that_does_not_answer_a_close_frame_is_disconnected() {
     let (mut server, mut peer) = raw(LIMITS).await;
     with_timeout(server.socket.close(1000, ""))
         .await

@@ -28,9 +28,9 @@ async fn messages_pass_in_both_directions() {
     }
 }
 
-/// Both sides send before they receive: more than fits into every buffer between them.
+/// Both sides send before they receive, more than fits into every buffer between them.
 #[tokio::test]
-async fn two_sides_that_send_at_once_do_not_wait_for_each_other() {
+async fn two_sides_that_send_concurrently_do_not_wait_for_each_other() {
     let (mut server, mut client) = pair(LIMITS).await;
     let block = "y".repeat(100_000);
     let mut tasks = Vec::new();

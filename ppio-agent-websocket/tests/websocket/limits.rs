@@ -1,4 +1,4 @@
-//! What exceeds a limit, and what breaks the protocol.
+//! Exceeded limits, and violations of the protocol.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use ppio_agent_websocket::{SocketEnd, SocketLimits, WebSocketError};
 
 use crate::support::{LIMITS, RawPeer, pair, raw, with_timeout};
 
-/// Sends what is wrong.
+/// Sends the invalid frame of a case.
 async fn misbehave(peer: &mut RawPeer, fault: &str) {
     match fault {
         "frame" => peer.head(0x82, 64 * 1024 + 1).await,
@@ -37,7 +37,7 @@ async fn misbehave(peer: &mut RawPeer, fault: &str) {
 }
 
 #[tokio::test]
-async fn a_fault_of_the_peer_has_its_close_code() {
+async fn each_violation_of_the_peer_has_its_close_code() {
     for (fault, code) in [
         ("frame", 1009),
         ("message", 1009),
@@ -54,7 +54,7 @@ async fn a_fault_of_the_peer_has_its_close_code() {
         let (mut server, mut peer) = raw(LIMITS).await;
         peer.send(0x81, b"before").await;
         misbehave(&mut peer, fault).await;
-        // Arrives although the rest of the frame never does.
+        // The close frame arrives although the peer never sends the rest of its frame.
         assert_eq!(peer.close_code().await, code, "{fault}");
         peer.end().await;
         drop(peer);
@@ -127,7 +127,7 @@ async fn a_peer_that_reads_nothing_is_disconnected() {
     drop(peer);
 }
 
-/// The answers to its pings are not collected without a limit.
+/// The driver does not queue pongs without a limit.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_sends_pings_and_reads_nothing_is_disconnected() {
     let (server, mut peer) = raw(LIMITS).await;
@@ -147,9 +147,9 @@ async fn a_peer_that_sends_pings_and_reads_nothing_is_disconnected() {
     pinging.abort();
 }
 
-/// Beyond what the buffers hold, only the last ping is answered.
+/// Once the buffers are full, only the last ping is answered.
 #[tokio::test]
-async fn few_answers_wait_for_a_peer_that_reads_nothing() {
+async fn few_pongs_are_queued_for_a_peer_that_reads_nothing() {
     let (server, mut peer) = raw(LIMITS).await;
     for _ in 0..4000 {
         with_timeout(peer.send(0x89, &[0; 125])).await;

@@ -1,4 +1,4 @@
-//! Both sides of a connection, over memory. What published clients do is tested in
+//! Both sides of a connection, over memory. Published clients are tested in
 //! `ppio-agent/tests/runtime` and `tests/tests/websocket_interop.rs`.
 
 mod support;

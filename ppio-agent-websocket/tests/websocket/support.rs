@@ -6,7 +6,7 @@ use ppio_agent_websocket::{Role, SocketEnd, SocketLimits, WebSocket, open};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::task::JoinHandle;
 
-/// How long a test waits for anything; with paused time this passes at once.
+/// How long a test waits for anything; with paused time, it passes immediately.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3600 * 24);
 
 pub(crate) const LIMITS: SocketLimits = SocketLimits {
@@ -46,7 +46,7 @@ impl Side {
     }
 }
 
-/// A server and a client.
+/// Creates a server and a client.
 pub(crate) async fn pair(limits: SocketLimits) -> (Side, Side) {
     let (one, other) = tokio::io::duplex(16 * 1024);
     let server = Side::new(one, Role::Server, limits).await;
@@ -54,7 +54,7 @@ pub(crate) async fn pair(limits: SocketLimits) -> (Side, Side) {
     (server, client)
 }
 
-/// A server whose client is raw bytes.
+/// Creates a server whose client is raw bytes.
 pub(crate) async fn raw(limits: SocketLimits) -> (Side, RawPeer) {
     let (one, other) = tokio::io::duplex(16 * 1024);
     let server = Side::new(one, Role::Server, limits).await;
@@ -70,7 +70,7 @@ impl RawPeer {
         self.0.write_all(payload).await.expect("a write");
     }
 
-    /// Sends the head of a frame.
+    /// Sends the header of a frame.
     pub(crate) async fn head(&mut self, first: u8, length: usize) {
         let mut head = vec![first];
         match length {

@@ -48,7 +48,7 @@ pub struct AgentRuntimeAppBuilder<E> {
     info: AgentInfo,
 }
 
-/// The service for the paths that are not the agent's, or the function that builds it.
+/// The service for the paths that are not the agent's own, or the function that builds it.
 enum Routes {
     Service(MountedService),
     Function(Deferred<Startup>),
@@ -58,7 +58,7 @@ enum Routes {
 type Deferred<T> = Box<dyn FnOnce(&mut StateLookup<'_>) -> T + Send>;
 
 impl AgentRuntimeApp {
-    /// Returns a builder for an app that is made of closures or functions.
+    /// Returns a builder for an app that consists of closures or functions.
     pub fn builder() -> AgentRuntimeAppBuilder<()> {
         AgentRuntimeAppBuilder {
             entrypoint: (),
@@ -110,7 +110,7 @@ impl AgentRuntimeAppBuilder<()> {
 
 #[cfg(feature = "schema")]
 fn schema_of<T: AgentRequest>() -> SchemaFunction {
-    // A generic function cannot find out more about the reply.
+    // A generic function cannot determine the schema of the reply.
     || EntrypointSchema {
         request: T::schema(),
         reply: ReplySchema::Value(Schema::any()),
@@ -252,8 +252,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// Adds a state that is already built. Functions take it as a [`State`](crate::State); each
-    /// type is one state.
+    /// Adds a state that is already built. Functions take it as a [`State`](crate::State); there is
+    /// one state of each type.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -275,8 +275,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
     }
 
     /// Adds an asynchronous function that builds a state before the agent listens. Functions take
-    /// it as a [`State`](crate::State); each type is one state. If it returns an error, the agent
-    /// does not start.
+    /// the state as a [`State`](crate::State); there is one state of each type. If the function
+    /// returns an error, the agent does not start.
     ///
     /// ```
     /// use ppio::{AgentRuntimeApp, State};
@@ -321,8 +321,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// Sets a service for the paths that are not the agent's, such as axum's `Router`; see
-    /// [`routes`](macro@crate::routes). It replaces the service of an earlier call.
+    /// Sets a service for the paths that are not the agent's own, such as axum's `Router`; see
+    /// [`routes`](macro@crate::routes). A later call replaces the service of an earlier one.
     ///
     /// ```
     /// use axum::Router;
@@ -363,8 +363,8 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
     /// Resolves the configuration and builds the app.
     ///
     /// # Errors
-    /// If the configuration is invalid; the error names every variable at fault. If a function
-    /// takes a state that the builder does not have, or two states have the same type.
+    /// If the configuration is invalid (the error names every invalid variable), if a function
+    /// takes a state that the builder does not have, or if two states have the same type.
     pub fn build(self) -> Result<AgentRuntimeApp, StartError> {
         let mut config = self.config;
         config.on_disconnect = self.on_disconnect.or(config.on_disconnect);

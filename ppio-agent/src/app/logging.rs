@@ -43,7 +43,7 @@ pub(crate) fn start(settings: &Settings) {
     let layer = if format == LogFormat::Text {
         let colour = is_terminal && environment::variable("NO_COLOR").is_none();
         let lines = lines.with_ansi(colour);
-        // Set twice: `WithContext` formats into a buffer, which is not a terminal.
+        // The colour is set twice: `WithContext` formats into a buffer, which is not a terminal.
         let lines = lines.event_format(WithContext {
             format: Format::default().with_ansi(colour),
             add_ids: add_ids_to_text,
@@ -63,7 +63,8 @@ pub(crate) fn start(settings: &Settings) {
             lines.event_format(json).with_filter(filter).boxed()
         }
     };
-    // One list: with a layer that is `None`, each disabled line is looked up in the filters again.
+    // All layers are in one list: with a layer that is `None`, each disabled line is looked up in
+    // the filters again.
     let mut all = vec![layer];
     if settings.values.inspect_runs {
         all.push(open_spans::layer().boxed());
@@ -77,7 +78,7 @@ pub(crate) fn start(settings: &Settings) {
             stalls::end_at_panic();
             let place = panic.location().map(ToString::to_string);
             let message = panic_message(panic.payload());
-            // With `RUST_BACKTRACE` only.
+            // Captured only with `RUST_BACKTRACE`.
             let backtrace = Backtrace::capture();
             let backtrace = (backtrace.status() == BacktraceStatus::Captured)
                 .then(|| tracing::field::display(backtrace));
@@ -92,7 +93,7 @@ struct WithContext<F> {
     add_ids: AddIds,
 }
 
-/// Writes a line with ids.
+/// A function that writes a line with ids.
 type AddIds = fn(&str, Ids<'_>, Writer<'_>) -> fmt::Result;
 
 /// Ids with their names.
@@ -128,7 +129,7 @@ where
 fn add_ids_to_json(line: &str, ids: Ids<'_>, mut writer: Writer<'_>) -> fmt::Result {
     writer.write_str(line.strip_suffix('}').ok_or(fmt::Error)?)?;
     for (name, id) in ids.into_iter().flatten() {
-        // A session id comes from the caller and may need escapes.
+        // The caller sends the session id, which may need escapes.
         write!(writer, ",\"{name}\":{}", Value::from(id))?;
     }
     writer.write_str("}\n")
@@ -188,8 +189,8 @@ fn renamed((name, value): (String, Value)) -> (String, Value) {
     (new_name.to_owned(), new_value)
 }
 
-/// Returns the ids of the current request. Outside of a request, this is only the id of a trace,
-/// for tasks that were spawned with a span.
+/// Returns the ids of the current request. Outside of a request, these are only the id of the
+/// current trace, for tasks that were spawned with a span.
 fn current_ids(context: Option<&RequestContext>) -> Ids<'_> {
     let Some(context) = context else {
         let trace = current_trace_id().map(|id| ("trace_id", id.into()));

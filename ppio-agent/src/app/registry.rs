@@ -14,66 +14,66 @@ use crate::lifecycle::startup::Startup;
 use crate::lifecycle::states::StateLookup;
 use crate::server::middleware::Middleware;
 
-/// What `#[ppio::entrypoint]` registers.
+/// A function that is annotated with `#[ppio::entrypoint]`.
 pub struct EntrypointRegistration {
-    /// Makes the function that starts one invocation.
+    /// Creates the function that starts one invocation.
     pub handler: fn(&mut StateLookup<'_>) -> Handler,
     /// The description of the agent.
     pub info: AgentInfo,
-    /// What the function takes and returns.
+    /// The schemas of the function's request and reply.
     pub schema: SchemaFunction,
     /// The `config = …` argument.
     pub config: Option<fn() -> RuntimeConfig>,
-    /// Where the function is.
+    /// The location of the function.
     pub location: SourceLocation,
 }
 
-/// What `#[ppio::ping]` registers.
+/// A function that is annotated with `#[ppio::ping]`.
 pub struct PingRegistration {
-    /// Makes the health check.
+    /// Creates the health check.
     pub ping: fn(&mut StateLookup<'_>) -> PingHandler,
-    /// Where the function is.
+    /// The location of the function.
     pub location: SourceLocation,
 }
 
-/// What `#[ppio::middleware]` registers.
+/// A function that is annotated with `#[ppio::middleware]`.
 pub struct MiddlewareRegistration {
-    /// Makes the middleware.
+    /// Creates the middleware.
     pub middleware: fn(&mut StateLookup<'_>) -> Middleware,
-    /// Where the function is.
+    /// The location of the function.
     pub location: SourceLocation,
 }
 
-/// What `#[ppio::websocket]` registers.
+/// A function that is annotated with `#[ppio::websocket]`.
 #[cfg(feature = "websocket")]
 pub struct WebSocketRegistration {
-    /// Makes the function that serves one connection.
+    /// Creates the function that serves one connection.
     pub websocket: fn(&mut StateLookup<'_>) -> WebSocketHandler,
-    /// Where the function is.
+    /// The location of the function.
     pub location: SourceLocation,
 }
 
-/// What `#[ppio::startup]` registers.
+/// A function that is annotated with `#[ppio::startup]`.
 pub struct StartupRegistration {
-    /// Makes the startup function.
+    /// Creates the startup function.
     pub startup: fn() -> Startup,
-    /// Where the function is.
+    /// The location of the function.
     pub location: SourceLocation,
 }
 
-/// What `#[ppio::shutdown]` registers.
+/// A function that is annotated with `#[ppio::shutdown]`.
 pub struct ShutdownRegistration {
-    /// Makes the shutdown function.
+    /// Creates the shutdown function.
     pub shutdown: fn(&mut StateLookup<'_>) -> Shutdown,
-    /// Where the function is.
+    /// The location of the function.
     pub location: SourceLocation,
 }
 
-/// What `#[ppio::routes]` registers.
+/// A function that is annotated with `#[ppio::routes]`.
 pub struct RoutesRegistration {
-    /// Makes the function that builds the service.
+    /// Creates the function that builds the service.
     pub routes: fn(&mut StateLookup<'_>) -> Startup,
-    /// Where the function is.
+    /// The location of the function.
     pub location: SourceLocation,
 }
 
@@ -139,7 +139,8 @@ impl Registry {
     }
 }
 
-/// Returns the registrations whose location `includes` accepts. The linker's order is arbitrary.
+/// Returns the registrations whose location `includes` accepts, in source order. The order of the
+/// linker is arbitrary.
 fn in_source_order<R: inventory::Collect>(
     includes: &impl Fn(&SourceLocation) -> bool,
     location: impl Fn(&R) -> SourceLocation,

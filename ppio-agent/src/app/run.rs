@@ -21,7 +21,7 @@ const NO_OPENAPI: &str = "there is none: set PPIO_AGENT_ENABLE_OPENAPI=true, and
 
 /// Runs the annotated agent of this program, as the generated `main` does.
 ///
-/// If the entrypoint is not in the root of its crate, the program needs a `main`:
+/// If the entrypoint is not in the root module of its crate, the program needs a `main`:
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
@@ -29,8 +29,8 @@ const NO_OPENAPI: &str = "there is none: set PPIO_AGENT_ENABLE_OPENAPI=true, and
 /// }
 /// ```
 ///
-/// Arguments, log and shutdown are those of [`AgentRuntimeApp::run`]. Errors go to standard error,
-/// with exit code 1.
+/// Arguments, log and shutdown are those of [`AgentRuntimeApp::run`]. Errors are written to
+/// standard error, and the exit code is then 1.
 pub fn run() -> ExitCode {
     match AgentRuntimeApp::annotated().and_then(AgentRuntimeApp::run) {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,8 +43,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Writes to standard error why the agent did not start or did not end well: as text on a terminal
-/// or without a log, otherwise as a log line.
+/// Writes the error of a start or a shutdown to standard error: as text on a terminal or without a
+/// log, otherwise as a log line.
 fn report(error: &StartError) {
     let source = error.source().map(|source| format!(": {source}"));
     let source = source.unwrap_or_default();
@@ -61,12 +61,12 @@ impl AgentRuntimeApp {
     /// Starts the log, runs the startup functions, and serves on a new tokio runtime until SIGTERM
     /// or SIGINT, then shuts down. A signal while startup functions run ends them.
     ///
-    /// With the argument `--healthcheck` it calls `/ping` of the running service instead; the
-    /// result is `Ok` if the answer is a 200. This can be the `HEALTHCHECK` of a container image
-    /// without `curl`.
+    /// With the argument `--healthcheck`, this method calls `/ping` of the running service instead;
+    /// the result is `Ok` if the answer is a 200. This can be the `HEALTHCHECK` of a container
+    /// image without `curl`.
     ///
-    /// With the argument `--openapi` it prints the document of `/openapi.json` to standard output
-    /// instead. No startup function runs, and no port is opened.
+    /// With the argument `--openapi`, this method prints the document of `/openapi.json` to
+    /// standard output instead. No startup function runs, and no port is opened.
     ///
     /// With the feature `logging`, log lines and panics go to standard error, unless the program
     /// has a `tracing` subscriber of its own.
@@ -75,7 +75,7 @@ impl AgentRuntimeApp {
     /// If a startup function fails, the agent cannot listen on the address, the runtime cannot
     /// start, a shutdown function fails, the health check fails, or the `OpenAPI` document cannot
     /// be printed. It also fails inside a tokio runtime, as with `#[tokio::main]`: use
-    /// [`AgentRuntimeServer`](crate::AgentRuntimeServer) there.
+    /// [`AgentRuntimeServer`](crate::AgentRuntimeServer) in that case.
     pub fn run(self) -> Result<(), StartError> {
         let has = |argument: &str| std::env::args_os().skip(1).any(|arg| arg == argument);
         if has("--healthcheck") {
@@ -93,7 +93,8 @@ impl AgentRuntimeApp {
         self.start_logging();
         #[cfg(all(feature = "otel", not(feature = "logging")))]
         crate::telemetry::layers::install();
-        // Returned only now, so that the error is logged like every other error.
+        // This error is returned only after logging has started, so that it is logged like every
+        // other error.
         #[cfg(feature = "otel")]
         exports?;
         serve(self)
@@ -113,7 +114,7 @@ impl AgentRuntimeApp {
     }
 
     /// Exports traces, metrics and logs as the `OTEL_*` variables specify, for programs that do not
-    /// serve the agent with [`run`](Self::run). Call it before
+    /// serve the agent with [`run`](Self::run). Call this method before
     /// [`start_logging`](Self::start_logging), or before the program installs a subscriber of its
     /// own with a [`layer`](crate::trace::layer). Without an endpoint nothing is exported. The
     /// agent sends the remaining telemetry when it shuts down.
@@ -149,7 +150,7 @@ fn serve(app: AgentRuntimeApp) -> Result<(), StartError> {
     let mut supervisor = Supervisor::new().map_err(StartError::Runtime)?;
     let result = match supervisor.bind(runtime.handle(), app) {
         Ok(Some(server)) => {
-            // The agent also serves if standard output is closed.
+            // A closed standard output is not an error.
             let _ = writeln!(io::stdout(), "{}", listening_on(server.local_addr()));
             supervisor.serve(runtime.handle(), server)
         }

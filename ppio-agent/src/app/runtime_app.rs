@@ -76,7 +76,7 @@ pub(super) struct AppParts {
     pub(super) states: States,
     pub(super) startups: Vec<Hook<StartupRun>>,
     pub(super) shutdowns: Vec<Hook<Shutdown>>,
-    /// The service for the paths that are not the agent's.
+    /// The service for the paths that are not the agent's own.
     pub(super) routes: Option<StateSlot<MountedService>>,
 }
 
@@ -84,8 +84,9 @@ impl AgentRuntimeApp {
     /// Returns the app of the annotated functions of this program.
     ///
     /// # Errors
-    /// If there is no entrypoint or more than one, more than one ping or routes function, a state
-    /// that no startup function builds or that two build, or an invalid configuration.
+    /// If there is no entrypoint or more than one, more than one ping, WebSocket or routes
+    /// function, a state that no startup function builds or that two build, or an invalid
+    /// configuration.
     pub fn annotated() -> Result<Self, StartError> {
         Self::annotated_where(|_| true)
     }
@@ -144,7 +145,8 @@ impl AgentRuntimeApp {
             let name = format!("the startup function {}", found.location);
             startups.push((found.startup)().register(name, &mut states)?);
         }
-        // After the startup functions, since it may take their states.
+        // The routes function is registered after the startup functions, since it may take their
+        // states.
         let routes = match registry.routes {
             None => None,
             Some(found) => {
@@ -357,7 +359,8 @@ impl AgentRuntimeApp {
     /// Returns the agent as a service, to mount in another server or to call without a socket.
     ///
     /// This reads the [journal](crate::RuntimeConfig::journal), if one is configured. If that
-    /// fails, the reason is logged, and invocations whose answers would be kept get a 503.
+    /// fails, the reason is logged, and invocations whose answers would be kept are answered with a
+    /// 503.
     ///
     /// # Panics
     /// If the agent has startup or routes functions, which only [`start`](Self::start) can run.
@@ -383,20 +386,20 @@ impl AgentRuntimeApp {
         &self.settings.values
     }
 
-    /// The description of the agent.
+    /// Returns the description of the agent.
     #[cfg(feature = "otel")]
     pub(super) fn info(&self) -> AgentInfo {
         self.info
     }
 
-    /// The document of `/openapi.json`, if it is served.
+    /// Returns the document of `/openapi.json`, if it is served.
     #[cfg(feature = "schema")]
     pub(super) fn openapi(&self) -> Option<bytes::Bytes> {
         let openapi = self.agent.openapi.as_ref()?;
         Some(openapi.document())
     }
 
-    /// Without the feature `schema` there is no document.
+    /// Returns `None`, since there is no document without the feature `schema`.
     #[cfg(not(feature = "schema"))]
     #[expect(clippy::unused_self, reason = "the feature `schema` uses it")]
     pub(super) fn openapi(&self) -> Option<bytes::Bytes> {
@@ -427,8 +430,8 @@ impl AgentRuntimeServer {
 
     /// Serves until SIGTERM or SIGINT, then shuts down; a second signal aborts what still runs.
     ///
-    /// A server installs no log: it writes `tracing` events with targets that begin with `ppio`,
-    /// and the subscriber of the program shows them. A program without a subscriber calls
+    /// A server installs no log subscriber: it emits `tracing` events with targets that begin with
+    /// `ppio`, and the subscriber of the program writes them. A program without a subscriber calls
     /// [`AgentRuntimeApp::start_logging`].
     ///
     /// # Errors
@@ -444,7 +447,8 @@ impl AgentService {
     /// The server that mounts the agent calls this once no request runs.
     ///
     /// # Errors
-    /// If a shutdown function fails or does not end in time. All of them run in any case.
+    /// If a shutdown function fails or does not end in time. All shutdown functions run in any
+    /// case.
     pub async fn shut_down(&self) -> Result<(), StartError> {
         let agent = self.agent();
         let ended = agent.lifecycle.shut_down(agent.shutdown_deadline()).await;

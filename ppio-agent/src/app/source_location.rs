@@ -21,7 +21,7 @@ pub struct SourceLocation {
 }
 
 impl SourceLocation {
-    /// Called by the code that the macros generate.
+    /// Returns a location; the code that the macros generate calls this function.
     #[doc(hidden)]
     pub const fn new(
         file: &'static str,

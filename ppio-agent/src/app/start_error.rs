@@ -1,4 +1,4 @@
-//! Why an agent does not start.
+//! The error of an agent that does not start.
 
 use std::{fmt, io};
 
@@ -7,14 +7,14 @@ use crate::config::settings::ConfigError;
 use crate::exchange::error::ErrorChain;
 use crate::lifecycle::LifecycleError;
 
-/// Why an agent does not start, or does not end as it should.
+/// The error of an agent that does not start, or whose shutdown fails.
 ///
-/// `Debug` writes the text and its cause, because a `main` that returns an error prints its
-/// `Debug`.
+/// `Debug` writes the text of the error and of its cause, because a `main` that returns an error
+/// prints its `Debug`.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration is invalid; the text names every variable at fault.
+    /// The configuration is invalid; the text names every invalid variable.
     #[error("bad configuration: {0}")]
     Config(ConfigError),
     /// No function is annotated with `#[ppio::entrypoint]`.
@@ -68,10 +68,10 @@ pub enum StartError {
         /// The second in source order.
         second: SourceLocation,
     },
-    /// A health check is required and none is registered.
+    /// A health check is required, but the agent has none.
     #[error("{entrypoint} requires a ping: annotate one function with `#[ppio::ping]`")]
     NoPing {
-        /// The entrypoint whose configuration requires it.
+        /// The entrypoint whose configuration requires a health check.
         entrypoint: String,
     },
     /// A state is missing, or a startup or shutdown function failed.

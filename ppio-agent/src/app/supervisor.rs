@@ -16,8 +16,8 @@ use crate::server::{ABORT_TIMEOUT, AgentRuntimeServer};
 
 /// Waits for signals and for the end of the grace.
 ///
-/// It has a runtime and a thread of its own: user code can block all threads of the agent's
-/// runtime, which then neither receives signals nor wakes timers.
+/// The supervisor has its own runtime and thread, because user code can block all threads of the
+/// agent's runtime, which then neither receives signals nor wakes timers.
 pub(super) struct Supervisor {
     runtime: Runtime,
     signals: Signals,
@@ -36,8 +36,8 @@ impl Supervisor {
         Ok(Self { runtime, signals })
     }
 
-    /// Runs the startup functions on the threads of `agent` and listens; `None` if a signal came
-    /// first.
+    /// Runs the startup functions on the threads of `agent` and listens; returns `None` if a signal
+    /// arrived first.
     pub(super) fn bind(
         &mut self,
         agent: &Handle,
@@ -87,7 +87,8 @@ impl Supervisor {
             tokio::select! {
                 outcome = &mut serving => return result(outcome),
                 () = signals.next() => {}
-                // The server itself ends the grace, unless its threads are blocked.
+                // The server ends its shutdown itself when the grace is over, unless its threads
+                // are blocked.
                 () = sleep(longest + Duration::from_millis(100)) => {}
             }
             let _ = abort.send(());

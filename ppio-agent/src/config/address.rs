@@ -14,7 +14,8 @@ use crate::server::host;
 const EXPECTED_PORT: &str = "a port from 0 to 65535";
 
 impl Environment<'_> {
-    /// Returns the settings of the platform and the address; the others have their defaults.
+    /// Returns the settings of the platform and the address; the other settings have their
+    /// defaults.
     pub(super) fn address_values(&mut self, config: &RuntimeConfig) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         let platform = self.platform(config.platform);
@@ -78,7 +79,7 @@ impl Environment<'_> {
     }
 
     /// Returns the port that a platform calls. Images often have a `PORT` that belongs to another
-    /// protocol, so it is read only under `agentcore dev`, which chooses the port.
+    /// protocol, so `PORT` is read only under `agentcore dev`, which chooses the port.
     fn contract_port(&mut self, platform: Platform) -> u16 {
         let name = if platform == Platform::AgentCoreA2a {
             Some("A2A_PORT")
@@ -89,7 +90,7 @@ impl Environment<'_> {
         given.unwrap_or_else(|| platform.port())
     }
 
-    /// Returns the URL that AgentCore gives an A2A agent for its card.
+    /// Returns the URL that AgentCore provides for the agent card of an A2A agent.
     fn runtime_url(&mut self, platform: Option<Platform>) -> Option<String> {
         if platform != Some(Platform::AgentCoreA2a) {
             return None;
@@ -130,9 +131,9 @@ impl Settings {
 /// Returns the default host: every address, as platforms require; loopback for a program that
 /// `cargo run` started.
 ///
-/// Cargo sets `CARGO_MANIFEST_DIR` and `CARGO_PKG_NAME` for the program. On Unix it replaces itself
-/// with the program, so there is no parent process to look for. Programs that such a program or
-/// `cargo test` starts inherit the variables and run on the same machine. Installed programs and
+/// Cargo sets `CARGO_MANIFEST_DIR` and `CARGO_PKG_NAME` for the program. On Unix, cargo replaces
+/// itself with the program, so there is no parent process to look for. Programs that such a program
+/// or `cargo test` starts inherit the variables and run on the same machine. Installed programs and
 /// programs in images have neither variable.
 fn default_host<'a>(
     lookup: &dyn Fn(&str) -> Option<String>,
@@ -179,7 +180,7 @@ mod tests {
         let package = ("CARGO_PKG_NAME", "agent");
         let new = RuntimeConfig::new;
         assert_eq!(host(new(), &[folder, package]), "127.0.0.1");
-        // Other tools set one of them or `CARGO`.
+        // Other tools set one of these variables or `CARGO`.
         for other in [folder, package, ("CARGO", "/bin/cargo")] {
             assert_eq!(host(new(), &[other]), "0.0.0.0", "{other:?}");
         }

@@ -1,4 +1,4 @@
-//! Getters of the settings in code.
+//! The getters of `RuntimeConfig`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,219 +14,219 @@ use crate::exchange::protocol::Protocol;
 
 /// Each getter returns `None` if the code has not set the value.
 impl RuntimeConfig {
-    /// The value of [`host`](Self::host).
+    /// Returns the value of [`host`](Self::host).
     pub fn get_host(&self) -> Option<&str> {
         self.host.as_deref()
     }
 
-    /// The value of [`port`](Self::port).
+    /// Returns the value of [`port`](Self::port).
     pub fn get_port(&self) -> Option<u16> {
         self.port
     }
 
-    /// The value of [`platform`](Self::platform).
+    /// Returns the value of [`platform`](Self::platform).
     pub fn get_platform(&self) -> Option<Platform> {
         self.platform
     }
 
-    /// The value of [`debug`](Self::debug).
+    /// Returns the value of [`debug`](Self::debug).
     pub fn get_debug(&self) -> Option<bool> {
         self.debug
     }
 
-    /// The value of [`timeout`](Self::timeout).
+    /// Returns the value of [`timeout`](Self::timeout).
     pub fn get_timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// The value of [`max_request_size`](Self::max_request_size).
+    /// Returns the value of [`max_request_size`](Self::max_request_size).
     pub fn get_max_request_size(&self) -> Option<ByteSize> {
         self.max_request_size
     }
 
-    /// The value of [`allowed_hosts`](Self::allowed_hosts).
+    /// Returns the value of [`allowed_hosts`](Self::allowed_hosts).
     pub fn get_allowed_hosts(&self) -> Option<&[String]> {
         self.allowed_hosts.as_deref()
     }
 
-    /// The value of [`cors_origins`](Self::cors_origins).
+    /// Returns the value of [`cors_origins`](Self::cors_origins).
     pub fn get_cors_origins(&self) -> Option<&[String]> {
         self.cors_origins.as_deref()
     }
 
-    /// The value of [`cors_credentials`](Self::cors_credentials).
+    /// Returns the value of [`cors_credentials`](Self::cors_credentials).
     pub fn get_cors_credentials(&self) -> Option<bool> {
         self.cors_credentials
     }
 
-    /// The value of [`enable_metrics`](Self::enable_metrics).
+    /// Returns the value of [`enable_metrics`](Self::enable_metrics).
     #[cfg(feature = "metrics")]
     pub fn get_enable_metrics(&self) -> Option<bool> {
         self.enable_metrics
     }
 
-    /// The value of [`enable_openapi`](Self::enable_openapi).
+    /// Returns the value of [`enable_openapi`](Self::enable_openapi).
     #[cfg(feature = "schema")]
     pub fn get_enable_openapi(&self) -> Option<bool> {
         self.enable_openapi
     }
 
-    /// The value of [`enable_middleware`](Self::enable_middleware).
+    /// Returns the value of [`enable_middleware`](Self::enable_middleware).
     pub fn get_enable_middleware(&self) -> Option<bool> {
         self.enable_middleware
     }
 
-    /// The value of [`require_ping`](Self::require_ping).
+    /// Returns the value of [`require_ping`](Self::require_ping).
     pub fn get_require_ping(&self) -> Option<bool> {
         self.require_ping
     }
 
-    /// The value of [`max_concurrency`](Self::max_concurrency).
+    /// Returns the value of [`max_concurrency`](Self::max_concurrency).
     pub fn get_max_concurrency(&self) -> Option<usize> {
         self.max_concurrency
     }
 
-    /// The value of [`heartbeat`](Self::heartbeat).
+    /// Returns the value of [`heartbeat`](Self::heartbeat).
     pub fn get_heartbeat(&self) -> Option<Duration> {
         self.heartbeat
     }
 
-    /// The value of [`busy_after`](Self::busy_after).
+    /// Returns the value of [`busy_after`](Self::busy_after).
     pub fn get_busy_after(&self) -> Option<Duration> {
         self.busy_after
     }
 
-    /// The value of [`session_concurrency`](Self::session_concurrency).
+    /// Returns the value of [`session_concurrency`](Self::session_concurrency).
     pub fn get_session_concurrency(&self) -> Option<SessionConcurrency> {
         self.session_concurrency
     }
 
-    /// The value of [`session_queue`](Self::session_queue).
+    /// Returns the value of [`session_queue`](Self::session_queue).
     pub fn get_session_queue(&self) -> Option<usize> {
         self.session_queue
     }
 
-    /// The value of [`on_disconnect`](Self::on_disconnect).
+    /// Returns the value of [`on_disconnect`](Self::on_disconnect).
     pub fn get_on_disconnect(&self) -> Option<OnDisconnect> {
         self.on_disconnect
     }
 
-    /// The value of [`reconnect_grace`](Self::reconnect_grace).
+    /// Returns the value of [`reconnect_grace`](Self::reconnect_grace).
     pub fn get_reconnect_grace(&self) -> Option<Duration> {
         self.reconnect_grace
     }
 
-    /// The value of [`protocols`](Self::protocols).
+    /// Returns the value of [`protocols`](Self::protocols).
     pub fn get_protocols(&self) -> Option<&[Protocol]> {
         self.protocols.as_deref()
     }
 
-    /// The value of [`max_runs`](Self::max_runs).
+    /// Returns the value of [`max_runs`](Self::max_runs).
     pub fn get_max_runs(&self) -> Option<usize> {
         self.max_runs
     }
 
-    /// The value of [`max_run_size`](Self::max_run_size).
+    /// Returns the value of [`max_run_size`](Self::max_run_size).
     pub fn get_max_run_size(&self) -> Option<ByteSize> {
         self.max_run_size
     }
 
-    /// The value of [`max_total_run_size`](Self::max_total_run_size).
+    /// Returns the value of [`max_total_run_size`](Self::max_total_run_size).
     pub fn get_max_total_run_size(&self) -> Option<ByteSize> {
         self.max_total_run_size
     }
 
-    /// The value of [`run_retention`](Self::run_retention).
+    /// Returns the value of [`run_retention`](Self::run_retention).
     pub fn get_run_retention(&self) -> Option<Duration> {
         self.run_retention
     }
 
-    /// The value of [`journal`](Self::journal).
+    /// Returns the value of [`journal`](Self::journal).
     pub fn get_journal(&self) -> Option<&Path> {
         self.journal.as_deref()
     }
 
-    /// The value of [`list_anonymous_runs`](Self::list_anonymous_runs).
+    /// Returns the value of [`list_anonymous_runs`](Self::list_anonymous_runs).
     pub fn get_list_anonymous_runs(&self) -> Option<bool> {
         self.list_anonymous_runs
     }
 
-    /// The value of [`a2a_push_private`](Self::a2a_push_private).
+    /// Returns the value of [`a2a_push_private`](Self::a2a_push_private).
     #[cfg(feature = "a2a")]
     pub fn get_a2a_push_private(&self) -> Option<bool> {
         self.a2a_push_private
     }
 
-    /// The value of [`inspect_runs`](Self::inspect_runs).
+    /// Returns the value of [`inspect_runs`](Self::inspect_runs).
     pub fn get_inspect_runs(&self) -> Option<bool> {
         self.inspect_runs
     }
 
-    /// The value of [`websocket_max_frame_size`](Self::websocket_max_frame_size).
+    /// Returns the value of [`websocket_max_frame_size`](Self::websocket_max_frame_size).
     #[cfg(feature = "websocket")]
     pub fn get_websocket_max_frame_size(&self) -> Option<ByteSize> {
         self.websocket_max_frame_size
     }
 
-    /// The value of [`websocket_max_message_size`](Self::websocket_max_message_size).
+    /// Returns the value of [`websocket_max_message_size`](Self::websocket_max_message_size).
     #[cfg(feature = "websocket")]
     pub fn get_websocket_max_message_size(&self) -> Option<ByteSize> {
         self.websocket_max_message_size
     }
 
-    /// The value of [`websocket_idle_timeout`](Self::websocket_idle_timeout).
+    /// Returns the value of [`websocket_idle_timeout`](Self::websocket_idle_timeout).
     #[cfg(feature = "websocket")]
     pub fn get_websocket_idle_timeout(&self) -> Option<Duration> {
         self.websocket_idle_timeout
     }
 
-    /// The value of [`shutdown_grace`](Self::shutdown_grace).
+    /// Returns the value of [`shutdown_grace`](Self::shutdown_grace).
     pub fn get_shutdown_grace(&self) -> Option<Duration> {
         self.shutdown_grace
     }
 
-    /// The value of [`keep_alive_timeout`](Self::keep_alive_timeout).
+    /// Returns the value of [`keep_alive_timeout`](Self::keep_alive_timeout).
     pub fn get_keep_alive_timeout(&self) -> Option<Duration> {
         self.keep_alive_timeout
     }
 
-    /// The value of [`header_timeout`](Self::header_timeout).
+    /// Returns the value of [`header_timeout`](Self::header_timeout).
     pub fn get_header_timeout(&self) -> Option<Duration> {
         self.header_timeout
     }
 
-    /// The value of [`body_timeout`](Self::body_timeout).
+    /// Returns the value of [`body_timeout`](Self::body_timeout).
     pub fn get_body_timeout(&self) -> Option<Duration> {
         self.body_timeout
     }
 
-    /// The value of [`write_timeout`](Self::write_timeout).
+    /// Returns the value of [`write_timeout`](Self::write_timeout).
     pub fn get_write_timeout(&self) -> Option<Duration> {
         self.write_timeout
     }
 
-    /// The value of [`blocking_warning`](Self::blocking_warning).
+    /// Returns the value of [`blocking_warning`](Self::blocking_warning).
     pub fn get_blocking_warning(&self) -> Option<Duration> {
         self.blocking_warning
     }
 
-    /// The value of [`worker_threads`](Self::worker_threads).
+    /// Returns the value of [`worker_threads`](Self::worker_threads).
     pub fn get_worker_threads(&self) -> Option<usize> {
         self.worker_threads
     }
 
-    /// The value of [`blocking_threads`](Self::blocking_threads).
+    /// Returns the value of [`blocking_threads`](Self::blocking_threads).
     pub fn get_blocking_threads(&self) -> Option<usize> {
         self.blocking_threads
     }
 
-    /// The value of [`log`](Self::log).
+    /// Returns the value of [`log`](Self::log).
     #[cfg(feature = "logging")]
     pub fn get_log(&self) -> Option<&str> {
         self.log.as_deref()
     }
 
-    /// The value of [`log_format`](Self::log_format).
+    /// Returns the value of [`log_format`](Self::log_format).
     #[cfg(feature = "logging")]
     pub fn get_log_format(&self) -> Option<LogFormat> {
         self.log_format

@@ -28,7 +28,7 @@ use crate::exchange::protocol::Protocol;
 /// | [`debug`](Self::debug) | `PPIO_AGENT_DEBUG` | `false` |
 /// | [`timeout`](Self::timeout) | `PPIO_AGENT_TIMEOUT`, seconds | 300 s |
 /// | [`max_request_size`](Self::max_request_size) | `PPIO_AGENT_MAX_REQUEST_SIZE`, bytes or `2Mi` | 10 MiB |
-/// | [`allowed_hosts`](Self::allowed_hosts) | `PPIO_AGENT_ALLOWED_HOSTS`, comma-separated | none besides loopback |
+/// | [`allowed_hosts`](Self::allowed_hosts) | `PPIO_AGENT_ALLOWED_HOSTS`, comma-separated | loopback only |
 /// | [`cors_origins`](Self::cors_origins) | `PPIO_AGENT_CORS_ORIGINS`, comma-separated | `PPIO_AGENT_DEFAULT_CORS_ORIGINS`, else the agent's own and loopback |
 /// | [`cors_credentials`](Self::cors_credentials) | `PPIO_AGENT_CORS_CREDENTIALS` | `false` |
 /// | [`enable_metrics`](Self::enable_metrics) | `PPIO_AGENT_ENABLE_METRICS` | `true` |
@@ -141,7 +141,7 @@ impl RuntimeConfig {
         Self::default()
     }
 
-    /// The address or host name to listen on.
+    /// Sets the address or host name to listen on.
     ///
     /// By default an agent listens on every IPv4 address. Started with `cargo run` it listens on
     /// 127.0.0.1, so that other machines cannot call an agent under development; set `0.0.0.0` to
@@ -151,13 +151,13 @@ impl RuntimeConfig {
         self
     }
 
-    /// The port to listen on; 0 for any free port.
+    /// Sets the port to listen on; 0 for any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// The platform whose contract the agent follows.
+    /// Sets the platform whose contract the agent follows.
     ///
     /// The agent then listens where the platform calls it, regardless of [`host`](Self::host) and
     /// [`port`](Self::port); `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT` still override that. `/ping`
@@ -169,14 +169,14 @@ impl RuntimeConfig {
         self
     }
 
-    /// Debug mode: more log lines, a page to try the agent at `/`, and the actions of AgentCore's
-    /// tools.
+    /// Turns on debug mode: more log lines, a page to try the agent at `/`, and the actions of
+    /// AgentCore's tools.
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = Some(debug);
         self
     }
 
-    /// The maximum time until a response begins (after that, the response is a 504), and then
+    /// Sets the maximum time until a response begins (after that, the response is a 504), and then
     /// between two items of a stream. The `timeout` of an [`InvocationRequest`] may be shorter.
     ///
     /// [`InvocationRequest`]: ppio_agent_protocol::InvocationRequest
@@ -185,19 +185,20 @@ impl RuntimeConfig {
         self
     }
 
-    /// The largest request body; a larger one is a 413.
+    /// Sets the largest request body; a larger body is answered with a 413.
     pub fn max_request_size(mut self, size: ByteSize) -> Self {
         self.max_request_size = Some(size);
         self
     }
 
-    /// Further host names and addresses that an agent on a loopback address serves, without a port;
-    /// `*` for all.
+    /// Sets further host names and addresses that an agent on a loopback address serves, without a
+    /// port; `*` for all.
     ///
     /// If an agent listens on a loopback address, a request for another host than `localhost`,
-    /// `*.localhost`, a loopback address or [`host`](Self::host) is a 421: a web page can make its
-    /// own name resolve to this machine. A reverse proxy on the same machine that forwards the
-    /// `Host` of its clients needs its public name here. On any other address every host is served.
+    /// `*.localhost`, a loopback address or [`host`](Self::host) is answered with a 421, because a
+    /// web page can make its own name resolve to this machine. A reverse proxy on the same machine
+    /// that forwards the `Host` of its clients needs its public name in this list. On any other
+    /// address every host is served.
     pub fn allowed_hosts<I>(mut self, hosts: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,
@@ -206,13 +207,13 @@ impl RuntimeConfig {
         self
     }
 
-    /// The web origins whose pages may call the agent and read its responses: `*` for all, an empty
-    /// list (the variable: `none`) for none.
+    /// Sets the web origins whose pages may call the agent and read its responses: `*` for all, an
+    /// empty list (the variable: `none`) for none.
     ///
     /// By default these are the agent's own origin (`Origin` has the host and port of `Host`) and
     /// pages of this machine: `localhost`, `*.localhost` and loopback addresses. A request from any
-    /// other page is a 403, unless it only reads a response of the runtime itself. Programs send no
-    /// `Origin` and are not affected.
+    /// other page is answered with a 403, unless it only reads a response of the runtime itself.
+    /// Programs send no `Origin` and are not affected.
     pub fn cors_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,
@@ -221,15 +222,15 @@ impl RuntimeConfig {
         self
     }
 
-    /// Whether pages of [`cors_origins`](Self::cors_origins) may send cookies and other
-    /// credentials. Requires a list of origins: without one, and with `*`, it is an error at
-    /// start-up, because browsers refuse credentials with `*`.
+    /// Sets whether pages of [`cors_origins`](Self::cors_origins) may send cookies and other
+    /// credentials. Requires a list of origins: without a list, and with `*`, the agent does not
+    /// start, because browsers refuse credentials with `*`.
     pub fn cors_credentials(mut self, allow: bool) -> Self {
         self.cors_credentials = Some(allow);
         self
     }
 
-    /// Whether there is a route `GET /metrics`, in the text formats of Prometheus and
+    /// Sets whether there is a route `GET /metrics`, in the text formats of Prometheus and
     /// `OpenMetrics`.
     #[cfg(feature = "metrics")]
     pub fn enable_metrics(mut self, enable: bool) -> Self {
@@ -237,74 +238,76 @@ impl RuntimeConfig {
         self
     }
 
-    /// Whether there is a route `GET /openapi.json`, which describes the service and the types of
-    /// its entrypoint.
+    /// Sets whether there is a route `GET /openapi.json`, which describes the service and the types
+    /// of its entrypoint.
     #[cfg(feature = "schema")]
     pub fn enable_openapi(mut self, enable: bool) -> Self {
         self.enable_openapi = Some(enable);
         self
     }
 
-    /// Whether middleware runs; `false` helps to find a fault.
+    /// Sets whether middleware runs; `false` helps to find a fault.
     pub fn enable_middleware(mut self, enable: bool) -> Self {
         self.enable_middleware = Some(enable);
         self
     }
 
-    /// Whether starting without a `#[ppio::ping]` function is an error.
+    /// Sets whether starting without a `#[ppio::ping]` function is an error.
     pub fn require_ping(mut self, require: bool) -> Self {
         self.require_ping = Some(require);
         self
     }
 
-    /// The protocols that are served besides `POST /invocations`. Each of them has to be built in,
-    /// with its cargo feature.
+    /// Sets the protocols that are served in addition to `POST /invocations`. The cargo feature of
+    /// each of them has to be enabled.
     pub fn protocols(mut self, protocols: impl IntoIterator<Item = Protocol>) -> Self {
         self.protocols = Some(protocols.into_iter().collect());
         self
     }
 
-    /// How many invocations may run at the same time; a further one is a 503. Zero means no limit.
+    /// Sets how many invocations may run at the same time; a further one is answered with a 503.
+    /// Zero means no limit.
     pub fn max_concurrency(mut self, limit: usize) -> Self {
         self.max_concurrency = Some(limit);
         self
     }
 
-    /// How long an invocation runs before `/ping` answers `HealthyBusy` because of it.
+    /// Sets how long an invocation runs before `/ping` answers `HealthyBusy` because of it.
     ///
     /// Platforms reclaim sandboxes that look idle, and a request that sends nothing for minutes
-    /// looks idle to them. Invocations that continue without their caller count from their start.
+    /// looks idle to them. An invocation that continues without its caller makes the agent busy
+    /// from its start.
     pub fn busy_after(mut self, duration: Duration) -> Self {
         self.busy_after = Some(duration);
         self
     }
 
-    /// How often an idle stream sends a comment, which keeps proxies from closing it. Zero means
-    /// never.
+    /// Sets how often an idle stream sends a comment, which keeps proxies from closing it. Zero
+    /// means never.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = Some(interval);
         self
     }
 
-    /// How a second invocation of a session is handled while one runs. The session is AgentCore's
-    /// session header, otherwise the body's `sandbox_id`; an invocation without a session always
-    /// runs immediately.
+    /// Sets how a second invocation of a session is handled while one runs. The session is
+    /// AgentCore's session header, otherwise the body's `sandbox_id`; an invocation without a
+    /// session always runs immediately.
     pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
         self.session_concurrency = Some(concurrency);
         self
     }
 
-    /// How many invocations of one session may wait with [`SessionConcurrency::Queue`]; a further
-    /// one is a 503.
+    /// Sets how many invocations of one session may wait with [`SessionConcurrency::Queue`]; a
+    /// further one is answered with a 503.
     pub fn session_queue(mut self, limit: usize) -> Self {
         self.session_queue = Some(limit);
         self
     }
 
-    /// What happens to an invocation whose caller disconnects, unless the caller chooses with the
-    /// header `PPIO-On-Disconnect`.
+    /// Sets what happens to an invocation whose caller disconnects, unless the caller chooses with
+    /// the header `PPIO-On-Disconnect`.
     ///
-    /// With [`OnDisconnect::Continue`] it runs to its end, and its answer is kept:
+    /// With [`OnDisconnect::Continue`], the invocation runs to its end, and its answer is kept:
     /// `GET /invocations/{id}` returns its state and `GET /invocations/{id}/events` its items,
     /// where the id is the `x-request-id` of the response. Such an invocation makes `/ping` answer
     /// `HealthyBusy`.
@@ -313,21 +316,22 @@ impl RuntimeConfig {
         self
     }
 
-    /// How long an invocation with an idempotency key waits for its caller to reconnect before it
-    /// is cancelled, if its policy is to cancel.
+    /// Sets how long an invocation with an idempotency key waits for its caller to reconnect before
+    /// it is cancelled, if its policy is to cancel.
     pub fn reconnect_grace(mut self, grace: Duration) -> Self {
         self.reconnect_grace = Some(grace);
         self
     }
 
-    /// How many invocations are kept for callers that reconnect. Beyond that, the invocation that
-    /// ended first is dropped; if all of them are still running, a further one is a 503.
+    /// Sets how many invocations are kept for callers that reconnect. Beyond that, the invocation
+    /// that ended first is dropped; if all of them are still running, a further invocation is
+    /// answered with a 503.
     pub fn max_runs(mut self, limit: usize) -> Self {
         self.max_runs = Some(limit);
         self
     }
 
-    /// How much of the answer of one invocation is kept. A longer stream waits for its slowest
+    /// Sets how much of the answer of one invocation is kept. A longer stream waits for its slowest
     /// reader, and without a reader its oldest items are dropped; a longer value is dropped when
     /// its callers have received it.
     pub fn max_run_size(mut self, size: ByteSize) -> Self {
@@ -335,47 +339,49 @@ impl RuntimeConfig {
         self
     }
 
-    /// The maximum size of all kept answers together. Beyond that, the answers of the invocations
-    /// that ended first are dropped.
+    /// Sets the maximum size of all kept answers together. Beyond that, the answers of the
+    /// invocations that ended first are dropped.
     pub fn max_total_run_size(mut self, size: ByteSize) -> Self {
         self.max_total_run_size = Some(size);
         self
     }
 
-    /// How long an answer is kept after the end of its invocation.
+    /// Sets how long an answer is kept after the end of its invocation.
     pub fn run_retention(mut self, retention: Duration) -> Self {
         self.run_retention = Some(retention);
         self
     }
 
-    /// Whether `GET /invocations` lists the invocations of callers that send neither a session
-    /// header nor `Authorization`. Such callers cannot be distinguished, so each of them gets the
-    /// invocations of all of them. If `false`, the default except in debug mode, they need the id
-    /// of an invocation, and the list is a 403.
+    /// Sets whether `GET /invocations` lists the invocations of callers that send neither a session
+    /// header nor `Authorization`. Such callers cannot be distinguished, so each of them receives
+    /// the invocations of all of them. If `false`, which is the default except in debug mode, they
+    /// need the id of an invocation, and a request for the list is answered with a 403.
     pub fn list_anonymous_runs(mut self, list: bool) -> Self {
         self.list_anonymous_runs = Some(list);
         self
     }
 
-    /// Whether every invocation is kept, with its request, the times of its items and the tokens of
-    /// its [`ChatEvent`](crate::ChatEvent)s, for the page that shows them during development.
-    /// Requests may contain secrets, and are kept only in memory.
+    /// Sets whether every invocation is kept, with its request, the times of its items and the
+    /// tokens of its [`ChatEvent`](crate::ChatEvent)s, for the page that shows them during
+    /// development. Requests may contain secrets, and are kept only in memory.
     pub fn inspect_runs(mut self, record: bool) -> Self {
         self.inspect_runs = Some(record);
         self
     }
 
-    /// A directory in which kept invocations survive the end of the process: after a crash and a
-    /// restart they can be read as before, and those that had not ended are `interrupted`, with the
-    /// items that they had. It is created if it does not exist, and no other agent may use it.
+    /// Sets a directory in which kept invocations survive the end of the process: after a crash and
+    /// a restart they can be read as before. Invocations that had not ended have the state
+    /// `interrupted` and the items that were recorded. The directory is created if it does not
+    /// exist, and no other agent may use it.
     ///
-    /// Without it, invocations are kept only in memory.
+    /// Without a journal, invocations are kept only in memory.
     pub fn journal(mut self, directory: impl Into<PathBuf>) -> Self {
         self.journal = Some(directory.into());
         self
     }
 
-    /// Whether push notifications of A2A may be sent to private, loopback and link-local addresses.
+    /// Sets whether push notifications of A2A may be sent to private, loopback and link-local
+    /// addresses.
     ///
     /// The caller of an agent chooses the URL. Without this setting, the caller cannot make the
     /// agent send requests to programs that can be reached only from the agent's machine and
@@ -386,37 +392,38 @@ impl RuntimeConfig {
         self
     }
 
-    /// The largest frame of a client's WebSocket; a larger one closes the WebSocket with the code
-    /// 1009. The default is AgentCore's limit.
+    /// Sets the largest frame of a client's WebSocket; a larger one closes the WebSocket with the
+    /// code 1009. The default is AgentCore's limit.
     #[cfg(feature = "websocket")]
     pub fn websocket_max_frame_size(mut self, size: ByteSize) -> Self {
         self.websocket_max_frame_size = Some(size);
         self
     }
 
-    /// The largest message of a client's WebSocket, which may come in several frames; a larger one
-    /// closes the WebSocket with the code 1009.
+    /// Sets the largest message of a client's WebSocket, which may be sent in several frames; a
+    /// larger one closes the WebSocket with the code 1009.
     #[cfg(feature = "websocket")]
     pub fn websocket_max_message_size(mut self, size: ByteSize) -> Self {
         self.websocket_max_message_size = Some(size);
         self
     }
 
-    /// How long a WebSocket may stay open without a message in either direction; then it is closed
-    /// with the code 1001. Pings are not messages. Zero means no limit.
+    /// Sets how long a WebSocket may stay open without a message in either direction; then it is
+    /// closed with the code 1001. Pings are not messages. Zero means no limit.
     #[cfg(feature = "websocket")]
     pub fn websocket_idle_timeout(mut self, timeout: Duration) -> Self {
         self.websocket_idle_timeout = Some(timeout);
         self
     }
 
-    /// How long running requests and background tasks may take to finish after SIGTERM or SIGINT.
+    /// Sets how long running requests and background tasks may take to finish after SIGTERM or
+    /// SIGINT.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = Some(grace);
         self
     }
 
-    /// How long a connection may stay idle between two requests; then it is closed.
+    /// Sets how long a connection may stay idle between two requests; then it is closed.
     ///
     /// A load balancer in front of the agent should close its idle connections earlier, otherwise a
     /// request that it sends while the agent closes the connection is lost.
@@ -425,27 +432,28 @@ impl RuntimeConfig {
         self
     }
 
-    /// How long a client may take to send the headers of a request, from its first byte or from the
-    /// beginning of the connection.
+    /// Sets how long a client may take to send the headers of a request, from its first byte or
+    /// from the beginning of the connection.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = Some(timeout);
         self
     }
 
-    /// How long a client may take to send the body of a request; after that the response is a 408.
+    /// Sets how long a client may take to send the body of a request; after that the response is a
+    /// 408.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = Some(timeout);
         self
     }
 
-    /// How long a client may read nothing before its connection is closed.
+    /// Sets how long a client may read nothing before its connection is closed.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = Some(timeout);
         self
     }
 
-    /// How long one poll of an `async` function may keep its thread. A function that takes longer
-    /// is named in the log once, with the request, and counted in `/metrics`: it blocks everything
+    /// Sets how long one poll of an `async` function may keep its thread. A function that takes
+    /// longer is logged once, with the request, and counted in `/metrics`: it blocks everything
     /// else on its thread, including the health check. Zero means no limit.
     ///
     /// Time in which the thread is ready to run while other programs occupy the processors is not
@@ -455,29 +463,30 @@ impl RuntimeConfig {
         self
     }
 
-    /// The number of threads that run asynchronous code.
+    /// Sets the number of threads that run asynchronous code.
     pub fn worker_threads(mut self, threads: usize) -> Self {
         self.worker_threads = Some(threads);
         self
     }
 
-    /// The number of threads that synchronous functions and iterators may occupy at the same time.
+    /// Sets the number of threads that synchronous functions and iterators may occupy at the same
+    /// time.
     pub fn blocking_threads(mut self, threads: usize) -> Self {
         self.blocking_threads = Some(threads);
         self
     }
 
-    /// What is logged: a level, or `target=level` pairs separated by commas.
+    /// Sets what is logged: a level, or `target=level` pairs separated by commas.
     ///
     /// With `ppio::invocation` at `info` each invocation writes a line when it ends; by default
-    /// only failed ones do.
+    /// only failed invocations do.
     #[cfg(feature = "logging")]
     pub fn log(mut self, filter: impl Into<String>) -> Self {
         self.log = Some(filter.into());
         self
     }
 
-    /// How log lines are written.
+    /// Sets how log lines are written.
     #[cfg(feature = "logging")]
     pub fn log_format(mut self, format: LogFormat) -> Self {
         self.log_format = Some(format);

@@ -1,4 +1,5 @@
-//! Actions of AgentCore's tools. In debug mode, the runtime answers them instead of the agent.
+//! Actions of AgentCore's tools. In debug mode, the runtime performs them instead of calling the
+//! agent.
 
 use http::StatusCode;
 use http_body::Body as _;
@@ -15,9 +16,10 @@ use crate::exchange::task_tracker::TaskTracker;
 use crate::task::TaskInfo;
 
 /// The member of a request that names an action.
-const MEMBER: &str = "_agent_core_app_action";
+const ACTION_MEMBER: &str = "_agent_core_app_action";
 
-/// The largest body that is searched for an action; requests with an action are much smaller.
+/// The maximum size of a body that is searched for an action, in bytes; requests with an action are
+/// much smaller.
 const MAX_BODY: u64 = 64 << 10;
 
 /// A request in debug mode.
@@ -28,7 +30,7 @@ pub(crate) enum DebugRequest {
     Invocation(Request),
 }
 
-/// Performs the action that a request names, if it names one.
+/// Performs the action that a request names. Returns the request if it names no action.
 pub(crate) async fn find(
     request: Request,
     ping: &Ping,
@@ -78,8 +80,8 @@ fn force(tasks: &TaskTracker, status: PingStatus) -> bytes::Bytes {
     })
 }
 
-/// Returns the action in a body. Like AgentCore's runtime, it ignores a value that is falsy in
-/// Python.
+/// Returns the action in a body. Like AgentCore's runtime, this function ignores a value that is
+/// falsy in Python.
 fn action_in(body: &[u8]) -> Option<Value> {
     #[derive(serde::Deserialize)]
     struct OnlyAction {
@@ -87,7 +89,7 @@ fn action_in(body: &[u8]) -> Option<Value> {
         action: Option<Value>,
     }
     // Searching for the name costs much less than parsing a body without it.
-    memchr::memmem::find(body, MEMBER.as_bytes()).filter(|_| json::is_object(body))?;
+    memchr::memmem::find(body, ACTION_MEMBER.as_bytes()).filter(|_| json::is_object(body))?;
     let action = serde_json::from_slice::<OnlyAction>(body).ok()?.action?;
     let is_false = match &action {
         Value::Null => true,

@@ -1,4 +1,4 @@
-//! The schemas of an entrypoint, computed by a function that is registered with it.
+//! The schemas of an entrypoint, computed by a function that is registered with the entrypoint.
 
 #[cfg(feature = "schema")]
 use std::sync::OnceLock;
@@ -22,11 +22,11 @@ pub struct EntrypointSchema {
 #[derive(Serialize)]
 pub(crate) enum EntrypointSchema {}
 
-/// Computes the schemas of one entrypoint.
+/// The function that computes the schemas of one entrypoint.
 #[cfg(feature = "schema")]
 pub(crate) type SchemaFunction = fn() -> EntrypointSchema;
 
-/// Registered instead of a function, since the feature `schema` is off.
+/// A placeholder that is registered instead of a function, since the feature `schema` is off.
 #[cfg(not(feature = "schema"))]
 #[derive(Clone, Copy)]
 pub struct SchemaFunction;
@@ -75,7 +75,8 @@ impl LazySchema {
 
 /// The [`SchemaFunction`] of an annotated function.
 ///
-/// The expansion of `#[entrypoint]` cannot see which features the runtime has.
+/// The expansion of `#[entrypoint]` is compiled in the user's crate, where it cannot test the
+/// features of the runtime.
 #[cfg(feature = "schema")]
 #[doc(hidden)]
 #[macro_export]

@@ -92,7 +92,8 @@ impl IndexEndpoint {
     }
 }
 
-/// Whether a browser opens the page; `curl` and the `fetch` of a page do not name HTML in `Accept`.
+/// Whether a browser opens the page. Requests of `curl` and of `fetch` do not name HTML in
+/// `Accept`.
 #[cfg(feature = "playground")]
 fn wants_html(headers: &HeaderMap) -> bool {
     headers
@@ -128,7 +129,7 @@ struct Description<'a> {
     endpoints: &'a EndpointPaths,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     protocols: &'a [&'static str],
-    /// In debug mode only: the functions that have blocked an async worker.
+    /// The functions that have blocked an async worker; only in debug mode.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     blocking: Vec<BlockingFunction>,
     /// In debug mode only.

@@ -1,4 +1,4 @@
-//! The author's own routes: a tower service for the paths that are not the agent's.
+//! The author's own routes: a tower service for the paths that the agent itself does not serve.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -67,12 +67,12 @@ where
     }
 }
 
-/// Converts what an annotated function returned.
+/// Converts the value that an annotated function returned.
 pub fn into_routes<S: IntoRoutes>(service: S) -> MountedService {
     service.into_routes()
 }
 
-/// Makes a startup function from an annotated `async` function.
+/// Creates a startup function from an annotated `async` function.
 pub fn routes_on_worker<F, R>(function: F) -> Startup
 where
     F: FnOnce() -> R + Send + 'static,
@@ -81,7 +81,7 @@ where
     Startup::new(function)
 }
 
-/// Makes a startup function from an annotated plain function.
+/// Creates a startup function from an annotated plain function.
 pub fn routes_on_blocking_thread<F>(function: F) -> Startup
 where
     F: FnOnce() -> Result<MountedService, Error> + Send + 'static,
@@ -89,8 +89,8 @@ where
     startup_on_blocking_thread(function)
 }
 
-/// A closure or function that makes the routes of the builder from one to four [`State`]s. `Marker`
-/// distinguishes the signatures; it is inferred.
+/// A closure or function that returns the routes of the builder from one to four [`State`]s.
+/// `Marker` distinguishes the signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not make routes",
     label = "not a routes function",
@@ -126,7 +126,7 @@ routes_with_state! {
 
 type ServiceFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 
-/// A service of any type.
+/// A boxed service of any type.
 pub struct MountedService(Box<dyn Fn(Request) -> ServiceFuture + Send + Sync>);
 
 impl fmt::Debug for MountedService {
@@ -173,7 +173,8 @@ impl MountedRoutes {
         let body_error = Arc::new(OnceLock::new());
         let request = request.map(|body| record_error(body, &body_error));
         let service = self.service.state();
-        // Called inside the future, so that a panic in the service's `clone` is caught as well.
+        // The service is called inside the future, so that a panic in the service's `clone` is
+        // caught as well.
         let call = async move { (service.0.0)(request).await };
         let call = AgentRuntimeContext::scope(context, call.instrument(exchange.span.clone()));
         let (watch, request_id) = (guard.watch(), exchange.request_id.as_bytes());
@@ -187,7 +188,7 @@ impl MountedRoutes {
             status.is_client_error() || status.is_server_error()
         };
         match (result, body_error.get()) {
-            // A router answers such an error with a status of its own.
+            // A router converts such an error to a response with a status of its own.
             (Err(_), Some(error)) => Err(guard.failed(error.clone())),
             (Ok(response), Some(error)) if has_failed(&response) => {
                 Err(guard.failed(error.clone()))
@@ -198,7 +199,8 @@ impl MountedRoutes {
     }
 }
 
-/// Stores the error with which the runtime ends a request body: too large, too slow, cut short.
+/// Stores the error with which the runtime ends a request body that is too large, too slow or cut
+/// short.
 fn record_error(body: Body, error: &Arc<OnceLock<Error>>) -> Body {
     if body.is_end_stream() {
         return body;

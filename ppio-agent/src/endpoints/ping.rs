@@ -19,22 +19,27 @@ use crate::lifecycle::State;
 use crate::lifecycle::states::{StateLookup, StateSlot};
 use crate::stalls::Watch;
 
-/// A health check that takes longer has failed; platforms do not wait longer either.
+/// The time after which a health check has failed; platforms do not wait longer either.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many synchronous checks may occupy a thread, including ones that never return.
+/// The maximum number of synchronous checks that occupy a thread at the same time, including checks
+/// that never return.
 const MAX_THREADS: usize = 8;
 
 /// A type that a `#[ppio::ping]` function may return: a [`PingStatus`], a [`PingResponse`], a
 /// [`Value`] with a `status`, or any of them in a `Result`.
 ///
-/// A `time_of_last_update` in it is ignored: the runtime sets it when the status changes.
+/// A `time_of_last_update` in the returned value is ignored: the runtime sets it when the status
+/// changes.
 #[diagnostic::on_unimplemented(
     message = "a ping cannot return `{Self}`",
     label = "not a health status",
     note = "help: return `ppio::PingStatus`, `ppio::PingResponse`, a `ppio::Value` object with a `status`, or a `Result` of one of these with an error that implements `std::fmt::Display`"
 )]
 pub trait IntoPing {
-    /// Returns the answer, or why the check failed.
+    /// Returns the answer of the check.
+    ///
+    /// # Errors
+    /// Returns the text of the error if the check failed.
     fn into_ping(self) -> Result<PingResponse, String>;
 }
 
@@ -69,12 +74,12 @@ impl<T: IntoPing, E: Display> IntoPing for Result<T, E> {
     }
 }
 
-/// Converts what an annotated function returned.
+/// Converts the value that an annotated function returned.
 pub fn into_ping<A: IntoPing>(answer: A) -> Result<PingResponse, String> {
     answer.into_ping()
 }
 
-/// Makes a health check from an annotated `async` function.
+/// Creates a health check from an annotated `async` function.
 pub fn ping_on_worker<F, R>(ping: F) -> PingHandler
 where
     F: Fn() -> R + Send + Sync + 'static,
@@ -83,7 +88,7 @@ where
     PingHandler::on_worker(ping)
 }
 
-/// Makes a health check from an annotated plain function.
+/// Creates a health check from an annotated plain function.
 pub fn ping_on_blocking_thread<F>(ping: F) -> PingHandler
 where
     F: Fn() -> Result<PingResponse, String> + Send + Sync + 'static,
@@ -106,7 +111,7 @@ pub enum PingHandler {
 }
 
 impl PingHandler {
-    /// Boxes an `async` function.
+    /// Returns the health check of an `async` function.
     pub fn on_worker<F, R>(ping: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -118,7 +123,7 @@ impl PingHandler {
         }))
     }
 
-    /// Boxes a plain function.
+    /// Returns the health check of a plain function.
     pub fn on_blocking_thread<F, R>(ping: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -130,11 +135,11 @@ impl PingHandler {
 
     async fn check(&self, watch: Watch) -> Result<PingResponse, String> {
         match self {
-            // Runs in a task, which turns a panic into an error.
+            // The function runs in a task, which turns a panic into an error.
             Self::Async(ping) => {
                 let ping = Arc::clone(ping);
                 join(tokio::spawn(async move {
-                    // Called inside the future, so that the whole function is watched.
+                    // The function is called inside the future, so that all of its code is watched.
                     watch.run(b"", async move { ping().await }).await
                 }))
                 .await
@@ -167,7 +172,7 @@ async fn join(
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => {
-                // Its text may contain secrets, so it is not in the response.
+                // The text of the panic may contain secrets, so it is not in the response.
                 let panic = panic_message(panic.as_ref());
                 tracing::error!(panic, "the health check panicked");
                 Err("the health check panicked; the log has the reason".to_owned())
@@ -239,7 +244,7 @@ pings! {
     (A a, B b, C c, D d)
 }
 
-/// When the status last changed, for AgentCore's `time_of_last_update`.
+/// The status and the time at which it last changed, for AgentCore's `time_of_last_update`.
 struct LastChange(std::sync::Mutex<(PingStatus, SystemTime)>);
 
 impl LastChange {
@@ -264,8 +269,8 @@ pub(crate) struct Ping {
     handler: Option<PingHandler>,
     /// Watches the function while it is polled.
     watch: Watch,
-    /// Whether AgentCore's rules apply: the check's status counts regardless of what runs, and if
-    /// the check fails, the status of the tasks counts.
+    /// Whether AgentCore's rules apply: the status of the check is returned even while invocations
+    /// or tasks run, and if the check fails, the status of the running work is returned.
     is_agent_core: bool,
     last_change: LastChange,
 }
@@ -287,8 +292,8 @@ impl Ping {
         }
     }
 
-    /// Answers `GET /ping`. A check that fails is a 500 with the status `HealthyBusy`, so that the
-    /// platform does not reclaim the sandbox.
+    /// Answers `GET /ping`. A check that fails results in a 500 with the status `HealthyBusy`, so
+    /// that the platform does not reclaim the sandbox, unless AgentCore's rules apply.
     pub(crate) async fn answer(&self, busy: bool, forced: Option<PingStatus>) -> Response {
         let Health { mut ping, failure } = self.health(busy, forced).await;
         ping.timestamp
@@ -309,7 +314,8 @@ impl Ping {
             Some(status) => Health::of(status),
             None => self.checked(busy).await,
         };
-        // AgentCore ends a session that has been idle since this time, so a check cannot set it.
+        // AgentCore ends a session that has been idle since this time, so a check cannot set this
+        // time.
         let changed = self.last_change.update(health.ping.status);
         health.ping.time_of_last_update = Some(unix_seconds(changed));
         health

@@ -17,7 +17,7 @@ use crate::runs::registry::RunRegistry;
 use crate::runs::{self, view};
 
 /// The maximum number of runs in a list: without `limit`, and with the largest `limit`.
-const LIMIT: usize = 100;
+const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 10_000;
 
 /// A path below `/invocations/`.
@@ -62,7 +62,7 @@ impl RunRoute {
 /// Answers `GET /invocations` with the newest runs of the caller.
 pub(crate) fn list(runs: &RunRegistry, request: &Request) -> Result<Response, Error> {
     let limit = match parameter(request.uri(), "limit") {
-        None => LIMIT,
+        None => DEFAULT_LIMIT,
         Some(text) => number(text)
             .and_then(|limit| usize::try_from(limit).ok())
             .filter(|limit| (1..=MAX_LIMIT).contains(limit))
@@ -111,8 +111,8 @@ pub(crate) async fn answer(
     }
 }
 
-/// Returns the id of the last event that the caller has received; 0 for none. Browsers send the
-/// header when they reconnect, so it is newer than the parameter.
+/// Returns the id of the last event that the caller has received; 0 for none. The header takes
+/// precedence: browsers send it when they reconnect, so it is newer than the parameter.
 fn last_event_id(headers: &HeaderMap, uri: &Uri) -> Result<u64, Rejection> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let found = match (values.next(), values.next()) {
@@ -154,8 +154,8 @@ pub(crate) fn invalid(name: &'static str, found: &str, expected: &'static str) -
     }
 }
 
-/// Decodes the percent encoding in a segment of a path. An invalid segment is returned as it is; no
-/// run has such an id.
+/// Decodes the percent encoding in a segment of a path. An invalid segment is returned unchanged;
+/// no run has such an id.
 pub(crate) fn decoded(segment: &str) -> String {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();

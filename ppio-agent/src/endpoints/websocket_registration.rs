@@ -1,7 +1,7 @@
 //! The registration of a function for WebSockets; a compile error without the feature `websocket`.
 
-/// Passes on the registration that `#[websocket]` expands to. The expansion cannot see which
-/// features the runtime has.
+/// Expands to the registration that `#[websocket]` generates. The code that `#[websocket]`
+/// generates is compiled in the user's crate, where it cannot test the features of the runtime.
 #[cfg(feature = "websocket")]
 #[doc(hidden)]
 #[macro_export]
@@ -11,7 +11,7 @@ macro_rules! __websocket_registration {
     };
 }
 
-/// Reports that the feature is off.
+/// Expands to a compile error, since the feature is off.
 #[cfg(not(feature = "websocket"))]
 #[doc(hidden)]
 #[macro_export]

@@ -15,8 +15,8 @@ use crate::telemetry::{BAGGAGE, TRACESTATE, joined};
 /// The prefixes of headers that AWS's infrastructure adds to a request.
 const RESERVED_PREFIXES: [&str; 2] = ["x-amz-", "x-amzn-"];
 
-/// Names with a reserved prefix that are for the agent.
-const FOR_THE_AGENT: [&str; 4] = [
+/// Headers that have a reserved prefix but are passed to the agent.
+const PASSED_TO_AGENT: [&str; 4] = [
     AGENT_CORE_REQUEST_ID,
     AGENT_CORE_SESSION_ID,
     AGENT_CORE_SHELL_ID,
@@ -37,7 +37,7 @@ fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str();
     RESERVED_PREFIXES.iter().any(|it| name.starts_with(it))
         && !name.starts_with(AGENT_CORE_CUSTOM_PREFIX)
-        && !FOR_THE_AGENT.contains(&name)
+        && !PASSED_TO_AGENT.contains(&name)
 }
 
 /// Headers that AgentCore sends, and the trace headers of the W3C. Each is absent on other
@@ -48,7 +48,7 @@ impl RequestContext {
         self.header(AGENT_CORE_SHELL_ID)
     }
 
-    /// Returns the token of the agent's workload identity, with which the agent gets credentials
+    /// Returns the token of the agent's workload identity, with which the agent obtains credentials
     /// for other services.
     pub fn workload_access_token(&self) -> Option<&str> {
         let names = [AGENT_CORE_IDENTITY_WAT, AGENT_CORE_WORKLOAD_ACCESS_TOKEN];
@@ -62,8 +62,8 @@ impl RequestContext {
     }
 
     /// Returns the caller's own headers that AgentCore passes on, by their names in lower case
-    /// without `X-Amzn-Bedrock-AgentCore-Runtime-Custom-`. A value that is not printable ASCII is
-    /// left out.
+    /// without `X-Amzn-Bedrock-AgentCore-Runtime-Custom-`. A header whose value is not printable
+    /// ASCII is skipped.
     pub fn custom_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers().iter().filter_map(|(name, value)| {
             let name = name.as_str().strip_prefix(AGENT_CORE_CUSTOM_PREFIX)?;

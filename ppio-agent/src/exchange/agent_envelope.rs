@@ -1,4 +1,4 @@
-//! An envelope that the agent returned, and what the runtime adds to it.
+//! An envelope that the agent returned, and the fields that the runtime adds to it.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl AgentEnvelope {
         request_id: &str,
     ) -> Bytes {
         let Self { result, mut fields } = self;
-        // `InvocationResponse::success` sets zero.
+        // `InvocationResponse::success` sets the duration to zero.
         if fields.get("duration").and_then(Value::as_f64) == Some(0.0) {
             fields.remove("duration");
         }
@@ -83,7 +83,7 @@ impl AgentEnvelope {
         Bytes::copy_from_slice(&self.result)
     }
 
-    /// Returns the result alone.
+    /// Returns the result without the other fields.
     pub(crate) fn into_result(self) -> Bytes {
         self.result.into()
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_leaves_out_is_added() {
+    fn missing_fields_are_added() {
         assert_eq!(
             body(envelope(&InvocationResponse::success("hi"))),
             json!({
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_sets_stays() {
+    fn fields_that_the_agent_sets_are_kept() {
         let set = json!({
             "result": {"status": "completed"}, "status": "partial", "duration": 12.5,
             "metadata": {"request_id": "own", "model": "m"}, "error": "warning",

@@ -3,16 +3,16 @@
 /// The description of an agent, from its source and its package.
 #[derive(Debug, Clone, Copy)]
 pub struct AgentInfo {
-    /// The name of its package, otherwise that of its function.
+    /// The name of the agent's package, otherwise that of its function.
     pub name: &'static str,
-    /// The documentation of its function; empty if it has none.
+    /// The documentation of the agent's function; empty if it has none.
     pub description: &'static str,
-    /// The version of its package; empty if it has none.
+    /// The version of the agent's package; empty if it has none.
     pub version: &'static str,
 }
 
 impl AgentInfo {
-    /// Called by the macro's expansion and by the builder.
+    /// Returns a description; the macro's expansion and the builder call this function.
     #[doc(hidden)]
     pub const fn new(
         package: Option<&'static str>,

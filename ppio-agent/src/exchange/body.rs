@@ -37,8 +37,8 @@ pub type Response = http::Response<Body>;
 /// ```
 pub struct Body {
     kind: BodyKind,
-    /// The format of a response body that the runtime or an entrypoint made. Unlike the header, the
-    /// format stays when middleware moves the body into a new response.
+    /// The format of a response body that the runtime or an entrypoint wrote. Unlike the header,
+    /// the format stays when middleware moves the body into a new response.
     format: Option<ResponseFormat>,
 }
 
@@ -46,7 +46,8 @@ enum BodyKind {
     Empty,
     Full(Bytes),
     Incoming(Box<LimitedBody<RequestBody>>),
-    /// The runtime's own stream. No layer converts its errors, so that polling it costs one call.
+    /// The runtime's own stream. No layer converts its errors, so that polling the stream costs one
+    /// call.
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = Error> + Send>>),
     User(UnsyncBoxBody<Bytes, BoxError>),
 }
@@ -57,7 +58,8 @@ impl Body {
         BodyKind::Empty.into()
     }
 
-    /// Wraps any `http_body::Body`, for example one that counts or changes the frames of another.
+    /// Wraps any `http_body::Body`, for example a body that counts or changes the frames of another
+    /// body.
     pub fn new<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -69,8 +71,8 @@ impl Body {
     /// Reads the whole body.
     ///
     /// # Errors
-    /// 413 if it is larger than the limit, 408 if it arrives too slowly, 400 if the connection ends
-    /// before the body does.
+    /// A 413 error if the body is larger than the limit, a 408 if it arrives too slowly, and a 400
+    /// if the connection ends before the body does.
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
         self.read().await
     }
@@ -108,7 +110,7 @@ impl Body {
         self.wrap(|body| OnEndBody::new(body, callback))
     }
 
-    /// Returns the body of a request that came over a connection.
+    /// Returns the body of a request that arrived on a connection.
     pub(crate) fn incoming(body: RequestBody, limit: ByteSize, deadline: Duration) -> Self {
         if body.is_end_stream() {
             return Self::empty();
@@ -130,7 +132,7 @@ impl Body {
         matches!(self.kind, BodyKind::User(_)) && !self.is_end_stream()
     }
 
-    /// Makes a body from a stream that the runtime itself writes.
+    /// Creates a body from a stream that the runtime itself writes.
     pub(crate) fn stream<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes, Error = Error> + Send + 'static,
@@ -138,7 +140,7 @@ impl Body {
         BodyKind::Stream(Box::pin(body)).into()
     }
 
-    /// Wraps this body in one with the same content.
+    /// Returns the body that `wrap` returns, with the format of this body.
     pub(crate) fn wrap<B>(self, wrap: impl FnOnce(Self) -> B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -204,7 +206,7 @@ impl HttpBody for Body {
     }
 }
 
-/// Returns an `Error` that went through a boxed body unchanged.
+/// Converts the error of a boxed body; a boxed `Error` is returned unchanged.
 fn unbox(error: BoxError) -> Error {
     match error.downcast::<Error>() {
         Ok(own) => *own,

@@ -13,16 +13,16 @@ use super::body::Body;
 use super::error::Error;
 use super::rejection::Rejection;
 
-/// When an invocation has to end, its stream included.
+/// The time by which an invocation has to end, including its stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallerDeadline {
     pub(crate) at: Instant,
-    /// When the request arrived.
+    /// The time at which the request arrived.
     pub(crate) started: Instant,
 }
 
 impl CallerDeadline {
-    /// Returns the error of a stream that has not ended, once the deadline has passed.
+    /// Returns the error for a stream that has not ended, or `None` before the deadline.
     pub(crate) fn expired(self) -> Option<Rejection> {
         (Instant::now() >= self.at).then(|| Rejection::StreamTimedOut(self.at - self.started))
     }

@@ -1,4 +1,4 @@
-//! Turns a panic of user code into an error.
+//! Converts a panic of user code to an error.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use super::error::Error;
 
-/// Returns the output of a future, or the error of its panic.
+/// Returns the output of a future, or an error if the future panics.
 pub(crate) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Error> {
     let mut future = pin!(future);
     poll_fn(|cx| {

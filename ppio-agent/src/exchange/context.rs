@@ -42,7 +42,7 @@ pub struct RequestContext(Arc<ContextData>);
 
 struct ContextData {
     request_id: RequestId,
-    /// Computed at its first use: most handlers do not read it.
+    /// Computed at its first use, because most handlers do not read it.
     session_id: OnceLock<Option<String>>,
     /// Set when the body has been read, after middleware has run.
     body: OnceLock<Bytes>,
@@ -179,7 +179,7 @@ impl RequestContext {
         stream_requested(&self.0.headers, self.0.body.get().map(|body| &**body))
     }
 
-    /// Returns when the response has to begin; after that, it is a 504.
+    /// Returns the time by which the response has to begin; after that, the response is a 504.
     ///
     /// The deadline is the earlier of the configured timeout and the caller's: the header
     /// `PPIO-Timeout`, or the `timeout` of an [`InvocationRequest`](crate::InvocationRequest). A
@@ -188,7 +188,7 @@ impl RequestContext {
         earlier(self.0.deadline, self.requested_deadline())
     }
 
-    /// Returns when the whole invocation has to end, if the caller sets a timeout.
+    /// Returns the time by which the whole invocation has to end, if the caller sets a timeout.
     pub(crate) fn requested_deadline(&self) -> Option<Instant> {
         earlier(self.0.header_deadline, self.0.body_deadline.get().copied())
     }
@@ -196,12 +196,12 @@ impl RequestContext {
     /// Whether the request was cancelled: the client disconnected or the deadline passed.
     ///
     /// An `async` handler is dropped in that case. Synchronous code cannot be stopped from outside,
-    /// so a long loop checks this and returns.
+    /// so a long loop has to call this method, and to return if the request was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Returns the settings in force; the defaults in a context that a test made.
+    /// Returns the settings in force; the defaults in a context that a test created.
     pub fn settings(&self) -> &RuntimeSettings {
         match &self.0.shared {
             Some(shared) => &shared.settings,
@@ -219,7 +219,7 @@ impl RequestContext {
         self.0.body.get().map_or(&[], |body| body)
     }
 
-    /// Returns the span that is exported.
+    /// Returns the exported span.
     pub(crate) fn trace(&self) -> &RequestTrace {
         &self.0.trace
     }
@@ -228,7 +228,7 @@ impl RequestContext {
         self.0.shared.as_ref().map(|shared| &shared.tasks)
     }
 
-    /// Returns the watch of the request's background tasks, for the time in which they are polled.
+    /// Returns the watch that records the polls of the request's background tasks.
     pub(crate) fn task_watch(&self) -> Watch {
         let shared = self.0.shared.as_ref();
         shared.map_or(Watch::OFF, |shared| shared.task_watch)
@@ -273,7 +273,7 @@ impl RequestContext {
     }
 }
 
-/// The data of a request from which the server makes its context.
+/// The data of a request from which the server creates its context.
 pub(crate) struct NewContext {
     pub(crate) request_id: RequestId,
     pub(crate) headers: HeaderMap,
@@ -346,8 +346,8 @@ tokio::task_local! {
 
 /// Access to the context of the current request.
 ///
-/// It is set in the entrypoint, in middleware, on the blocking threads that run synchronous
-/// functions, in iterators and streams while they are polled, and in tasks started with
+/// The context is set in the entrypoint, in middleware, on the blocking threads that run
+/// synchronous functions, in iterators and streams while they are polled, and in tasks started with
 /// [`task::spawn`](crate::task::spawn).
 #[derive(Debug, Clone, Copy)]
 pub struct AgentRuntimeContext;

@@ -3,7 +3,7 @@
 use serde::ser::{Error as _, Impossible, Serialize, SerializeMap, Serializer};
 use serde_json::{Error, Map, Value};
 
-/// Writes JSON.
+/// The serializer that writes JSON into a buffer.
 pub(super) type Json<'a> = serde_json::Serializer<&'a mut Vec<u8>>;
 
 /// Writes the result of an envelope as JSON, and returns its other fields.
@@ -17,7 +17,7 @@ impl<'a, 'b> EnvelopeSerializer<'a, 'b> {
     }
 }
 
-/// The fields so far, and the name of the next one.
+/// The fields that were serialized so far, and the name of the next field.
 pub(super) struct EnvelopeFields<'a, 'b> {
     json: &'a mut Json<'b>,
     fields: Map<String, Value>,

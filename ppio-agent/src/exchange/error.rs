@@ -18,8 +18,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An error with an HTTP status and an error type.
 ///
-/// An entrypoint may return any error that implements `Display`, which is a 500. Return this type
-/// to choose another status:
+/// An entrypoint may return any error that implements `Display`, which is answered with a 500.
+/// Return this type to choose another status:
 ///
 /// ```
 /// use ppio::{Error, Value};
@@ -35,11 +35,11 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(error.error_type(), "MissingCity");
 /// ```
 ///
-/// The response has the message and the type; the sources go to the log only. If an `Error` is a
+/// The response contains the message and the type; the sources are only logged. If an `Error` is a
 /// source of another error, for example below `anyhow`'s context, the status, message and type of
 /// the `Error` are sent, and the errors around it are logged.
 ///
-/// A response that was made from an error has the error in its extensions, where middleware can
+/// A response that was created from an error has the error in its extensions, where middleware can
 /// read it; see [`middleware`](crate::middleware). Cloning is cheap.
 #[derive(Clone)]
 pub struct Error(Arc<ErrorData>);
@@ -73,37 +73,37 @@ impl Error {
         }))
     }
 
-    /// 400: the request is not valid.
+    /// Returns a 400 error: the request is not valid.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 401: the caller is not authenticated.
+    /// Returns a 401 error: the caller is not authenticated.
     pub fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, message)
     }
 
-    /// 403: the caller may not do this.
+    /// Returns a 403 error: the caller may not do this.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
-    /// 404: the resource that the request names does not exist.
+    /// Returns a 404 error: the resource that the request names does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// 429: the caller should slow down.
+    /// Returns a 429 error: the caller sends too many requests.
     pub fn too_many_requests(message: impl Into<String>) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, message)
     }
 
-    /// 500: the agent failed.
+    /// Returns a 500 error: the agent failed.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
-    /// 503: something that the agent needs is not available now.
+    /// Returns a 503 error: something that the agent needs is not available now.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
@@ -117,7 +117,7 @@ impl Error {
         self
     }
 
-    /// Keeps the cause, which is logged and never sent.
+    /// Sets the cause, which is logged and never sent.
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.data().source = Some(source.into().into());
         self
@@ -184,7 +184,7 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
-    /// Returns the rejection that this error was made from.
+    /// Returns the rejection that this error was created from.
     pub(crate) fn rejection(&self) -> Option<&Rejection> {
         self.0.rejection.as_ref()
     }
@@ -257,7 +257,7 @@ pub(crate) fn type_name<E>() -> &'static str {
     }
 }
 
-/// Returns the error type of a status, for errors that set no other.
+/// Returns the error type of a status, for errors that set no other type.
 fn default_type(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "BadRequest",
@@ -350,7 +350,7 @@ mod tests {
     struct Outer(#[source] std::fmt::Error);
 
     #[test]
-    fn a_new_type_is_sent() {
+    fn a_new_error_type_removes_the_body() {
         let error = Error::internal("no luck").with_body(Bytes::from_static(b"{}"));
         assert_eq!(error.clone().with_source("hidden").body(), error.body());
         assert_eq!(error.with_type("Own").body(), None);
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_holds_any_error_names_none() {
+    fn a_type_for_any_error_has_the_default_name() {
         mod eyre {
             pub(super) struct Report;
             pub(super) struct TooLate;

@@ -20,7 +20,7 @@ pub(crate) fn is_object(text: &[u8]) -> bool {
     text.trim_ascii_start().starts_with(b"{")
 }
 
-/// The beginning of an envelope.
+/// The beginning of an envelope, up to its result.
 pub(super) const RESULT: &[u8] = br#"{"result":"#;
 
 /// Completes a success body, which [`WrittenValue`](super::written_value::WrittenValue) began.
@@ -85,12 +85,13 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
 
 /// Returns the last event of a stream that failed. For callers that read the format of the
 /// response, the event has the name `error`, because an item of the agent may look like an error.
-/// For others it has no name: they read every line without `data:` as an item.
+/// For other callers the event has no name: they read every line that does not begin with `data:`
+/// as an item.
 pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedFormat) -> Bytes {
     #[cfg(feature = "chat")]
     if format == RequestedFormat::Chat {
         let mut event = BytesMut::from(&b"event: error\n"[..]);
-        // A `Failure` has string keys and no code that fails.
+        // This cannot fail: a `Failure` has only string keys and no fallible serialization code.
         let _ = sse::write_json(&mut event, &Failure::of(error, request_id));
         return event.freeze();
     }
@@ -99,7 +100,7 @@ pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedForm
     if format.is_announced() {
         event.extend_from_slice(b"event: error\n");
     }
-    // An `ErrorItem` has string keys and no code that fails.
+    // This cannot fail: an `ErrorItem` has only string keys and no fallible serialization code.
     let _ = sse::write_json(&mut event, &item);
     event.freeze()
 }
@@ -131,8 +132,8 @@ pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 
-/// Serializes a value of a protocol as a part of an event, in one line for every reader of event
-/// streams. Such values have string keys, so this cannot fail.
+/// Serializes a value of a protocol as a part of an event, in one line, which every reader of event
+/// streams accepts. Such values have string keys, so this cannot fail.
 #[cfg(feature = "chat")]
 pub(crate) fn line<T: Serialize + ?Sized>(value: &T) -> String {
     let json = serde_json::to_string(value).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! How log lines are written.
+//! The format of log lines.
 
 use std::str::FromStr;
 
-/// How the default log writes its lines.
+/// The format of the lines of the default log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum LogFormat {

@@ -1,6 +1,6 @@
-//! Puts the ids of a request on its log lines.
+//! Adds the ids of a request to its log lines.
 //!
-//! A program with a subscriber of its own gets the ids from a span around each invocation. The
+//! A program with its own subscriber obtains the ids from a span around each invocation. The
 //! default log reads them from the context of the request when a line is written: a span costs a
 //! third as much as answering a small request, and most requests write no line.
 
@@ -19,7 +19,7 @@ const MAX_PATH: usize = 200;
 /// Whether the subscriber of this program reads the ids from the context.
 static READ_FROM_CONTEXT: AtomicBool = AtomicBool::new(false);
 
-/// Stops making spans, since the default log is installed.
+/// Turns off the spans of invocations, since the default log is installed.
 #[cfg(feature = "logging")]
 pub(crate) fn read_from_context() {
     READ_FROM_CONTEXT.store(true, Ordering::Relaxed);

@@ -43,7 +43,7 @@ impl Preference {
         self.precision == 3
     }
 
-    /// Takes the quality of a media range if it is the most precise one so far.
+    /// Stores the quality of a media range that is more precise than the previous ones.
     fn add(&mut self, range: &str, media_type: &str, quality: f32) {
         let kind = media_type.split('/').next().unwrap_or_default();
         let precision = if range.eq_ignore_ascii_case(media_type) {

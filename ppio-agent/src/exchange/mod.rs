@@ -1,6 +1,6 @@
-//! One request and its response: the types that every layer above reads, writes and passes on.
+//! The types of one request and its response, which the other modules use.
 //!
-//! Named `exchange` because `http` is a public re-export of this crate.
+//! The module is named `exchange` because `http` is a public re-export of this crate.
 
 pub(crate) mod agent_core_headers;
 pub(crate) mod agent_envelope;
@@ -62,25 +62,25 @@ use crate::telemetry::RequestTrace;
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) request_id: RequestId,
-    /// The span of an invocation; disabled for other routes and if no subscriber shows it.
+    /// The span of an invocation; disabled for other routes, and if no subscriber records it.
     pub(crate) span: Span,
-    /// The span that is exported.
+    /// The exported span of the request.
     pub(crate) trace: RequestTrace,
     pub(crate) started: Instant,
-    /// When the response has to begin.
+    /// The time by which the response has to begin.
     pub(crate) deadline: Instant,
-    /// When the whole invocation has to end, if the caller sends a timeout.
+    /// The time by which the whole invocation has to end, if the caller sends a timeout.
     pub(crate) requested_deadline: Option<Instant>,
     pub(crate) format: RequestedFormat,
     /// The protocol of the route, if it is not that of `POST /invocations`.
     pub(crate) protocol: Option<Protocol>,
-    /// How the protocol of the route writes errors.
+    /// The function that writes the body of an error in the protocol of the route.
     #[cfg(feature = "chat")]
     pub(crate) error_body: Option<fn(&Failure) -> Bytes>,
 }
 
 impl Exchange {
-    /// Writes a value, or the envelope around it, as a response.
+    /// Returns the response whose body is a value or its envelope.
     pub(crate) fn value_response(&self, body: Bytes) -> Response {
         let mut response = json::response(StatusCode::OK, body);
         self.announce(self.format.of_value(), &mut response);
@@ -88,7 +88,7 @@ impl Exchange {
     }
 
     /// Sets the header that names the format of the response, if the caller requests a format. An
-    /// existing header is not replaced: the code that set it also made the body.
+    /// existing header is not replaced: the code that set the header also wrote the body.
     pub(crate) fn announce(&self, format: ResponseFormat, response: &mut Response) {
         let headers = response.headers_mut();
         if self.format.is_announced() && !headers.contains_key(RESPONSE_FORMAT) {
@@ -98,7 +98,7 @@ impl Exchange {
     }
 
     /// Sets the header again in a response into which middleware moved the body. A body that
-    /// middleware made or read may be in any format, and gets no header.
+    /// middleware has written or read may be in any format, so the response gets no header.
     pub(crate) fn announce_again(&self, response: &mut Response) {
         if let Some(format) = response.body().format() {
             self.announce(format, response);
@@ -114,13 +114,13 @@ impl Exchange {
         json::error_body(error, duration, id)
     }
 
-    /// Writes an error as a response, which has the error in its extensions.
+    /// Returns the response for an error, with the error in its extensions.
     pub(crate) fn error_response(&self, error: Error) -> Response {
         self.error_response_after(error, self.started.elapsed())
     }
 
-    /// Like [`error_response`](Self::error_response), for an error that ended an invocation of the
-    /// given duration.
+    /// Returns the same as [`error_response`](Self::error_response), for an error that ended an
+    /// invocation of the given duration.
     pub(crate) fn error_response_after(&self, error: Error, duration: Duration) -> Response {
         let body = error
             .body()

@@ -1,4 +1,4 @@
-//! A body that reports its end.
+//! A body that calls a function at its end.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,11 +13,11 @@ pub enum BodyEnd {
     Complete,
     /// The body returned an error.
     Failed,
-    /// It was dropped before its end, for example because the client disconnected.
+    /// The body was dropped before its end, for example because the client disconnected.
     Dropped,
 }
 
-/// A body that reports its end.
+/// A body that calls a function at its end.
 pub(super) struct OnEndBody<B: HttpBody> {
     body: B,
     callback: Option<Box<dyn FnOnce(BodyEnd) + Send>>,

@@ -1,10 +1,10 @@
-//! The open `tracing` spans of each request. The spans of tasks that continue after the answer are
-//! reported if runs are inspected.
+//! The open `tracing` spans of each request. With `inspect_runs`, the spans of tasks that continue
+//! after the answer are reported.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The names of the open spans, by their numbers.
+/// The names of the open spans, by their ids.
 type Names = BTreeMap<u64, &'static str>;
 
 static OPEN: Mutex<BTreeMap<String, Names>> = Mutex::new(BTreeMap::new());
@@ -39,7 +39,7 @@ mod layer {
     use super::open;
     use crate::exchange::context::AgentRuntimeContext;
 
-    /// The most spans that are kept for one request.
+    /// The maximum number of spans that are recorded for one request.
     const MAX_SPANS: usize = 100;
 
     /// Returns a layer that records the spans of the author's code, of the level `info` and above.
@@ -58,7 +58,7 @@ mod layer {
 
     struct OpenSpans;
 
-    /// The request in whose context a span was made.
+    /// The id of the request in whose context a span was created.
     #[derive(Clone)]
     struct OfRequest(String);
 

@@ -3,10 +3,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A value that all connections share, with a reference count for each of them.
+/// A value that all connections share, with a reference count for each connection.
 ///
-/// Every request takes and drops several references. If all connections shared one count, its cache
-/// line would move between the cores each time, which costs as much as parsing a small request.
+/// Every request clones and drops several references. If all connections shared one count, its
+/// cache line would move between the cores each time, which costs as much as parsing a small
+/// request.
 #[expect(
     clippy::redundant_allocation,
     reason = "the outer `Arc` is the connection's own count"

@@ -1,10 +1,10 @@
-//! The platforms that call the agent by a contract of their own.
+//! The platforms that call the agent according to their own contract.
 
 use std::str::FromStr;
 
 use super::protocol::Protocol;
 
-/// A platform whose contract fixes where the agent listens and how its health is read.
+/// A platform whose contract determines the address and the health check of the agent.
 ///
 /// | platform | variable | listens on | serves |
 /// | --- | --- | --- | --- |
@@ -35,7 +35,7 @@ impl Platform {
         }
     }
 
-    /// Returns the value of `PPIO_AGENT_PLATFORM`.
+    /// Returns the value of `PPIO_AGENT_PLATFORM` that selects the platform.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AgentCore => "agentcore",

@@ -37,15 +37,15 @@ impl FromStr for OnDisconnect {
 /// session always runs immediately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SessionConcurrency {
-    /// Both run.
+    /// Both invocations run at the same time.
     #[default]
     Parallel,
-    /// The second waits until the first has ended; more of them wait in the order of their
+    /// The second waits until the first has ended; further ones wait in the order of their
     /// requests. The deadline of an invocation includes the time that it waits.
     Queue,
-    /// The second gets a 409.
+    /// The second is answered with a 409.
     Reject,
-    /// The first is cancelled: its caller gets the error `Interrupted`.
+    /// The first is cancelled: its caller receives the error `Interrupted`.
     Interrupt,
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A protocol by which an agent is called, besides `POST /invocations`. Each is a cargo feature of
-/// the same name.
+/// A protocol by which an agent is called, in addition to `POST /invocations`. Each is a cargo
+/// feature of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Protocol {

@@ -1,14 +1,14 @@
-//! Random numbers: secret ones for ids that give access, and fast ones for others.
+//! Random numbers: secret ones for ids that give access, and fast ones for other ids.
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
 /// Returns 128 random bits from the operating system. Nothing is buffered: processes that are
-/// resumed from one snapshot of the memory would share the buffer.
+/// resumed from the same memory snapshot would share the buffer.
 ///
 /// # Panics
-/// If the system has no random numbers; the hash maps of `std` panic in that case as well.
+/// If the system provides no random numbers; the hash maps of `std` panic in that case as well.
 pub(crate) fn secret() -> u128 {
     let mut bytes = [0; 16];
     if let Err(error) = getrandom::fill(&mut bytes) {
@@ -31,12 +31,12 @@ pub(crate) fn predictable() -> u128 {
     })
 }
 
-/// Returns a number that differs in every call and process.
+/// Returns a number that differs for every call and process.
 fn seed() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// The constants of `SplitMix64`, <https://prng.di.unimi.it/splitmix64.c>.
+/// The increment of the generator `SplitMix64`, <https://prng.di.unimi.it/splitmix64.c>.
 const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn mixed(state: u64) -> u64 {

@@ -10,7 +10,7 @@ use ppio_agent_protocol::{AGENT_RESTARTED, ByteSize};
 #[cfg(feature = "websocket")]
 use ppio_agent_websocket::{HandshakeError, WebSocketError};
 
-/// Why the runtime answers a request with an error of its own.
+/// The reason for which the runtime itself rejects a request.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Rejection {
     #[error("the request body is empty; send a JSON value")]
@@ -65,7 +65,7 @@ pub(crate) enum Rejection {
     NoContentType,
     #[error("content encoding {found:?} is not supported; send the body as it is")]
     Encoded { found: String },
-    /// With a `place` such as ` (at the top)`, if it is known.
+    /// `place` is a text such as ` (at the top)`; empty if the location is not known.
     #[error("the request does not fit: {reason}{place}")]
     DoesNotFit { reason: String, place: String },
     #[error("the agent panicked")]

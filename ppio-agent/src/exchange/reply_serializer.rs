@@ -16,10 +16,11 @@ type JsonCompound<'a, 'b> = Compound<'a, &'b mut Vec<u8>, CompactFormatter>;
 /// [`InvocationResponse`](ppio_agent_protocol::InvocationResponse) (by itself, in an `Option` or in
 /// a type that serializes as its content) it writes only the result, and keeps the other fields.
 ///
-/// A generic function cannot find out the type of a value, and a trait cannot have one
-/// implementation for `InvocationResponse` and another for every other type. But every value
-/// passes the name of its type to the serializer. The contents of a list or an object are written
-/// by `serde_json` itself, so that only the outermost call passes through here.
+/// A generic function cannot determine the type of a value, and a trait cannot have one
+/// implementation for `InvocationResponse` and another for every other type. But a derived
+/// implementation of `Serialize` passes the name of the type to the serializer. The contents of a
+/// list or an object are written by `serde_json` itself, so that only the outermost value is
+/// written by this type.
 pub(super) struct ReplySerializer<'a, 'b> {
     json: &'a mut Json<'b>,
     found: &'a mut Recognized,
@@ -33,7 +34,7 @@ pub(super) enum Recognized {
     /// An item of a stream without a protocol. An `InvocationResponse` among such items is written
     /// like any other value.
     Item,
-    /// An `InvocationResponse`, with its fields besides the result.
+    /// An `InvocationResponse`, with its fields other than the result.
     Envelope(Map<String, Value>),
     /// A [`ChatEvent`](ppio_agent_protocol::ChatEvent).
     ChatEvent,
@@ -238,7 +239,7 @@ mod tests {
         );
     }
 
-    /// A value that serializes as bytes.
+    /// Returns a value that serializes as bytes.
     fn serde_bytes(bytes: &'static [u8]) -> impl Serialize {
         struct AsBytes(&'static [u8]);
         impl Serialize for AsBytes {
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_is_recognized_through_types_that_are_what_they_contain() {
+    fn an_envelope_is_recognized_in_transparent_types() {
         let response = InvocationResponse::success([1]);
         let fields = json!({"status": "success", "duration": 0.0, "metadata": null, "error": null});
         for written in [
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_event_is_recognized_through_types_that_are_what_they_contain() {
+    fn a_chat_event_is_recognized_in_transparent_types() {
         let event = ChatEvent::text("a");
         let json = serde_json::to_string(&event).unwrap();
         for written in [

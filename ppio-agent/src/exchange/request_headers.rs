@@ -1,4 +1,4 @@
-//! The headers that decide how a request is handled.
+//! The headers that determine how a request is handled.
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue};
@@ -31,9 +31,10 @@ pub(crate) struct RequestHeaders<'a> {
     pub(crate) host: Option<&'a HeaderValue>,
     pub(crate) repeats_host: bool,
     /// Whether the only header about the body is the type `application/json`, so that
-    /// `payload::check_headers` would find nothing.
+    /// `payload::check_headers` would reject nothing.
     pub(crate) is_plain_json: bool,
-    /// Whether a header may make an invocation a kept run; `runs::options` reads which.
+    /// Whether a header may turn an invocation into a kept run; `runs::options` reads these
+    /// headers.
     pub(crate) has_run_options: bool,
 }
 
@@ -149,8 +150,8 @@ impl InvalidHeader<'_> {
     }
 }
 
-/// Parses digits as whole seconds. More than a `u32` holds becomes `u32::MAX`: over a century,
-/// which is no limit in practice.
+/// Parses digits as whole seconds. A number that does not fit into a `u32` becomes `u32::MAX`: over
+/// a century, which is no limit in practice.
 fn seconds(value: &HeaderValue) -> Option<u32> {
     let digits = value.to_str().ok()?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_request_id_comes_before_agent_cores() {
+    fn x_request_id_takes_precedence_over_agent_cores() {
         let id = |headers| RequestHeaders::of(&map(headers)).request_id;
         for (headers, expected) in [
             (&[][..], None),

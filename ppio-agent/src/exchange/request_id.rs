@@ -4,24 +4,25 @@ use http::HeaderValue;
 
 use super::random;
 
-/// The longest id that is taken from a request; longer ones would fill the log.
+/// The maximum length of an id from a request, in bytes; longer ids would fill the log.
 const MAX_LENGTH: usize = 128;
 
-/// The length of a UUID as text.
-const UUID: usize = 36;
+/// The length of a UUID as text, in bytes.
+const UUID_LENGTH: usize = 36;
 
 /// The id of the run that a response belongs to, in the extensions of the response, if it is not
 /// the id of the request.
 #[derive(Debug, Clone)]
 pub(crate) struct AnswerId(pub(crate) RequestId);
 
-/// A request id. A new one is kept as text and becomes a header value once, in the response.
+/// A request id. A new id is stored as text, and is converted to a header value once, for the
+/// response.
 #[derive(Debug, Clone)]
 pub(crate) enum RequestId {
     /// An id from the request's headers.
     Given(HeaderValue),
     /// A random UUID.
-    New([u8; UUID]),
+    New([u8; UUID_LENGTH]),
 }
 
 impl RequestId {
@@ -52,7 +53,7 @@ impl RequestId {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        // It is ASCII, so the default is never used.
+        // An id is ASCII, so the default is never used.
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
@@ -66,7 +67,7 @@ impl RequestId {
 
     /// Returns the id as one segment of a path.
     pub(crate) fn path_segment(&self) -> String {
-        // The only characters of an id that have a meaning in a path.
+        // Of the characters that are valid in an id, only these have a meaning in a URL.
         self.as_str().replace('/', "%2F").replace('#', "%23")
     }
 
@@ -81,8 +82,8 @@ impl RequestId {
 
 /// Returns a UUID of version 4 with these bits, as text.
 #[inline]
-fn uuid(bits: u128) -> [u8; UUID] {
-    // The version and the variant.
+fn uuid(bits: u128) -> [u8; UUID_LENGTH] {
+    // Sets the version and the variant.
     let bits = bits & !(0xf << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62;
     let mut digits = [0; 32];
     let parts = bits.to_be_bytes();
@@ -90,7 +91,7 @@ fn uuid(bits: u128) -> [u8; UUID] {
         let part = u32::from_be_bytes([part[0], part[1], part[2], part[3]]);
         digits.copy_from_slice(&hexadecimal(part));
     }
-    let mut text = [b'-'; UUID];
+    let mut text = [b'-'; UUID_LENGTH];
     for (at, group) in [
         (0, 0..8),
         (9, 8..12),
@@ -118,8 +119,8 @@ fn hexadecimal(number: u32) -> [u8; 8] {
     (number + EACH * u64::from(b'0') + letters * to_letter).to_be_bytes()
 }
 
-/// Whether an id is not too long, and no character needs an escape in JSON, in a log line or in a
-/// header.
+/// Whether an id is not too long, and none of its characters needs an escape in JSON, in a log line
+/// or in a header.
 fn usable(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     (1..=MAX_LENGTH).contains(&bytes.len())

@@ -6,9 +6,9 @@ use ppio_agent_protocol::ResponseFormat;
 /// How the body of a response is written, and whether a header of the response names the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestedFormat {
-    /// PPIO's callers send no header, and get the envelope.
+    /// The caller requests no format: the response is the envelope, as PPIO's callers expect.
     Unspecified,
-    /// AgentCore's callers send its headers, and get the bare value.
+    /// The request has AgentCore's headers: the response is the bare value.
     AgentCore,
     /// The caller requests the envelope.
     Envelope,
@@ -37,7 +37,7 @@ impl RequestedFormat {
     }
 
     /// Whether a header of the response names the format; callers of the other formats do not read
-    /// it.
+    /// that header.
     pub(crate) fn is_announced(self) -> bool {
         matches!(self, Self::Envelope | Self::Value)
     }

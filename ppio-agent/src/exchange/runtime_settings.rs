@@ -1,4 +1,4 @@
-//! The values in force, as an author reads them.
+//! The settings in force, for the author of an agent.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -52,7 +52,7 @@ pub struct RuntimeSettings {
     pub timeout: Duration,
     /// The largest request body.
     pub max_request_size: ByteSize,
-    /// The hosts that an agent on a loopback address serves besides loopback.
+    /// The hosts that an agent on a loopback address serves in addition to loopback.
     pub allowed_hosts: Vec<String>,
     /// The web origins whose pages may call the agent; `None` for its own origin and pages of this
     /// machine.
@@ -67,7 +67,7 @@ pub struct RuntimeSettings {
     pub enable_middleware: bool,
     /// Whether starting without a health check is an error.
     pub require_ping: bool,
-    /// The protocols that are served besides `POST /invocations`.
+    /// The protocols that are served in addition to `POST /invocations`.
     pub protocols: Vec<Protocol>,
     /// How many invocations may run at the same time; `None` for no limit.
     pub max_concurrency: Option<usize>,
@@ -95,8 +95,8 @@ pub struct RuntimeSettings {
     pub list_anonymous_runs: bool,
     /// Whether every invocation is kept, with its request and the times of its items.
     pub inspect_runs: bool,
-    /// The directory in which kept invocations survive the process; `None` to keep them only in
-    /// memory.
+    /// The directory in which kept invocations survive the end of the process; `None` to keep them
+    /// only in memory.
     pub journal: Option<PathBuf>,
     /// Whether push notifications of A2A may be sent to private addresses.
     #[cfg(feature = "a2a")]
@@ -118,10 +118,10 @@ pub struct RuntimeSettings {
     pub header_timeout: Duration,
     /// How long a client may take to send the body of a request.
     pub body_timeout: Duration,
-    /// How long a client may read nothing.
+    /// How long a client may read nothing before its connection is closed.
     pub write_timeout: Duration,
-    /// How long one poll of an `async` function may keep its thread before the log names it; `None`
-    /// for no limit.
+    /// How long one poll of an `async` function may keep its thread before the function is logged;
+    /// `None` for no limit.
     pub blocking_warning: Option<Duration>,
     /// The number of threads that run asynchronous code; `None` for one per core.
     pub worker_threads: Option<usize>,
@@ -170,7 +170,7 @@ impl Default for RuntimeSettings {
             journal: None,
             #[cfg(feature = "a2a")]
             a2a_push_private: false,
-            // AgentCore passes on no larger frames, and ends sessions that are idle for 900 s.
+            // AgentCore does not pass on larger frames, and ends sessions that are idle for 900 s.
             #[cfg(feature = "websocket")]
             websocket_max_frame_size: ByteSize::new(64 << 10),
             #[cfg(feature = "websocket")]
@@ -197,7 +197,7 @@ impl Default for RuntimeSettings {
 }
 
 impl RuntimeSettings {
-    /// Returns the defaults, for contexts that no server made.
+    /// Returns the defaults, for contexts that no server created.
     pub(crate) fn defaults() -> &'static Self {
         static DEFAULTS: LazyLock<RuntimeSettings> = LazyLock::new(RuntimeSettings::default);
         &DEFAULTS

@@ -19,7 +19,7 @@ pub(crate) struct TaskTracker(Arc<TrackerState>);
 
 #[derive(Default)]
 struct TrackerState {
-    /// By id, so that the first one is the oldest.
+    /// The tasks by their ids, so that the first one is the oldest.
     tasks: Mutex<BTreeMap<u64, Task>>,
     idle: Notify,
     forced: Mutex<Option<PingStatus>>,
@@ -94,7 +94,7 @@ impl TaskTracker {
                 }
             }
         };
-        // The caller reads `running` afterwards.
+        // A timeout is not an error: the caller reads `running` afterwards.
         let _ = tokio::time::timeout(timeout, idle).await;
     }
 
@@ -109,8 +109,8 @@ impl TaskTracker {
         *PROCESS.0.forced() = None;
     }
 
-    /// Returns the forced status; one of this agent precedes one that was forced outside of a
-    /// request.
+    /// Returns the forced status; a status of this agent takes precedence over one that was forced
+    /// outside of a request.
     pub(crate) fn forced_status(&self) -> Option<PingStatus> {
         let own = *self.0.forced();
         own.or_else(|| *PROCESS.0.forced())

@@ -10,7 +10,7 @@ use super::reply_serializer::{Recognized, ReplySerializer};
 use super::requested_format::RequestedFormat;
 use crate::telemetry::RequestTrace;
 
-/// The initial capacity of a body: enough for the envelope and a short value.
+/// The initial capacity of a body, in bytes: enough for the envelope and a short value.
 const INITIAL_CAPACITY: usize = 256;
 
 /// A written value.
@@ -55,8 +55,8 @@ impl WrittenValue {
     }
 }
 
-/// Appends the JSON of an item of a stream; for a protocol, a chat event gets its mark. Returns
-/// whether the item is a chat event.
+/// Appends the JSON of an item of a stream; for a protocol, a chat event is marked. Returns whether
+/// the item is a chat event.
 pub(crate) fn write_item<T: Serialize + ?Sized>(
     item: &T,
     format: RequestedFormat,

@@ -7,14 +7,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::exchange::per_connection::PerConnection;
 
-/// Threads that invocations never occupy, so that a synchronous health check runs while user code
-/// occupies all others.
+/// The number of threads that invocations never occupy, so that a synchronous health check runs
+/// while user code occupies all others.
 const RESERVED: usize = 16;
 
 /// A share of the tokio runtime's blocking threads.
 ///
 /// Once all of those threads are taken, tokio queues calls without a limit, and a health check
-/// would wait in that queue. So invocations wait for a permit here first.
+/// would wait in that queue. Invocations therefore wait for a permit of this pool first.
 #[derive(Clone)]
 pub(crate) struct BlockingPool(PerConnection<BlockingThreads>);
 
@@ -22,22 +22,22 @@ struct BlockingThreads {
     threads: Arc<Semaphore>,
     #[cfg(feature = "metrics")]
     size: usize,
-    /// How many invocations wait for a thread.
+    /// The number of invocations that wait for a thread.
     waiting: AtomicUsize,
 }
 
-/// How many threads of the pool are in use.
+/// The usage of a pool.
 #[cfg(feature = "metrics")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolUse {
     pub(crate) threads: usize,
     pub(crate) in_use: usize,
-    /// How many invocations wait for a thread.
+    /// The number of invocations that wait for a thread.
     pub(crate) waiting: usize,
 }
 
 impl BlockingPool {
-    /// Makes a pool of at least one thread.
+    /// Creates a pool of at least one thread.
     pub(crate) fn new(threads: usize) -> Self {
         let size = threads.max(1);
         Self(PerConnection::new(BlockingThreads {
@@ -53,7 +53,7 @@ impl BlockingPool {
         Self(self.0.for_connection())
     }
 
-    /// Returns how many threads the tokio runtime needs for a pool of this size.
+    /// Returns the number of threads that the tokio runtime needs for a pool of this size.
     pub(crate) fn runtime_threads(threads: usize) -> usize {
         threads.max(1) + RESERVED
     }

@@ -1,4 +1,4 @@
-//! What an invocation passes to the user function.
+//! The data that an invocation passes to the user function.
 
 use std::future::Future;
 use std::time::Instant;
@@ -20,7 +20,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Makes a job from the future that `run` returns.
+    /// Creates a job from the future that `run` returns.
     pub(super) fn start<F, R>(self, run_on: RunOn, run: F) -> Job
     where
         F: FnOnce(EventBuffer) -> R,

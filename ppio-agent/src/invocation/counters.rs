@@ -15,18 +15,18 @@ use crate::exchange::context::RequestContext;
 use crate::exchange::protocol::Protocol;
 use crate::token_usage::TokenUsage;
 
-/// How many threads have counters of their own; further threads share them.
+/// The number of threads with counters of their own; further threads share these counters.
 const SHARDS: usize = 16;
 /// The number of kinds of invocations: `POST /invocations` and each protocol.
 const KINDS: usize = 1 + Protocol::ALL.len();
 
-/// How an invocation ended, as its caller saw it.
+/// The result of an invocation from the point of view of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvocationEnd {
     Success,
     ClientError,
     ServerError,
-    /// The answer, or the next item of it, took too long.
+    /// The answer, or its next item, took too long.
     Timeout,
     /// The client disconnected before the end, or the invocation was ended from outside.
     Cancelled,
@@ -40,10 +40,10 @@ const ENDS: [(InvocationEnd, &str); 5] = [
     (InvocationEnd::Cancelled, "cancelled"),
 ];
 
-/// What an invocation has produced so far.
+/// The items and tokens that an invocation has produced so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct InvocationProgress {
-    /// Items of a stream, or messages of a WebSocket.
+    /// The number of items of a stream, or of messages of a WebSocket.
     pub(crate) items: u64,
     /// The tokens that the usage events among the items report.
     pub(crate) tokens: TokenUsage,
@@ -64,7 +64,7 @@ impl InvocationProgress {
 /// write moves between them at every request.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    /// Each is made when one of its threads first counts something.
+    /// Each shard is created when one of its threads first counts something.
     shards: [OnceLock<Box<Shard>>; SHARDS],
     durations: [Exemplars; KINDS],
     first_items: [Exemplars; KINDS],
@@ -72,7 +72,8 @@ pub(crate) struct Counters {
     started: std::time::Instant,
 }
 
-/// Aligned to two cache lines, which processors fetch together.
+/// The counters that some of the threads share, aligned to two cache lines, which processors fetch
+/// together.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
@@ -198,8 +199,8 @@ impl Counters {
     }
 
     fn running_of(&self, kind: usize) -> u64 {
-        // Ends are read first, so that an invocation that starts meanwhile does not make this
-        // negative.
+        // Ends are read first, so that an invocation that starts in between does not make the
+        // difference negative.
         let ended = self.sum(|shard| {
             let ends = shard.kinds[kind].ends.iter();
             ends.map(|end| end.load(Ordering::Relaxed)).sum()
@@ -246,7 +247,7 @@ impl Counters {
         }
     }
 
-    /// Returns how many requests were refused, by the error type of the response.
+    /// Returns the number of refused requests, by the error type of the response.
     #[cfg(feature = "metrics")]
     pub(crate) fn rejected(&self) -> BTreeMap<&'static str, u64> {
         let mut total = BTreeMap::new();
@@ -270,7 +271,7 @@ impl Counters {
 #[cfg(feature = "metrics")]
 pub(crate) struct Totals {
     pub(crate) running: u64,
-    /// How many invocations ended in each way, with the label of each way.
+    /// The number of invocations that ended in each way, with the label of that way.
     pub(crate) ends: [(&'static str, u64); ENDS.len()],
     pub(crate) duration: Distribution,
     /// The exemplars of the buckets.

@@ -2,7 +2,7 @@
 //!
 //! A handler is one future. It writes serialized items into the buffer, and the response body polls
 //! that future only when the connection can take more data. So a slow client slows the handler
-//! down, and the buffer stays small. Blocking code is the same future polled on a blocking thread
+//! down, and the buffer stays small. The future of blocking code is polled on a blocking thread
 //! (see `executor`), which is why the buffer is shared.
 
 use std::future::poll_fn;
@@ -23,12 +23,12 @@ use crate::exchange::written_value::write_item;
 use crate::telemetry::RequestTrace;
 use crate::token_usage::TokenUsage;
 
-/// Ready items are written together up to this many bytes.
+/// The number of buffered bytes at which the handler pauses until they are taken.
 pub(crate) const HIGH_WATER: usize = 32 * 1024;
-/// How long an iterator may occupy its thread before another stream can use the thread.
+/// The time for which an iterator may occupy its thread before another stream can use the thread.
 const TIME_SLICE: Duration = Duration::from_millis(10);
 
-/// Which threads poll the handler next.
+/// The threads that poll the handler next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunOn {
     /// The async workers: the code never blocks.
@@ -46,8 +46,8 @@ pub struct EventBuffer {
 }
 
 struct SharedBuffer {
-    /// Whether blocking threads poll the handler next. It is outside of the lock, because each poll
-    /// reads it; a poll on another thread is joined first.
+    /// Whether blocking threads poll the handler next. The flag is outside of the lock, because
+    /// each poll reads it; a poll on another thread is joined before the flag is read.
     is_blocking: AtomicBool,
     state: Mutex<BufferState>,
 }
@@ -60,7 +60,7 @@ struct BufferState {
     streaming: bool,
     closed: bool,
     slice_end: Option<Instant>,
-    /// How long the handler waited for blocking threads.
+    /// The time for which the handler waited for its session turn and for blocking threads.
     queue_time: Duration,
     reader: Option<Waker>,
 }
@@ -86,18 +86,18 @@ impl EventBuffer {
         }
     }
 
-    /// Returns the span of the invocation.
+    /// Returns the trace of the request.
     pub(crate) fn trace(&self) -> &RequestTrace {
         &self.trace
     }
 
-    /// Returns how the response is written.
+    /// Returns the format of the response.
     pub(crate) fn format(&self) -> RequestedFormat {
         self.format
     }
 
     /// Locks the state. A `Serialize` that panics poisons the lock but leaves the state valid: its
-    /// item lies behind the first `complete` bytes.
+    /// item lies after the first `complete` bytes.
     fn state(&self) -> MutexGuard<'_, BufferState> {
         let state = self.shared.state.lock();
         state.unwrap_or_else(PoisonError::into_inner)
@@ -184,14 +184,14 @@ impl EventBuffer {
         })
     }
 
-    /// Begins a time slice of blocking code. Returns whether the response still reads its items.
+    /// Begins a time slice of blocking code. Returns whether the response still reads the items.
     pub(crate) fn begin_slice(&self) -> bool {
         let mut state = self.state();
         state.slice_end = Some(Instant::now() + TIME_SLICE);
         !state.closed
     }
 
-    /// Adds time that the handler waited for a blocking thread.
+    /// Adds time for which the handler waited for its session turn or for a blocking thread.
     pub(crate) fn add_queue_time(&self, waited: Duration) {
         self.state().queue_time += waited;
     }
@@ -221,7 +221,7 @@ impl EventBuffer {
         self.state().progress
     }
 
-    /// Sets the waker of the reader. It has to be called before the reader looks for items.
+    /// Sets the waker of the reader. This has to be called before the reader takes items.
     pub(crate) fn register(&self, waker: &Waker) {
         self.state().reader = Some(waker.clone());
     }
@@ -232,7 +232,7 @@ impl EventBuffer {
         (state.take(), state.progress)
     }
 
-    /// Ends reading: blocking code stops at its next item.
+    /// Records that the response no longer reads; blocking code then stops at its next item.
     pub(crate) fn close(&self) {
         self.state().closed = true;
     }

@@ -1,11 +1,11 @@
 //! Polls a handler on the async workers or on blocking threads.
 //!
-//! A handler is a single future, whatever the user wrote. An `async fn` is polled where it is
-//! awaited. A plain `fn` or an iterator may block, so its future is polled on a blocking thread for
-//! one [`BlockingStep`] at a time. A step ends when the handler is done, when the response has
-//! enough data for now, or when its time slice is over. Between steps the future is parked here and
-//! occupies no thread, so thousands of slow iterators share a few hundred threads, and a slow
-//! client occupies none.
+//! A handler is a single future, whatever kind of function the user wrote. An `async fn` is polled
+//! where it is awaited. A plain `fn` or an iterator may block, so its future is polled on a
+//! blocking thread for one [`BlockingStep`] at a time. A step ends when the handler is done, when
+//! the response has enough data for now, or when its time slice is over. Between steps the future
+//! is kept in the `InvocationFuture` and occupies no thread, so thousands of slow iterators share a
+//! few hundred threads, and a slow client occupies none.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -78,7 +78,7 @@ impl InvocationFuture {
         }
     }
 
-    /// Makes an invocation that starts when its turn is ready.
+    /// Creates an invocation that starts when its turn is ready.
     pub(crate) fn waiting(
         start: impl FnOnce() -> Result<Job, Error> + Send + 'static,
         format: RequestedFormat,
@@ -87,7 +87,7 @@ impl InvocationFuture {
     ) -> Self {
         Self {
             stage: Stage::Waiting(Box::new(start), Instant::now()),
-            // Replaced by the buffer of the job.
+            // This buffer is replaced by the buffer of the job.
             buffer: EventBuffer::new(format, RunOn::Async, RequestTrace::default()),
             pool,
             turn: Some(turn),
@@ -120,7 +120,7 @@ impl InvocationFuture {
             if !buffer.begin_slice() {
                 return StepResult::Parked(future);
             }
-            // Blocking code has nothing to wake it; it returns `Pending` only to yield.
+            // Blocking code needs no waker, since it returns `Pending` only to yield.
             match poll_caught(&mut future, &mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(outcome) => StepResult::Finished(outcome),
                 Poll::Pending => StepResult::Parked(future),
@@ -201,7 +201,7 @@ impl InvocationFuture {
                         Poll::Ready(Ok(StepResult::Parked(future))) => {
                             self.stage = Stage::Parked(future);
                         }
-                        // Only a runtime that shuts down cancels a blocking task.
+                        // A blocking task is cancelled only if the runtime shuts down.
                         Poll::Ready(Err(_)) => {
                             return Poll::Ready(Outcome::Failed(Rejection::ShuttingDown.into()));
                         }

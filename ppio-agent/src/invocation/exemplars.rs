@@ -19,10 +19,10 @@ pub(super) struct Exemplars {
     found: Mutex<BTreeMap<usize, Exemplar>>,
 }
 
-/// One invocation.
+/// An invocation that is the example of a bucket.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Exemplar {
-    /// `trace_id` or `request_id`.
+    /// The name of the id: `trace_id` or `request_id`.
     pub(crate) label: &'static str,
     pub(crate) id: String,
     pub(crate) duration: Duration,
@@ -30,7 +30,7 @@ pub(crate) struct Exemplar {
 }
 
 impl Exemplars {
-    /// Takes an invocation as the example of a bucket that has no recent example.
+    /// Records an invocation as the example of a bucket that has no recent example.
     #[inline]
     pub(super) fn offer(&self, bucket: usize, duration: Duration, context: &RequestContext) {
         if self.wanted.load(Ordering::Relaxed) & (1 << bucket) != 0 {
@@ -58,7 +58,8 @@ impl Exemplars {
         found.insert(bucket, exemplar);
     }
 
-    /// Returns the last example of each bucket. From now on, every bucket takes a new one.
+    /// Returns the last example of each bucket. From now on, the next invocation in a bucket
+    /// becomes its new example.
     #[cfg(feature = "metrics")]
     pub(super) fn latest(&self) -> BTreeMap<usize, Exemplar> {
         self.wanted.store(u32::MAX, Ordering::Relaxed);

@@ -32,12 +32,12 @@ pub(crate) struct Admission {
     watch: Watch,
     kind: AdmittedKind,
     max_concurrency: Option<usize>,
-    /// How many invocations run; counted only if there is a limit.
+    /// The number of running invocations; counted only if there is a limit.
     running: AtomicUsize,
-    /// An invocation that has run for longer makes `/ping` answer `HealthyBusy`: platforms reclaim
-    /// idle sandboxes, and a request that is silent for minutes looks idle to them.
+    /// The time after which a running invocation makes `/ping` return `HealthyBusy`. Platforms
+    /// reclaim idle sandboxes, and a request without traffic for minutes counts as idle.
     busy_after: Duration,
-    /// How many invocations have run for longer than `busy_after`.
+    /// The number of running invocations that have run for longer than `busy_after`.
     long: AtomicUsize,
     /// Changes when a shutdown begins.
     shutdown: watch::Receiver<()>,
@@ -52,7 +52,7 @@ enum AdmittedKind {
 }
 
 impl AdmittedKind {
-    /// Returns how log lines name a request of this kind.
+    /// Returns the name of a request of this kind in log lines.
     fn name(self) -> &'static str {
         match self {
             Self::Invocation => "invocation",
@@ -60,7 +60,7 @@ impl AdmittedKind {
         }
     }
 
-    /// Returns how log lines name the code that handles this kind.
+    /// Returns the name of the code that handles this kind in log lines.
     fn code(self) -> &'static str {
         match self {
             Self::Invocation => "the entrypoint",
@@ -211,11 +211,11 @@ impl InvocationGuard {
         }
     }
 
-    /// Returns when the invocation has to be marked as a long one; `None` if it is marked already
-    /// or has ended.
+    /// Returns the time at which the invocation has to be marked as a long one; `None` if it is
+    /// marked already or has ended.
     ///
-    /// The code that waits for an invocation has a timer anyway, so a fast invocation needs no
-    /// timer of its own.
+    /// The code that waits for an invocation already has a timer, so a fast invocation needs no
+    /// additional timer.
     pub(crate) fn becomes_long_at(&self) -> Option<Instant> {
         (!self.long && !self.ended).then(|| self.started + self.admission.busy_after)
     }
@@ -350,13 +350,13 @@ impl InvocationGuard {
     ) -> Duration {
         self.ended = true;
         let duration = self.started.elapsed();
-        // Released before the caller or `GET /metrics` can see the end, so that the next request is
-        // admitted.
+        // The invocation is released before the caller or `GET /metrics` can observe its end, so
+        // that the next request is admitted.
         self.release();
         self.count(progress);
         let counters = &self.admission.counters;
         counters.count_end(self.protocol, end, duration, &self.context);
-        // The counted progress of the stream: the `progress` at its end can be empty.
+        // The counted progress of the stream is used, since the `progress` at its end can be empty.
         let sent = self.stream.as_ref().map(|stream| stream.counted);
         let InvocationProgress { items, tokens } = sent.unwrap_or_default();
         self.trace().end_invocation(&EndedInvocation {
@@ -382,8 +382,8 @@ impl InvocationGuard {
     }
 }
 
-/// Returns milliseconds, rounded to the microsecond: most agents that call no other service answer
-/// within a millisecond.
+/// Returns a duration in milliseconds, rounded to the microsecond, since most agents that call no
+/// other service answer within a millisecond.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

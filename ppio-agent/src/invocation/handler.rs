@@ -45,8 +45,8 @@ impl<T: DeserializeOwned + 'static> AgentRequest for T {
     #[cfg(feature = "schema")]
     fn schema() -> ppio_agent_schema::Schema {
         use ppio_agent_schema::Schema;
-        // A generic function cannot find out whether `T` has a `JsonSchema`; `InvocationRequest`, a
-        // type of the runtime, has one.
+        // A generic function cannot determine whether `T` implements `JsonSchema`;
+        // `InvocationRequest`, a type of the runtime, does.
         if TypeId::of::<T>() == TypeId::of::<InvocationRequest>() {
             Schema::described_request::<InvocationRequest>()
         } else {
@@ -88,7 +88,7 @@ pub fn request<T: AgentRequest + SendRequest>(call: &mut Call) -> Result<T, Erro
     call.request()
 }
 
-/// Makes a handler from the function that the expansion generates.
+/// Creates a handler from the function that the expansion generates.
 pub fn handler<F>(start: F) -> Handler
 where
     F: Fn(Call) -> Result<Job, Error> + Send + Sync + 'static,

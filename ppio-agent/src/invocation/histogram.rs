@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How many buckets a histogram has. The last one has no upper bound.
+/// The number of buckets of a histogram. The last bucket has no upper bound.
 pub(crate) const BUCKETS: usize = BOUNDS.len() + 1;
 
 /// The upper bounds of the buckets, in seconds and in microseconds.
@@ -18,7 +18,7 @@ const BOUNDS: [(f64, u64); 20] = [
     (1800.0, 1_800_000_000), (3600.0, 3_600_000_000),
 ];
 
-/// How many durations were in each bucket, and their sum.
+/// The number of durations in each bucket, and the sum of all durations.
 #[derive(Debug, Default)]
 pub(super) struct Histogram {
     buckets: [AtomicU64; BUCKETS],
@@ -55,7 +55,7 @@ impl Distribution {
         self.sum += Duration::from_micros(histogram.micros.load(Ordering::Relaxed));
     }
 
-    /// Returns the upper bound of a bucket in seconds, `None` for the last one.
+    /// Returns the upper bound of a bucket in seconds; `None` for the last bucket.
     pub(crate) fn bound(bucket: usize) -> Option<f64> {
         BOUNDS.get(bucket).map(|&(seconds, _)| seconds)
     }

@@ -1,4 +1,4 @@
-//! What the invocations of a connection share.
+//! The data that the invocations of a connection share.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::stalls::Watch;
 #[derive(Clone, Copy)]
 pub(crate) struct InvokerWatches {
     pub(crate) entrypoint: Watch,
-    /// Background tasks.
+    /// The watch of background tasks.
     pub(crate) tasks: Watch,
 }
 
@@ -70,7 +70,7 @@ impl Invoker {
         }
     }
 
-    /// Replaces the handler with one that `map` makes from it.
+    /// Replaces the handler with the one that `map` returns for it.
     pub(crate) fn map_handler(mut self, map: impl FnOnce(Handler) -> Handler) -> Self {
         self.handler = map(self.handler);
         self
@@ -108,7 +108,7 @@ impl Invoker {
         &self.pool
     }
 
-    /// Returns the background tasks that invocations started.
+    /// Returns the tracker of the background tasks that invocations started.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.shared.tasks
     }

@@ -2,8 +2,9 @@
 //!
 //! serde reads tagged, untagged and flattened types into a buffer before it reads their fields, and
 //! the errors of that buffer have no path. Their texts name the value, the field or the variant at
-//! fault. So the body is searched for the places that such a text can be about. If there are
-//! several, each is changed in turn; the place at fault is the one whose change changes the error.
+//! fault. The body is therefore searched for the places that such a text can refer to. If there are
+//! several, the value at each is replaced in turn; the place at fault is the one where this changes
+//! the error.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,13 +15,13 @@ use crate::exchange::rejection::Rejection;
 
 /// The maximum number of places that are tried; each takes one deserialization of the body.
 const MAX_PLACES: usize = 32;
-/// The largest body whose places are searched, in bytes.
+/// The maximum size of a body that is searched for places, in bytes.
 const MAX_SIZE: usize = 64 * 1024;
 
 /// Returns the rejection of a text that is JSON but not a `T`; `error` is the reason.
 pub(super) fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Rejection {
-    // In the text, a number or an enum of another type is a syntax error; in a `Value`, the error
-    // names the type that was found.
+    // If the text is parsed, a number or an enum of another type is a syntax error; if a `Value` is
+    // deserialized, the error names the type that was found.
     let from_value = (error.classify() == Category::Syntax)
         .then(|| serde_json::from_str::<Value>(text).ok())
         .flatten()
@@ -147,12 +148,12 @@ fn follow(body: &Value, path: &Path) -> Option<MismatchPlace> {
     Some(place)
 }
 
-/// Collects the places that an error text can be about, parents first.
+/// Collects the places that an error text can refer to, parents first.
 fn collect(value: &Value, place: &MismatchPlace, reason: &str, places: &mut Vec<MismatchPlace>) {
     if places.len() > MAX_PLACES {
         return;
     }
-    if is_meant(value, reason) {
+    if may_refer_to(value, reason) {
         places.push(place.clone());
     }
     match value {
@@ -174,8 +175,8 @@ fn collect(value: &Value, place: &MismatchPlace, reason: &str, places: &mut Vec<
     }
 }
 
-/// Whether an error text of serde can be about a value.
-fn is_meant(value: &Value, reason: &str) -> bool {
+/// Whether an error text of serde can refer to a value.
+fn may_refer_to(value: &Value, reason: &str) -> bool {
     if let Some(field) = missing_field(reason) {
         return value.as_object().is_some_and(|it| !it.contains_key(field));
     }
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn json_of_another_type_is_not_called_invalid() {
+    fn json_of_another_type_is_a_422() {
         let numbers = |big: &str, real: &str, text: &str| {
             format!(r#"{{"big":{big},"real":{real},"text":{text}}}"#)
         };
@@ -416,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_place_is_not_called_the_top() {
+    fn an_unknown_place_is_omitted() {
         #[derive(Debug, Deserialize)]
         #[serde(untagged)]
         #[expect(dead_code, reason = "only the types matter")]

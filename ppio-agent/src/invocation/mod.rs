@@ -67,7 +67,7 @@ pub(crate) struct AdmittedInvocation {
 }
 
 impl AdmittedInvocation {
-    /// Makes the context of the invocation, counts it, and checks its headers unless they are
+    /// Creates the context of the invocation, counts it, and checks its headers unless they are
     /// known to be those of plain JSON.
     pub(crate) fn new(
         invoker: &Invoker,
@@ -172,7 +172,8 @@ pub(crate) fn start(
     Ok(InvocationFuture::waiting(start, format, pool, turn))
 }
 
-/// Sets the body in the context of middleware, so that its session can come from the body as well.
+/// Sets the body in the context of middleware, so that the session of that context can be read from
+/// the body as well.
 pub(crate) fn share_body(invoker: &Invoker, body: &Bytes) {
     if invoker.has_middleware
         && let Some(outer) = AgentRuntimeContext::current()

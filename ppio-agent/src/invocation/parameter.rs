@@ -8,7 +8,7 @@ use crate::lifecycle::states::{StateLookup, StateSlot};
 
 /// A type that an entrypoint can take after the request.
 pub trait Parameter: Send + Sync + Sized + 'static {
-    /// The source from which the parameter is made, found when the agent is made.
+    /// The source from which the parameter is created. It is looked up when the agent is created.
     #[doc(hidden)]
     type Source: Send + Sync + 'static;
     #[doc(hidden)]
@@ -42,12 +42,12 @@ impl<T: Send + Sync + 'static> Parameter for State<T> {
 /// The source of a parameter.
 pub struct ParameterSource<P: Parameter>(P::Source);
 
-/// Finds the source of a parameter when the agent is made.
+/// Returns the source of a parameter, for use when the agent is created.
 pub fn parameter_source<P: Parameter>(states: &mut StateLookup<'_>) -> ParameterSource<P> {
     ParameterSource(P::source(states))
 }
 
-/// Makes a parameter for one call.
+/// Creates a parameter for one call.
 pub fn parameter<P: Parameter>(source: &ParameterSource<P>, call: &impl HasContext) -> P {
     P::make(&source.0, call.context())
 }
@@ -64,8 +64,8 @@ impl HasContext for Call {
     }
 }
 
-/// The type of a parameter after the request. A macro sees no types, so this trait checks them;
-/// `P` is the type without a reference.
+/// The type of a parameter after the request. A macro has no type information, so this trait checks
+/// the type; `P` is the type without a reference.
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot take `{Self}` after the request",
     label = "expected the context or a state",

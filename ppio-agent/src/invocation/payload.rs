@@ -73,8 +73,8 @@ fn is_json(content_type: &str) -> bool {
 
 /// Parses a body into the request type.
 ///
-/// A valid body is read once. An invalid one is read again to distinguish 400 (not JSON) from 422
-/// (JSON of another type) and to find the place of the fault.
+/// A valid body is read once. An invalid body is read again to distinguish 400 (not JSON) from 422
+/// (JSON of another type) and to find the place of the error in the body.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(body).map_err(|error| Rejection::NotUtf8 {
         offset: error.valid_up_to(),

@@ -1,4 +1,4 @@
-//! What a handler replies with: a value, a response, a stream or an iterator.
+//! The replies of a handler: a value, a response, a stream or an iterator.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
@@ -17,13 +17,13 @@ use crate::exchange::body::Response;
 use crate::exchange::error::{BoxError, Error};
 use crate::exchange::written_value::WrittenValue;
 
-/// How a handler ended.
+/// The outcome of a handler.
 pub enum Outcome {
     /// A value, written as the beginning of the response body.
     Value(Vec<u8>),
     /// An envelope that the handler filled.
     Envelope(Box<AgentEnvelope>),
-    /// A response that the handler made.
+    /// A response that the handler returned.
     Response(Box<Response>),
     /// An error, before the response or within a stream.
     Failed(Error),
@@ -103,29 +103,29 @@ pub(crate) async fn send_iterator<I: Iterator>(
     }
 }
 
-/// Replies with a value of any type that implements `Serialize`, from a closure given to
+/// A reply with a value of any type that implements `Serialize`, for a closure given to
 /// [`AgentRuntimeAppBuilder::entrypoint`](crate::AgentRuntimeAppBuilder::entrypoint).
 ///
 /// Functions with `#[ppio::entrypoint]` return such values directly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// Replies with an event stream of the items of a `Stream`, from a closure. The items are
-/// `Result`s; an `Err` ends the stream with an error item.
+/// A reply with an event stream of the items of a `Stream`, for a closure. The items are `Result`s;
+/// an `Err` ends the stream with an error item.
 #[derive(Debug, Clone, Copy)]
 pub struct Sse<S>(pub S);
 
-/// Replies with an event stream of the items of an `Iterator`, from a closure. The items are
+/// A reply with an event stream of the items of an `Iterator`, for a closure. The items are
 /// `Result`s; an `Err` ends the stream with an error item. The iterator runs on blocking threads.
 #[derive(Debug, Clone, Copy)]
 pub struct SseIter<I>(pub I);
 
-/// A value or a stream, whichever the request selects.
+/// A reply that is either a value or a stream, for a function that chooses for each request.
 ///
-/// The value is any type that implements `Serialize`. The stream is a `Stream` or an `Iterator`,
-/// like one that an entrypoint returns directly; from a closure given to
-/// [`AgentRuntimeAppBuilder::entrypoint`](crate::AgentRuntimeAppBuilder::entrypoint) it is a
-/// `Stream` of `Result`s or an [`SseIter`].
+/// The value is any type that implements `Serialize`. The stream is a `Stream` or an `Iterator`, as
+/// in the return type of an entrypoint. For a closure given to
+/// [`AgentRuntimeAppBuilder::entrypoint`](crate::AgentRuntimeAppBuilder::entrypoint), the stream is
+/// a `Stream` of `Result`s or an [`SseIter`].
 ///
 /// ```no_run
 /// use futures_util::stream::{self, Stream, StreamExt as _};
@@ -162,9 +162,9 @@ impl<T, S> ppio_agent_schema::EitherReply for Reply<T, S> {
 /// [`InvocationResponse`], [`Json`], [`Sse`], [`SseIter`], a [`Reply`], a [`Response`], or any of
 /// them in a `Result`.
 ///
-/// It is not implemented for every `T: Serialize`: `Result<Value, String>` implements `Serialize`
-/// as well, and a trait cannot prefer one of two implementations. `#[ppio::entrypoint]` does not
-/// use this trait and takes values, streams and iterators as they are.
+/// This trait is not implemented for every `T: Serialize`: `Result<Value, String>` implements
+/// `Serialize` as well, and a trait cannot prefer one of two implementations. `#[ppio::entrypoint]`
+/// does not use this trait and takes values, streams and iterators as they are.
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot return `{Self}`",
     label = "not a reply",

@@ -23,7 +23,7 @@ use crate::exchange::header_names::X_ACCEL_BUFFERING;
 use crate::exchange::json;
 use crate::exchange::scoped_body::scoped;
 
-/// Makes the response. Without an outcome, a stream has begun.
+/// Returns the response. Without an outcome, a stream has begun.
 #[inline]
 pub(super) fn respond(
     invoker: &Invoker,
@@ -56,8 +56,8 @@ pub(super) fn respond(
     }
 }
 
-/// Returns the response of an envelope that the handler filled. With the status `error`, the
-/// invocation has failed.
+/// Returns the response of an envelope that the handler filled. If the envelope has the status
+/// `error`, the invocation has failed.
 fn envelope_response(
     exchange: &Exchange,
     envelope: AgentEnvelope,
@@ -77,7 +77,7 @@ fn envelope_response(
     }))
 }
 
-/// Returns a response that user code made. The invocation ends when the body of the response ends.
+/// Returns a response of user code. The invocation ends when the body of the response ends.
 pub(crate) fn user_response(
     exchange: &Exchange,
     response: Response,
@@ -97,7 +97,7 @@ pub(crate) fn user_response(
     })
 }
 
-/// Returns when the whole invocation has to end, if the caller sets a timeout.
+/// Returns the time at which the whole invocation has to end, if the caller sets a timeout.
 fn caller_deadline(exchange: &Exchange, guard: &InvocationGuard) -> Option<CallerDeadline> {
     Some(CallerDeadline {
         at: guard.context().requested_deadline()?,

@@ -1,4 +1,4 @@
-//! Controls a second invocation of a session while one runs.
+//! Controls what happens to a second invocation of a session while another one is running.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -43,8 +43,8 @@ impl SessionGate {
         })
     }
 
-    /// Whether a later invocation ends the first, so that the later one must be valid before it is
-    /// added.
+    /// Whether a later invocation interrupts the running one. The later invocation must then be
+    /// valid before it is added.
     pub(crate) fn interrupts(&self) -> bool {
         self.concurrency == SessionConcurrency::Interrupt
     }
@@ -61,7 +61,7 @@ impl SessionGate {
                 });
                 running
             }
-            Entry::Occupied(mut entry) => self.enter_behind(session, entry.get_mut())?,
+            Entry::Occupied(mut entry) => self.enter_busy_session(session, entry.get_mut())?,
         };
         drop(sessions);
         Ok(SessionTurn {
@@ -71,8 +71,8 @@ impl SessionGate {
         })
     }
 
-    /// Adds an invocation to a session that has a running one.
-    fn enter_behind(
+    /// Adds an invocation to a session that has a running invocation.
+    fn enter_busy_session(
         &self,
         name: &str,
         session: &mut SessionQueue,
@@ -92,7 +92,8 @@ impl SessionGate {
                 session.waiting.push_back(Arc::clone(&state));
                 Ok(state)
             }
-            // The first is not polled any more, so the second need not wait for its end.
+            // The first invocation is not polled any more, so the second need not wait for the
+            // first to end.
             SessionConcurrency::Interrupt | SessionConcurrency::Parallel => {
                 let state = TurnState::new(TurnPhase::Running);
                 let first = std::mem::replace(&mut session.running, Arc::clone(&state));
@@ -153,8 +154,8 @@ impl SessionTurn {
         self.state.lock().0 == TurnPhase::Running
     }
 
-    /// Waits for the turn. After that, it returns `Ok`, or an error once a later invocation
-    /// interrupts this one, so it is polled before each step.
+    /// Waits for the turn. Once the turn is ready, this returns `Ok`, or an error as soon as a
+    /// later invocation interrupts this one. It is therefore polled before each step.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
         let mut state = self.state.lock();
         let poll = match state.0 {

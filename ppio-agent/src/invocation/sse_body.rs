@@ -17,14 +17,14 @@ use crate::exchange::error::Error;
 use crate::exchange::json;
 use crate::exchange::rejection::Rejection;
 
-/// A comment line. It keeps proxies from closing an idle stream, and clients ignore it.
+/// A comment line that keeps proxies from closing an idle stream. Clients ignore comments.
 pub(crate) const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
 /// The limits at which a stream fails.
 pub(crate) struct StreamLimits {
-    /// How long the handler may produce nothing.
+    /// The maximum time for which the handler may produce no item.
     pub(super) max_silence: Duration,
-    /// When the stream has to end, if the caller sets a timeout.
+    /// The time at which the stream has to end, if the caller sets a timeout.
     pub(super) deadline: Option<CallerDeadline>,
 }
 
@@ -162,7 +162,7 @@ impl HttpBody for SseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
-            // A handler that always has a next item never waits for the timer, so the deadline is
+            // The timer is not polled while the handler always has a next item, so the deadline is
             // checked here as well.
             if self.state == SseState::Running
                 && let Some(expired) = self.limits.expired()
@@ -174,7 +174,7 @@ impl HttpBody for SseBody {
             {
                 self.end(outcome);
             }
-            // Events that were written before the end are sent before it.
+            // Events that were written before the end are sent before the last event.
             let (events, progress) = self.invocation.buffer().take();
             if !events.is_empty() {
                 self.guard.sent(progress);

@@ -1,4 +1,4 @@
-//! The body of a response that the handler made: its invocation ends when the body does.
+//! The body of a response that the handler returned. The invocation ends when the body ends.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::exchange::caller_deadline::{CallerDeadline, DeadlineBody};
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 
-/// Passes on the frames of a user body, and ends the invocation when the body ends.
+/// Forwards the frames of a user body, and ends the invocation when the body ends.
 pub(super) struct UserBody {
     body: Body,
     status: StatusCode,
@@ -68,7 +68,7 @@ impl UserBody {
         self.turn = None;
     }
 
-    /// Marks the invocation as a long one once it has run for `busy_after`.
+    /// Marks the invocation as a long one once the invocation has run for `busy_after`.
     fn poll_long(&mut self, cx: &mut Context<'_>) {
         let Some(at) = self.guard.becomes_long_at() else {
             return;

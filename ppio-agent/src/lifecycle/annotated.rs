@@ -70,7 +70,7 @@ pub fn pass_state<'a, P: PassState<'a, T, StartupFunction>, T, StartupFunction>(
     P::pass(state)
 }
 
-/// Finds the slot of a state when the agent is made.
+/// Returns the slot of a state; called when the agent is built.
 pub fn state_slot<T: Send + Sync + 'static>(states: &mut StateLookup<'_>) -> StateSlot<T> {
     states.slot()
 }

@@ -1,4 +1,4 @@
-//! Why states cannot be built or released.
+//! The error of states, and of startup and shutdown functions.
 
 use crate::exchange::error::{Error, ErrorChain};
 
@@ -15,7 +15,7 @@ pub enum LifecycleError {
     NoState {
         /// The type of the state.
         state: &'static str,
-        /// The function that takes it, with its location.
+        /// The function that takes the state, with its location.
         function: String,
     },
     /// Two states have the same type.
@@ -26,9 +26,9 @@ pub enum LifecycleError {
     TwoStates {
         /// The type of the states.
         state: &'static str,
-        /// What builds the first.
+        /// The provider of the first state.
         first: String,
-        /// What builds the second.
+        /// The provider of the second state.
         second: String,
     },
     /// [`with_state`](crate::AgentRuntimeApp::with_state) found no state of the type.

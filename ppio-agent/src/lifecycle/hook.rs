@@ -1,4 +1,4 @@
-//! One startup or shutdown function as it runs.
+//! Runs startup and shutdown functions.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,8 +16,8 @@ pub(crate) struct Hook<F> {
     pub(crate) function: F,
 }
 
-/// Runs user code in a task, which turns a panic into an error. The task is aborted when this
-/// future is dropped.
+/// Runs user code in a task, and converts a panic to an error. The task is aborted when this future
+/// is dropped.
 pub(super) async fn run(future: HookFuture) -> Result<(), Error> {
     let mut task = JoinSet::new();
     task.spawn(future);
@@ -35,7 +35,7 @@ pub(super) async fn run(future: HookFuture) -> Result<(), Error> {
     }
 }
 
-/// Runs a plain function on a blocking thread, and passes on its panic.
+/// Runs a plain function on a blocking thread, and resumes its panic.
 pub(super) async fn on_blocking_thread<T: Send + 'static>(
     function: impl FnOnce() -> T + Send + 'static,
 ) -> T {

@@ -22,7 +22,7 @@ use crate::exchange::error::ErrorChain;
 
 /// The startup and shutdown functions of one agent, each of which runs at most once.
 pub(crate) struct Lifecycle {
-    /// `None` once they have begun to run.
+    /// `None` once the functions have begun to run.
     startups: tokio::sync::Mutex<Option<Vec<Hook<StartupRun>>>>,
     started: OnceLock<()>,
     shutdowns: Mutex<Vec<Hook<Shutdown>>>,
@@ -46,8 +46,8 @@ impl Lifecycle {
         self.started.get().is_some()
     }
 
-    /// Runs the startup functions one after the other, if they have not run. They do not run again
-    /// after one has failed or this future was dropped.
+    /// Runs the startup functions one after the other, if they have not run. The functions are not
+    /// run again after one of them has failed or this future was dropped.
     pub(crate) async fn start(&self) -> Result<(), LifecycleError> {
         if self.has_started() {
             return Ok(());
@@ -76,8 +76,8 @@ impl Lifecycle {
         self.has_started() && !self.shutdowns().is_empty()
     }
 
-    /// Runs the shutdown functions at the same time until the deadline, so that none takes the time
-    /// of another. Does nothing if the startup functions have not run.
+    /// Runs the shutdown functions at the same time until the deadline, so that a slow function
+    /// does not shorten the time of the others. Does nothing if the startup functions have not run.
     pub(crate) async fn shut_down(&self, deadline: Instant) -> Result<(), LifecycleError> {
         if !self.has_started() {
             return Ok(());

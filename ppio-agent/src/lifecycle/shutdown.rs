@@ -19,13 +19,13 @@ pub trait ShutdownOutput {}
 #[diagnostic::do_not_recommend]
 impl ShutdownOutput for () {}
 
-/// Requires that a shutdown function may return the value.
+/// Requires at compile time that a shutdown function may return a value of this type.
 pub fn shutdown_output<T: ShutdownOutput>(_: T) {}
 
 /// A function that runs when the agent ends.
 pub struct Shutdown(pub(super) Box<dyn FnOnce() -> HookFuture + Send>);
 
-/// Makes a shutdown function from an annotated `async` function.
+/// Creates a shutdown function from an annotated `async` function.
 pub fn shutdown_on_worker<F, R>(function: F) -> Shutdown
 where
     F: FnOnce() -> R + Send + 'static,
@@ -34,7 +34,7 @@ where
     Shutdown(Box::new(|| Box::pin(async move { function().await })))
 }
 
-/// Makes a shutdown function from an annotated plain function.
+/// Creates a shutdown function from an annotated plain function.
 pub fn shutdown_on_blocking_thread<F>(function: F) -> Shutdown
 where
     F: FnOnce() -> Result<(), Error> + Send + 'static,
@@ -44,7 +44,7 @@ where
 
 /// The return type of a shutdown closure of the builder: nothing, or a `Result`.
 pub trait IntoShutdown {
-    /// Returns the error, if there is one.
+    /// Returns the error that the function returned, if there is one.
     fn into_shutdown(self) -> Result<(), BoxError>;
 }
 

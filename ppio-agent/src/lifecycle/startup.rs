@@ -7,7 +7,7 @@ use super::hook::{Hook, HookFuture, on_blocking_thread};
 use super::states::{AnySlot, StateSlot, States};
 use crate::exchange::error::Error;
 
-/// Runs a startup function; `None` if its state has a value already.
+/// Starts a startup function and returns its future, or `None` if its state has a value already.
 pub(crate) type StartupRun = Box<dyn FnOnce() -> Option<HookFuture> + Send>;
 
 /// A type that a startup function can build.
@@ -21,7 +21,7 @@ pub trait SharedState: Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> SharedState for T {}
 
-/// A function that builds a state, and the slot that it fills.
+/// A function that builds a state, and the slot that this state fills.
 pub struct Startup {
     slot: AnySlot,
     run: StartupRun,
@@ -62,13 +62,13 @@ impl Startup {
         })
     }
 
-    /// The name of the type that the function builds.
+    /// Returns the name of the type that the function builds.
     pub(crate) fn state_name(&self) -> &'static str {
         self.slot.type_name()
     }
 }
 
-/// Makes a startup function from an annotated `async` function.
+/// Creates a startup function from an annotated `async` function.
 pub fn startup_on_worker<T, F, R>(function: F) -> Startup
 where
     T: SharedState,
@@ -78,7 +78,7 @@ where
     Startup::new(function)
 }
 
-/// Makes a startup function from an annotated plain function.
+/// Creates a startup function from an annotated plain function.
 pub fn startup_on_blocking_thread<T, F>(function: F) -> Startup
 where
     T: SharedState,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 /// State that is built once, before the agent listens, and shared by all requests: a connection
 /// pool, a model, a cache.
 ///
-/// The function with [`#[ppio::startup]`](macro@crate::startup) that returns a `T` builds it.
-/// Entrypoints, middleware and the other annotated functions, except startup functions, take it as
-/// a parameter, by value or by reference. A clone shares the same value.
+/// The function with [`#[ppio::startup]`](macro@crate::startup) that returns a `T` builds the
+/// state. Entrypoints, middleware and the other annotated functions, except startup functions, take
+/// it as a parameter, by value or by reference. A clone shares the same value.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -33,15 +33,15 @@ use std::sync::Arc;
 /// ```
 ///
 /// The value is behind an [`Arc`], which the pattern `State(value)` and the field `.0` give access
-/// to; a method or a named field of `T` needs neither. To change the value, use a `Mutex` or an
-/// atomic in it.
+/// to; the methods and named fields of `T` can be used directly on the `State`. To change the
+/// value, use a `Mutex` or an atomic in the type.
 pub struct State<T>(
     /// The shared value.
     pub Arc<T>,
 );
 
 impl<T> State<T> {
-    /// Makes a state from a value, for a test that calls a function with a state.
+    /// Creates a state from a value, for a test that calls a function with a state.
     pub fn new(value: T) -> Self {
         Self(Arc::new(value))
     }

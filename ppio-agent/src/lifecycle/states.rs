@@ -1,7 +1,8 @@
 //! The states of one agent by their types.
 //!
-//! Handlers are made before the startup functions run, so each holds the [`StateSlot`] of every state
-//! that it takes. A missing state is found when the agent is made, and a call needs no lookup.
+//! Handlers are created before the startup functions run, so each handler holds the [`StateSlot`]
+//! of every state that it takes. A missing state is detected when the agent is built, and a call
+//! needs no lookup.
 
 use std::any::{Any, TypeId, type_name};
 use std::sync::{Arc, OnceLock};
@@ -21,7 +22,8 @@ impl<T> StateSlot<T> {
         Self(Arc::new(OnceLock::from(State::new(value))))
     }
 
-    /// The state. No request is answered before the startup functions have run.
+    /// Returns the state. The slot is filled, because no request is answered before the startup
+    /// functions have run.
     pub(crate) fn state(&self) -> State<T> {
         match self.0.get() {
             Some(state) => state.clone(),
@@ -71,7 +73,7 @@ impl AnySlot {
 pub(crate) struct States {
     /// The slots, each with the name of its provider, for errors.
     slots: Vec<(AnySlot, String)>,
-    /// The error for the first state that a function takes but nothing provides.
+    /// The error for the first state that a function takes and that has no provider.
     missing: Option<LifecycleError>,
 }
 
@@ -117,7 +119,7 @@ impl States {
         }
     }
 
-    /// Fails if a function takes a state that nothing fills.
+    /// Returns an error if a function takes a state that has no provider.
     pub(crate) fn check(&mut self) -> Result<(), LifecycleError> {
         self.missing.take().map_or(Ok(()), Err)
     }
@@ -135,7 +137,7 @@ pub struct StateLookup<'a> {
 }
 
 impl StateLookup<'_> {
-    /// The slot of a state. If there is none, [`States::check`] fails.
+    /// Returns the slot of a state. If there is no such state, [`States::check`] fails.
     pub(crate) fn slot<T: Send + Sync + 'static>(&mut self) -> StateSlot<T> {
         self.states.find().unwrap_or_else(|| {
             let function = &self.function;

@@ -35,7 +35,7 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Er
     payload::parse(body)
 }
 
-/// The options of a run, from the configuration and the headers of its request.
+/// Returns the options of a run, from the configuration and the headers of its request.
 pub(crate) fn run_options(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,
@@ -128,7 +128,8 @@ impl AgentAnswer {
         Err(Error::new(status, text))
     }
 
-    /// The answer of a run that failed before its answer began, as a stream with only the error.
+    /// Returns the answer of a run that failed before its answer began, as a stream with only the
+    /// error.
     #[cfg(feature = "openai")]
     pub(crate) fn failed(exchange: &Exchange, run: &Run, error: &Error) -> Self {
         let event = json::error_event(error, run.id(), RequestedFormat::Chat);
@@ -137,7 +138,7 @@ impl AgentAnswer {
         }
     }
 
-    /// The id of the invocation, which is also the id of its run.
+    /// Returns the id of the invocation, which is also the id of its run.
     pub(crate) fn request_id<'a>(&'a self, exchange: &'a Exchange) -> &'a str {
         let id = self
             .response
@@ -161,7 +162,7 @@ impl AgentAnswer {
             let (parts, body) = response.into_parts();
             (parts.headers, body)
         };
-        own_headers(&mut parts.headers);
+        remove_body_headers(&mut parts.headers);
         parts.headers.extend(headers);
         Response::from_parts(parts, body)
     }
@@ -175,11 +176,11 @@ impl AgentAnswer {
         Ok((whole::collect(items).await?, parts))
     }
 
-    /// The items, and the headers for an answer that is JSON.
+    /// Returns the items, and the headers for an answer that is JSON.
     pub(crate) fn into_parts(self) -> (Items, AnswerParts) {
         let (mut parts, body) = self.response.into_parts();
         let items = Items::of(&parts, body);
-        own_headers(&mut parts.headers);
+        remove_body_headers(&mut parts.headers);
         (items, AnswerParts(parts))
     }
 }
@@ -218,21 +219,21 @@ pub(crate) fn into_events(
     }
 }
 
-/// The response to a message that needs no answer.
+/// Returns the response to a message that needs no answer.
 pub(crate) fn accepted() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = http::StatusCode::ACCEPTED;
     response
 }
 
-/// A success without a body.
+/// Returns a successful response without a body.
 pub(crate) fn no_content() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = http::StatusCode::NO_CONTENT;
     response
 }
 
-/// The response to a caller that already has the current state.
+/// Returns the response to a caller that already has the current state.
 #[cfg(feature = "a2a")]
 pub(crate) fn not_modified() -> Response {
     let mut response = Response::new(Body::empty());
@@ -257,8 +258,9 @@ impl AnswerParts {
     }
 }
 
-/// Removes headers that describe the agent's answer and not the protocol's.
-fn own_headers(headers: &mut HeaderMap) {
+/// Removes the headers that describe the body of the agent's answer, since the protocol's answer
+/// has another body.
+fn remove_body_headers(headers: &mut HeaderMap) {
     for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
     }

@@ -13,7 +13,7 @@ use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 use crate::invocation::sse_body::HEARTBEAT;
 
-/// Turns the items of an answer into the events of a protocol.
+/// Converts the items of an answer to the events of a protocol.
 pub(crate) trait Translator: Send + 'static {
     /// Writes the events that precede the first item.
     fn begin(&mut self, _events: &mut EventWriter) {}

@@ -118,7 +118,7 @@ pub(crate) enum NextItem<'a> {
 pub(crate) struct Items {
     body: Body,
     kind: AnswerKind,
-    /// The events of the last frame that are not read yet.
+    /// The events of the last frame that have not been read yet.
     unread: Bytes,
     /// The beginning of an event or a value that is not complete yet.
     incomplete: BytesMut,
@@ -280,7 +280,7 @@ impl Items {
     }
 }
 
-/// The media type of an answer, without its parameters.
+/// Returns the media type of an answer, without its parameters.
 pub(super) fn media_type(headers: &HeaderMap) -> &str {
     let content_type = headers.get(CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
@@ -301,7 +301,7 @@ fn own_value(value: &[u8], each: &mut impl FnMut(NextItem<'_>)) {
     }
 }
 
-/// The length of the first event of a stream, including the empty line that ends it.
+/// Returns the length of the first event of a stream, including the empty line that ends it.
 fn event_end(stream: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {

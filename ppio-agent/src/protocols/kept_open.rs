@@ -34,7 +34,7 @@ pub(crate) async fn answer(
     let body = KeptOpenBody {
         exchange: exchange.clone(),
         interval,
-        // The first comment is due now.
+        // The first comment is sent immediately.
         timer: Box::pin(sleep(Duration::ZERO)),
         state: KeptOpenState::Waiting(answering),
     };

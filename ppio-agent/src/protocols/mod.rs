@@ -1,6 +1,6 @@
-//! Protocols that call the agent, beside `POST /invocations`.
+//! Protocols that call the agent, in addition to `POST /invocations`.
 //!
-//! Each protocol turns its request into an
+//! Each protocol converts its request to an
 //! [`InvocationRequest`](ppio_agent_protocol::InvocationRequest), which [`call::invoke`] answers as
 //! `POST /invocations` would, and writes the [`items`] of the answer as its own events ([`events`])
 //! or as one answer ([`whole`]). So limits, deadlines, cancellation, middleware, counters and runs
@@ -124,23 +124,23 @@ impl Protocols {
         }
     }
 
-    /// The name, the version and the description of the agent.
+    /// Returns the name, the version and the description of the agent.
     pub(crate) fn agent(&self) -> &AgentInfo {
         &self.agent
     }
 
-    /// The schemas of the agent's request and reply.
+    /// Returns the schemas of the agent's request and reply.
     pub(crate) fn schema(&self) -> &LazySchema {
         &self.schema
     }
 
-    /// The push notifications of A2A.
+    /// Returns the push notifications of A2A.
     #[cfg(feature = "a2a")]
     pub(crate) fn push(&self) -> &Arc<a2a::PushNotifications> {
         &self.push
     }
 
-    /// The route of one of the agent's own paths, if the platform calls a protocol there.
+    /// Returns the route of one of the agent's own paths, if the platform calls a protocol there.
     pub(crate) fn route_of_platform(&self, path: &str) -> Option<ProtocolRoute> {
         if self.path_of_platform()? != path {
             return None;
@@ -152,7 +152,7 @@ impl Protocols {
         })
     }
 
-    /// The agent's own path at which the platform calls a protocol.
+    /// Returns the agent's own path at which the platform calls a protocol.
     fn path_of_platform(&self) -> Option<&'static str> {
         match self.platform? {
             Platform::AgentCoreAgUi => Some("/invocations"),
@@ -161,7 +161,7 @@ impl Protocols {
         }
     }
 
-    /// The route of a path, if the path belongs to a protocol that is served.
+    /// Returns the route of a path, if the path belongs to a protocol that is served.
     pub(crate) fn route(&self, path: &str) -> Option<ProtocolRoute> {
         self.enabled.iter().find_map(|&protocol| {
             let methods = match protocol {
@@ -181,7 +181,7 @@ impl Protocols {
         })
     }
 
-    /// The operations of the protocols that are served, for the `OpenAPI` document.
+    /// Returns the operations of the protocols that are served, for the `OpenAPI` document.
     #[cfg(feature = "schema")]
     pub(crate) fn operations(&self) -> Vec<ProtocolOperation> {
         let all = self.enabled.iter().flat_map(|&protocol| match protocol {
@@ -207,12 +207,12 @@ impl Protocols {
 }
 
 impl ProtocolRoute {
-    /// The name of the protocol.
+    /// Returns the name of the protocol.
     pub(crate) fn name(self) -> &'static str {
         self.protocol.as_str()
     }
 
-    /// The methods of the path, as the value of an `Allow` header.
+    /// Returns the methods of the path, as the value of an `Allow` header.
     pub(crate) fn allow(self) -> &'static str {
         self.methods.allow()
     }
@@ -222,7 +222,7 @@ impl ProtocolRoute {
         self.methods.has(method)
     }
 
-    /// The function that writes the body of an error in the protocol.
+    /// Returns the function that writes the body of an error in the protocol.
     pub(crate) fn error_body(self) -> fn(&Failure) -> Bytes {
         match self.protocol {
             #[cfg(feature = "openai")]

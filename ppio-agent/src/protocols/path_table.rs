@@ -45,19 +45,19 @@ pub(crate) enum Methods {
 pub(super) type Parameters<'a> = [&'a str; 2];
 
 impl<R: Copy> PathTable<R> {
-    /// The route of a path and its parameters.
+    /// Returns the route of a path and its parameters.
     pub(super) fn find<'p>(&self, path: &'p str) -> Option<(R, Parameters<'p>)> {
         let (row, parameters) = self.row(path)?;
         Some((row.route, parameters))
     }
 
-    /// The methods of a path.
+    /// Returns the methods of a path.
     pub(super) fn methods(&self, path: &str) -> Option<&'static Methods> {
         let (row, _) = self.row(path)?;
         Some(&row.methods)
     }
 
-    /// The operations for the `OpenAPI` document.
+    /// Returns the operations for the `OpenAPI` document.
     #[cfg(feature = "schema")]
     pub(super) fn operations(&self, protocol: Protocol) -> Vec<ProtocolOperation> {
         let rows = self.0.iter();
@@ -82,13 +82,13 @@ impl<R: Copy> ProtocolPath<R> {
         }
     }
 
-    /// Also matches the path with a trailing slash.
+    /// Makes the row also match the path with a trailing slash.
     pub(super) const fn allow_trailing_slash(mut self) -> Self {
         self.allows_trailing_slash = true;
         self
     }
 
-    /// The parameters, if the path matches.
+    /// Returns the parameters, if the path matches.
     fn parameters<'p>(&self, path: &'p str) -> Option<Parameters<'p>> {
         let path = match path.strip_suffix('/') {
             Some(path) if self.allows_trailing_slash => path,
@@ -114,7 +114,7 @@ impl<R: Copy> ProtocolPath<R> {
 }
 
 impl Methods {
-    /// The methods as the value of an `Allow` header.
+    /// Returns the methods as the value of an `Allow` header.
     pub(crate) fn allow(&self) -> &'static str {
         match self {
             Self::Get(_) => "GET, OPTIONS",
@@ -136,7 +136,7 @@ impl Methods {
         }
     }
 
-    /// The operations of a path. `HEAD` is not listed.
+    /// Returns the operations of a path. `HEAD` is not listed.
     #[cfg(feature = "schema")]
     pub(super) fn operations(
         &self,
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_fits_a_template() {
+    fn a_path_matches_a_template() {
         let fits = |template, path| {
             let row = ProtocolPath::new(template, Methods::Post(""), ());
             row.parameters(path)
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_may_take_a_slash_at_the_end() {
+    fn a_row_may_allow_a_trailing_slash() {
         let row = ProtocolPath::new("/a2a", Methods::Post(""), ()).allow_trailing_slash();
         for (path, fits) in [("/a2a", true), ("/a2a/", true), ("/a2a//", false)] {
             assert_eq!(row.parameters(path).is_some(), fits, "{path}");

@@ -173,7 +173,7 @@ pub(super) async fn collect(mut items: Items) -> Result<WholeAnswer, Error> {
     }
 }
 
-/// The approximate size of an item in memory, in bytes.
+/// Returns the approximate size of an item in memory, in bytes.
 fn size_of_item(item: &Item<'_>) -> usize {
     match item {
         Item::Text(json) | Item::Data(json) => json.len(),

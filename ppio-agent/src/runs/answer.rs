@@ -11,7 +11,7 @@ use crate::exchange::rejection::Rejection;
 use crate::exchange::requested_format::RequestedFormat;
 use crate::runs::json_size::{beginning, escaped_size};
 
-/// How a run ended.
+/// The end of a run: its status, its answer and its time.
 #[derive(Clone)]
 pub(super) struct RunOutcome {
     pub(super) status: RunStatus,
@@ -22,11 +22,11 @@ pub(super) struct RunOutcome {
 /// The answer with which a run ended.
 #[derive(Clone)]
 pub(super) enum Answer {
-    /// The items, or the response, in the log.
+    /// The items or the response that the log holds.
     Logged,
     /// A value.
     Value(KeptValue),
-    /// An error, before the answer or in the middle of it.
+    /// An error before or within the answer, and the duration of the run.
     Failed(Error, Duration),
     /// An answer that was too large to keep.
     Dropped,
@@ -34,9 +34,9 @@ pub(super) enum Answer {
 
 /// The maximum size of an error's type as JSON, in bytes, if the texts of the error are too long to
 /// keep.
-const MAX_TYPE: usize = 256;
+const MAX_ERROR_TYPE: usize = 256;
 
-/// A value, for callers of every format.
+/// A value that is kept for callers of every response format.
 #[derive(Clone)]
 pub(super) struct KeptValue {
     /// The value in JSON.
@@ -47,7 +47,7 @@ pub(super) struct KeptValue {
 }
 
 impl Answer {
-    /// The answer of a run that failed, with its status.
+    /// Returns the status and the answer of a run that failed.
     pub(super) fn of_error(error: Error, duration: Duration) -> (RunStatus, Self) {
         let status = if error.rejection().is_some_and(Rejection::is_cancellation) {
             RunStatus::Cancelled
@@ -79,7 +79,7 @@ impl Answer {
         }
     }
 
-    /// The envelope for a caller that does not request a format.
+    /// Returns the envelope for a caller that does not request a format.
     pub(super) fn envelope(&self, id: &str) -> Option<Bytes> {
         match self {
             Self::Value(value) => Some(value.body(RequestedFormat::Envelope, id)),
@@ -94,8 +94,8 @@ impl Answer {
     }
 }
 
-/// Returns the error without its sources, which are in the agent's log. `max_size` limits its JSON
-/// in the journal.
+/// Returns the error without its sources, which are in the agent's log. `max_size` limits the size
+/// of the error's JSON in the journal, in bytes.
 fn kept_error(error: Error, max_size: usize) -> Error {
     let error = error.without_source();
     let error_type = escaped_size(error.error_type().as_bytes());
@@ -107,7 +107,7 @@ fn kept_error(error: Error, max_size: usize) -> Error {
     if texts <= max_size {
         return error.without_body();
     }
-    let error_type = beginning(error.error_type(), MAX_TYPE.min(max_size));
+    let error_type = beginning(error.error_type(), MAX_ERROR_TYPE.min(max_size));
     let left = max_size - escaped_size(error_type.as_bytes());
     let message = beginning(error.message(), left);
     Error::new(error.status(), message).with_type(error_type.to_owned())

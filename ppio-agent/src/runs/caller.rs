@@ -1,4 +1,4 @@
-//! The caller that a run belongs to, and the request that a key belongs to.
+//! Identifies the caller of a run, and the request that an idempotency key was used for.
 
 use std::hash::Hasher as _;
 
@@ -17,7 +17,7 @@ pub(crate) struct RunCaller {
     credentials: Option<u128>,
 }
 
-/// The callers that share a key.
+/// The callers among which an idempotency key identifies one request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Scope {
     Session(String),
@@ -32,12 +32,13 @@ pub(super) struct ScopedKey {
 }
 
 impl RunCaller {
-    /// Whether nothing distinguishes this caller from others.
+    /// Whether the caller has neither a session nor credentials, which would distinguish it from
+    /// others.
     pub(super) fn is_anonymous(&self) -> bool {
         self.session.is_none() && self.credentials.is_none()
     }
 
-    /// The caller of a run that was written to the journal.
+    /// Returns the caller of a run that is restored from the journal.
     pub(super) fn restored(session: Option<String>, credentials: Option<u128>) -> Self {
         Self {
             session,
@@ -56,10 +57,10 @@ impl RunCaller {
     /// Whether a request of this caller may read and cancel the run of `owner`.
     ///
     /// The credentials of a session's caller may change. A caller without a session sees the runs
-    /// with the same credentials (or, if it has none, without any) in any session; one with a
-    /// session also sees the runs that its credentials started outside of sessions. The caller must
-    /// already have the id of the run, since lists are refused to callers without session and
-    /// credentials.
+    /// with the same credentials (or, if it has none, without any) in any session. A caller with a
+    /// session also sees the runs that were started with its credentials outside of sessions. The
+    /// caller must already have the id of the run, since lists are refused to callers without
+    /// session and credentials.
     pub(super) fn sees(&self, owner: &Self) -> bool {
         match (&self.session, &owner.session) {
             (Some(session), Some(other)) => session == other,
@@ -83,8 +84,8 @@ impl RunCaller {
     }
 }
 
-/// Hashes of 128 bits with a secret key, so that no request can be made to collide with another. A
-/// journal stores its key, so that hashes of earlier processes can be compared.
+/// Computes hashes of 128 bits with a secret key, so that a client cannot construct requests whose
+/// hashes collide. A journal stores the key, so that hashes of earlier processes can be compared.
 pub(super) struct Fingerprints([StableHasher; 2]);
 
 impl Default for Fingerprints {
@@ -94,7 +95,7 @@ impl Default for Fingerprints {
 }
 
 impl Fingerprints {
-    /// Each half of a hash has a key that is derived from the given one.
+    /// Creates the hashers. Each half of a hash has its own key, which is derived from `key`.
     pub(super) fn with_key(key: &[u8; 16]) -> Self {
         let half = |start| u64::from_le_bytes(std::array::from_fn(|at| key[start + at]));
         let derived = |number: u8| {
@@ -116,16 +117,16 @@ impl Fingerprints {
         }
     }
 
-    /// Returns an id that is derived from this key. It identifies the agent that keeps runs by
-    /// these hashes.
+    /// Returns an id that is derived from the secret key. The id identifies the agent that keeps
+    /// runs by these hashes.
     pub(super) fn instance(&self) -> HeaderValue {
         let id = self.of(&HeaderMap::new(), &CONTENT_TYPE, b"instance");
-        // Hexadecimal digits are valid.
+        // Hexadecimal digits are valid in a header value.
         HeaderValue::try_from(format!("{id:032x}"))
             .unwrap_or_else(|_| HeaderValue::from_static(UNKNOWN_INSTANCE))
     }
 
-    /// The hash of a request, which identifies what a key was used for.
+    /// Returns the hash that identifies the request that an idempotency key was used for.
     pub(super) fn request(&self, headers: &HeaderMap, body: &[u8]) -> u128 {
         self.of(headers, &CONTENT_TYPE, body)
     }

@@ -8,12 +8,12 @@ use crate::exchange::counted::Counted;
 /// Counters of the tasks of the process.
 #[derive(Debug, Default)]
 pub(crate) struct InspectedTasks {
-    /// The connections, each of which is a task.
+    /// The number of connections, each of which is a task.
     pub(super) connections: OnceLock<Arc<AtomicUsize>>,
-    /// The tasks of the runtime: they execute a run, look for what it left behind, or send
-    /// notifications.
+    /// The number of tasks of the agent runtime itself: they execute a run, look for tasks and
+    /// spans that outlive it, or send notifications.
     pub(super) own: Arc<AtomicUsize>,
-    /// The runs that have not ended.
+    /// The number of runs that have not ended.
     pub(super) active: Arc<AtomicUsize>,
     /// The number of runs that have begun.
     pub(super) begun: AtomicU64,

@@ -1,5 +1,5 @@
-//! The data that a run keeps for the developer of its agent: its request, the times of its items,
-//! and the tokens that they report.
+//! The data that a run keeps for the developer of its agent: the request, the times of the items,
+//! and the token usage that the items report.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::exchange::json;
 use crate::token_usage::TokenUsage;
 
-/// Larger requests are not kept.
+/// The maximum size of a request that is kept, in bytes.
 const MAX_REQUEST: usize = 256 * 1024;
 /// The maximum length of a summary, in characters.
 const MAX_SUMMARY: usize = 120;
@@ -51,12 +51,13 @@ impl Inspection {
         }
     }
 
-    /// The bytes that count toward a memory limit.
+    /// Returns the size that counts towards the memory limits, in bytes.
     pub(super) fn size(&self) -> usize {
         self.request.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Records the items after number `last`, and drops the times of items before `kept`.
+    /// Records the time and the tokens of `items`, which follow item number `last`, and drops the
+    /// times of items before `kept`.
     pub(super) fn add(&mut self, kept: u64, last: u64, items: &[u8], milliseconds: u64) {
         if self.times.back().is_none_or(|&(_, at)| at != milliseconds) {
             self.times.push_back((last + 1, milliseconds));
@@ -108,7 +109,7 @@ impl Inspection {
     }
 }
 
-/// The first text of a request, such as its prompt, or the beginning of its JSON.
+/// Returns the first text of a request, such as its prompt, or the beginning of its JSON.
 fn summary(request: &[u8]) -> String {
     let value: Value = serde_json::from_slice(request).unwrap_or_default();
     let text = match &value {

@@ -1,11 +1,11 @@
 //! The size of a text as JSON, the form in which the journal stores most texts.
 
-/// The size of a text as JSON in bytes, without the quotes.
+/// Returns the size of a text as JSON in bytes, without the quotes.
 pub(crate) fn escaped_size(text: &[u8]) -> usize {
     text.iter().copied().map(escaped_byte_size).sum()
 }
 
-/// The longest beginning of `text` whose JSON has at most `limit` bytes, without the quotes.
+/// Returns the longest prefix of `text` whose JSON has at most `limit` bytes, without the quotes.
 pub(super) fn beginning(text: &str, limit: usize) -> &str {
     let mut size = 0;
     for (at, character) in text.char_indices() {
@@ -18,7 +18,7 @@ pub(super) fn beginning(text: &str, limit: usize) -> &str {
     text
 }
 
-/// The size in bytes of one byte of a text, as `serde_json` writes it.
+/// Returns the number of bytes that `serde_json` writes for one byte of a text.
 fn escaped_byte_size(byte: u8) -> usize {
     match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_has_the_size_that_it_is_written_with() {
+    fn the_size_is_that_of_the_written_json() {
         let ascii: String = (0..=127).map(char::from).collect();
         for text in ["", "a", "\"\\", "\u{e9}\u{1f600}\n", &ascii] {
             let written = serde_json::to_string(text).unwrap();

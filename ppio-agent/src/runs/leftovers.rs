@@ -1,10 +1,10 @@
-//! Finds what a run leaves behind: tasks that it spawned and spans that it opened, which outlive
-//! its answer. This is for the developer of an agent, and is done only if runs are inspected.
+//! Finds the tasks that a run spawned and the spans that it opened that outlive its answer. This is
+//! for the developer of an agent, and is done only if runs are inspected.
 //!
-//! tokio counts the tasks of a process, but not by what spawned them. So the tasks of a run are
-//! known only if no other run overlaps with it, as when a developer sends one request after
-//! another. Other tasks are subtracted from the count: connections, background tasks, and tasks of
-//! the runtime.
+//! tokio counts the tasks of a process, but does not record which task spawned them. The tasks of a
+//! run can therefore be counted only if no other run overlaps with it, for example if a developer
+//! sends one request after another. Other tasks are subtracted from the count: connections,
+//! background tasks, and tasks of the runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,13 +22,14 @@ use crate::exchange::log_ids::log_about;
 use crate::exchange::open_spans;
 use crate::exchange::task_tracker::TaskTracker;
 
-/// The log target of the line about what a run leaves behind.
+/// The log target of the line about tasks and spans that outlive a run.
 const LOG_TARGET: &str = "ppio::tasks";
 /// The delay before each of the two checks after the answer: tasks and spans that end sooner do not
 /// count as left behind.
 const CHECK_DELAY: Duration = Duration::from_secs(1);
-/// The lowest of this many counts is used, since a task that is just ending may be counted.
-const COUNTS: usize = 5;
+/// The number of counts, of which the lowest is used, since a task that is just ending may be
+/// counted.
+const COUNT_REPEATS: usize = 5;
 const COUNT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The check of one run, which begins before the run starts.
@@ -37,7 +38,7 @@ pub(super) struct Leftovers {
     background: TaskTracker,
     context: RequestContext,
     span: Span,
-    /// The number of tasks before its start; `None` if another run was active.
+    /// The number of tasks before the start of the run; `None` if another run was active.
     before: Option<i64>,
     number: u64,
     _own: Counted,
@@ -66,7 +67,7 @@ impl Leftovers {
         }
     }
 
-    /// Polls a run to its end, and logs what it leaves behind.
+    /// Polls a run to its end, and logs the tasks and spans that outlive it.
     pub(super) async fn watch(mut self, producer: Producer) {
         producer.await;
         self.active = None;
@@ -92,7 +93,7 @@ impl Leftovers {
     async fn left(&self) -> Left {
         let spans = open_spans::of(self.context.request_id());
         let mut tasks = self.more_tasks();
-        for _ in 1..COUNTS {
+        for _ in 1..COUNT_REPEATS {
             if tasks == 0 {
                 break;
             }
@@ -102,7 +103,7 @@ impl Leftovers {
         Left { tasks, spans }
     }
 
-    /// How many more tasks there are than before; 0 if other runs have begun since.
+    /// Returns how many more tasks there are than before the run; 0 if other runs have begun since.
     fn more_tasks(&self) -> i64 {
         let begun = self.runs.inspected_tasks().begun.load(Relaxed);
         let before = self.before.filter(|_| begun == self.number);
@@ -124,7 +125,7 @@ fn count_tasks(runs: &RunRegistry, background: &TaskTracker) -> Option<i64> {
     Some(i64::try_from(alive).ok()? - i64::try_from(known).ok()?)
 }
 
-/// What a run left behind.
+/// The tasks and spans that a run left behind.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Left {
     tasks: i64,

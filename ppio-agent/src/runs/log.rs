@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// The size of a segment of small items, and about the size of one read with ids.
-const SEGMENT: usize = 32 * 1024;
-/// Events of at least this size become a segment without being copied.
-const LARGE: usize = 4 * 1024;
+/// The size of a segment of small items, and about the size of one read with ids, in bytes.
+const SEGMENT_SIZE: usize = 32 * 1024;
+/// The minimum size of events that become a segment without being copied, in bytes.
+const MIN_LARGE_EVENTS: usize = 4 * 1024;
 
 /// The items that are kept. The oldest can be dropped, so the first kept one is not always item 1.
 pub(super) struct RunLog {
@@ -47,7 +47,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// The position after an item; 0 is the start.
+    /// Returns the position after the item with this id; 0 is the start.
     pub(super) fn after(id: u64) -> Self {
         Self {
             next: id + 1,
@@ -58,8 +58,8 @@ impl Cursor {
 }
 
 impl RunLog {
-    /// An empty log whose first item has the number `first`, and that will hold about `max_size`
-    /// bytes.
+    /// Returns an empty log that will hold about `max_size` bytes, and whose first item has the
+    /// number `first`.
     pub(super) fn new(first: u64, max_size: usize, overhead: usize) -> Self {
         Self {
             segments: VecDeque::new(),
@@ -73,16 +73,16 @@ impl RunLog {
             overhead,
             // The oldest items are dropped one segment at a time, so a small log needs small
             // segments.
-            max_segment: SEGMENT.min(max_size / 4).max(1),
+            max_segment: SEGMENT_SIZE.min(max_size / 4).max(1),
         }
     }
 
-    /// Appends whole items. Everything that readers are sent passes through here, after it was
+    /// Appends whole items. All items that readers receive are appended here, after they were
     /// written to the journal, if there is one.
     pub(super) fn append(&mut self, events: Vec<u8>, items: u64) {
         let size = events.len() + self.overhead;
         self.size += size;
-        let is_large = events.len() >= LARGE.min(self.max_segment);
+        let is_large = events.len() >= MIN_LARGE_EVENTS.min(self.max_segment);
         if is_large || self.tail.bytes.len() + events.len() > self.max_segment {
             self.seal();
         }
@@ -100,7 +100,7 @@ impl RunLog {
         }
     }
 
-    /// Makes the newest items a segment.
+    /// Turns the newest items into a segment.
     pub(super) fn seal(&mut self) {
         if !self.tail.bytes.is_empty() {
             self.segments.push_back(Segment {
@@ -112,7 +112,7 @@ impl RunLog {
         self.tail.first = self.next;
     }
 
-    /// Drops the oldest segment. Returns its size, 0 if the log is empty.
+    /// Drops the oldest segment. Returns the size of the segment in bytes; 0 if the log is empty.
     pub(super) fn drop_oldest(&mut self) -> usize {
         if self.segments.is_empty() {
             self.seal();
@@ -123,24 +123,24 @@ impl RunLog {
         size
     }
 
-    /// The size of the kept items.
+    /// Returns the size of the kept items, in bytes.
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
-    /// How many items were appended, dropped ones included.
+    /// Returns the number of items that were appended, including dropped items.
     pub(super) fn items(&self) -> u64 {
         self.next - 1
     }
 
-    /// The id of the oldest kept item, or of the next one.
+    /// Returns the id of the oldest kept item, or of the next item if none is kept.
     pub(super) fn first(&self) -> u64 {
         self.segments
             .front()
             .map_or(self.tail.first, |segment| segment.first)
     }
 
-    /// The id after the last item of the oldest segment.
+    /// Returns the id after the last item of the oldest segment.
     pub(super) fn end_of_oldest(&self) -> u64 {
         match self.segments.get(1) {
             Some(second) => second.first,
@@ -195,10 +195,10 @@ impl Cursor {
         }
     }
 
-    /// Reads items of a segment with their ids, up to about [`SEGMENT`] bytes.
+    /// Reads items of a segment with their ids, up to about [`SEGMENT_SIZE`] bytes.
     fn read_with_ids(&mut self, bytes: &[u8]) -> Bytes {
-        let mut out = BytesMut::with_capacity((bytes.len() - self.offset).min(SEGMENT) + 256);
-        while self.offset < bytes.len() && out.len() < SEGMENT {
+        let mut out = BytesMut::with_capacity((bytes.len() - self.offset).min(SEGMENT_SIZE) + 256);
+        while self.offset < bytes.len() && out.len() < SEGMENT_SIZE {
             let rest = &bytes[self.offset..];
             let length = item_length(rest);
             write_id(&mut out, self.next);
@@ -210,7 +210,7 @@ impl Cursor {
     }
 }
 
-/// The length of the first of `items`: one line of data and an empty line.
+/// Returns the length of the first of `items`, in bytes: one line of data and an empty line.
 fn item_length(items: &[u8]) -> usize {
     memchr::memchr(b'\n', items).map_or(items.len(), |line| (line + 2).min(items.len()))
 }

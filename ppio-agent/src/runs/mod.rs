@@ -1,6 +1,6 @@
 //! Runs: invocations whose answer is kept, so that it can be read again and by several readers.
 //!
-//! An invocation becomes a run if its caller may come back for the answer: with the policy
+//! An invocation becomes a run if its caller may reconnect to read the answer: with the policy
 //! `continue`, an idempotency key, `Prefer: respond-async`, or a stream with ids. Then a task of
 //! the registry (`producer`) polls the handler and appends its items to the log of the run (`run`,
 //! `log`), and every connection, that of the first caller included, is a reader with a position of
@@ -71,15 +71,16 @@ pub(crate) struct RunSettings {
     pub(crate) max_size: usize,
     /// The maximum size of the data that all runs together keep, in bytes.
     pub(crate) max_total_size: usize,
-    /// The directory of the journal, from which runs are restored after the process ended.
+    /// The directory of the journal, from which runs are restored after a restart of the process.
     pub(crate) journal: Option<PathBuf>,
     /// Whether callers that cannot be distinguished may list their runs.
     pub(crate) lists_anonymous: bool,
-    /// Whether every invocation is a run, and keeps the data that a developer inspects.
+    /// Whether every invocation becomes a run that keeps the data for inspection by a developer.
     pub(crate) inspects: bool,
-    /// How long a run is kept after its end.
+    /// The time for which a run is kept after its end.
     pub(crate) retention: Duration,
-    /// How long a run without readers waits for a caller with its key before it is cancelled.
+    /// The time for which a run with an idempotency key continues without readers before it is
+    /// cancelled.
     pub(crate) reconnect_grace: Duration,
 }
 
@@ -129,7 +130,7 @@ pub(crate) async fn invoke_with(
     let context = invoker.context(exchange, parts.headers, parts.extensions);
     let body = match payload::read(&headers, body).await {
         Ok(body) => body,
-        // Counted as an invocation, like a request without a run.
+        // The request is counted as an invocation, like a request without a run.
         Err(error) => {
             let mut guard = InvocationGuard::begin(invoker.admission(), exchange, context)?;
             return Err(guard.failed(error));
@@ -200,7 +201,8 @@ pub(crate) fn announce_keys(value: &'static str, runs: &RunRegistry, response: &
     headers.insert(PPIO_INSTANCE, runs.instance().clone());
 }
 
-/// Starts a run once the journal has written its start, even if its caller leaves meanwhile.
+/// Starts a run once its start is written to the journal, even if its caller has disconnected by
+/// then.
 async fn start_recorded(
     runs: &Arc<RunRegistry>,
     invoker: &Invoker,
@@ -231,7 +233,7 @@ fn start(
     (body, context): (Bytes, RequestContext),
     on_start: OnStart,
 ) -> Result<(), ()> {
-    // The value is stored once, and put into an envelope for callers that expect one.
+    // The value is stored without an envelope, which is added for callers that expect it.
     let format = if exchange.format.marks_chat_events() {
         exchange.format
     } else {
@@ -304,7 +306,7 @@ fn begin(
     }
 }
 
-/// The answer to a caller that does not wait for the run.
+/// Returns the response to a caller that does not wait for the run.
 fn accepted(run: &Run, exchange: &Exchange) -> Response {
     #[derive(Serialize)]
     struct AcceptedRun<'a> {
@@ -330,7 +332,7 @@ fn accepted(run: &Run, exchange: &Exchange) -> Response {
     response
 }
 
-/// Waits until the answer of a run begins, and answers with it.
+/// Waits until the answer of a run begins, and returns it as a response.
 async fn answer(
     reader: RunReader,
     exchange: &Exchange,
@@ -360,7 +362,7 @@ async fn answer(
     }
 }
 
-/// The items of a run as an event stream.
+/// Returns the items of a run as an event stream.
 fn events(reader: RunReader, exchange: &Exchange, invoker: &Invoker, with_ids: bool) -> Response {
     let format = if with_ids {
         ReadFormat::EventsWithIds
@@ -386,7 +388,7 @@ pub(crate) fn find(
     runs.find(id, &caller)
 }
 
-/// Answers as the `POST` that started the run does.
+/// Answers in the same way as the `POST` request that started the run.
 pub(crate) async fn replay(
     run: &Arc<Run>,
     exchange: &Exchange,
@@ -417,7 +419,7 @@ pub(crate) fn resume(
     Ok(events(reader, exchange, invoker, true))
 }
 
-/// Keeps caches from storing a state that changes.
+/// Adds `Cache-Control: no-store`, unless the header is present, since the state of a run changes.
 pub(crate) fn no_store(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers

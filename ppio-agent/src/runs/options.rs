@@ -14,8 +14,8 @@ use crate::exchange::header_names::{
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 
-/// The longest idempotency key.
-const MAX_KEY: usize = 255;
+/// The maximum length of an idempotency key, in bytes.
+const MAX_KEY_LENGTH: usize = 255;
 
 /// The options of a run, from its request and the configuration.
 #[derive(Debug, Default)]
@@ -33,8 +33,8 @@ pub(crate) struct RunOptions {
     pub(super) on_start: OnStart,
 }
 
-/// The function that is called when the run has started, even if its caller has left. It is not
-/// called for a run that an earlier request with the same key started.
+/// The function that is called when the run has started, even if its caller has disconnected. It is
+/// not called for a run that an earlier request with the same key started.
 #[derive(Default)]
 pub(super) struct OnStart(Option<StartFunction>);
 
@@ -66,8 +66,8 @@ impl RunOptions {
         Ok(options)
     }
 
-    /// Reads the headers that also apply to the requests of a protocol. The others describe formats
-    /// that the answer of a protocol does not have.
+    /// Reads the headers that also apply to the requests of a protocol. The other headers select
+    /// formats that the answer of a protocol does not have.
     pub(crate) fn of_protocol(
         headers: &HeaderMap,
         configured: OnDisconnect,
@@ -82,15 +82,15 @@ impl RunOptions {
         })
     }
 
-    /// Keeps the run, so that the protocol can find it by a tag.
+    /// Sets the policy for disconnected callers, and the tag by which the protocol finds the run.
     #[cfg(feature = "chat")]
     pub(crate) fn keep(mut self, on_disconnect: OnDisconnect, tag: RunTag) -> Self {
         self.on_disconnect = on_disconnect;
         self.tagged(tag)
     }
 
-    /// Keeps a run that continues without its caller, unless the request has the header
-    /// `PPIO-On-Disconnect: cancel`.
+    /// Sets the tag, and makes the run continue without its caller, unless the request has the
+    /// header `PPIO-On-Disconnect: cancel`.
     #[cfg(feature = "chat")]
     pub(crate) fn continuing(self, tag: RunTag) -> Self {
         let on_disconnect = if self.cancels_at_once {
@@ -108,8 +108,8 @@ impl RunOptions {
         self
     }
 
-    /// Lets the protocol find the run by a tag, without a change of the policy for disconnected
-    /// callers.
+    /// Sets the tag by which the protocol finds the run, without changing the policy for
+    /// disconnected callers.
     #[cfg(feature = "chat")]
     pub(crate) fn tagged(mut self, tag: RunTag) -> Self {
         self.tag = Some(tag);
@@ -139,7 +139,7 @@ impl RunOptions {
     }
 }
 
-/// Returns the only value of a header; several values are an error, since they may disagree.
+/// Returns the only value of a header; several values are an error, since they may differ.
 pub(super) fn only<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -204,7 +204,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
         Ok(Some(value)) => match value.to_str() {
             Err(_) => "has characters outside of ASCII",
             Ok("") => "is empty",
-            Ok(key) if key.len() > MAX_KEY => "is too long",
+            Ok(key) if key.len() > MAX_KEY_LENGTH => "is too long",
             Ok(key) => return Ok(Some(key.to_owned())),
         },
     };
@@ -220,7 +220,7 @@ fn instance(headers: &HeaderMap) -> Result<Option<HeaderValue>, Rejection> {
     Ok(instance.cloned())
 }
 
-/// The beginning of what a client sent, for an error text.
+/// Returns the first 64 characters of the bytes that a client sent, for an error text.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(64).collect()
 }
@@ -298,7 +298,7 @@ mod tests {
             assert_eq!(rejection.error_type(), error, "{headers:?}");
             assert_eq!(rejection.status(), 400);
         }
-        let longest = "k".repeat(MAX_KEY);
+        let longest = "k".repeat(MAX_KEY_LENGTH);
         assert!(options(&[("idempotency-key", &longest)]).is_ok());
         assert!(options(&[("idempotency-key", &format!("{longest}k"))]).is_err());
         let huge = "x".repeat(1 << 16);

@@ -50,7 +50,7 @@ pub(super) struct Producer {
 /// The handler or body that is polled.
 pub(super) enum AnswerSource {
     Handler(InvocationFuture),
-    /// The body of a response that the handler made.
+    /// The body of a response that the handler returned.
     Body {
         body: Body,
         status: StatusCode,
@@ -62,7 +62,7 @@ pub(super) enum AnswerSource {
 enum ProducerStep {
     /// The number of bytes that were written.
     Wrote(usize),
-    /// The handler made a response, whose body is polled next.
+    /// The handler returned a response, whose body is polled next.
     Responded,
     Ended,
 }
@@ -94,7 +94,7 @@ impl Future for Producer {
             match self.poll_source(cx) {
                 Poll::Ready(ProducerStep::Ended) => return Poll::Ready(()),
                 Poll::Ready(ProducerStep::Responded) => {}
-                // The handler waits for another poll if it stopped because it wrote much.
+                // A handler that stopped because it wrote much data has to be polled again.
                 Poll::Ready(ProducerStep::Wrote(bytes)) => {
                     self.silent_since = Instant::now();
                     written += bytes;
@@ -146,7 +146,7 @@ impl Producer {
         let AnswerSource::Handler(invocation) = &mut self.source else {
             return Poll::Pending;
         };
-        // A handler that always has a next item never waits for the timer.
+        // The timer is not polled while the handler always has a next item.
         if invocation.buffer().is_streaming()
             && let Some(expired) = caller_deadline.and_then(CallerDeadline::expired)
         {
@@ -225,7 +225,7 @@ impl Producer {
         self.run.end(RunStatus::Success, answer);
     }
 
-    /// Continues with the body of a response that the handler made.
+    /// Continues with the body of a response that the handler returned.
     fn respond(&mut self, response: Response) {
         let AnswerSource::Handler(invocation) = &mut self.source else {
             return;
@@ -271,7 +271,7 @@ impl Producer {
         })
     }
 
-    /// Waits for the next limit, and acts on those that are reached.
+    /// Waits for the next time limit, and handles the limits that are reached.
     fn poll_limits(&mut self, cancelled_at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = Instant::now();

@@ -52,7 +52,7 @@ impl RunReader {
         &self.run
     }
 
-    /// A body that sends the items.
+    /// Returns a body that sends the items.
     pub(super) fn into_body(
         self,
         format: ReadFormat,
@@ -77,7 +77,7 @@ impl Drop for RunReader {
     }
 }
 
-/// A response body that reads a run as the connection accepts data.
+/// A response body that reads a run as fast as the connection accepts data.
 pub(super) struct ReaderBody {
     reader: RunReader,
     format: ReadFormat,
@@ -102,7 +102,7 @@ impl ReaderBody {
                 return Poll::Ready(());
             }
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            // Reset only when it has elapsed: a reset at every item costs more.
+            // The timer is reset only when it has elapsed, since a reset at every item costs more.
             if timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
@@ -112,7 +112,7 @@ impl ReaderBody {
         }
     }
 
-    /// What is sent after the last item: an `end` event, an error event, or nothing.
+    /// Returns the bytes to send after the last item: an `end` event, an error event, or nothing.
     fn end(&self, end: &RunOutcome) -> Result<Bytes, Error> {
         let run = &self.reader.run;
         match (self.format, &end.answer) {
@@ -161,7 +161,7 @@ impl HttpBody for ReaderBody {
     }
 }
 
-/// The event that follows the last item in a stream with ids.
+/// Returns the event that follows the last item in a stream with ids.
 fn end_event(run: &Run, end: &RunOutcome) -> Bytes {
     #[derive(Serialize)]
     struct Data<'a> {

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-/// The readers of a run, by numbers that are reused.
+/// The readers of a run, by number. The number of a removed reader is used again.
 #[derive(Default)]
 pub(super) struct Readers {
     slots: Vec<Option<ReaderSlot>>,
@@ -63,12 +63,12 @@ impl Readers {
         }
     }
 
-    /// The position of the slowest reader, if there is one.
+    /// Returns the position of the slowest reader, if there is one.
     pub(super) fn slowest(&self) -> Option<u64> {
         self.slots.iter().flatten().map(|slot| slot.next).min()
     }
 
-    /// Wakes a reader when [`wake`](Self::wake) is called.
+    /// Stores the waker of a reader, which [`wake`](Self::wake) wakes.
     pub(super) fn wait(&mut self, reader: usize, waker: &Waker) {
         if let Some(slot) = &mut self.slots[reader] {
             match &mut slot.waker {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_slowest_reader_is_found_among_those_that_are_left() {
+    fn slowest_ignores_removed_readers() {
         let mut readers = Readers::default();
         assert!(readers.is_empty());
         let (a, b) = (readers.add(1), readers.add(5));

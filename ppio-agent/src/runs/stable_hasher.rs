@@ -1,4 +1,4 @@
-//! A hash function that gives the same results in every process and with every version of Rust.
+//! A hash function that returns the same results in every process and with every version of Rust.
 
 #![expect(
     deprecated,

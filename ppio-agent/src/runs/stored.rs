@@ -47,7 +47,7 @@ impl LoggedHead {
 }
 
 impl RunOutcome {
-    /// The end as it is stored, without what [`Answer::kept`] drops.
+    /// Returns the end for the journal, without the parts that [`Answer::kept`] drops.
     pub(super) fn to_stored(
         &self,
         id: &RequestId,

@@ -32,7 +32,8 @@ struct RunBody<'a> {
 }
 
 impl Run {
-    /// The state, with the envelope of the answer once there is one, and the inspection of the run.
+    /// Returns the state, with the envelope of the answer once there is one, and the inspection of
+    /// the run.
     pub(crate) fn to_json(&self) -> Bytes {
         let state = self.view().to_json();
         match self.inspection_details() {
@@ -43,7 +44,7 @@ impl Run {
 }
 
 impl RunView {
-    /// The state, with the envelope of the answer once there is one.
+    /// Returns the state, with the envelope of the answer once there is one.
     fn to_json(&self) -> Bytes {
         let state = json::to_bytes(&self.state());
         let answer = self.answer.as_ref();
@@ -70,7 +71,7 @@ impl RunView {
     }
 }
 
-/// A list of states, without answers.
+/// Returns a list of states as JSON, without answers.
 pub(crate) fn list(views: &[RunView]) -> Bytes {
     #[derive(Serialize)]
     struct List<'a> {
@@ -81,7 +82,7 @@ pub(crate) fn list(views: &[RunView]) -> Bytes {
     })
 }
 
-/// A time as RFC 3339, in UTC, with milliseconds.
+/// Formats a time as RFC 3339, in UTC, with milliseconds.
 fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }

@@ -63,10 +63,11 @@ pub(crate) struct Agent {
     pub(crate) protocols: Arc<Protocols>,
     #[cfg(feature = "websocket")]
     pub(crate) websocket: WebSocketEndpoint,
-    /// Whether an invocation goes to the entrypoint directly: without middleware, debug actions,
-    /// and runs that its headers do not request.
+    /// Whether an invocation goes to the entrypoint directly unless its headers request a run: the
+    /// agent has no middleware and no debug mode, does not continue invocations after a disconnect,
+    /// and `inspect_runs` is off.
     pub(crate) has_direct_invocations: bool,
-    /// The service of the paths that are not the agent's.
+    /// The service for the paths that are not the agent's own.
     pub(crate) mounted: Option<MountedRoutes>,
     pub(crate) shutdown: ShutdownSignal,
     pub(crate) lifecycle: Lifecycle,
@@ -165,7 +166,8 @@ impl Agent {
         }
     }
 
-    /// Mounts a service for the paths that are not the agent's; a startup function may build it.
+    /// Mounts a service for the paths that are not the agent's own; a startup function may build
+    /// the service.
     pub(crate) fn mount(&mut self, service: StateSlot<MountedService>, watch: Watch) {
         let shutdown = self.shutdown.subscribe();
         let routes = MountedRoutes::new(service, self.invoker.settings(), shutdown, watch);
@@ -219,8 +221,8 @@ impl Agent {
     }
 }
 
-/// The agent as the requests of one connection share it. A clone counts a reference that belongs to
-/// the connection; see [`PerConnection`](crate::exchange::per_connection::PerConnection).
+/// The agent, shared by the requests of one connection. A clone increments a reference count of
+/// that connection; see [`PerConnection`](crate::exchange::per_connection::PerConnection).
 #[derive(Clone)]
 pub(crate) struct ConnectionAgent(Arc<ConnectionState>);
 
@@ -245,7 +247,7 @@ impl ConnectionAgent {
         }))
     }
 
-    /// The invoker of this connection.
+    /// Returns the invoker of this connection.
     pub(crate) fn invoker(&self) -> &Invoker {
         &self.0.invoker
     }

@@ -13,7 +13,7 @@ use crate::exchange::error::Error;
 pub(crate) const MAX_FRAME: usize = 32 * 1024;
 
 /// Splits large frames. The connection copies each frame into its buffer, which would grow to the
-/// largest one and keep that size.
+/// largest frame and keep that size.
 pub(crate) struct ChunkedBody {
     body: Body,
     /// The rest of the current frame.

@@ -22,7 +22,7 @@ use crate::exchange::body::Body;
 use crate::exchange::counted::Counted;
 
 /// The size of a connection's buffer for each direction, in bytes. The request line and the headers
-/// have to fit; at most this and one frame are held for a slow reader.
+/// have to fit into the buffer; for a slow reader, at most this size and one frame are buffered.
 const BUFFER_SIZE: usize = 2 * MAX_FRAME;
 
 /// Serves the requests of one connection until it ends or a shutdown begins.
@@ -34,7 +34,8 @@ pub(crate) fn serve(
     agent: Arc<Agent>,
     is_loopback: bool,
 ) -> impl Future<Output = ()> {
-    // Counted before its task starts and until it is dropped, even if it is aborted.
+    // A connection is counted from before its task starts until the task is dropped, even if the
+    // task is aborted.
     let counted = agent.connections.get().map(Counted::new);
     serve_counted(stream, agent, is_loopback, counted)
 }
@@ -52,9 +53,9 @@ async fn serve_counted(
     }
     let mut http = http1::Builder::new();
     http.max_buf_size(BUFFER_SIZE)
-        // Copying into one buffer costs less than writing several frames at once.
+        // Copying into one buffer costs less than a vectored write of several frames.
         .writev(false);
-    // The session of an upgraded request. It runs once the connection is handed over.
+    // The session of an upgraded request. The session runs after `serve` has returned.
     #[cfg(feature = "websocket")]
     let session = Mutex::new(None::<PendingSession>);
     let handler = |request: http::Request<RequestBody>| {

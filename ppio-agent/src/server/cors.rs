@@ -19,7 +19,7 @@ const EXPOSED_OF_RUNS: HeaderValue = HeaderValue::from_static(
      ppio-stream-ids, preference-applied",
 );
 
-/// The configured policy.
+/// The configured CORS policy.
 #[derive(Debug, Clone)]
 pub(crate) struct Cors {
     origins: Origins,
@@ -34,7 +34,7 @@ enum Origins {
     Local,
 }
 
-/// The sender of a request, according to its `Origin`.
+/// The sender of a request, according to its `Origin` header.
 #[derive(Debug)]
 pub(crate) enum Caller {
     /// A program, or a page of the same origin whose browser sends no `Origin`.
@@ -46,7 +46,7 @@ pub(crate) enum Caller {
 }
 
 impl Cors {
-    /// A policy that allows no page of another origin.
+    /// Returns a policy that allows no page of another origin.
     pub(crate) fn none() -> Self {
         Self {
             origins: Origins::These(Vec::new()),
@@ -54,7 +54,8 @@ impl Cors {
         }
     }
 
-    /// Makes a policy, or returns what is wrong with it. `None` is the default, not an empty list.
+    /// Creates a policy, or returns an error text if a setting is invalid. `None` stands for the
+    /// default origins, not for an empty list.
     pub(crate) fn new(origins: Option<&[String]>, credentials: bool) -> Result<Self, String> {
         let origins = match origins {
             None => Origins::Local,
@@ -121,7 +122,7 @@ impl Cors {
     }
 
     /// Adds the headers of the policy to a response, except those that user code has set.
-    /// `cacheable` is false if no cache keeps the response for other callers.
+    /// `cacheable` states whether a cache may store the response for other callers.
     pub(crate) fn apply(&self, caller: &Caller, cacheable: bool, response: &mut HeaderMap) {
         let varies = match self.origins {
             Origins::Any => false,
@@ -129,8 +130,8 @@ impl Cors {
             Origins::Local => cacheable || !matches!(caller, Caller::Program),
         };
         if varies && !varies_already(response) {
-            // Caches need the header even if the request had no origin: the response depends on the
-            // origin.
+            // Without this header, a cache could return the response to a page of another origin.
+            // The response to a request without `Origin` needs the header as well.
             response.append(VARY, HeaderValue::from_static("origin"));
         }
         let Caller::Page(allowed) = caller else {
@@ -144,7 +145,7 @@ impl Cors {
         response
             .entry(ACCESS_CONTROL_EXPOSE_HEADERS)
             .or_insert(HeaderValue::from_static(exposed));
-        // Credentials belong to the origin that they are allowed for.
+        // If user code has allowed an origin, the configured credentials do not apply to it.
         if response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;
         }
@@ -156,7 +157,7 @@ impl Cors {
         }
     }
 
-    /// Lets a page read the headers of a run's response.
+    /// Allows a page to read the headers of a run's response.
     pub(crate) fn expose_run(caller: &Caller, response: &mut HeaderMap) {
         if matches!(caller, Caller::Page(_)) {
             response
@@ -197,7 +198,7 @@ fn vary_by_request_headers(response: &mut HeaderMap) {
     );
 }
 
-/// Whether user code has named the origin in `Vary`.
+/// Whether user code has already listed `Origin` in the `Vary` header.
 fn varies_already(response: &HeaderMap) -> bool {
     let values = response.get_all(VARY).iter();
     values
@@ -207,7 +208,8 @@ fn varies_already(response: &HeaderMap) -> bool {
         .any(|name| name == "*" || name.eq_ignore_ascii_case("origin"))
 }
 
-/// An origin as browsers send it: scheme and authority, in lower case.
+/// Returns an origin in the form that browsers send, scheme and authority in lower case, or `None`
+/// if the text is not an origin.
 fn normalize(origin: &str) -> Option<String> {
     let uri: Uri = origin.parse().ok()?;
     let scheme = uri.scheme_str()?;
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_refused_with_a_star() {
+    fn credentials_without_listed_origins_are_refused() {
         assert!(these(&["*"], true).is_err());
         assert!(Cors::new(None, true).is_err());
         let answer = answer(&these(&["*"], false).unwrap(), "https://a.example");

@@ -1,5 +1,5 @@
-//! Host names: which of them stand for this machine, and for which an agent on loopback serves
-//! requests.
+//! Host names: which of them are names of this machine, and for which hosts an agent on a loopback
+//! address serves requests.
 
 pub(crate) use ppio_agent_protocol::host::{bare, is_loopback, without_port};
 
@@ -14,7 +14,7 @@ pub(crate) struct AllowedHosts {
 }
 
 impl AllowedHosts {
-    /// Takes host names and addresses without a port, and `*` for every host.
+    /// Parses host names and addresses without a port; `*` allows every host.
     pub(crate) fn new(hosts: &[String]) -> Result<Self, String> {
         let mut allowed = Self::default();
         for host in hosts {
@@ -53,7 +53,7 @@ impl AllowedHosts {
 }
 
 /// Whether this is the usual authority of a local client. Every request to an agent on loopback is
-/// checked, so the usual case needs no parsing.
+/// checked, so the usual authorities are accepted without parsing.
 fn is_usual(authority: &[u8]) -> bool {
     let rest = authority
         .strip_prefix(b"127.0.0.1")

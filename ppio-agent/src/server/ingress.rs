@@ -55,8 +55,8 @@ impl Ingress {
     }
 }
 
-/// The host and port that a request is for. A complete URI in the request line takes precedence
-/// over `Host` (RFC 9112, section 3.2.2).
+/// Returns the host and port that a request is for. An absolute URI in the request line takes
+/// precedence over `Host` (RFC 9112, section 3.2.2).
 pub(crate) fn authority<'a>(
     request: &'a Request,
     headers: &RequestHeaders<'a>,
@@ -67,7 +67,7 @@ pub(crate) fn authority<'a>(
     }
 }
 
-/// The beginning of what a client sent, for an error text.
+/// Returns the first 200 characters of a value that a client sent, for an error text.
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(200).collect()
 }

@@ -20,6 +20,9 @@ use crate::stalls::{AsyncFunctions, FunctionName, Watch};
 )]
 pub trait IntoResponse {
     /// Returns the response or the error.
+    ///
+    /// # Errors
+    /// If the middleware returned an error.
     fn into_response(self) -> Result<Response, Error>;
 }
 
@@ -37,7 +40,7 @@ impl<E: Into<BoxError>> IntoResponse for Result<Response, E> {
     }
 }
 
-/// Makes middleware from an annotated function.
+/// Creates middleware from an annotated function.
 pub fn middleware<F, R>(middleware: F, order: i32, all: bool) -> Middleware
 where
     F: Fn(Request, Next) -> R + Send + Sync + 'static,
@@ -46,7 +49,7 @@ where
     Middleware::new(middleware, order, all)
 }
 
-/// Converts what an annotated function returned.
+/// Converts the value that an annotated function returned.
 pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
     answer.into_response()
 }
@@ -69,7 +72,7 @@ impl PassRequest for Request {
     }
 }
 
-/// Passes the request.
+/// Converts the request to the type of the first parameter.
 pub fn pass_request<T: PassRequest>(request: Request) -> T {
     T::pass(request)
 }
@@ -92,7 +95,7 @@ impl PassNext for Next {
     }
 }
 
-/// Passes the [`Next`].
+/// Converts the [`Next`] to the type of the second parameter.
 pub fn pass_next<T: PassNext>(next: Next) -> T {
     T::pass(next)
 }
@@ -136,14 +139,14 @@ impl Middleware {
         self
     }
 
-    /// Watches the function from now on.
+    /// Adds the function to the watched functions.
     pub(crate) fn watch(&mut self, functions: &mut AsyncFunctions) {
         self.watch = functions.add_some(self.name.as_ref());
     }
 }
 
-/// A closure or function that can be middleware of the builder with up to four [`State`]s after the
-/// request and the `Next`. `Marker` distinguishes the signatures; it is inferred.
+/// A closure or function that can be added to the builder as middleware, with up to four [`State`]s
+/// after the request and the `Next`. `Marker` distinguishes the signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not middleware with states",
     label = "not middleware with states",
@@ -185,7 +188,7 @@ pub(crate) struct MiddlewareChains {
 }
 
 impl MiddlewareChains {
-    /// Sorts by order; middleware of the same order keeps its position.
+    /// Sorts middleware by its order; middleware of the same order keeps its position.
     pub(crate) fn new(mut all: Vec<Middleware>) -> Self {
         all.sort_by_key(|middleware| middleware.order);
         Self {

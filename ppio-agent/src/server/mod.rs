@@ -27,7 +27,7 @@ use self::agent::{Agent, MIN_SHUTDOWN};
 use self::signals::Signals;
 use crate::lifecycle::LifecycleError;
 
-/// How long accepting pauses if the system has no file descriptors left.
+/// How long accepting pauses after an error, such as when no file descriptors are left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// How long a shutdown waits for aborted requests to end.
@@ -67,7 +67,7 @@ impl AgentRuntimeServer {
         self.address
     }
 
-    /// The address as a URL that works on this machine.
+    /// Returns the address as a URL that works on this machine.
     pub fn url(&self) -> String {
         format!("http://{}", reachable(self.address))
     }
@@ -88,10 +88,10 @@ impl AgentRuntimeServer {
         connections.shut_down_logged(signals.next()).await
     }
 
-    /// The longest time that a shutdown takes, unless user code blocks the threads.
+    /// Returns the longest time that a shutdown takes, unless user code blocks the threads.
     pub(crate) fn longest_shutdown(&self) -> Duration {
         let longest = self.agent.settings.shutdown_grace + ABORT_TIMEOUT;
-        // For telemetry.
+        // The time in which telemetry is sent.
         #[cfg(feature = "otel")]
         let longest = longest + ABORT_TIMEOUT;
         if self.agent.lifecycle.has_shutdowns() {
@@ -101,7 +101,7 @@ impl AgentRuntimeServer {
         }
     }
 
-    /// Serves until `shutdown`, then shuts down; `abort` ends the grace early.
+    /// Serves until `shutdown` is ready, then shuts down; `abort` ends the grace early.
     pub(crate) async fn serve_until_aborted(
         self,
         shutdown: impl Future<Output = ()>,
@@ -143,7 +143,7 @@ impl std::fmt::Debug for AgentRuntimeServer {
     }
 }
 
-/// The connections of one server, each a task.
+/// The connections of one server, each in its own task.
 struct Connections {
     agent: Arc<Agent>,
     /// Whether the listener is bound to a loopback address.
@@ -160,7 +160,8 @@ impl Connections {
             .spawn(connection::serve(stream, agent, self.is_loopback));
     }
 
-    /// Like [`shut_down`](Self::shut_down), for a program that ends at a signal.
+    /// Logs the shutdown and does the same as [`shut_down`](Self::shut_down), for a program that
+    /// ends at a signal.
     async fn shut_down_logged(self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
         tracing::info!("shutting down; a second signal aborts running requests");
         self.shut_down(abort).await
@@ -212,7 +213,7 @@ impl Connections {
             );
         }
         if cancelled_runs {
-            // The readers of the cancelled runs receive the end.
+            // The clients that read the cancelled runs still receive the end of the stream.
             let ended = async { while self.tasks.join_next().await.is_some() {} };
             let _ = tokio::time::timeout(ABORT_TIMEOUT / 2, ended).await;
         }
@@ -248,7 +249,7 @@ impl Connections {
     }
 }
 
-/// The address at which a client on this machine reaches a listener.
+/// Returns the address at which a client on this machine reaches a listener.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,

@@ -21,8 +21,9 @@ use crate::invocation::handler::Handler;
 
 /// The agent as a service for hyper, tower, axum and every other server that mounts a service.
 ///
-/// The server that mounts it chooses the address and checks the `Host`. Pages of other origins are
-/// handled according to [`RuntimeConfig::cors_origins`](crate::RuntimeConfig::cors_origins).
+/// The server that mounts the service chooses the address and checks the `Host` header. Pages of
+/// other origins are handled according to
+/// [`RuntimeConfig::cors_origins`](crate::RuntimeConfig::cors_origins).
 ///
 /// ```
 /// # fn main() -> Result<(), ppio::StartError> {

@@ -1,12 +1,13 @@
-//! The beginning of a shutdown.
+//! The signal that a shutdown has begun.
 
 use tokio::sync::watch;
 
-/// Announces a shutdown to connections and invocations.
+/// Signals a shutdown to connections and invocations.
 #[derive(Debug)]
 pub(crate) struct ShutdownSignal {
     sender: watch::Sender<()>,
-    /// Its value is never read, so that its clones report a shutdown that has already begun.
+    /// Its value is never marked as seen, so that its clones also report a shutdown that has
+    /// already begun.
     receiver: watch::Receiver<()>,
 }
 
@@ -16,7 +17,8 @@ impl ShutdownSignal {
         Self { sender, receiver }
     }
 
-    /// A receiver that changes when the shutdown begins, or has changed if it has begun.
+    /// Returns a receiver whose value changes when the shutdown begins, or has changed already if
+    /// the shutdown has begun.
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
         self.receiver.clone()
     }

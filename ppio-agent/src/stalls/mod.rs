@@ -1,7 +1,7 @@
 //! Finds functions that block an async worker.
 //!
 //! While a thread polls user code, its [`PollSlot`](slot::PollSlot) holds the function and the
-//! request: a few plain writes per poll. A separate thread (`sampler`) reads the slots
+//! request, which costs a few plain writes per poll. A separate thread (`sampler`) reads the slots
 //! periodically, and so finds a long poll while it runs, even one that never returns.
 
 mod sampler;
@@ -30,14 +30,14 @@ pub(crate) struct AsyncFunctions {
 /// One function.
 #[derive(Debug)]
 pub(crate) struct AsyncFunction {
-    /// Its path, or its role in the builder.
+    /// The path of the function, or its role in the builder.
     pub(crate) name: String,
-    /// Its description in the log.
+    /// The description of the function in the log.
     described: String,
     limit: Duration,
     stalls: AtomicU64,
     stalled_micros: AtomicU64,
-    /// The request of its first stall.
+    /// The id of the request of its first stall.
     first_request: OnceLock<String>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct BlockingFunction {
     /// How many polls have taken too long; `seconds` is their total time.
     count: u64,
     seconds: f64,
-    /// The request of the first one.
+    /// The id of the request of the first such poll.
     request_id: String,
 }
 
@@ -86,18 +86,18 @@ impl AsyncFunctions {
         Watch(id)
     }
 
-    /// Like [`add`](Self::add), for a function that an agent may not have.
+    /// Does the same as [`add`](Self::add), for a function that an agent may not have.
     pub(crate) fn add_some(&mut self, name: Option<&FunctionName>) -> Watch {
         name.map_or(Watch::OFF, |name| self.add(name))
     }
 
-    /// The functions, in the order in which they were added.
+    /// Returns the functions, in the order in which they were added.
     #[cfg(feature = "metrics")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &AsyncFunction> {
         self.functions.iter().map(|function| &**function)
     }
 
-    /// The functions that have blocked their threads.
+    /// Returns the functions that have blocked their threads.
     pub(crate) fn blocking(&self) -> Vec<BlockingFunction> {
         let blocking = self
             .functions
@@ -133,14 +133,14 @@ pub(crate) struct FunctionName {
 }
 
 impl FunctionName {
-    /// A function of the builder, which has no name.
+    /// Returns the name for a function of the builder, which has no path.
     pub(crate) fn of_builder(path: impl Into<String>) -> Self {
         let path = path.into();
         let described = format!("the {path} of the builder");
         Self { path, described }
     }
 
-    /// The tasks that functions start.
+    /// Returns the name for background tasks, which have no path.
     pub(crate) fn of_tasks() -> Self {
         Self {
             path: "task".to_owned(),
@@ -154,7 +154,7 @@ impl AsyncFunction {
         self.stalls.load(Ordering::Relaxed)
     }
 
-    /// How long the function has blocked its threads.
+    /// Returns how long the function has blocked its threads.
     pub(crate) fn stalled(&self) -> Duration {
         Duration::from_micros(self.stalled_micros.load(Ordering::Relaxed))
     }
@@ -193,7 +193,7 @@ impl Watch {
     /// Watches nothing.
     pub(crate) const OFF: Self = Self(0);
 
-    /// Polls a function for a request.
+    /// Polls a function. Meanwhile, the slot of the thread holds the function and the request.
     #[inline]
     pub(crate) fn poll<R>(self, request_id: &[u8], poll: impl FnOnce() -> R) -> R {
         if self == Self::OFF {
@@ -207,7 +207,7 @@ impl Watch {
 }
 
 impl Watch {
-    /// Runs a function for a request.
+    /// Runs a function, and records each of its polls.
     pub(crate) async fn run<F: Future>(self, request_id: &[u8], function: F) -> F::Output {
         let mut function = pin!(function);
         poll_fn(|cx| self.poll(request_id, || function.as_mut().poll(cx))).await
@@ -215,13 +215,13 @@ impl Watch {
 }
 
 /// Stops watching the current polls of the thread, after a panic: the time that a backtrace takes
-/// does not count for the function.
+/// is not attributed to the function.
 #[cfg(feature = "logging")]
 pub(crate) fn end_at_panic() {
     let _ = THREAD.try_with(thread_slot::ThreadSlot::leave);
 }
 
-/// The functions of all agents by the numbers in the slots.
+/// Returns the functions of all agents by the numbers in the slots.
 fn registered() -> MutexGuard<'static, BTreeMap<u32, Weak<AsyncFunction>>> {
     static REGISTERED: Mutex<BTreeMap<u32, Weak<AsyncFunction>>> = Mutex::new(BTreeMap::new());
     REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)

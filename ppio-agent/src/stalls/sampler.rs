@@ -8,29 +8,31 @@ use std::time::{Duration, Instant};
 use super::slot::PollSlot;
 use super::{AsyncFunction, registered};
 
-/// How often the slots are read within the shortest limit: a poll that exceeds its limit by one
-/// such interval is always found.
+/// The number of looks (reads of all slots) within the shortest limit. A poll that exceeds its
+/// limit by the time between two looks is always found.
 const LOOKS_PER_LIMIT: u32 = 8;
-/// The limits of the time between two looks.
+/// The minimum time between two looks.
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
+/// The maximum time between two looks.
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
-/// After this many looks at which no thread has polled anything, the sampler sleeps.
+/// The number of looks without any poll after which the sampler sleeps.
 const IDLE_LOOKS: u32 = 16;
 
 /// The time between two looks, in microseconds.
 static INTERVAL: AtomicU64 = AtomicU64::new(u64::MAX);
-/// Whether the thread sleeps until a poll begins.
+/// Whether the sampler sleeps until a poll begins.
 static ASLEEP: AtomicBool = AtomicBool::new(false);
+/// The thread of the sampler; `None` if it could not be started.
 static THREAD: OnceLock<Option<Thread>> = OnceLock::new();
 
-/// Looks often enough to find a poll over `limit`.
+/// Makes the sampler look often enough to find a poll that takes longer than `limit`.
 pub(super) fn look_every(limit: Duration) {
     let interval = (limit / LOOKS_PER_LIMIT).clamp(MIN_INTERVAL, MAX_INTERVAL);
     let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
     INTERVAL.fetch_min(micros, Ordering::Relaxed);
 }
 
-/// Watches another thread.
+/// Adds the slot of a thread, and starts the sampler if it has not been started.
 pub(super) fn add(slot: Arc<PollSlot>) {
     slots().push(slot);
     THREAD.get_or_init(|| {
@@ -149,7 +151,7 @@ impl Poll {
         if let Some(function) = function
             && self.seen >= function.limit
         {
-            // A thread that is ready to run and has no processor does not block.
+            // The time in which the thread was ready to run and had no processor does not count.
             let waits = time_without_processor(&self.slot).saturating_sub(waited);
             let blocked = self.seen.saturating_sub(waits);
             let request_id = self.slot.request_id();
@@ -162,8 +164,8 @@ impl Poll {
     }
 }
 
-/// How long a thread has waited for a processor since its start; zero if the system does not report
-/// it.
+/// Returns how long a thread has waited for a processor since its start; zero if the system does
+/// not report this time.
 fn time_without_processor(slot: &PollSlot) -> Duration {
     let read = |path: &String| {
         let text = std::fs::read_to_string(path).ok()?;

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// How much of a request id is kept, in words of 8 bytes; random ids have 36 bytes.
+/// The maximum length of a stored request id, in words of 8 bytes; random ids have 36 bytes.
 const WORDS: usize = 16;
 
-/// What one thread polls. Only its own thread writes to it.
+/// The current poll of one thread. Only that thread writes to the slot.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct PollSlot {
@@ -28,7 +28,7 @@ impl PollSlot {
         }
     }
 
-    /// The function that its own thread polls, 0 for none.
+    /// Returns the function that is polled, 0 for none; called by the slot's own thread.
     #[inline]
     pub(super) fn function(&self) -> u32 {
         self.function.load(Ordering::Relaxed)
@@ -58,14 +58,14 @@ impl PollSlot {
         self.request_length.store(id.len(), Ordering::Relaxed);
     }
 
-    /// The number of the current poll, which no other poll of the thread has, and its function.
+    /// Returns the number of the current poll, which is unique on the thread, and its function.
     pub(super) fn current(&self) -> (u64, Option<u32>) {
         let epoch = self.epoch.load(Ordering::Acquire);
         let function = self.function.load(Ordering::Relaxed);
         (epoch, Some(function).filter(|&function| function != 0))
     }
 
-    /// The request id of the current poll; any text if another poll begins meanwhile.
+    /// Returns the request id of the current poll, or any text if another poll begins meanwhile.
     pub(super) fn request_id(&self) -> String {
         let words = self.request.iter();
         let mut bytes: Vec<u8> = words

@@ -1,4 +1,4 @@
-//! The slot of the current thread, which records what the thread polls.
+//! The slot of the current thread, which holds the function that the thread polls.
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use ppio_agent_protocol::{ChatEvent, FinishReason};
 
 use crate::token_usage::TokenUsage;
 
-/// The maximum number of calls that wait for their results at the same time and get a span.
+/// The maximum number of tool calls that wait for their results at the same time and get a span.
 const MAX_OPEN_TOOLS: usize = 256;
 /// The maximum number of nested steps that get a span.
 const MAX_OPEN_STEPS: usize = 32;
@@ -29,8 +29,8 @@ pub(super) struct ChatSpans {
     finish: Option<FinishReason>,
 }
 
-/// A call that has no result yet. Its span is created with the result, since the caller may run the
-/// tool.
+/// A tool call that has no result yet. Its span is created with the result, since the caller may
+/// run the tool.
 struct OpenTool {
     id: String,
     name: String,
@@ -144,8 +144,8 @@ impl ChatSpans {
     }
 
     /// Ends the open spans, and returns the attributes of the invocation. `error` is the type of
-    /// the invocation's error. Without an error, a call that has no result gets no span, since the
-    /// caller runs it.
+    /// the invocation's error. Without an error, a tool call that has no result gets no span, since
+    /// the caller runs the tool.
     pub(super) fn end(&mut self, recorder: &Recorder<'_>, error: Option<&str>) -> Vec<KeyValue> {
         for tool in self.tools.drain(..) {
             if let Some(error) = error {

@@ -4,8 +4,8 @@ use opentelemetry_otlp::ExporterBuildError;
 
 use super::signal::TelemetrySignal;
 
-/// Why the traces, metrics or logs of an agent cannot be exported as configured by the `OTEL_*`
-/// variables.
+/// The error for traces, metrics or logs of an agent that cannot be exported as configured by the
+/// `OTEL_*` variables.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {

@@ -12,7 +12,7 @@ use super::error::TelemetryError;
 use super::otlp_client::{OtlpClient, OtlpSender};
 use super::signal::TelemetrySignal;
 
-/// How long one export may take, unless a variable sets another time.
+/// The timeout of one export, unless a variable sets another timeout.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl TelemetrySignal {

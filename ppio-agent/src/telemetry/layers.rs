@@ -1,4 +1,4 @@
-//! The author's `tracing` spans and events, as spans and logs of OpenTelemetry.
+//! Exports the author's `tracing` spans and events as spans and logs of OpenTelemetry.
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use tracing::level_filters::LevelFilter;
@@ -9,8 +9,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::provider::telemetry;
 
-/// The targets of the exporters' own log lines: exporting these would produce more of them.
-const OF_EXPORTERS: [&str; 6] = [
+/// The targets of the exporters' own log lines, which are not exported: each export would produce
+/// more such lines.
+const EXPORTER_TARGETS: [&str; 6] = [
     "ppio::telemetry",
     "opentelemetry",
     "hyper",
@@ -19,7 +20,7 @@ const OF_EXPORTERS: [&str; 6] = [
     "rustls",
 ];
 /// The target of the spans that the runtime creates for subscribers without these layers.
-const OF_REQUESTS: &str = "ppio::exchange::log_ids";
+const REQUEST_SPAN_TARGET: &str = "ppio::exchange::log_ids";
 
 type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
@@ -34,8 +35,8 @@ where
     if let Some(traces) = &telemetry.traces {
         let spans = Targets::new()
             .with_default(LevelFilter::INFO)
-            .with_target(OF_REQUESTS, LevelFilter::OFF)
-            .with_targets(OF_EXPORTERS.map(|target| (target, LevelFilter::OFF)));
+            .with_target(REQUEST_SPAN_TARGET, LevelFilter::OFF)
+            .with_targets(EXPORTER_TARGETS.map(|target| (target, LevelFilter::OFF)));
         let layer = tracing_opentelemetry::layer()
             .with_tracer(traces.tracer.clone())
             .with_threads(false)
@@ -51,7 +52,7 @@ where
     if let Some(provider) = &telemetry.logs {
         let exported = logs
             .clone()
-            .with_targets(OF_EXPORTERS.map(|target| (target, LevelFilter::OFF)));
+            .with_targets(EXPORTER_TARGETS.map(|target| (target, LevelFilter::OFF)));
         let layer = OpenTelemetryTracingBridge::new(provider);
         layers.push(layer.with_filter(exported).boxed());
     }

@@ -13,10 +13,10 @@ use super::span_queue::SpanQueue;
 use crate::token_usage::TokenUsage;
 
 /// The bucket boundaries of durations in seconds, from a millisecond to an hour.
-const DURATIONS: [f64; 12] = [
+const DURATION_BOUNDARIES: [f64; 12] = [
     0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 3600.0,
 ];
-const TOKENS: [f64; 12] = [
+const TOKEN_BOUNDARIES: [f64; 12] = [
     1.0,
     4.0,
     16.0,
@@ -42,7 +42,7 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn new(exporter: MetricExporter, resource: &Resource, agent: &'static str) -> Self {
-        // Reads `OTEL_METRIC_EXPORT_INTERVAL`.
+        // The builder reads `OTEL_METRIC_EXPORT_INTERVAL`.
         let provider = SdkMeterProvider::builder()
             .with_resource(resource.clone())
             .with_periodic_exporter(exporter)
@@ -56,7 +56,7 @@ impl Metrics {
             .f64_histogram("gen_ai.server.request.duration")
             .with_description("Time from the request to the end of the answer.")
             .with_unit("s")
-            .with_boundaries(DURATIONS.to_vec())
+            .with_boundaries(DURATION_BOUNDARIES.to_vec())
             .build();
         Self {
             success_duration: duration.bind(&success),
@@ -65,7 +65,7 @@ impl Metrics {
                 .u64_histogram("gen_ai.client.token.usage")
                 .with_description("Tokens that models took in an invocation.")
                 .with_unit("{token}")
-                .with_boundaries(TOKENS.to_vec())
+                .with_boundaries(TOKEN_BOUNDARIES.to_vec())
                 .build(),
             success,
             provider,
@@ -98,7 +98,7 @@ impl Metrics {
         }
     }
 
-    /// Counts the tokens of an invocation, unless it reports none.
+    /// Records the tokens of an invocation, unless the invocation reports none.
     pub(super) fn tokens(&self, tokens: TokenUsage) {
         if tokens == TokenUsage::default() {
             return;

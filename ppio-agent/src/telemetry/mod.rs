@@ -101,14 +101,14 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// How an invocation ended.
+/// The result of an ended invocation.
 #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "read by spans"))]
 pub(crate) struct EndedInvocation<'a> {
     /// The HTTP status; `None` if the invocation was cancelled.
     pub(crate) status: Option<u16>,
     /// The type of the error that the invocation failed with.
     pub(crate) error_type: Option<&'a str>,
-    /// Whether the agent caused the error, and not its caller.
+    /// Whether the agent, rather than its caller, caused the error.
     pub(crate) is_failure: bool,
     pub(crate) items: u64,
     pub(crate) tokens: TokenUsage,

@@ -15,7 +15,7 @@ use super::trace_headers::{BAGGAGE, TRACE_HEADERS, TRACEPARENT, TRACESTATE, join
 
 const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 
-/// Which headers are read and written.
+/// The headers that are read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Propagators {
     trace_context: bool,
@@ -54,7 +54,8 @@ impl Propagators {
         Ok(propagators)
     }
 
-    /// Returns the context that the headers of a request describe; empty if they describe none.
+    /// Returns the context that the headers of a request describe; an empty context if they
+    /// describe none.
     pub(super) fn extract(self, headers: &HeaderMap) -> Context {
         // Comparing the few header names of a request costs less than hashing `name` for a lookup.
         let has = |name: &HeaderName| headers.keys().any(|found| found == name);
@@ -127,7 +128,7 @@ struct SentHeaders<'a>(&'a mut HeaderMap);
 
 impl Injector for SentHeaders<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // `tracestate` may be empty.
+        // The value of `tracestate` may be empty; the header is then not set.
         if !value.is_empty()
             && let Ok(name) = HeaderName::try_from(key)
             && let Ok(value) = HeaderValue::try_from(value)
@@ -154,7 +155,7 @@ mod tests {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
-    fn what_is_extracted_is_injected_again() {
+    fn extracted_context_is_injected_again() {
         let received = headers(&[
             ("traceparent", PARENT),
             ("tracestate", "a=1"),
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_that_is_not_certain_is_none() {
+    fn invalid_trace_headers_give_no_context() {
         for list in [
             &[][..],
             &[("traceparent", "")],

@@ -50,7 +50,7 @@ pub(super) fn telemetry() -> Option<&'static Telemetry> {
     TELEMETRY.get()
 }
 
-/// Starts to export the signals that the `OTEL_*` variables select. Later calls change nothing.
+/// Starts to export the signals that the `OTEL_*` variables select. Later calls have no effect.
 pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), TelemetryError> {
     if TELEMETRY.get().is_some() || flag("OTEL_SDK_DISABLED")? {
         return Ok(());
@@ -72,13 +72,13 @@ pub(crate) fn start(agent: &'static str, version: &'static str) -> Result<(), Te
         .then(|| Ok(Metrics::new(exporters::metrics(&sender)?, &resource, agent)));
     let logs = is_exported(TelemetrySignal::Logs).then(|| {
         let logs = SdkLoggerProvider::builder().with_resource(resource.clone());
-        // Reads `OTEL_BLRP_*`.
+        // The builder reads `OTEL_BLRP_*`.
         let logs = logs.with_batch_exporter(exporters::logs(&sender)?);
         Ok(logs.build())
     });
     let telemetry = Telemetry {
         agent,
-        // Leaked once per process, so that each span borrows the name.
+        // The name is leaked once per process, so that spans can borrow it.
         invocation: format!("invoke_agent {agent}").leak(),
         propagators: Propagators::configured()?,
         captures_content: flag("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT")?,
@@ -153,15 +153,15 @@ pub(crate) fn inject(headers: &mut HeaderMap) -> bool {
     propagators.inject(headers)
 }
 
-/// Returns how many spans and traces were dropped because the queue was full; `None` if traces are
-/// not exported.
+/// Returns the number of spans and traces that were dropped because the queue was full; `None` if
+/// traces are not exported.
 #[cfg(feature = "metrics")]
 pub(crate) fn dropped_spans() -> Option<u64> {
     let traces = telemetry()?.traces.as_ref()?;
     Some(traces.queue.dropped())
 }
 
-/// The longest time that a shutdown waits for a receiver that does not answer.
+/// The maximum time for which a shutdown waits for a receiver that does not respond.
 pub(crate) const MAX_FLUSH: Duration = Duration::from_secs(5);
 
 /// Sends the queued telemetry, and waits for at most `limit`.

@@ -17,7 +17,7 @@ use super::chat_spans::{ChatSpans, Recorder, push_within};
 use super::provider::{Telemetry, Traces, telemetry};
 use super::{EndedInvocation, RequestHead, RequestKind};
 
-/// The prefix of a `text_delta` event, the most frequent one. It neither starts nor ends a span.
+/// The prefix of `text_delta` events, which are the most frequent and neither start nor end a span.
 const TEXT_DELTA: &[u8] = br#"{"type":"text_delta","#;
 
 /// The span of a request. Empty if there is no span and no caller's context to propagate.
@@ -36,7 +36,7 @@ struct TracedRequest {
     answer: Mutex<AnswerContent>,
 }
 
-/// The spans that the answer has begun, and its text.
+/// The spans that the items of the answer have begun, and the text of the answer.
 #[derive(Default)]
 struct AnswerContent {
     spans: ChatSpans,
@@ -51,7 +51,7 @@ impl RequestTrace {
         Self(request.map(Arc::new))
     }
 
-    /// Starts the span of the invocation that a protocol request makes.
+    /// Starts the span of the invocation that a protocol request starts.
     #[cfg(feature = "chat")]
     pub(crate) fn invocation(&self) -> Self {
         self.map(|request| {
@@ -109,7 +109,7 @@ impl RequestTrace {
         }
     }
 
-    /// Makes the invocation end the span, and records the invocation's id.
+    /// Records the invocation's id. From now on, the invocation ends the span, not the response.
     #[inline]
     pub(crate) fn begin_invocation(&self, request_id: &str) {
         if let Some(request) = self.0.as_deref() {

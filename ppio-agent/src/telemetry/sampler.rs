@@ -1,5 +1,5 @@
-//! Selects the traces that are recorded: by `OTEL_TRACES_SAMPLER`, and none while the queue is
-//! full.
+//! Selects the traces that are recorded: those that `OTEL_TRACES_SAMPLER` selects, and no new
+//! traces while the queue is full.
 
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ fn ratio() -> Result<f64, TelemetryError> {
     }
 }
 
-/// Records no trace that begins in this process while the queue is full: a span that is dropped at
-/// its end has cost as much as one that is exported, and leaves a gap in its trace.
+/// A sampler that records no trace that begins in this process while the queue is full: a span that
+/// is dropped at its end costs as much as an exported span, and leaves a gap in its trace.
 #[derive(Debug, Clone)]
 pub(super) struct SheddingSampler {
     pub(super) sampler: Sampler,

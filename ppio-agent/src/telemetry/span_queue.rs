@@ -1,7 +1,8 @@
-//! The bounded queue of ended spans, which counts what it drops.
+//! The bounded queue of ended spans, which counts the dropped spans.
 //!
-//! A span costs as much as answering a small request, most of it on the thread that exports. So the
-//! rate is bounded as well: no trace begins while the queue is full ([`SpanQueue::is_full`]).
+//! A span costs as much as answering a small request, most of it on the thread that exports. The
+//! rate of exported spans is therefore bounded as well: no trace begins while the queue is full
+//! ([`SpanQueue::is_full`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -20,15 +21,15 @@ use super::error::TelemetryError;
 
 const MAX_QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 const DEFAULT_QUEUE_SIZE: usize = 2048;
-/// The most spans that are exported per second.
-const MAX_SPANS: f64 = 5000.0;
-/// The most traces that are exported per second. Only an agent that answers small requests reaches
-/// this rate, and each of its traces costs about as much as the request.
-const MAX_TRACES: f64 = 2000.0;
-/// How long the thread that exports sleeps at a time.
-const PACE: Duration = Duration::from_millis(20);
+/// The maximum number of spans that are exported per second.
+const MAX_SPANS_PER_SECOND: f64 = 5000.0;
+/// The maximum number of traces that are exported per second. Only an agent that answers small
+/// requests reaches this rate, and each of its traces costs about as much as the request.
+const MAX_TRACES_PER_SECOND: f64 = 2000.0;
+/// The maximum duration of one sleep of the thread that exports.
+const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// The fill level of the queue of the SDK's processor, which does not report it.
+/// The fill level of the queue of the SDK's processor, which does not report this level.
 #[derive(Debug)]
 pub(super) struct SpanQueue {
     capacity: usize,
@@ -90,19 +91,19 @@ impl SpanQueue {
     /// Blocks the thread that exports until a batch is within the rate limits.
     #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
     fn pace(&self, spans: usize, traces: usize, since: Instant) {
-        let due = (spans as f64 / MAX_SPANS).max(traces as f64 / MAX_TRACES);
+        let due = (spans as f64 / MAX_SPANS_PER_SECOND).max(traces as f64 / MAX_TRACES_PER_SECOND);
         let due = Duration::from_secs_f64(due);
         loop {
             let left = due.saturating_sub(since.elapsed());
             if left.is_zero() || self.is_flushing.load(Relaxed) {
                 return;
             }
-            std::thread::sleep(left.min(PACE));
+            std::thread::sleep(left.min(MAX_SLEEP));
         }
     }
 }
 
-/// The SDK's processor behind the queue.
+/// The SDK's batch processor, with the limits of a [`SpanQueue`].
 #[derive(Debug)]
 pub(super) struct QueuedProcessor {
     queue: Arc<SpanQueue>,
@@ -115,7 +116,7 @@ impl QueuedProcessor {
             queue: Arc::clone(&queue),
             exporter,
         };
-        // Reads `OTEL_BSP_*`.
+        // The builder reads `OTEL_BSP_*`.
         let batches = BatchConfigBuilder::default().with_max_queue_size(queue.capacity);
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(batches.build());
         Self {
@@ -162,7 +163,7 @@ struct CountedExporter<E> {
 impl<E: SpanExporter> SpanExporter for CountedExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let (spans, since) = (batch.len(), Instant::now());
-        let traces = batch.iter().filter(|span| begins_here(span)).count();
+        let traces = batch.iter().filter(|span| is_local_root(span)).count();
         let result = self.exporter.export(batch).await;
         self.queue.pace(spans, traces, since);
         self.queue.queued.fetch_sub(spans, Relaxed);
@@ -183,6 +184,6 @@ impl<E: SpanExporter> SpanExporter for CountedExporter<E> {
 }
 
 /// Whether the span is the first one of its trace in this process.
-fn begins_here(span: &SpanData) -> bool {
+fn is_local_root(span: &SpanData) -> bool {
     span.parent_span_is_remote || span.parent_span_id == SpanId::INVALID
 }

@@ -14,13 +14,14 @@
 //! # Ok(()) }
 //! ```
 //!
-//! In the crate of an agent, [`TestAgent::annotated`] calls its annotated functions, middleware and
-//! ping included. The startup functions run before the first request;
-//! [`AgentRuntimeApp::with_state`](crate::AgentRuntimeApp::with_state) replaces what they build. An
-//! unexpected answer (not JSON, not a stream) causes a panic that shows it.
+//! In the crate of an agent, [`TestAgent::annotated`] creates a test agent from the annotated
+//! functions, including middleware and ping. The startup functions run before the first request;
+//! [`AgentRuntimeApp::with_state`](crate::AgentRuntimeApp::with_state) replaces the states that
+//! they build. If an answer is unexpected (not JSON, not a stream), the methods of [`TestReply`]
+//! panic with the answer.
 //!
-//! [`cancel_at_every_await`] drops an invocation at every await point, and finds what it leaves
-//! behind.
+//! [`cancel_at_every_await`] drops an invocation at every await point, and reports what the
+//! invocation leaves behind.
 
 mod cancellation;
 mod test_agent;

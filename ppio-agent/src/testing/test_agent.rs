@@ -26,14 +26,14 @@ pub struct TestAgent {
 }
 
 impl TestAgent {
-    /// Makes a test agent from any app.
+    /// Creates a test agent from any app.
     pub fn new(app: AgentRuntimeApp) -> Self {
         Self {
             service: app.into_unstarted_service().map_handler(traced_handler),
         }
     }
 
-    /// Makes a test agent from the annotated functions of this program.
+    /// Creates a test agent from the annotated functions of this program.
     ///
     /// # Errors
     /// Those of [`AgentRuntimeApp::annotated`].
@@ -42,6 +42,9 @@ impl TestAgent {
     }
 
     /// Sends one value to `POST /invocations`.
+    ///
+    /// # Panics
+    /// If the value cannot be written as JSON, or a startup function of the agent fails.
     pub async fn invoke<T: Serialize + ?Sized>(&self, request: &T) -> TestReply {
         self.request(Method::POST, "/invocations")
             .json(request)
@@ -50,6 +53,9 @@ impl TestAgent {
     }
 
     /// Sends `GET /ping`.
+    ///
+    /// # Panics
+    /// If a startup function of the agent fails.
     pub async fn ping(&self) -> TestReply {
         self.request(Method::GET, "/ping").send().await
     }
@@ -84,7 +90,10 @@ impl TestAgent {
         work
     }
 
-    /// Begins a request to any route.
+    /// Returns a request to any route, which is sent with [`send`](TestRequest::send).
+    ///
+    /// # Panics
+    /// If `path` is not valid in a URI.
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
         let request = http::Request::builder()
             .method(method)
@@ -143,8 +152,8 @@ impl TestRequest {
 
     /// Sends the request and waits for the status and the headers of the response.
     ///
-    /// Without a `PPIO-Response-Format` header, it requests the format that applies anyway, so that
-    /// the response names the format.
+    /// If the request has no `PPIO-Response-Format` header, this method adds one with the format
+    /// that applies anyway, so that the response names its format.
     ///
     /// # Panics
     /// If a startup function of the agent fails.
@@ -176,17 +185,17 @@ pub struct TestReply {
 }
 
 impl TestReply {
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.head.status
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// The whole body as text.
+    /// Returns the whole body as text.
     ///
     /// # Panics
     /// If the body fails or is not UTF-8.
@@ -200,7 +209,7 @@ impl TestReply {
             .unwrap_or_else(|error| panic!("the answer is not UTF-8: {error}"))
     }
 
-    /// The whole body as JSON, including the envelope.
+    /// Returns the whole body as JSON, including the envelope.
     ///
     /// # Panics
     /// If the body is not JSON of this type.
@@ -208,8 +217,8 @@ impl TestReply {
         read(&self.text().await)
     }
 
-    /// What the entrypoint returned: the `result` of the envelope, or the whole body if there is no
-    /// envelope.
+    /// Returns the value that the entrypoint returned: the `result` of the envelope, or the whole
+    /// body if there is no envelope.
     ///
     /// # Panics
     /// If the answer is an error, a stream, or of another type.
@@ -225,7 +234,7 @@ impl TestReply {
                 read(&envelope["result"].take().to_string())
             }
             Some(false) => read(&text),
-            // A body that middleware made.
+            // A body that middleware wrote.
             None => match InvocationResponse::from_exact(read(&text)) {
                 Ok(envelope) => read(&envelope.result.unwrap_or_default().to_string()),
                 Err(_) => read(&text),
@@ -233,7 +242,7 @@ impl TestReply {
         }
     }
 
-    /// The error in the response, with its status, type and text.
+    /// Returns the error in the response, with its status, type and text.
     ///
     /// # Panics
     /// If the response is not an error.
@@ -251,8 +260,8 @@ impl TestReply {
         Error::new(status, error).with_type(error_type)
     }
 
-    /// The next item of a stream, or `None` at its end. An error is an item too: an object with the
-    /// key `error`.
+    /// Returns the next item of a stream, or `None` at its end. An error is an item as well: an
+    /// object with the key `error`.
     ///
     /// # Panics
     /// If the stream fails or the item is of another type.
@@ -274,7 +283,7 @@ impl TestReply {
         }
     }
 
-    /// All items of a stream.
+    /// Returns all items of a stream.
     ///
     /// # Panics
     /// If the response is not a stream, and whenever [`next_item`](Self::next_item) panics.

@@ -1,4 +1,4 @@
-//! An agent serves with any choice of features, `default-features = false` included.
+//! An agent can be served with any set of features, including `default-features = false`.
 
 use ppio::{AgentRuntimeApp, RuntimeConfig, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -80,7 +80,7 @@ async fn the_routes_of_the_enabled_features_are_served() {
 
 #[cfg(not(feature = "websocket"))]
 #[test]
-fn an_attribute_names_the_feature_that_it_needs() {
+fn the_error_of_an_attribute_names_the_required_feature() {
     trybuild::TestCases::new().compile_fail("tests/features/fail/websocket.rs");
 }
 

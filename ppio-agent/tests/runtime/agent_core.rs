@@ -69,7 +69,7 @@ async fn status(server: &TestServer) -> Value {
 }
 
 #[tokio::test]
-async fn the_context_has_what_the_headers_say() {
+async fn the_context_contains_the_values_of_the_headers() {
     let server = TestServer::start(scripted(config()).build()).await;
     let runtime = "x-amzn-bedrock-agentcore-runtime";
     let headers = format!(
@@ -118,7 +118,7 @@ async fn report_date(mut request: Request, next: Next) -> ppio::Response {
 }
 
 #[tokio::test]
-async fn headers_of_awss_infrastructure_do_not_reach_the_agent() {
+async fn reserved_aws_headers_are_removed_from_agent_core_requests() {
     let reserved = "x-amz-date: d\r\nx-amzn-trace-id: t\r\nX-Amz-Security-Token: s\r\n";
     let names = ["x-amz-date", "x-amzn-trace-id", "x-amz-security-token"];
     let wrapped = scripted(config()).middleware(report_date).build();
@@ -134,7 +134,8 @@ async fn headers_of_awss_infrastructure_do_not_reach_the_agent() {
         for name in ["x-own", "x-amzn-bedrock-agentcore-runtime-session-id"] {
             assert!(seen.contains(&json!(name)), "{name} not in {answer}");
         }
-        // Other AWS services, such as load balancers, send such headers to the agent.
+        // The reserved headers are kept in requests without AgentCore's headers, since other AWS
+        // services, such as load balancers, send them to the agent.
         let answer = server.send(invocation_with(reserved, body)).await.result();
         let seen = answer.as_array().expect("names");
         for name in names {
@@ -206,9 +207,10 @@ async fn a_spawned_task_is_listed_by_its_name() {
     .await;
 }
 
-/// Which status applies: a forced status, that of the check, or that of the tasks.
+/// Checks which status `/ping` returns: a forced status, that of the health check, or that of the
+/// tasks.
 #[tokio::test]
-async fn a_forced_status_comes_before_the_check_and_the_tasks() {
+async fn a_forced_status_overrides_the_check_and_the_tasks() {
     let (healthy, busy) = (PingStatus::Healthy, PingStatus::HealthyBusy);
     for (platform, check, has_task, expected) in [
         (false, None, false, healthy),
@@ -261,7 +263,7 @@ async fn a_forced_status_comes_before_the_check_and_the_tasks() {
 }
 
 #[tokio::test]
-async fn a_platform_decides_where_the_agent_listens() {
+async fn the_platform_sets_the_port() {
     let app = scripted(config().platform(Platform::AgentCore)).build();
     let app = app.expect("a valid configuration");
     let settings = app.settings();
@@ -270,7 +272,7 @@ async fn a_platform_decides_where_the_agent_listens() {
 }
 
 #[tokio::test]
-async fn debug_mode_answers_the_actions_of_agent_cores_tools() {
+async fn debug_mode_handles_the_debug_actions_of_agent_core() {
     let server = TestServer::start(scripted(config().debug(true)).build()).await;
     let member = "_agent_core_app_action";
     let act = async |action: &Value| {
@@ -329,7 +331,7 @@ async fn debug_mode_answers_the_actions_of_agent_cores_tools() {
 }
 
 #[tokio::test]
-async fn middleware_and_limits_hold_for_debug_actions() {
+async fn middleware_and_limits_apply_to_debug_actions() {
     async fn auth(request: Request, next: Next) -> Result<ppio::Response, Error> {
         match request.headers().get("authorization") {
             Some(_) => Ok(next.run(request).await),

@@ -102,7 +102,7 @@ async fn the_runtime_adds_only_what_is_missing() {
 }
 
 #[tokio::test]
-async fn the_request_id_is_the_runtimes_own() {
+async fn an_author_cannot_change_the_request_id() {
     let server = server(config(), false).await;
     let request = invocation_with("x-request-id: r-1\r\n", r#"[["x-request-id","forged"]]"#);
     let answer = server.send(request).await;

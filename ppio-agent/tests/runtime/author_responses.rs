@@ -6,7 +6,7 @@ use http_body_util::StreamBody;
 use ppio::{AgentRuntimeApp, Body, Response, bytes::Bytes};
 
 #[tokio::test]
-async fn a_response_is_counted_by_its_status() {
+async fn a_user_response_is_counted_by_its_status() {
     for is_stream in [false, true] {
         let app = AgentRuntimeApp::builder()
             .config(config())

@@ -242,7 +242,7 @@ async fn a_byte_order_mark_is_skipped() {
 }
 
 #[tokio::test]
-async fn json_that_does_not_fit_is_never_called_invalid() {
+async fn valid_json_that_does_not_fit_is_a_422_and_not_a_400() {
     #[derive(serde::Deserialize, serde::Serialize)]
     #[serde(tag = "do", rename_all = "lowercase")]
     enum Step {
@@ -299,14 +299,14 @@ async fn a_body_of_another_type_is_a_422_with_the_path() {
         assert!(error.starts_with("the request does not fit: "), "{error}");
         assert!(error.ends_with(path), "{body}: {error}");
     }
-    // A syntax error comes first, even behind a field of another type.
+    // A syntax error takes precedence, even if it follows a field of another type.
     let broken = server.invoke(r#"{"items":[{"count":"x"}], nope"#).await;
     broken.error(400, "InvalidJson");
     server.assert_alive().await;
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_a_405_with_the_allowed_ones() {
+async fn a_wrong_method_is_a_405_with_the_allowed_methods() {
     let server = echo().await;
     for (method, path, allow) in [
         ("PUT", "/invocations", "GET, HEAD, POST, OPTIONS"),
@@ -385,7 +385,7 @@ async fn head_and_options_are_answered_on_every_route() {
 }
 
 #[tokio::test]
-async fn expect_100_continue_is_answered_unless_the_head_is_refused() {
+async fn expect_100_continue_is_answered_unless_the_headers_are_refused() {
     let server = echo().await;
     let mut connection = server.connect().await;
     let request = invocation_with("expect: 100-continue\r\n", "{\"a\":1}");
@@ -467,7 +467,7 @@ async fn a_request_that_arrives_during_another_is_answered_after_it() {
 
 /// An example is `nc`, which closes its sending side after the request.
 #[tokio::test]
-async fn a_client_that_sends_no_more_gets_an_answer_that_is_ready() {
+async fn a_client_that_closes_its_sending_side_gets_its_answer() {
     let server = echo().await;
     let mut connection = server.connect().await;
     connection.write(invocation("1")).await;
@@ -490,7 +490,7 @@ async fn http_1_0_is_answered_and_closed() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_not_http_closes_only_its_connection() {
+async fn invalid_http_closes_only_its_connection() {
     let server = echo().await;
     let mut good = server.connect().await;
     good.write(get("/ping")).await;
@@ -633,7 +633,7 @@ async fn the_index_and_the_ping_have_the_documented_fields() {
 }
 
 #[tokio::test]
-async fn over_the_concurrency_limit_is_a_503_with_retry_after() {
+async fn a_request_over_the_concurrency_limit_is_a_503_with_retry_after() {
     let (entered, mut inside) = tokio::sync::mpsc::unbounded_channel();
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let opening = std::sync::Arc::clone(&gate);

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::config;
 
-/// A counter of the work in progress, which tests update correctly or not.
+/// A counter of the work in progress, which some invocations do not restore when they are dropped.
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -90,7 +90,7 @@ fn paused() -> Runtime {
 const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
-fn the_await_point_at_which_a_state_is_wrong_is_named() {
+fn an_await_point_that_leaves_a_changed_state_is_reported() {
     let counter = Counter::default();
     let report = cancel_at_every_await(async || flawed(&counter).await)
         .unchanged(async || counter.value())
@@ -153,7 +153,7 @@ fn a_failed_assertion_is_reported_with_its_text() {
 
 /// The line of every kind of await point is reported.
 #[test]
-fn the_line_of_any_await_is_found() {
+fn the_line_of_every_kind_of_await_is_reported() {
     async fn leaves(lines: &Mutex<Vec<u32>>) {
         let here = |line: u32| lines.lock().unwrap().push(line);
         here(line!() + 1);
@@ -206,7 +206,7 @@ fn the_line_of_any_await_is_found() {
 }
 
 #[test]
-fn a_spawned_task_that_goes_on_is_reported() {
+fn a_spawned_task_that_still_runs_is_reported() {
     struct Case {
         abort: bool,
         grace: Duration,
@@ -254,7 +254,7 @@ fn a_spawned_task_that_goes_on_is_reported() {
 }
 
 #[test]
-fn waiting_for_time_takes_none_with_a_paused_clock() {
+fn sleeps_take_no_real_time_with_a_paused_clock() {
     let counter = Counter::default();
     let started = Mutex::new(None);
     let report = cancel_at_every_await(async || {
@@ -297,7 +297,7 @@ fn a_stream_is_dropped_at_each_item_and_between_the_items() {
     assert_eq!(bad(&report), [1, 3, 5], "{report}");
 }
 
-/// An agent whose invocation takes a ticket at its second await point, and the agent's state.
+/// Returns an agent whose invocation takes a ticket at its second await point, and its state.
 fn tickets(is_guarded: bool) -> (TestAgent, Arc<Counter>) {
     let tickets = Arc::new(Counter::default());
     let state = Arc::clone(&tickets);
@@ -397,7 +397,8 @@ fn a_streaming_invocation_is_dropped_between_its_items() {
     .leaves_idle(&agent)
     .run()
     .unwrap();
-    // One after each item, and the third `yield_now`: the first two are over with the first item.
+    // One await point after each item, and one at the third `yield_now`: the first two are over
+    // with the first item.
     assert_eq!(report.await_points(), 4, "{report}");
     assert_eq!(bad(&report), [1, 2], "{report}");
 }
@@ -428,7 +429,7 @@ fn an_agent_that_stays_busy_is_reported_with_the_name_of_its_task() {
 }
 
 #[test]
-fn a_lock_that_is_never_released_is_found_by_the_next_invocation() {
+fn a_lock_that_is_never_released_is_reported() {
     let lock = AsyncMutex::new(());
     let run = |checks: bool| {
         let test = cancel_at_every_await(async || {
@@ -490,7 +491,7 @@ fn a_lock_that_is_never_released_is_found_by_the_next_invocation() {
 }
 
 #[test]
-fn panics_are_reported_where_they_are_a_consequence() {
+fn panics_caused_by_a_cancellation_are_reported() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -527,7 +528,7 @@ fn panics_are_reported_where_they_are_a_consequence() {
 }
 
 #[test]
-fn what_cannot_be_tested_is_an_error() {
+fn an_invocation_that_cannot_be_tested_is_an_error() {
     let runs = AtomicUsize::new(0);
     let run = || runs.fetch_add(1, Ordering::Relaxed);
     let points = async |count: usize| {
@@ -596,7 +597,7 @@ fn what_cannot_be_tested_is_an_error() {
 /// A future that another thread wakes, and one that is polled with one waker and ready with
 /// another.
 #[test]
-fn wakes_from_another_thread_are_seen() {
+fn wakes_from_another_thread_are_handled() {
     let report = cancel_at_every_await(async || {
         let mut state = (false, None);
         poll_fn(|cx| {
@@ -619,7 +620,7 @@ fn wakes_from_another_thread_are_seen() {
     report.assert_clean();
 }
 
-/// The largest invocation that is tested by default.
+/// An invocation with more await points than the default limit.
 #[test]
 fn a_thousand_await_points_are_tested() {
     let counter = Counter::default();

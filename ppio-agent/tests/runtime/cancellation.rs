@@ -1,4 +1,4 @@
-//! A client that disconnects cancels its handler, which leaves nothing behind.
+//! When a client disconnects, its handler is cancelled and dropped.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -166,7 +166,7 @@ async fn synchronous_code_can_check_whether_it_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_reset_cancels_as_well() {
+async fn a_connection_reset_cancels_the_handler() {
     let (start, mut started) = unbounded_channel();
     let (guard, mut dropped) = guards();
     let app = AgentRuntimeApp::builder()
@@ -318,7 +318,7 @@ async fn a_cancelled_invocation_no_longer_counts_against_the_limit() {
     }
 }
 
-/// Invokes the agent when a line about the end of an invocation is written.
+/// A layer that invokes the agent when the end of an invocation is logged.
 struct InvokedAtTheEnd {
     agent: TestAgent,
     statuses: Arc<Mutex<Vec<u16>>>,
@@ -361,7 +361,7 @@ async fn an_invocation_whose_end_is_logged_no_longer_counts_against_the_limit() 
         assert!(left.as_mut().now_or_never().is_none());
         drop(left);
     });
-    // One at the end of the value, one at that of the error, and one for the caller that
-    // disconnected.
+    // One status at the end of the value, one at the end of the error, and one for the caller
+    // that disconnected.
     assert_eq!(*statuses.lock().unwrap(), [200, 200, 200]);
 }

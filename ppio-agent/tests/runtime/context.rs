@@ -1,4 +1,4 @@
-//! The context of a request is set wherever user code runs for it, and nowhere else.
+//! The context of a request is set in all user code that runs for the request, and nowhere else.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -226,7 +226,7 @@ async fn the_context_is_set_in_middleware_and_its_body() {
 }
 
 #[tokio::test]
-async fn a_session_in_the_headers_comes_first() {
+async fn the_session_header_overrides_the_session_in_the_body() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .middleware(|request, next| async {

@@ -1,4 +1,4 @@
-//! Which web pages may call the agent, as a browser sees it.
+//! CORS: which web pages may call the agent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ async fn server(config: RuntimeConfig) -> TestServer {
     TestServer::start(app).await
 }
 
-/// The preflight of a browser.
+/// Sends the preflight request of a browser.
 async fn preflight(server: &TestServer, path: &str, origin: &str) -> Answer {
     preflight_at(server, path, "localhost", origin).await
 }
@@ -31,7 +31,7 @@ async fn preflight_at(server: &TestServer, path: &str, host: &str, origin: &str)
         .await
 }
 
-/// An invocation, from a page if there is an origin.
+/// Sends an invocation, as a page if there is an origin and as a program otherwise.
 async fn call(server: &TestServer, origin: Option<&str>, body: &str) -> Answer {
     let origin = origin.map_or(String::new(), |origin| format!("origin: {origin}\r\n"));
     server.send(invocation_with(&origin, body)).await
@@ -70,7 +70,7 @@ const PERMITTED: [Option<&str>; 3] = [
 ];
 
 #[tokio::test]
-async fn with_a_star_every_page_may_call_without_credentials() {
+async fn with_a_wildcard_every_page_may_call_without_credentials() {
     let server = server(config().cors_origins(["*"])).await;
     let asked = preflight(&server, "/invocations", PAGE).await;
     assert_eq!(asked.status, 204);
@@ -189,7 +189,7 @@ async fn by_default_other_pages_may_neither_call_nor_read() {
         }
     }
     assert_eq!(calls.load(Ordering::Relaxed), 0);
-    // A cache must not answer a page with the response of a program.
+    // The response to a program varies by origin as well, since a cache must not send it to a page.
     let ping = server.send(get("/ping")).await;
     assert_eq!(varies(&ping), ["origin"]);
 }
@@ -396,7 +396,7 @@ async fn a_preflight_for_a_route_of_middleware_is_answered() {
 }
 
 #[tokio::test]
-async fn a_preflight_has_the_methods_of_its_route() {
+async fn a_preflight_returns_the_methods_of_its_route() {
     let server = server(config().cors_origins(["*"])).await;
     let asked = preflight(&server, "/ping", PAGE).await;
     assert_eq!(permissions(&asked)[0], Some("GET, HEAD, OPTIONS"));

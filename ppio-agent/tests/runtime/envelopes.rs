@@ -30,7 +30,7 @@ fn annotated(module: &str) -> App {
     AgentRuntimeApp::annotated_in(&format!("{}::{module}", module_path!()))
 }
 
-/// A builder of an agent that is not bound.
+/// Returns a builder of an agent that is tested without a socket.
 fn builder() -> ppio::AgentRuntimeAppBuilder<()> {
     AgentRuntimeApp::builder()
 }
@@ -74,7 +74,7 @@ mod items {
 }
 
 #[tokio::test]
-async fn a_value_is_named_and_comes_back_unchanged() {
+async fn the_format_of_a_value_is_announced_and_the_value_is_unchanged() {
     let apps: [fn() -> App; 4] = [
         || annotated("value"),
         || annotated("blocking_value"),
@@ -95,9 +95,9 @@ async fn a_value_is_named_and_comes_back_unchanged() {
     }
 }
 
-/// The bytes of these responses are what PPIO's and AWS's clients read.
+/// Clients of PPIO and AWS rely on the exact bytes of these responses.
 #[tokio::test]
-async fn a_caller_that_asks_for_no_format_gets_no_header() {
+async fn without_a_requested_format_there_is_no_format_header() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(async |value: Value| match value["fail"].as_str() {
@@ -132,7 +132,7 @@ async fn a_caller_that_asks_for_no_format_gets_no_header() {
 }
 
 #[tokio::test]
-async fn an_envelope_is_an_item_as_any_other() {
+async fn an_envelope_in_a_stream_is_an_ordinary_item() {
     let response = InvocationResponse::success("hi");
     let expected = serde_json::to_string(&response).expect("JSON");
     let app = builder()
@@ -147,7 +147,7 @@ async fn an_envelope_is_an_item_as_any_other() {
 }
 
 #[tokio::test]
-async fn the_items_of_a_stream_come_back_unchanged() {
+async fn the_items_of_a_stream_are_sent_unchanged() {
     let items = own_values();
     let request = json!(items);
     let failing = |items: Vec<Value>| {
@@ -329,7 +329,7 @@ async fn an_envelope_with_the_status_error_is_an_error() {
     assert_eq!(server.metric(failed).await, 3);
 }
 
-/// The runtime's queue is the one for a blocking thread.
+/// The second invocation waits in the queue for the only blocking thread.
 #[tokio::test]
 async fn the_time_in_the_queue_is_not_processing_time() {
     let (release, gate) = std::sync::mpsc::channel::<()>();
@@ -368,7 +368,7 @@ async fn the_time_in_the_queue_is_not_processing_time() {
 /// A response of an entrypoint has the format that its header names, and is a value if it has no
 /// such header. A response of middleware may have any format, such as an envelope from a cache.
 #[tokio::test]
-async fn a_response_of_an_agents_own_is_a_value_unless_it_says_otherwise() {
+async fn a_user_response_is_a_value_unless_its_header_names_another_format() {
     let own = own_values()[2].to_string();
     let text = own.clone();
     let respond = move |announced: Option<&'static str>| {
@@ -415,7 +415,7 @@ async fn a_response_of_an_agents_own_is_a_value_unless_it_says_otherwise() {
     }
 }
 
-/// Middleware that makes a new response without the headers of the original one. `x-body` selects
+/// Middleware that builds a new response without the headers of the original one. `x-body` selects
 /// what happens to the body.
 async fn rebuild(request: Request, next: Next) -> Response {
     let change = request.headers().get("x-body").cloned();
@@ -433,7 +433,7 @@ async fn rebuild(request: Request, next: Next) -> Response {
 }
 
 #[tokio::test]
-async fn a_format_is_not_lost_when_middleware_makes_a_new_response() {
+async fn the_format_is_kept_when_middleware_builds_a_new_response() {
     let builder = || {
         let builder = AgentRuntimeApp::builder().config(config());
         builder.middleware(rebuild)
@@ -467,7 +467,7 @@ async fn a_format_is_not_lost_when_middleware_makes_a_new_response() {
             assert_eq!(answer.status, status);
         }
     }
-    // Tests of agents read such a response as clients do.
+    // A `TestReply` without the format header is read in the same way as by clients.
     for value in own_values() {
         let app = builder().entrypoint(async |value: Value| value).build();
         let reply = ask(app, &[("x-body", "read")], &value).await;
@@ -476,7 +476,7 @@ async fn a_format_is_not_lost_when_middleware_makes_a_new_response() {
 }
 
 #[tokio::test]
-async fn a_format_that_does_not_exist_is_refused() {
+async fn an_unknown_format_is_a_400() {
     let server = TestServer::start(crate::support::echo(config())).await;
     for format in ["xml", "events", "", "Envelope", "envelope, value", "\u{e9}"] {
         let headers = format!("{FORMAT}: {format}\r\n");
@@ -489,7 +489,7 @@ async fn a_format_that_does_not_exist_is_refused() {
 }
 
 #[tokio::test]
-async fn a_page_may_read_the_format() {
+async fn the_format_header_is_exposed_to_pages() {
     let server = TestServer::start(crate::support::echo(config())).await;
     for (headers, exposed) in [
         ("", "x-request-id"),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::support::{Answer, TestServer, config, get, invocation, invocation_with};
 use ppio::{AgentRuntimeApp, ByteSize, Error, Json, SseIter, Value, http};
 
-/// The rows of the table: status and type, without the rows for the types of user errors.
+/// Returns the documented errors: the status and type of each row of the table, without the rows
+/// for the types of user errors.
 fn documented() -> BTreeSet<(u16, String)> {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/http.md");
     let page = std::fs::read_to_string(page).expect("the page");
@@ -30,7 +31,7 @@ fn documented() -> BTreeSet<(u16, String)> {
 struct Answered(BTreeSet<(u16, String)>);
 
 impl Answered {
-    fn note(&mut self, answer: &Answer, status: u16, error_type: &str) -> String {
+    fn record(&mut self, answer: &Answer, status: u16, error_type: &str) -> String {
         self.0.insert((status, error_type.to_owned()));
         answer.error(status, error_type)
     }
@@ -46,8 +47,8 @@ enum Order {
     Own,
 }
 
-/// An agent whose requests choose its error.
-async fn fail_as_ordered(order: Order) -> Result<Json<BTreeMap<(u8, u8), u8>>, Error> {
+/// An agent that fails in the way that the request selects.
+async fn fail_as_requested(order: Order) -> Result<Json<BTreeMap<(u8, u8), u8>>, Error> {
     match order {
         Order::Fail => Err(Error::internal("no luck")),
         Order::Own => Err(Error::not_found("no such city").with_type("NoCity")),
@@ -67,7 +68,7 @@ async fn every_documented_error_is_sent() {
         .timeout(2 * short);
     let app = AgentRuntimeApp::builder()
         .config(settings)
-        .entrypoint(fail_as_ordered)
+        .entrypoint(fail_as_requested)
         .build();
     let server = TestServer::start(app).await;
     let mut answered = Answered::default();
@@ -112,43 +113,43 @@ async fn every_documented_error_is_sent() {
     ] {
         let request = invocation_with("x-request-id: r-1\r\n", body);
         let answer = server.send(request).await;
-        assert_eq!(answered.note(&answer, status, error_type), text);
+        assert_eq!(answered.record(&answer, status, error_type), text);
     }
     server.invoke("\"fail\"").await.error(500, "AgentError");
     server.invoke("\"own\"").await.error(404, "NoCity");
 
     let answer = server.send(get("/nope")).await;
-    let text = answered.note(&answer, 404, "NotFound");
+    let text = answered.record(&answer, 404, "NotFound");
     assert_eq!(
         text,
         "no route for /nope; this service has POST /invocations and GET /ping"
     );
     let put = get("/invocations").replacen("GET", "PUT", 1);
     let answer = server.send(put).await;
-    let text = answered.note(&answer, 405, "MethodNotAllowed");
+    let text = answered.record(&answer, 405, "MethodNotAllowed");
     let methods = answer.header("allow").expect("the methods");
     assert_eq!(text, format!("PUT is not allowed here; use {methods}"));
 
     let answer = server.invoke(&" ".repeat(201)).await;
-    let text = answered.note(&answer, 413, "RequestTooLarge");
+    let text = answered.record(&answer, 413, "RequestTooLarge");
     assert_eq!(
         text,
         "the request body is larger than 200 (set PPIO_AGENT_MAX_REQUEST_SIZE to change this)"
     );
-    rejected_by_their_head(&server, &mut answered).await;
+    check_requests_with_invalid_headers(&server, &mut answered).await;
 
     let request = invocation("\"fail\"");
     let cut = &request[..request.len() - 1];
     let mut slow = server.connect().await;
     slow.write(cut).await;
-    let text = answered.note(&slow.answer().await, 408, "RequestTimeout");
+    let text = answered.record(&slow.answer().await, 408, "RequestTimeout");
     assert_eq!(text, "the request body did not arrive within 0.1 s");
     let mut broken = server.connect().await;
     broken.write(cut).await;
     tokio::io::AsyncWriteExt::shutdown(&mut broken.stream)
         .await
         .expect("a socket");
-    answered.note(&broken.answer().await, 400, "IncompleteBody");
+    answered.record(&broken.answer().await, 400, "IncompleteBody");
 
     let mut first = server.connect().await;
     first.write(invocation("\"hang\"")).await;
@@ -157,7 +158,7 @@ async fn every_documented_error_is_sent() {
     })
     .await;
     let answer = server.invoke("\"fail\"").await;
-    let text = answered.note(&answer, 503, "Overloaded");
+    let text = answered.record(&answer, 503, "Overloaded");
     assert_eq!(text, "the agent is already handling 1 requests; try again");
     assert_eq!(answer.header("retry-after"), Some("1"));
     server.idle().await;
@@ -168,22 +169,22 @@ async fn every_documented_error_is_sent() {
     assert_eq!(answered.0, documented());
 }
 
-async fn rejected_by_their_head(server: &TestServer, answered: &mut Answered) {
+async fn check_requests_with_invalid_headers(server: &TestServer, answered: &mut Answered) {
     let plain = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n\
                  content-length: 2\r\n\r\n{}";
     let answer = server.send(plain).await;
-    let text = answered.note(&answer, 415, "UnsupportedMediaType");
+    let text = answered.record(&answer, 415, "UnsupportedMediaType");
     assert_eq!(
         text,
         "content type \"text/plain\" is not JSON; send `content-type: application/json`"
     );
     let foreign_host = "GET /ping HTTP/1.1\r\nhost: foreign.example\r\n\r\n";
-    answered.note(&server.send(foreign_host).await, 421, "HostNotAllowed");
+    answered.record(&server.send(foreign_host).await, 421, "HostNotAllowed");
     let foreign_page = "POST /invocations HTTP/1.1\r\nhost: localhost\r\norigin: \
                         https://foreign.example\r\ncontent-length: 2\r\n\r\n{}";
-    answered.note(&server.send(foreign_page).await, 403, "OriginNotAllowed");
+    answered.record(&server.send(foreign_page).await, 403, "OriginNotAllowed");
     let without_host = "GET /ping HTTP/1.1\r\n\r\n";
-    answered.note(&server.send(without_host).await, 400, "BadRequest");
+    answered.record(&server.send(without_host).await, 400, "BadRequest");
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +196,7 @@ enum CityError {
 }
 
 #[tokio::test]
-async fn any_error_is_a_500_with_its_text_and_type() {
+async fn a_user_error_is_a_500_with_its_text() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(async |what: String| -> Result<Value, ppio::BoxError> {
@@ -222,7 +223,7 @@ async fn any_error_is_a_500_with_its_text_and_type() {
 }
 
 #[tokio::test]
-async fn a_runtime_error_chooses_its_status() {
+async fn an_error_is_sent_with_its_own_status() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(async |status: u16| -> Result<(), Error> {

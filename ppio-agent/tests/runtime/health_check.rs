@@ -1,4 +1,4 @@
-//! Which fields of a custom health check are sent.
+//! The time of the last update in the response of a health check.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 use crate::support::{TestServer, config, get};
 use ppio::{AgentRuntimeApp, PingResponse, PingStatus, Value, json};
 
-/// A time in the future would keep a session of AgentCore forever; one in the past would end it.
+/// With a time in the future, AgentCore would keep the session forever; with a time in the past, it
+/// would end the session.
 #[tokio::test]
-async fn the_time_of_the_last_update_is_the_runtimes_own() {
+async fn the_runtime_sets_the_time_of_the_last_update() {
     let now = || {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         since.expect("a clock after 1970").as_secs()
@@ -40,7 +41,7 @@ async fn the_time_of_the_last_update_is_the_runtimes_own() {
 }
 
 #[tokio::test]
-async fn the_time_changes_with_the_status_alone() {
+async fn the_time_of_the_last_update_changes_only_with_the_status() {
     let calls = Arc::new(AtomicUsize::new(0));
     let app = AgentRuntimeApp::builder()
         .config(config())

@@ -7,7 +7,7 @@ async fn server(config: RuntimeConfig) -> TestServer {
     TestServer::start(echo(config.debug(true))).await
 }
 
-/// Routes of every kind.
+/// Requests to every kind of route.
 const REQUESTS: [&str; 8] = [
     "POST /invocations",
     "GET /invocations",
@@ -200,7 +200,7 @@ async fn an_ambiguous_body_length_is_refused() {
             "content-length: 5\r\ntransfer-encoding: gzip, chunked\r\n",
             "gzip",
         ),
-        // hyper refuses these.
+        // hyper itself refuses these requests.
         ("transfer-encoding: gzip\r\n", ""),
         ("transfer-encoding: chunked, gzip\r\n", ""),
         ("transfer-encoding: xchunked\r\n", ""),

@@ -1,4 +1,4 @@
-//! The runtime over real sockets, as clients and users see it.
+//! Tests of the runtime through its public interface, most of them over real sockets.
 
 mod agent_core;
 mod author_headers;

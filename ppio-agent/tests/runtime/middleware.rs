@@ -11,7 +11,7 @@ use ppio::{
 };
 use tokio::sync::mpsc::unbounded_channel;
 
-/// The events in their order.
+/// The recorded events, in order.
 #[derive(Clone, Default)]
 struct Story(Arc<Mutex<Vec<String>>>);
 
@@ -111,7 +111,7 @@ async fn middleware_wraps_invocations_or_all_routes() {
 }
 
 #[tokio::test]
-async fn middleware_sees_the_response_of_the_caller() {
+async fn middleware_receives_the_response_that_is_sent() {
     let story = Story::default();
     let app = AgentRuntimeApp::builder()
         .config(config().max_request_size(ByteSize::new(100)))
@@ -138,7 +138,7 @@ async fn middleware_sees_the_response_of_the_caller() {
 }
 
 #[tokio::test]
-async fn middleware_can_answer_by_itself() {
+async fn middleware_can_respond_without_the_entrypoint() {
     let story = Story::default();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -311,7 +311,7 @@ async fn disabled_middleware_does_not_run() {
     assert_eq!(story.take(), [""; 0]);
 }
 
-/// A value, a stream that ends and a stream that fails.
+/// A stream that ends, a stream that fails, and an error response.
 #[tokio::test]
 async fn middleware_can_measure_a_whole_stream() {
     const STEP: Duration = Duration::from_millis(20);
@@ -380,7 +380,7 @@ async fn middleware_wraps_a_health_check() {
 /// Errors of the runtime before and after the handler, of the handler, of other middleware and of a
 /// health check.
 #[tokio::test]
-async fn middleware_reads_the_error_of_a_response() {
+async fn middleware_can_read_the_error_of_a_response() {
     let story = Story::default();
     let seen = story.clone();
     let app = AgentRuntimeApp::builder()
@@ -445,7 +445,7 @@ async fn middleware_reads_the_error_of_a_response() {
 
 /// The documentation of `middleware` lists these headers.
 #[tokio::test]
-async fn which_headers_of_middleware_the_runtime_reads() {
+async fn only_documented_headers_of_middleware_take_effect() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .middleware(|mut request: Request, next: Next| async move {

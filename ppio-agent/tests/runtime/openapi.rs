@@ -49,7 +49,7 @@ async fn the_document_describes_the_service_and_its_types() {
 
 /// Every reference in the document has a target.
 #[tokio::test]
-async fn references_lead_to_components() {
+async fn every_reference_has_a_target() {
     fn check(value: &Value, document: &Value) {
         match value {
             Value::Object(members) => {

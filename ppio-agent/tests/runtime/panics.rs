@@ -7,7 +7,7 @@ use futures_util::stream;
 use ppio::{AgentRuntimeApp, Json, PingStatus, Request, Response, Sse, SseIter, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Items 1 and 2, then a panic.
+/// Returns an iterator that has the items 1 and 2 and then panics.
 fn items() -> impl Iterator<Item = Result<u32, Infallible>> + Send {
     (1..).map(|number| {
         assert!(number < 3, "boom in the items");
@@ -34,7 +34,8 @@ impl<'de> Deserialize<'de> for Unreadable {
 /// The text for the caller, without the panic's own text.
 const TEXT: &str = "the agent panicked; its log has the reason at request id ";
 
-/// Expects the 500 of a panic without its text, an open connection, and a counted error.
+/// Checks that a panic is a 500 without the panic's own text, that the connection stays open, and
+/// that no invocation is left running.
 async fn assert_500(name: &str, app: Result<AgentRuntimeApp, ppio::StartError>) {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;

@@ -12,7 +12,7 @@ struct Story {
 
 const WORDS: [&str; 3] = ["once", "upon", "a time"];
 
-async fn assert_replies_as_asked(app: Result<AgentRuntimeApp, ppio::StartError>) {
+async fn assert_replies_as_requested(app: Result<AgentRuntimeApp, ppio::StartError>) {
     let server = TestServer::start(app).await;
     for (headers, body, is_stream) in [
         ("", r#"{"prompt":"x"}"#, false),
@@ -69,7 +69,7 @@ async fn a_reply_is_a_value_or_a_stream() {
             })
         })
         .build();
-    assert_replies_as_asked(asynchronous).await;
+    assert_replies_as_requested(asynchronous).await;
     let blocking = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(|request: Value, context: RequestContext| {
@@ -81,7 +81,7 @@ async fn a_reply_is_a_value_or_a_stream() {
             })
         })
         .build();
-    assert_replies_as_asked(blocking).await;
+    assert_replies_as_requested(blocking).await;
 }
 
 mod annotated {
@@ -103,7 +103,7 @@ mod annotated {
 
 #[tokio::test]
 async fn an_annotated_function_replies_in_the_same_way() {
-    // The configuration of the test is in the environment of no process.
+    // The attribute sets no port, and the default port may be in use, so there is no socket.
     let app = AgentRuntimeApp::annotated_in(concat!(module_path!(), "::annotated"));
     let agent = ppio::testing::TestAgent::new(app.expect("an agent"));
     let reply = agent.invoke(&json!({"stream": true})).await;

@@ -1,4 +1,4 @@
-//! The author's own routes: which paths they get, and that the agent's limits hold for them.
+//! The author's own routes: which paths they serve, and that the agent's limits apply to them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ async fn ended(server: &TestServer, end: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn the_agents_own_paths_win() {
+async fn the_agents_paths_take_precedence() {
     let mine = || any(async || "mine");
     let router = Router::new()
         .route("/", mine())
@@ -125,12 +125,12 @@ async fn a_route_has_the_context_of_its_request() {
     let answer = server.send(request("GET", "/session", headers)).await;
     assert_eq!(answer.text(), "r-1 Some(\"s-1\")");
     assert_eq!(answer.header("x-request-id"), Some("r-1"));
-    // A route decides the format of its response by itself.
+    // The runtime does not add the format header to the response of a route.
     assert_eq!(answer.header("ppio-response-format"), None);
 }
 
 #[tokio::test]
-async fn the_limits_of_a_request_body_hold() {
+async fn the_limits_of_request_bodies_apply_to_routes() {
     let router = Router::new()
         .route("/length", post(async |body: Bytes| body.len().to_string()))
         .route("/ignore", post(async || "ignored"));
@@ -166,7 +166,7 @@ async fn the_limits_of_a_request_body_hold() {
 }
 
 #[tokio::test]
-async fn the_deadlines_hold() {
+async fn deadlines_apply_to_routes() {
     let silent = || async { std::future::pending::<()>().await };
     let router = Router::new().route("/never", on_get(silent)).route(
         "/stream",
@@ -192,7 +192,7 @@ async fn the_deadlines_hold() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500() {
+async fn a_panic_of_a_route_is_a_500() {
     let router = Router::new()
         .route("/late", on_get(async || -> &str { panic!("boom") }))
         .route("/fine", on_get(async || "fine"));

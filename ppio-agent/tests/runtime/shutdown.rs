@@ -60,7 +60,7 @@ async fn running_requests_finish_and_new_ones_are_refused() {
     gate.add_permits(1);
     let answer = busy.answer().await;
     assert_eq!(answer.result(), 1);
-    // The client then opens another connection, to another instance.
+    // The client therefore sends its next request on another connection, to another instance.
     assert_eq!(answer.header("connection"), Some("close"));
     busy.assert_closed().await;
     server.ended().await;
@@ -120,7 +120,7 @@ async fn requests_are_aborted_after_the_grace() {
 }
 
 #[tokio::test]
-async fn connections_without_a_whole_head_are_cut_at_once() {
+async fn connections_without_complete_headers_are_closed_immediately() {
     let gate = Arc::new(Semaphore::new(0));
     let mut server = TestServer::start(gated(config(), &gate)).await;
     let fresh = server.connect().await;
@@ -174,7 +174,7 @@ async fn a_request_during_the_shutdown_is_a_503_with_retry_after() {
     server.ended().await;
 }
 
-/// An agent that answers at once and starts a background task.
+/// An agent that answers immediately and starts a background task.
 fn working(config: RuntimeConfig, gate: &Arc<Semaphore>) -> Result<AgentRuntimeApp, StartError> {
     let gate = Arc::clone(gate);
     AgentRuntimeApp::builder()
@@ -207,7 +207,7 @@ async fn the_agent_is_busy_while_a_background_task_runs() {
     }
     assert_eq!(status().await.as_deref(), Some("HealthyBusy"));
     assert_eq!(server.metric("background_tasks").await, 2);
-    // Tasks that return and tasks that are aborted have ended.
+    // Tasks that return and tasks that panic have ended.
     gate.add_permits(2);
     with_timeout("the end of the work", async {
         while status().await.as_deref() != Some("Healthy") {}
@@ -242,11 +242,11 @@ async fn a_background_task_does_not_outlive_the_grace() {
 }
 
 #[tokio::test]
-async fn the_port_is_free_again_at_once() {
+async fn the_port_can_be_bound_again_immediately() {
     let gate = Arc::new(Semaphore::new(9));
     let mut server = TestServer::start(gated(config(), &gate)).await;
     let port = server.address.port();
-    // The system keeps the state of connections that the server closed first.
+    // The operating system keeps connections that the server closed first in TIME-WAIT.
     let mut kept = server.connect().await;
     kept.write(invocation("1")).await;
     assert_eq!(kept.answer().await.result(), 1);
@@ -258,7 +258,7 @@ async fn the_port_is_free_again_at_once() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_an_error_that_names_it() {
+async fn an_address_in_use_is_an_error_with_the_address() {
     let gate = Arc::new(Semaphore::new(0));
     let server = TestServer::start(gated(config(), &gate)).await;
     let second = gated(config().port(server.address.port()), &gate).expect("an app");

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 /// The configured limit in most of these tests.
 const LIMIT: Duration = Duration::from_millis(300);
-/// How much later a busy machine may be.
+/// The additional time that is allowed on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Sends `bytes` one at a time until the server closes the connection; returns the time until then.
@@ -41,7 +41,7 @@ async fn drip(connection: &mut Connection, bytes: &str) -> Duration {
 }
 
 #[tokio::test]
-async fn a_head_sent_byte_by_byte_is_cut_at_the_header_timeout() {
+async fn headers_sent_byte_by_byte_are_cut_off_at_the_header_timeout() {
     let server = TestServer::start(echo(config().header_timeout(LIMIT))).await;
     let mut connection = server.connect().await;
     // At this speed the whole request would take 20 s.
@@ -53,7 +53,7 @@ async fn a_head_sent_byte_by_byte_is_cut_at_the_header_timeout() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_outlives_the_header_timeout_and_ends_at_its_own() {
+async fn an_idle_connection_ends_at_the_keep_alive_timeout_not_the_header_timeout() {
     let header = TestServer::start(echo(config().header_timeout(LIMIT))).await;
     let idle = TestServer::start(echo(config().keep_alive_timeout(LIMIT))).await;
     let mut kept = Vec::new();
@@ -92,8 +92,8 @@ async fn a_body_sent_too_slowly_is_a_408() {
     server.assert_alive().await;
 }
 
-/// A connection with a small receive buffer, so that the server can soon send no more.
-async fn narrow(address: SocketAddr) -> Connection {
+/// Opens a connection with a small receive buffer, so that the server soon cannot send more.
+async fn connect_with_small_buffer(address: SocketAddr) -> Connection {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(8192).expect("a small buffer");
     let stream = with_timeout("the connection", socket.connect(address)).await;
@@ -104,7 +104,7 @@ const ITEM: usize = 16 * 1024;
 /// An upper bound for what the sockets of both sides and the runtime buffer together.
 const BUFFERED: usize = 16 << 20;
 
-/// An endless stream that counts its items and reports its drop.
+/// An endless iterator that counts its items, and closes a channel when it is dropped.
 struct Endless {
     sent: Arc<AtomicUsize>,
     _held: mpsc::Sender<()>,
@@ -119,14 +119,14 @@ impl Iterator for Endless {
     }
 }
 
-/// A client that reads nothing: the handler waits, and is dropped at the write timeout.
-async fn assert_waits_and_is_cut(
+/// Checks that a handler whose client reads nothing waits, and is dropped at the write timeout.
+async fn assert_waits_and_is_dropped(
     app: Result<AgentRuntimeApp, StartError>,
     sent: &AtomicUsize,
     dropped: mpsc::Receiver<()>,
 ) {
     let server = TestServer::start(app).await;
-    let mut connection = narrow(server.address).await;
+    let mut connection = connect_with_small_buffer(server.address).await;
     let started = Instant::now();
     connection.write(invocation("1")).await;
     let gone = tokio::task::spawn_blocking(move || dropped.recv_timeout(TIMEOUT));
@@ -136,7 +136,7 @@ async fn assert_waits_and_is_cut(
     let bytes = sent.load(Ordering::Relaxed) * ITEM;
     assert!(bytes < BUFFERED, "the handler ran {bytes} bytes ahead");
     server.idle().await;
-    // The stream in the client's buffers is then incomplete.
+    // The part of the stream that the client received is incomplete.
     let rest = connection.rest().await;
     assert!(rest.starts_with(b"HTTP/1.1 200 OK\r\n"));
     assert!(!rest.ends_with(b"0\r\n\r\n"));
@@ -144,7 +144,7 @@ async fn assert_waits_and_is_cut(
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_stops_an_endless_stream() {
+async fn an_endless_stream_is_dropped_if_its_client_reads_nothing() {
     let sent = Arc::new(AtomicUsize::new(0));
     let (held, dropped) = mpsc::channel();
     let (counted, held) = (Arc::clone(&sent), Mutex::new(Some(held)));
@@ -158,11 +158,11 @@ async fn a_client_that_reads_nothing_stops_an_endless_stream() {
             async { Sse(stream::iter(endless)) }
         })
         .build();
-    assert_waits_and_is_cut(app, &sent, dropped).await;
+    assert_waits_and_is_dropped(app, &sent, dropped).await;
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_stops_an_endless_iterator() {
+async fn an_endless_iterator_is_dropped_if_its_client_reads_nothing() {
     let sent = Arc::new(AtomicUsize::new(0));
     let (held, dropped) = mpsc::channel();
     let (counted, held) = (Arc::clone(&sent), Arc::new(Mutex::new(Some(held))));
@@ -175,7 +175,7 @@ async fn a_client_that_reads_nothing_stops_an_endless_iterator() {
             })
         })
         .build();
-    assert_waits_and_is_cut(app, &sent, dropped).await;
+    assert_waits_and_is_dropped(app, &sent, dropped).await;
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn a_client_that_pauses_longer_than_the_timeout_gets_its_whole_stream() {
                 Sse(stream::iter(0..ITEMS).then(move |_| {
                     counted.fetch_add(1, Ordering::Relaxed);
                     async {
-                        // An item takes several waits, as with a model behind the agent.
+                        // Several awaits per item, as with a model that the agent calls.
                         for _ in 0..3 {
                             tokio::task::yield_now().await;
                         }
@@ -202,7 +202,7 @@ async fn a_client_that_pauses_longer_than_the_timeout_gets_its_whole_stream() {
         })
         .build();
     let server = TestServer::start(app).await;
-    let mut connection = narrow(server.address).await;
+    let mut connection = connect_with_small_buffer(server.address).await;
     connection.write(invocation("1")).await;
     connection.head().await;
     // The client reads on after the handler was paused longer than the timeout.
@@ -295,7 +295,7 @@ async fn heartbeats_are_sent_while_an_iterator_holds_its_thread() {
     assert_eq!(items, ["late"]);
 }
 
-/// A stream of one item and then silence ends with an error item, with and without heartbeats.
+/// Checks that a stream of one item, followed only by heartbeats, ends with an error item.
 async fn assert_stalls(app: Result<AgentRuntimeApp, StartError>) {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;

@@ -18,7 +18,7 @@ use crate::support::{TestServer, config, get, invocation, with_timeout};
 #[derive(Debug)]
 struct Named(&'static str);
 
-/// What happened, in order.
+/// The recorded events, in order.
 #[derive(Clone, Default)]
 struct Story(Arc<Mutex<Vec<&'static str>>>);
 
@@ -100,7 +100,7 @@ async fn every_function_of_a_builder_takes_states() {
 }
 
 #[test]
-fn a_state_that_a_builder_lacks_is_an_error_that_names_it() {
+fn a_missing_state_is_an_error_with_the_function_and_the_type() {
     let apps = [
         (
             "the entrypoint takes ",
@@ -140,7 +140,7 @@ fn a_state_that_a_builder_lacks_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_type_is_one_state() {
+fn two_states_of_the_same_type_are_an_error() {
     let unit = echo()
         .startup(async || Ok::<_, Infallible>(()))
         .startup(async || Ok::<_, Infallible>(()));
@@ -186,7 +186,7 @@ async fn an_agent_does_not_listen_after_a_failed_startup() {
 
 #[test]
 #[should_panic(expected = "call `app.start().await` instead")]
-fn a_service_whose_startup_functions_cannot_run_is_a_panic() {
+fn into_service_panics_for_an_app_with_startup_functions() {
     let app = echo().startup(async || Ok::<_, Infallible>(1)).build();
     app.expect("an app").into_service();
 }
@@ -300,7 +300,7 @@ async fn shutdown_functions_run_after_requests_and_tasks() {
 }
 
 #[tokio::test]
-async fn shutdown_functions_run_if_the_grace_is_over() {
+async fn shutdown_functions_run_after_the_grace() {
     let (gate, story) = (Arc::new(Semaphore::new(0)), Story::default());
     let config = config().shutdown_grace(Duration::ZERO);
     let mut server = TestServer::start(gated(config, &gate, &story)).await;
@@ -331,7 +331,7 @@ async fn a_shutdown_function_does_not_outlive_the_grace() {
 }
 
 #[tokio::test]
-async fn every_shutdown_function_runs_once_and_every_failure_is_named() {
+async fn every_shutdown_function_runs_once_and_every_failure_is_reported() {
     let story = Story::default();
     let end = story.clone();
     let app = echo()

@@ -168,7 +168,7 @@ async fn a_stream_is_read_item_by_item() {
 }
 
 #[tokio::test]
-async fn an_iterator_runs_on_blocking_threads_and_may_fail() {
+async fn an_error_of_an_iterator_is_its_last_item() {
     let agent = agent!(|_: Value| SseIter([Ok(1), Err("broken"), Ok(2)].into_iter()));
     let items: Vec<Value> = agent.invoke(&()).await.items().await;
     assert_eq!(items[0], 1);

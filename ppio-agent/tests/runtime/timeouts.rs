@@ -1,4 +1,4 @@
-//! The timeout that a caller sets: the deadline of its invocation, its stream included.
+//! The timeout that a caller sets limits its invocation, including the stream.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ impl Drop for OnDrop {
     }
 }
 
-/// The header applies to every request type; a timeout in the body only to types that give it that
-/// meaning. The settings apply as well.
+/// The header applies to every request type; a timeout in the body applies only to request types
+/// that define it, such as [`InvocationRequest`]. The configured timeout applies as well.
 #[tokio::test]
 async fn a_callers_timeout_is_the_deadline_of_its_invocation() {
     let (dropped, mut drops) = unbounded_channel();
@@ -79,7 +79,7 @@ async fn a_callers_timeout_is_the_deadline_of_its_invocation() {
 }
 
 #[tokio::test]
-async fn code_reads_the_deadline_of_the_caller() {
+async fn the_context_has_the_deadline_of_the_caller() {
     let app = AgentRuntimeApp::builder()
         .config(config().timeout(TIMEOUT))
         .entrypoint(|_: Value, context: RequestContext| async move {
@@ -107,8 +107,9 @@ async fn middleware_has_the_same_deadline() {
     assert!(text.contains("within 1 s"), "{text}");
 }
 
-/// A stream ends at the caller's deadline, whether it is silent, sends now and then, or always has
-/// a next item. The settings' timeout limits only the silence, and ends none of these streams.
+/// A stream ends at the caller's deadline, whether it is silent, pauses between items, or always
+/// has a next item. The configured timeout limits only the time without an item, and ends none of
+/// these streams.
 #[tokio::test]
 async fn a_stream_ends_at_the_callers_deadline() {
     let builder = || AgentRuntimeApp::builder().config(config().timeout(TIMEOUT));
@@ -154,9 +155,9 @@ async fn a_stream_ends_at_the_callers_deadline() {
     }
 }
 
-/// The body of a response that the agent makes has no error item; its connection is cut.
+/// The body of a user response cannot contain an error item, so its connection is cut.
 #[tokio::test]
-async fn a_response_of_the_agents_own_ends_at_the_deadline_as_well() {
+async fn a_user_response_ends_at_the_callers_deadline() {
     let app = AgentRuntimeApp::builder()
         .config(config().timeout(TIMEOUT))
         .entrypoint(async |_: Value| {

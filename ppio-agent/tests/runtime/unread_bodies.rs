@@ -82,7 +82,7 @@ impl Servers {
         }
     }
 
-    /// The server that answers with the status.
+    /// Returns the server that answers with this status.
     fn with(&self, status: u16) -> &TestServer {
         if status == 503 {
             &self.busy
@@ -116,7 +116,7 @@ async fn a_body_that_follows_the_answer_leaves_the_connection_usable() {
 }
 
 #[tokio::test]
-async fn a_body_with_the_head_leaves_the_connection_usable() {
+async fn a_body_sent_with_the_headers_leaves_the_connection_usable() {
     let servers = Servers::start().await;
     for (head, status) in ANSWERED_EARLY {
         let mut connection = servers.with(status).connect().await;
@@ -149,7 +149,7 @@ async fn a_body_with_the_head_leaves_the_connection_usable() {
 
 /// The client writes the whole body before it reads, as blocking clients do.
 #[tokio::test]
-async fn a_large_body_is_refused_with_an_answer_that_arrives() {
+async fn a_client_that_sends_a_large_body_receives_the_answer() {
     const LENGTH: usize = 30 << 20;
     let servers = Servers::start().await;
     let body = vec![b'x'; LENGTH];
@@ -177,7 +177,7 @@ async fn a_large_body_is_refused_with_an_answer_that_arrives() {
 }
 
 #[tokio::test]
-async fn an_endless_body_ends_with_the_answer() {
+async fn an_endless_body_is_not_read_further_after_the_answer() {
     let server = server().await;
     for framing in ["content-length: 999999999999", "transfer-encoding: chunked"] {
         let connection = server.connect().await;
@@ -226,7 +226,7 @@ async fn a_client_that_waits_for_100_continue_gets_connection_close() {
 
 /// The headers are refused before all of them were read.
 #[tokio::test]
-async fn an_answer_to_an_invalid_head_arrives() {
+async fn the_answer_to_invalid_headers_arrives() {
     let server = server().await;
     let long = format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(1 << 20));
     let broken = format!("GET / HTTP/1.1\r\nno colon\r\n\r\n{}", "b".repeat(1 << 20));

@@ -106,7 +106,7 @@ pub(crate) const CONFIG_FIELDS: [ConfigField; 8] = [
 ];
 
 impl ConfigField {
-    /// The edit that sets the field to a value that passed the check.
+    /// Returns the edit that sets the field to a value that passed the check.
     pub(crate) fn change(&self, value: &str) -> Edit {
         let number = match self.kind {
             FieldKind::Number => value.parse().ok(),

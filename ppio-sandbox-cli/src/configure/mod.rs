@@ -44,7 +44,7 @@ pub(crate) async fn run(
             .caused_by(&error)
             .help("change it in an editor")
     })?;
-    // Reports what else is not valid, with its line.
+    // Reports any other error in the file, with its line.
     file.with_text(text.clone()).parse()?;
     let difference = difference(file.on_disk(), &text);
     if difference.is_empty() {
@@ -69,7 +69,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// The changes from flags, and from prompts for values that are missing or not valid.
+/// Returns the changes from flags, and from prompts for values that are missing or not valid.
 async fn changes(
     file: &AgentFile,
     arguments: &ConfigureArguments,
@@ -157,7 +157,7 @@ async fn ask_for(field: &ConfigField, file: &AgentFile) -> Result<String, CliErr
     ask(question, default, field.required, field.check).await
 }
 
-/// The folder's name, if it is a valid agent name.
+/// Returns the folder's name, if it is a valid agent name.
 fn name_of_folder(folder: &Path) -> Option<String> {
     let name = folder
         .file_name()?
@@ -167,7 +167,7 @@ fn name_of_folder(folder: &Path) -> Option<String> {
     name.parse::<AgentName>().ok().map(|_| name)
 }
 
-/// The changed lines with two lines of context; empty if nothing changes.
+/// Returns the changed lines with two lines of context; empty if nothing changes.
 fn difference(before: &str, after: &str) -> Styled {
     let diff = TextDiff::from_lines(before, after);
     let mut text = Styled::new();

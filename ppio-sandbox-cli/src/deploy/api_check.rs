@@ -3,8 +3,8 @@
 //! The deployed agent's document comes from the deployed agent itself, in a session of its own, so
 //! that the comparison needs no record of earlier deployments and gives the same result on every
 //! machine. The new program prints its document (`--openapi`) in the same sandbox, with the
-//! variables of the deployment: this machine may not be able to run it. It runs no startup
-//! function.
+//! variables of the deployment: this machine may not be able to run the program. A program that
+//! prints its document runs no startup function.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::terminal::Terminal;
 
 /// The lifetime of the session, in case it cannot be closed.
 const SESSION_LIFETIME: Duration = Duration::from_secs(180);
-/// How long closing the session after an interruption may take.
+/// The longest time that closing the session after an interruption may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 const DOCUMENT_PATH: &str = "/openapi.json";
 /// The HTTP status from an agent that has no document.
@@ -35,7 +35,7 @@ const NOT_FOUND: u16 = 404;
 pub(super) enum ApiCheck {
     /// No agent of this name is deployed.
     FirstDeployment,
-    /// Why nothing was compared.
+    /// The reason why nothing was compared.
     NotCompared(String),
     Compared(Vec<Change>),
 }
@@ -50,7 +50,7 @@ impl ApiCheck {
         let template = match platform.client().get_template(&deployment.name).await {
             Ok(template) => template.template_id,
             Err(Error::TemplateNotFound { .. }) => return Self::FirstDeployment,
-            // If the platform cannot be used at all, the deployment reports that.
+            // If the platform cannot be used at all, the deployment reports the error.
             Err(error) => {
                 let reason = format!("cannot look up what is deployed: {}", error.report());
                 return Self::NotCompared(reason);
@@ -119,7 +119,7 @@ impl ApiCheck {
         Err(error)
     }
 
-    /// The member `api` of the result; null for the first deployment.
+    /// Returns the member `api` of the result; null for the first deployment.
     pub(super) fn to_json(&self) -> Value {
         json!(self.json_report())
     }
@@ -153,7 +153,7 @@ pub(super) async fn close_sessions(platform: &Platform) {
     let _ = timeout(CLOSE_TIMEOUT, platform.client().close()).await;
 }
 
-/// The deployed document and the new one, or why they cannot be compared.
+/// Returns the deployed document and the new one, or the reason why they cannot be compared.
 async fn documents(
     deployment: &Deployment,
     program: &str,

@@ -33,7 +33,7 @@ impl BuildLogPrinter {
         progress: &ProgressLine,
         terminal: &Terminal,
     ) -> bool {
-        // Older platforms send lines without fields only.
+        // Older platforms send only lines without fields.
         let lines: Vec<LogLine> = if status.log_entries.is_empty() {
             status.logs.iter().map(|line| text_line(line)).collect()
         } else {
@@ -62,7 +62,7 @@ impl BuildLogPrinter {
         any
     }
 
-    /// The error of a failed build: the step, the reason, and the last lines of the log.
+    /// Returns the error of a failed build: the step, the reason, and the last lines of the log.
     pub(super) fn build_error(
         &self,
         name: &str,
@@ -108,7 +108,7 @@ impl BuildLogPrinter {
     }
 }
 
-/// A step as a line of a Dockerfile, without the values of variables, which may be secrets.
+/// Returns a step as a line of a Dockerfile, without the values of variables, which may be secrets.
 pub(super) fn dockerfile_line(step: &BuildStep) -> String {
     let argument = |index: usize| step.args.get(index).map_or("", String::as_str);
     match step.kind {

@@ -26,13 +26,13 @@ struct InstalledCompiler {
 }
 
 impl CompileTarget {
-    /// The value of `--target`: a triple, or `host`.
+    /// Returns the value of `--target`: a triple, or `host`.
     pub(super) fn named(name: &str) -> Self {
         Self((name != "host").then(|| name.to_owned()))
     }
 
-    /// The static target if it is installed, otherwise the host, with a warning if the program may
-    /// not run in a sandbox.
+    /// Returns the static target if it is installed, otherwise the host, with a warning if the
+    /// program may not run in a sandbox.
     pub(super) async fn find(
         folder: &Path,
         is_local: bool,
@@ -79,7 +79,7 @@ impl CompileTarget {
     }
 }
 
-/// The C library of this machine, as in `glibc 2.36`.
+/// Returns the C library of this machine, as in `glibc 2.36`.
 async fn c_library() -> String {
     let mut command = Command::new("getconf");
     command.arg("GNU_LIBC_VERSION");
@@ -104,7 +104,7 @@ impl InstalledCompiler {
         Ok(Self { host, sysroot })
     }
 
-    /// How to install the standard library of a target for this compiler.
+    /// Returns how to install the standard library of a target for this compiler.
     fn install_help(&self, target: &str) -> String {
         let folder = self.sysroot.parent().and_then(Path::file_name);
         let name = self.sysroot.file_name().and_then(OsStr::to_str);

@@ -1,4 +1,4 @@
-//! A packed project, and how it becomes a template of the platform.
+//! A packed project, and its upload and build as a template of the platform.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const MAX_TAG_CHARS: usize = 128;
 /// The HTTP status with which a platform refuses files that are too large.
 const TOO_LARGE: u16 = 413;
 const BUILD_TIMEOUT: Duration = Duration::from_secs(60 * 60);
-/// The pause between two requests for the state of a build grows from the first to the second.
+/// The pause between two requests for the state of a build: its initial and its longest duration.
 const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// The pause between two `uploading` events.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -58,7 +58,8 @@ impl Deployment {
             tags: vec![DEFAULT_TAG.to_owned()],
             cpu_count: self.cpu_count,
             memory_mb: self.memory_mb,
-            // Some platforms read the metadata from this call, others from the start of the build.
+            // Some platforms read the metadata from this call, others from the call that starts the
+            // build.
             metadata: self.metadata.clone(),
         };
         let ticket = platform.client().platform().create_template(&template);
@@ -97,7 +98,8 @@ impl Deployment {
         self.follow_build(ticket, &steps, platform, terminal).await
     }
 
-    /// The version in the smaller alphabet of tags: `1.0.0+7` becomes `1.0.0-7`.
+    /// Returns the version with only the characters that tags may have: `1.0.0+7` becomes
+    /// `1.0.0-7`.
     pub(super) fn tag(&self) -> String {
         let version = self.version.chars();
         let tag: String = version
@@ -118,7 +120,7 @@ impl Deployment {
         [self.tag(), DEFAULT_TAG.to_owned()]
     }
 
-    /// The variables of the agent.
+    /// Returns the variables of the agent.
     pub(super) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_set = |name: &str| self.variables.iter().any(|(set, _)| set == name);
         let defaults = self.program.default_variables().iter();
@@ -229,7 +231,8 @@ impl Deployment {
                 .map_err(|error| platform.error("cannot follow the build", &error))?;
             let is_quiet = !log.print(&status, steps, &progress, terminal);
             match &status.status {
-                // One answer holds a limited number of lines: read on until there are no more.
+                // One answer holds a limited number of lines, so further answers are requested
+                // until no lines are left.
                 _ if !is_quiet => {}
                 BuildPhase::Ready => return Ok(()),
                 BuildPhase::Error => {

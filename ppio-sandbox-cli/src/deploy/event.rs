@@ -37,7 +37,7 @@ pub(super) enum DeployEvent<'a> {
     },
     /// The number of bytes sent so far, twice a second.
     Uploading { files: usize, bytes: u64, sent: u64 },
-    /// The platform has the files; `reused` if it had them before.
+    /// The platform has the files; `reused` if it already had them before this deployment.
     Uploaded {
         files: usize,
         bytes: u64,
@@ -56,11 +56,11 @@ pub(super) enum DeployEvent<'a> {
     },
 }
 
-/// What is known about the changes of the API.
+/// The result of the comparison of the APIs.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct ApiReport<'a> {
     pub(super) compared: bool,
-    /// Why it was not compared.
+    /// The reason why the API was not compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<&'a str>,
     pub(super) changes: &'a [Change],
@@ -69,12 +69,12 @@ pub(super) struct ApiReport<'a> {
 /// A line of a build's log, with the fields that the platform sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct LogLine {
-    /// RFC 3339.
+    /// The time of the line, in RFC 3339 format.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) timestamp: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) level: String,
-    /// Counted from 1.
+    /// The step that the line belongs to, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) step: Option<usize>,
     pub(super) message: String,

@@ -200,7 +200,8 @@ async fn pack(
 ) -> Result<Archive, CliError> {
     let folder = project.folder().to_owned();
     let include = include.to_owned();
-    // Without the results of earlier deployments, so that the same project makes the same archive.
+    // Excludes the results of earlier deployments, so that the same project always gives the same
+    // archive.
     let mut config = project.config.clone();
     config.status = None;
     if let Some(mut sandbox) = config.spec.sandbox.take() {
@@ -223,7 +224,7 @@ async fn pack(
         .map_err(|error| CliError::system("cannot pack the project's files", error))?
 }
 
-/// The paths of `spec.files`.
+/// Returns the paths of `spec.files`.
 fn listed_files(config: &AgentConfig) -> Result<Vec<String>, CliError> {
     let invalid = || {
         CliError::new(ExitKind::Usage, "spec.files is not a list of paths")
@@ -239,8 +240,9 @@ fn listed_files(config: &AgentConfig) -> Result<Vec<String>, CliError> {
     }
 }
 
-/// The configuration that the template's metadata holds: agent.yaml without its status and, for a
-/// Rust agent, without its entrypoint: clients start a template that has an entrypoint with Python.
+/// Returns the configuration that the template's metadata holds: agent.yaml without its status and,
+/// for a Rust agent, without its entrypoint: clients start a template that has an entrypoint with
+/// Python.
 fn template_config(config: &AgentConfig) -> Result<String, CliError> {
     let mut config = config.clone();
     config.status = None;

@@ -13,7 +13,7 @@ use super::bundle::ARCHIVE_ROOT;
 use super::deployment::Deployment;
 use crate::shell;
 
-/// How long the program may take to print its document.
+/// The longest time that the program may take to print its document.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The path of the deployment's files, below the home of the sandbox's user.
 const ARCHIVE: &str = "ppio-next.tar.gz";
@@ -31,7 +31,8 @@ const PRINT: &str = r#"variables=$(cat "$HOME/ppio-next.env" && rm -f "$HOME/ppi
 eval "$variables"
 exec "./$1" --openapi"#;
 
-/// Runs the program in the sandbox of a session, and returns its document or why there is none.
+/// Runs the program in the sandbox of a session, and returns its document, or the reason why there
+/// is none.
 pub(super) async fn printed_document(
     deployment: &Deployment,
     program: &str,
@@ -72,7 +73,8 @@ fn print_command(program: &str) -> Command {
     }
 }
 
-/// A shell script that sets the variables. A shell has to accept their names.
+/// Returns a shell script that sets the variables. The names have to be valid variable names of a
+/// shell.
 fn exports<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut script = String::new();
     for (name, value) in variables {

@@ -6,11 +6,12 @@ use super::python_packages::PythonPackages;
 
 /// The folder of the agent in its sandboxes.
 pub(super) const AGENT_FOLDER: &str = "/app";
-/// Makes a deployed agent log a line for each invocation, which the runtime leaves out by default
-/// for the sake of speed. Settings in code, `PPIO_AGENT_LOG` and `RUST_LOG` override it.
+/// Makes a deployed agent log a line for each invocation, which the runtime omits by default for
+/// speed. Settings in code, `PPIO_AGENT_LOG` and `RUST_LOG` override it.
 const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info");
-/// Allows pages of every origin to call a deployed agent. The runtime's default, pages of the
-/// agent's own host and of loopback, would exclude every user. `--env` can set another value.
+/// Allows pages of every origin to call a deployed agent. The runtime's default allows only pages
+/// of the agent's own host and of loopback, which would exclude every user. `--env` can set another
+/// value.
 const CORS_ORIGINS: (&str, &str) = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
 /// The program of an agent.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) enum AgentProgram {
 }
 
 impl AgentProgram {
-    /// The variables that are set unless `--env` sets them.
+    /// Returns the variables that are set unless `--env` sets them.
     pub(super) fn default_variables(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Binary(_) => &[DEFAULT_LOG, CORS_ORIGINS],
@@ -33,7 +34,7 @@ impl AgentProgram {
         }
     }
 
-    /// The build steps that follow the copy of the files.
+    /// Returns the build steps that follow the copy of the files.
     pub(super) fn steps(&self) -> Vec<BuildStep> {
         let Self::PythonScript { file, packages } = self else {
             return Vec::new();
@@ -55,8 +56,8 @@ impl AgentProgram {
         }
     }
 
-    /// A command that succeeds once `/ping` answers 200. Without bash it uses `--healthcheck`,
-    /// which only agents with the attribute macros have.
+    /// Returns a command that succeeds once `/ping` answers 200. Without bash it uses
+    /// `--healthcheck`, which only agents with the attribute macros have.
     pub(super) fn ready_command(&self) -> Option<String> {
         let Self::Binary(name) = self else {
             return None;
@@ -69,7 +70,7 @@ impl AgentProgram {
     }
 }
 
-/// A build step without files.
+/// Returns a build step without files.
 pub(super) fn step<S: Into<String>>(
     kind: StepKind,
     args: impl IntoIterator<Item = S>,

@@ -21,20 +21,20 @@ const LOCK_FILES: [(&str, &str); 3] = [
 const UV_EXPORT: &str = "uv export --no-dev --no-emit-project -o requirements.txt";
 const POETRY_EXPORT: &str = "poetry export -o requirements.txt";
 
-/// Installs the packages beside the agent, where Python looks first for every user. Needs no
-/// network if all packages are installed already, which a dry run of pip checks.
+/// Installs the packages into the agent's folder, which Python searches first for every user. Needs
+/// no network if all packages are installed already, which a dry run of pip checks.
 const INSTALL_REQUIREMENTS: &str = "\
     lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
     case $lacks in *'Would install'*) false;; esac || \
     PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
     python -m pip install --no-cache-dir --no-warn-conflicts --target /app -r requirements.txt";
-/// Installs the project with its dependencies. Modules of the project that are already there are
-/// kept.
+/// Installs the project with its dependencies. Modules of the project that are already in the
+/// folder are kept.
 const INSTALL_PROJECT: &str = "\
     PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
     python -m pip install --no-cache-dir --no-warn-conflicts --target /app .";
 
-/// What a build installs.
+/// The packages that a build installs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PythonPackages {
     None,
@@ -111,7 +111,7 @@ impl PythonPackages {
         }
     }
 
-    /// The text of the requirements.txt that the build needs and the project does not have.
+    /// Returns the text of the requirements.txt that the build needs and the project does not have.
     pub(super) fn generated_requirements(&self) -> Option<String> {
         match self {
             Self::Dependencies(lines) => Some(format!("{}\n", lines.join("\n"))),
@@ -119,7 +119,7 @@ impl PythonPackages {
         }
     }
 
-    /// The command of the build step that installs the packages.
+    /// Returns the command of the build step that installs the packages.
     pub(super) fn install_command(&self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -128,7 +128,7 @@ impl PythonPackages {
         }
     }
 
-    /// The files of which the build needs at least one.
+    /// Returns the files of which the build needs at least one.
     pub(super) fn needed_files(&self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
@@ -137,7 +137,7 @@ impl PythonPackages {
         }
     }
 
-    /// A warning if the project has a lock file, whose versions are not used.
+    /// Returns a warning if the project has a lock file, whose versions are not used.
     pub(super) fn lock_warning(&self, folder: &Path) -> Option<String> {
         if !matches!(self, Self::Dependencies(_) | Self::Project) {
             return None;
@@ -164,7 +164,7 @@ fn has_entries(value: &Value) -> bool {
     value.as_table().is_some_and(|table| !table.is_empty())
 }
 
-/// The error for packages that are listed where pip does not read them.
+/// Returns the error for packages that are listed where pip does not read them.
 fn unreadable_by_pip(place: &str, export: &str) -> CliError {
     let message = format!("pip does not read {place}, so the agent's packages would be missing");
     CliError::new(ExitKind::Usage, message)

@@ -13,7 +13,7 @@ use crate::project::edit::{self, Edit};
 #[derive(Debug)]
 pub(super) struct DeploymentRecord {
     file: AgentFile,
-    /// The text before the deployment.
+    /// The text of agent.yaml before the deployment.
     before: String,
     /// The text that was written last, if any was.
     written: Option<String>,

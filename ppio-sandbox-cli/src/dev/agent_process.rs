@@ -35,14 +35,14 @@ use crate::error::CliError;
 const MAX_TAIL_LINES: usize = 60;
 /// The maximum number of bytes that are kept of each of these lines.
 const MAX_TAIL_LINE: usize = 4096;
-/// How long one `GET /ping` may take.
+/// The longest time that one `GET /ping` may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_PING_INTERVAL: Duration = Duration::from_millis(50);
-/// A start that takes longer is reported.
+/// The duration of a start after which the agent is reported as slow.
 const SLOW_START: Duration = Duration::from_secs(10);
 /// The pause between two checks of the ports of a slow agent.
 const LISTEN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the output may stay open after the exit.
+/// The longest time for which the output may stay open after the exit.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The variable that makes the agent keep the data of runs that the page of debug mode shows.
@@ -151,7 +151,7 @@ impl AgentProcess {
         let console = Arc::clone(&self.console);
         let tail = Arc::clone(&self.tail);
         let telemetry = Arc::clone(&self.telemetry);
-        // Lines with this URL are not printed: the user's requests go to the proxy.
+        // Lines with this URL are not printed, because users send their requests to the proxy.
         let private_url = format!("http://127.0.0.1:{}", self.ports[0]);
         self.readers.spawn(async move {
             let mut lines = AgentOutputReader::new(BufReader::new(pipe));
@@ -175,7 +175,7 @@ impl AgentProcess {
         self.group.id()
     }
 
-    /// The value of `PPIO_AGENT_PORT`.
+    /// Returns the value of `PPIO_AGENT_PORT`.
     pub(super) fn port(&self) -> u16 {
         self.ports[0]
     }
@@ -253,7 +253,7 @@ fn is_server_status(line: &OutputLine<'_>) -> bool {
     is("level", "INFO") && is("target", SERVER_TARGET)
 }
 
-/// A port that is free at this moment.
+/// Returns a port that is free at this moment.
 async fn free_port() -> Result<u16, CliError> {
     let address = async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

@@ -2,8 +2,8 @@
 //!
 //! A browser lets every page send requests to loopback ports. `Origin` names such a page. A page
 //! whose host name resolves to 127.0.0.1 (DNS rebinding) has the agent's origin, but another
-//! `Host`. The runtime has the same checks; these cover agents in Python, and the time without an
-//! agent.
+//! `Host`. The runtime has the same checks; these also cover agents in Python, and the time during
+//! which no agent runs.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
@@ -24,7 +24,7 @@ pub(super) struct AllowedCallers {
     hosts: Vec<String>,
 }
 
-/// Why a request is refused.
+/// The reason why a request is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CallerRefusal {
     pub(super) status: StatusCode,

@@ -3,7 +3,7 @@
 /// Marks a text that was cut.
 const MARK: char = '…';
 
-/// The text, or its first `limit` bytes followed by a mark.
+/// Returns the text, or its first `limit` bytes followed by a mark.
 pub(super) fn clipped(text: String, limit: usize) -> String {
     if text.len() <= limit {
         return text;

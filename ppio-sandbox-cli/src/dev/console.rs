@@ -27,7 +27,8 @@ pub(super) struct DevConsole {
     in_line: Mutex<bool>,
 }
 
-/// JSON output: one line each. The names are a contract with the programs that read them.
+/// The events of JSON output, one line each. The names are a contract with the programs that read
+/// them.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum DevEvent<'a> {
@@ -45,7 +46,7 @@ enum DevEvent<'a> {
     Chaos { seed: u32 },
     /// A call was disturbed.
     Disturbed {
-        /// RFC 3339.
+        /// The time of the disturbance, in RFC 3339 format.
         time: &'a str,
         /// The number of the call.
         call: u64,
@@ -63,7 +64,7 @@ impl DevConsole {
         }
     }
 
-    /// The width of the terminal on standard error; `None` if it is not a terminal.
+    /// Returns the width of the terminal on standard error; `None` if it is not a terminal.
     pub(super) fn columns() -> Option<u16> {
         let stderr = io::stderr();
         if !stderr.is_terminal() {

@@ -1,8 +1,8 @@
 //! The variables in the project's `.env`.
 //!
-//! A line is `NAME=VALUE`, optionally after `export`. A value without quotes ends at ` #`; one in
-//! single quotes is taken as it is, and one in double quotes has the escapes `\n`, `\r`, `\t`,
-//! `\"`, `\\` and `\$`. References to other variables are not expanded.
+//! A line is `NAME=VALUE`, optionally after `export`. A value without quotes ends at ` #`; a value
+//! in single quotes is taken literally, and a value in double quotes has the escapes `\n`, `\r`,
+//! `\t`, `\"`, `\\` and `\$`. References to other variables are not expanded.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,8 +15,8 @@ pub(super) const FILE_NAME: &str = ".env";
 /// Variables by name.
 pub(super) type Variables = BTreeMap<String, String>;
 
-/// The variables of the file in `folder` that are not set in the environment; none if there is no
-/// file.
+/// Returns the variables of the file in `folder` that are not set in the environment; none if there
+/// is no file.
 ///
 /// # Errors
 /// If the file cannot be read, or a line is malformed; its value is not quoted, because it may be a
@@ -100,7 +100,7 @@ fn parse_value(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A value without quotes, up to a comment.
+/// Returns a value without quotes, up to a comment.
 fn unquoted(text: &str) -> &str {
     if text.starts_with('#') {
         return "";

@@ -1,4 +1,4 @@
-//! `agent dev`: builds and runs the agent on this machine, and does so again on every change.
+//! `agent dev`: builds and runs the agent on this machine, and repeats both on every change.
 //!
 //! ```text
 //! watch ──changed files──▶ rebuilder ──starts──▶ agent_process ◀──forwards── proxy ◀── client

@@ -19,7 +19,7 @@ impl<'a> From<&'a str> for OutputLine<'a> {
 }
 
 impl OutputLine<'_> {
-    /// The members of a line that is a JSON object, as log lines are.
+    /// Returns the members of a line that is a JSON object, as log lines are.
     pub(super) fn members(&self) -> Option<&Map<String, Value>> {
         self.json.as_ref()?.as_object()
     }

@@ -20,7 +20,7 @@ pub(super) struct AgentOutputReader<R> {
     last_end: LineEnd,
 }
 
-/// How the previous line ended.
+/// The way in which the previous line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineEnd {
     /// With `\n`, or not at all.
@@ -45,7 +45,7 @@ impl<R: AsyncBufRead + Unpin> AgentOutputReader<R> {
         }
     }
 
-    /// The next line without its end; `None` at the end of the output. Not cancel safe.
+    /// Returns the next line without its end; `None` at the end of the output. Not cancel safe.
     pub(super) async fn next(&mut self) -> io::Result<Option<String>> {
         loop {
             let buffer = self.pipe.fill_buf().await?;
@@ -97,7 +97,7 @@ impl<R: AsyncBufRead + Unpin> AgentOutputReader<R> {
     }
 }
 
-/// The length of the text without an incomplete character at its end.
+/// Returns the length of the text without an incomplete character at its end.
 fn whole_characters(text: &[u8]) -> usize {
     match std::str::from_utf8(text) {
         Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => error.valid_up_to(),
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// The lines of an output that arrives in chunks of `capacity` bytes.
+    /// Returns the lines of an output that arrives in chunks of `capacity` bytes.
     async fn lines(output: &[u8], capacity: usize) -> Vec<String> {
         let pipe = BufReader::with_capacity(capacity, output);
         let mut reader = AgentOutputReader::with_limit(pipe, 8);

@@ -72,8 +72,8 @@ impl AgentProcessGroup {
         }
     }
 
-    /// Stops all processes of the group until [`resume`](Self::resume). A paused sandbox has the
-    /// same effect: afterwards, only the clock has moved on.
+    /// Stops all processes of the group until [`resume`](Self::resume). The effect is that of a
+    /// paused sandbox: afterwards, only the clock has advanced.
     pub(super) fn pause(&self) {
         self.send(Signal::STOP);
     }

@@ -1,4 +1,4 @@
-//! The port that stays open: forwards requests to the current agent process, or makes them wait
+//! The port that stays open: forwards requests to the current agent process, and holds them back
 //! while there is none.
 
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use super::telemetry::{self, DevTelemetry};
 use super::{server, waiting_page};
 use crate::error::{CliError, ExitKind};
 
-/// How long a request waits for an agent.
+/// The longest time that a request waits for an agent.
 const AGENT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER_SECONDS: &str = "2";
 /// The `error_type` while there is no agent.
@@ -44,7 +44,7 @@ pub(super) enum ProxyPhase {
     Serving(AgentRoute),
 }
 
-/// Why there is no agent.
+/// The reason why there is no agent.
 #[derive(Debug, Clone)]
 pub(super) struct BuildError {
     pub(super) message: String,

@@ -40,7 +40,7 @@ impl SourceSnapshot {
                 snapshot.insert(entry.into_path(), &metadata);
             }
         }
-        // Hidden, and usually ignored by git.
+        // The file is hidden, and usually ignored by git.
         let variables = first.join(dot_env::FILE_NAME);
         if let Ok(metadata) = variables.metadata() {
             snapshot.insert(variables, &metadata);
@@ -64,7 +64,7 @@ impl SourceSnapshot {
             .extend(other.files.into_iter().filter(|(path, _)| below(path)));
     }
 
-    /// The files that were created, removed or written since `before`.
+    /// Returns the files that were created, removed or written since `before`.
     pub(super) fn changes_since(&self, before: &Self) -> Vec<PathBuf> {
         let written = self
             .files

@@ -1,4 +1,4 @@
-//! Which changed files matter to a build.
+//! Decides which changed files affect a build.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! The output of cargo, kept for the waiting page and JSON output.
 
-/// The bytes that are kept, so that the output of a macro or a build script does not fill the
-/// memory.
+/// The maximum number of bytes that are kept, so that the output of a macro or a build script does
+/// not fill the memory.
 const MAX_TRANSCRIPT: usize = 4 * 1024 * 1024;
 
 /// The output of cargo as it was written to a terminal.
@@ -14,12 +14,12 @@ impl CargoTranscript {
         self.0.extend_from_slice(&output[..output.len().min(room)]);
     }
 
-    /// The unchanged output, or the beginning of a very long one.
+    /// Returns the unchanged output, or the beginning of a very long one.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The text without colours, and without progress lines, which overwrite each other.
+    /// Returns the text without colours, and without progress lines, which overwrite each other.
     pub(super) fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
         let lines = text.split_inclusive('\n').map(|line| {

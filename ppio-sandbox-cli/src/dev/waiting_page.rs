@@ -7,7 +7,8 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 /// The path that is answered when the page has to reload.
 pub(super) const STATUS_CHANGED_PATH: &str = "/_ppio/dev/status-changed";
-/// After this time the path is answered in any case, so that a lost connection is detected.
+/// The time after which [`STATUS_CHANGED_PATH`] is answered in any case, so that a lost connection
+/// is detected.
 pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(20);
 
 const PAGE: &str = include_str!("waiting_page.html");

@@ -1,12 +1,12 @@
 //! Waits for changes of the project's files.
 //!
 //! A notification of the system only starts a comparison of two snapshots, which finds the changed
-//! files. So a file that an editor creates and removes again is not a change, a lost notification
-//! is made up for by the next one, and without notifications the snapshots are compared every
-//! second.
+//! files. So a file that an editor creates and removes again is not a change, the changes of a lost
+//! notification are found after the next one, and without notifications the snapshots are compared
+//! every second.
 //!
-//! `notify-debouncer-full` is of no use here: it delays the events of each file, but a build has to
-//! wait until the whole project is quiet.
+//! `notify-debouncer-full` is not suitable here: it delays the events of each file, but a build has
+//! to wait until the whole project is quiet.
 
 use std::collections::HashSet;
 use std::io;

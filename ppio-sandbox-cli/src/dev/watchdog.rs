@@ -54,7 +54,8 @@ impl GroupWatchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Outside the terminal's group: Ctrl-C is for `agent dev`, which stops the agents.
+            // Outside the terminal's process group, so that Ctrl-C signals only `agent dev`, which
+            // stops the agents.
             .process_group(0)
             .spawn()?;
         let groups = shell.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -65,7 +66,7 @@ impl GroupWatchdog {
         })
     }
 
-    /// The value of [`RUN_VARIABLE`] for the agents of this run.
+    /// Returns the value of [`RUN_VARIABLE`] for the agents of this run.
     pub(super) fn run_id(&self) -> &str {
         &self.run_id
     }

@@ -15,7 +15,7 @@ use crate::platform::local::PythonInterpreter;
 use crate::platform::local::isolation_report::names;
 use crate::project::cargo::toolchain;
 
-/// The oldest compiler that builds an agent.
+/// The version of the oldest compiler that builds an agent.
 const MIN_RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 /// A host name like those of sandbox ports.
 const SANDBOX_HOST: &str = "8080-doctor.localhost";
@@ -66,7 +66,7 @@ fn compiler(text: &str) -> Check {
     .help("`rustup update stable`")
 }
 
-/// The static target, whose programs need no C library in the sandbox.
+/// Returns the static target, whose programs need no C library in the sandbox.
 async fn static_target(rustc: &str) -> Check {
     let host = field(rustc, "host:").unwrap_or_default();
     let machine = host.split('-').next().unwrap_or_default();
@@ -116,7 +116,7 @@ pub(super) async fn isolation() -> Vec<Check> {
     checks
 }
 
-/// What a platform lacks on this machine.
+/// The properties that a platform lacks on this machine.
 struct Trial {
     unenforced_limits: Vec<UnenforcedLimit>,
     offline_unavailable: Option<String>,
@@ -258,7 +258,7 @@ pub(super) async fn python() -> Check {
     }
 }
 
-/// The standard output of a program on the PATH.
+/// Returns the standard output of a program on the PATH.
 async fn run(program: &str, arguments: &[&str]) -> Result<String, ProgramError> {
     let mut command = Command::new(program);
     command.args(arguments);
@@ -274,7 +274,7 @@ fn field(text: &str, name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// The numbers of a version before the first hyphen.
+/// Returns the numbers of a version before the first hyphen.
 fn version(text: &str) -> Vec<u32> {
     let numbers = text.split('-').next().unwrap_or_default();
     numbers
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_does_not_lead_to_this_machine_is_a_warning() {
+    fn a_name_that_does_not_resolve_to_this_machine_is_a_warning() {
         for (addresses, status) in [
             (Ok(vec!["127.0.0.1", "::1"]), CheckStatus::Ok),
             (Ok(vec!["127.0.0.1", "192.0.2.1"]), CheckStatus::Warn),

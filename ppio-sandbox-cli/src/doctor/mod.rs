@@ -53,7 +53,7 @@ impl Check {
         self
     }
 
-    /// A check that ended with an error, in one line.
+    /// Creates a check that ended with an error, in one line.
     fn from_error(name: &'static str, status: CheckStatus, error: CliError) -> Self {
         let parts: Vec<_> = [error.message].into_iter().chain(error.causes).collect();
         Self {

@@ -9,7 +9,7 @@ use crate::arguments::PlatformArguments;
 use crate::error::{CliError, ExitKind};
 use crate::platform::{self, Platform};
 
-/// How long the platform may take to answer, retries included.
+/// The longest time that the platform may take to answer, retries included.
 const REACH_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn checks(arguments: &PlatformArguments) -> Vec<Check> {

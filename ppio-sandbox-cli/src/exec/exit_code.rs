@@ -1,4 +1,4 @@
-//! The exit code of a program in a sandbox, and why one was not started.
+//! The exit code of a program in a sandbox, and the kind of error if the program was not started.
 
 use ppio_agent_client::Error;
 use ppio_agent_client::platform::ExitStatus;
@@ -27,10 +27,10 @@ const SIGNALS: [&str; 15] = [
 /// The exit code of a program that was ended by a signal whose name is not known.
 const UNKNOWN_SIGNAL: u8 = 255;
 
-/// The exit code of a program: its own, or 128 plus the number of the signal that ended it.
+/// Returns the exit code of a program: its own, or 128 plus the number of the signal that ended it.
 pub(super) fn exit_code(status: &ExitStatus) -> u8 {
     let Some(signal) = status.status.strip_prefix("signal: ") else {
-        // Only the lowest byte, as in the kernel.
+        // Only the lowest byte is used, as in the kernel.
         return status.exit_code.to_le_bytes()[0];
     };
     let name = signal.split(" (").next().unwrap_or_default();
@@ -39,8 +39,8 @@ pub(super) fn exit_code(status: &ExitStatus) -> u8 {
     number.map_or(UNKNOWN_SIGNAL, |number| number.saturating_add(128))
 }
 
-/// The kind of error of a failed start if the program is the cause. A daemon that starts programs
-/// through another program reports such a failure by the exit code instead.
+/// Returns the kind of error of a failed start if the program is the cause. A daemon that starts
+/// programs through another program reports such a failure by the exit code instead.
 pub(super) fn start_failure(error: &Error) -> Option<ExitKind> {
     let Error::Runtime {
         status: Some(400 | 403 | 404 | 500),

@@ -65,7 +65,7 @@ fn command(arguments: &ExecArguments, has_terminal: bool) -> Result<Command, Cli
     command.stdin = true;
     if has_terminal {
         command.terminal = Some(raw_terminal::size(io::stdout()));
-        // Programs write the control sequences of this terminal.
+        // Programs use this variable to write the control sequences of this terminal.
         let term = std::env::var("TERM").ok().filter(|term| !term.is_empty());
         command
             .envs

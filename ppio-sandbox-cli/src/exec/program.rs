@@ -20,11 +20,11 @@ use crate::terminal::output_error;
 
 /// The character that ends the input of a terminal.
 const END_OF_INPUT: &[u8] = b"\x04";
-/// How long sending the signal to an abandoned program may take.
+/// The longest time that sending the signal to an abandoned program may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the reset of the screen may take.
+/// The longest time that the reset of the screen may take.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the lookup of a session may take after the connection to it was lost.
+/// The longest time that the lookup of a session may take after the connection to it was lost.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running program.
@@ -123,8 +123,8 @@ impl Program {
 
     /// Stops the program after its streams were disconnected.
     pub(super) async fn stop(&self) {
-        // An interactive shell ignores SIGTERM. When the shell is killed, the kernel sends SIGHUP to the
-        // foreground programs of its terminal, as when a terminal is closed.
+        // An interactive shell ignores SIGTERM. When the shell is killed, the kernel sends SIGHUP
+        // to the foreground programs of its terminal, as when a terminal is closed.
         let signal = if self.has_terminal {
             Signal::Kill
         } else {
@@ -149,7 +149,7 @@ async fn started(envd: &Envd, command: &Command) -> Result<(ProcessEvents, u32),
     }
 }
 
-/// The error of an event stream that ends without the expected event.
+/// Returns the error of an event stream that ends without the expected event.
 fn cut_short(operation: &str) -> Error {
     Error::Protocol {
         operation: operation.to_owned(),
@@ -157,7 +157,7 @@ fn cut_short(operation: &str) -> Error {
     }
 }
 
-/// Why the streams of a program were disconnected.
+/// The reason why the streams of a program were disconnected.
 #[derive(Debug)]
 enum DisconnectReason {
     /// This process cannot read, write or use its terminal.
@@ -273,7 +273,7 @@ async fn print_output(
     }
 }
 
-/// The error of a lost connection. It states whether the session or the platform has ended.
+/// Returns the error of a lost connection. It states whether the session or the platform has ended.
 async fn lost(platform: &Platform, session: &SandboxSession, error: &Error) -> CliError {
     let id = session.sandbox_id();
     if platform.has_ended() {

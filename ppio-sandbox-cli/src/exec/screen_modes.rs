@@ -67,7 +67,7 @@ impl ScreenModes {
         }
     }
 
-    /// The sequences that reset the modes and the colours; empty if no mode was changed.
+    /// Returns the sequences that reset the modes and the colours; empty if no mode was changed.
     pub(super) fn reset(&mut self) -> String {
         let changed = std::mem::take(&mut self.changed);
         let mut sequences: Vec<_> = changed

@@ -67,7 +67,8 @@ pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result
     Ok(())
 }
 
-/// The error for a package that breaks the workspace whose member it would be.
+/// Returns the error for a package that would break the workspace of which it would become a
+/// member.
 fn not_a_member(root: &Path, given: &Path, error: CliError) -> CliError {
     let message = format!(
         "{} cannot be a member of the workspace in {}",
@@ -83,7 +84,7 @@ fn not_a_member(root: &Path, given: &Path, error: CliError) -> CliError {
     }
 }
 
-/// The error for a Python project in a folder that a workspace treats as a package.
+/// Returns the error for a Python project in a folder that a workspace treats as a package.
 fn no_package(root: &Path, given: &Path, folder: &Path) -> CliError {
     let message = format!(
         "{} would break the cargo workspace in {}",
@@ -191,7 +192,7 @@ impl WrittenFiles {
     /// Removes the files and folders again.
     fn remove(self) {
         for path in self.0 {
-            // The error that led here is reported; a failure to remove is not.
+            // The error that caused the removal is reported; a failure of the removal is not.
             let _ = if path.is_dir() {
                 fs::remove_dir_all(path)
             } else {

@@ -1,4 +1,4 @@
-//! The files of a new project, made from `templates/`.
+//! The files of a new project, created from `templates/`.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -65,7 +65,7 @@ impl RuntimeSource {
         }
     }
 
-    /// Where cargo finds the runtime, as a key and a value.
+    /// Returns where cargo finds the runtime, as a key and a value.
     fn source(&self) -> (&'static str, String) {
         match self {
             // `0.1` for `0.1.3`: every compatible version.
@@ -95,7 +95,7 @@ impl RuntimeSource {
 }
 
 impl Scaffold {
-    /// The name of the cargo package, whose rules are stricter than those for agents.
+    /// Returns the name of the cargo package, whose rules are stricter than those for agents.
     pub(crate) fn package(&self) -> String {
         const TAKEN: &[&str] = &[
             "abstract",
@@ -178,7 +178,7 @@ impl Scaffold {
         }
     }
 
-    /// The files, in the order in which an author reads them.
+    /// Returns the files, in the order in which an author reads them.
     pub(crate) fn files(&self) -> Result<Vec<ProjectFile>, CliError> {
         let mut files = vec![self.file("agent.yaml", template!("rust/agent.yaml"))];
         if self.entrypoint.is_python() {
@@ -253,8 +253,8 @@ impl Scaffold {
         } else {
             ""
         };
-        // In agent.yaml, unquoted only if every reader takes it as a string: an agent may be named
-        // `no`.
+        // In agent.yaml, a value is unquoted only if every reader takes it as a string: an agent
+        // may be named `no`.
         let in_yaml = |value: &str| match path {
             "agent.yaml" => yaml::scalar(value),
             _ => value.to_owned(),
@@ -272,7 +272,7 @@ impl Scaffold {
                 "{{ppio-agent with protocols}}",
                 &self.runtime.dependency_with_protocols(),
             ),
-            // Placeholders of whole lines.
+            // These placeholders stand for whole lines.
             ("{{program}}\n", &line(&program)),
             ("{{root}}\n", &root),
             ("{{settings}}\n", &line(settings)),
@@ -287,7 +287,7 @@ impl Scaffold {
     }
 }
 
-/// The text with a blank line at its end, which separates paragraphs.
+/// Returns the text with a blank line at its end, which separates paragraphs.
 fn line(text: &str) -> String {
     if text.is_empty() {
         "\n".to_owned()
@@ -296,7 +296,7 @@ fn line(text: &str) -> String {
     }
 }
 
-/// A TOML basic string.
+/// Formats a text as a TOML basic string.
 fn basic_string(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {

@@ -55,7 +55,7 @@ impl WorkspaceMembership {
     }
 }
 
-/// The paths or patterns of a list, without a leading `./` and a slash at the end.
+/// Returns the paths or patterns of a list, without a leading `./` and a slash at the end.
 fn paths(workspace: &Table, list: &str) -> Vec<String> {
     let list = workspace.get(list).and_then(Value::as_array);
     let paths = list.into_iter().flatten().filter_map(Value::as_str);
@@ -72,7 +72,7 @@ fn covers(pattern: &str, path: &Path) -> bool {
     glob.is_ok_and(|glob| glob.compile_matcher().is_match(path))
 }
 
-/// The folder without links; the part of it that does not exist is kept.
+/// Returns the folder without links; the part of it that does not exist is kept.
 pub(super) fn canonical(folder: &Path) -> PathBuf {
     let found = folder.ancestors().find_map(|above| {
         let rest = folder.strip_prefix(above).ok()?;

@@ -21,7 +21,7 @@ pub(crate) struct InvocationSummary {
     pub(crate) session_id: String,
     /// The id in the agent's log; [`print()`] sets it.
     pub(crate) request_id: String,
-    /// From the request to the end of the answer, in seconds.
+    /// The time from the request to the end of the answer, in seconds.
     pub(crate) duration: f64,
     pub(crate) kept: bool,
     #[serde(skip)]
@@ -90,7 +90,7 @@ pub(crate) async fn print(
 struct ItemPrinter<'a> {
     /// Reads the items of another protocol.
     reader: Option<Box<dyn AnswerReader>>,
-    /// For the errors that the items report.
+    /// The id of the session, for the errors that the items report.
     session_id: String,
     request_id: String,
     terminal: &'a Terminal,
@@ -219,7 +219,7 @@ fn to_text(result: &Value) -> String {
 }
 
 impl InvocationSummary {
-    /// The summary as a sentence.
+    /// Returns the summary as a sentence.
     pub(crate) fn text(&self, platform: &str) -> String {
         let answer = match self.items {
             None => "answered".to_owned(),

@@ -31,9 +31,9 @@ use crate::terminal::{ProgressLine, Terminal};
 const MIN_LIFETIME: Duration = Duration::from_secs(300);
 /// How much longer a session lives than its call may take.
 const LIFETIME_MARGIN: Duration = Duration::from_secs(60);
-/// How long closing the session may take.
+/// The longest time that closing the session may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Closing that takes longer is reported.
+/// The time after which it is reported that the session is still being closed.
 const CLOSE_NOTE_DELAY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Result<(), CliError> {
@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
     };
     // Boxed: the future holds a whole invocation.
     let outcome = or_interrupted(Box::pin(invocation)).await;
-    // A session of this call is closed however the call ended.
+    // A session of this call is closed, whether or not the call succeeded.
     let closed = or_interrupted(close_sessions(&platform, terminal)).await;
     outcome.and(closed)
 }
@@ -189,8 +189,8 @@ impl InvokeCommand<'_> {
             .fold(call, |call, (name, value)| call.header(name, value.clone()))
     }
 
-    /// The error of a call, with the help for it. A session with `--keep` stays open, so that its
-    /// log can be read.
+    /// Returns the error of a call, with the help for it. A session with `--keep` stays open, so
+    /// that its log can be read.
     async fn failed(&self, error: &Error, session: SandboxSession) -> CliError {
         let error = self.error(error).await;
         let error = error.field("session_id", session.sandbox_id());
@@ -224,7 +224,7 @@ impl InvokeCommand<'_> {
         ));
     }
 
-    /// The session of `--session`, resumed or with its lifetime extended.
+    /// Returns the session of `--session`, resumed or with its lifetime extended.
     async fn existing_session(&self, progress: &ProgressLine) -> Result<SandboxSession, CliError> {
         let id = self.arguments.session.as_deref().unwrap_or_default();
         let note = || self.terminal.note("the session is paused, resuming it");

@@ -15,7 +15,7 @@ use crate::platform::deployed_agent::DeployedAgent;
 
 /// The metadata key by which the sandbox is found before its creation has returned.
 const START_KEY: &str = "ppio-cli-start";
-/// An agent that starts within this time is not watched.
+/// The time after which an agent that has not started is watched.
 const WATCH_DELAY: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The number of output lines in the error.
@@ -132,7 +132,7 @@ async fn last_lines(platform: &Platform, sandbox_id: &str) -> Result<Vec<String>
     Ok(entries.into_iter().map(|entry| entry.message).collect())
 }
 
-/// A random id.
+/// Returns a random id.
 pub(super) fn unique() -> String {
     format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
 }

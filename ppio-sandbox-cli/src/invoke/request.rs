@@ -11,7 +11,7 @@ use crate::error::{CliError, ExitKind};
 const NO_REQUEST_HELP: &str =
     "add `--input TEXT`, `--file PATH` or `--json FILE`, or pipe a prompt into the command";
 
-/// The body of the invocation.
+/// Returns the body of the invocation.
 pub(super) async fn read(arguments: &InvokeArguments) -> Result<Value, CliError> {
     let (input, path) = (&arguments.input, &arguments.file);
     let has_prompt = input.is_some() || path.is_some() || arguments.stdin;

@@ -10,9 +10,9 @@ use crate::arguments::DownArguments;
 use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
-/// How long the platform may take to stop its sandboxes and itself after SIGTERM.
+/// The longest time that the platform may take to stop its sandboxes and itself after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the platform may take to end after SIGKILL.
+/// The longest time that the platform may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 

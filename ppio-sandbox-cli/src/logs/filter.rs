@@ -1,4 +1,4 @@
-//! Which lines of a log are printed.
+//! Decides which lines of a log are printed.
 
 use serde_json::{Map, Value};
 
@@ -21,12 +21,13 @@ impl From<LineArguments> for LineFilter {
 }
 
 impl LineFilter {
-    /// The start of the selected time range, in milliseconds since the Unix epoch.
+    /// Returns the start of the selected time range, in milliseconds since the Unix epoch.
     pub(super) fn start(&self) -> Option<i64> {
         self.0.since.map(unix_milliseconds)
     }
 
-    /// Text that the raw form of every selected line contains, for the platform to search for.
+    /// Returns text that the raw form of every selected line contains, for the platform to search
+    /// for.
     ///
     /// The level is not sent: the platform derives the level from the stream, so it would leave out
     /// errors that an agent writes to standard output.
@@ -35,7 +36,7 @@ impl LineFilter {
         // The runtime's JSON does not escape these characters, and patterns give them no other
         // meaning.
         let is_plain = |text: &&str| !text.is_empty() && text.chars().all(is_id_character);
-        // The time is printed with fewer digits than it has.
+        // Text output prints the time with fewer digits than the line has.
         let is_end_of_time = |text: &str| {
             let digits = text.strip_suffix('Z').unwrap_or_default();
             !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())

@@ -22,7 +22,7 @@ use crate::terminal::{OutputFormat, Terminal};
 
 /// The pause between two requests for new lines.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
-/// How long `--follow` retries when the platform does not answer.
+/// The time for which `--follow` retries when the platform does not answer.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The number of lines in a request.
 const PAGE_LINES: u32 = 1000;

@@ -1,4 +1,4 @@
-//! Which lines of a log were read.
+//! The position in a log, and which of its lines were already read.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,7 +22,7 @@ pub(super) struct NewEntries {
     pub(super) gap: Option<LogGap>,
 }
 
-/// Why lines after an answer may be missing, although the platform may have them.
+/// The reason why lines after an answer may be missing, although the platform may have them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LogGap {
     /// A millisecond has more lines than an answer holds, and those beyond cannot be requested.
@@ -32,7 +32,7 @@ pub(super) enum LogGap {
 }
 
 impl LogPosition {
-    /// The position before the lines of this millisecond.
+    /// Creates the position before the lines of this millisecond.
     pub(super) fn at(milliseconds: Option<i64>) -> Self {
         Self {
             milliseconds,
@@ -40,7 +40,7 @@ impl LogPosition {
         }
     }
 
-    /// The time that the next request starts at.
+    /// Returns the time that the next request starts at.
     pub(super) fn milliseconds(&self) -> Option<i64> {
         self.milliseconds
     }
@@ -85,13 +85,13 @@ impl LogPosition {
     }
 }
 
-/// The milliseconds since the Unix epoch of an RFC 3339 time.
+/// Returns the milliseconds since the Unix epoch of an RFC 3339 time.
 pub(super) fn milliseconds(timestamp: &str) -> Option<i64> {
     let time = humantime::parse_rfc3339_weak(timestamp);
     time.ok().map(unix_milliseconds)
 }
 
-/// The milliseconds since the Unix epoch.
+/// Returns the milliseconds since the Unix epoch.
 pub(super) fn unix_milliseconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_millisecond_with_too_many_lines_is_left_behind() {
+    fn a_millisecond_with_too_many_lines_is_skipped() {
         let mut position = LogPosition::default();
         let full = vec![at("001", "a"), at("001", "b")];
         assert_eq!(messages(position.advance(full.clone(), true)), ["a", "b"]);

@@ -39,7 +39,7 @@ impl From<LogEntry> for SessionLogLine {
 }
 
 impl SessionLogLine {
-    /// The time at which the platform received the line, RFC 3339.
+    /// Returns the time at which the platform received the line, RFC 3339.
     pub(super) fn time(&self) -> &str {
         &self.entry.timestamp
     }
@@ -48,22 +48,22 @@ impl SessionLogLine {
         self.level
     }
 
-    /// The line as it was written.
+    /// Returns the line as it was written.
     pub(super) fn text(&self) -> &str {
         &self.entry.message
     }
 
-    /// The members of a line that is a JSON object.
+    /// Returns the members of a line that is a JSON object.
     pub(super) fn members(&self) -> Option<&Map<String, Value>> {
         self.members.as_ref()
     }
 
-    /// The line formatted for people, if it is JSON of the runtime.
+    /// Returns the line formatted for people, if it is JSON of the runtime.
     pub(super) fn formatted(&self) -> Option<Styled> {
         self.members.as_ref().and_then(log_line::formatted)
     }
 
-    /// The line as JSON for programs.
+    /// Returns the line as JSON for programs.
     pub(super) fn to_json(&self, sandbox: &str) -> Value {
         let mut members = self.members.clone().unwrap_or_default();
         let message = || Value::from(self.text());
@@ -79,7 +79,8 @@ impl SessionLogLine {
     }
 }
 
-/// The level of a text line of the runtime: `2026-11-24T20:19:24.905505Z  INFO my_agent: hi`.
+/// Returns the level of a text line of the runtime:
+/// `2026-11-24T20:19:24.905505Z  INFO my_agent: hi`.
 fn level_of_text(line: &str) -> Option<LogLevel> {
     let mut words = line.split_whitespace();
     humantime::parse_rfc3339(words.next()?).ok()?;

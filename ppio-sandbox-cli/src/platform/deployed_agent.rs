@@ -19,7 +19,7 @@ pub(crate) enum DeployedAgent {
 }
 
 impl DeployedAgent {
-    /// The agent of `--template-id`, otherwise the project's.
+    /// Returns the agent of `--template-id`, otherwise the project's.
     pub(crate) fn select(arguments: &AgentArguments) -> Result<Self, CliError> {
         if let Some(id) = &arguments.template_id {
             return Ok(Self::Template(id.clone()));
@@ -38,7 +38,7 @@ impl DeployedAgent {
         Ok(Self::Project(Box::new(project), id))
     }
 
-    /// The template's id or name.
+    /// Returns the template's id or name.
     pub(crate) fn template(&self) -> &str {
         match self {
             Self::Template(id) | Self::Project(_, id) => id,
@@ -69,7 +69,7 @@ fn with_template_id_help(mut error: CliError) -> CliError {
     error
 }
 
-/// The sandboxes of a template, oldest first.
+/// Returns the sandboxes of a template, oldest first.
 pub(crate) async fn sandboxes_of(
     template: &AgentTemplate,
     platform: &Platform,
@@ -89,7 +89,8 @@ pub(crate) async fn sandboxes_of(
     Ok(own)
 }
 
-/// The id of the newest session of an agent. `doing` names the use of the session in a note.
+/// Returns the id of the newest session of an agent. `doing` names the use of the session in a
+/// note.
 ///
 /// # Errors
 /// If the agent has no open session; `help` states how to open one.
@@ -116,7 +117,7 @@ pub(crate) async fn newest_session(
     Ok(newest.sandbox_id)
 }
 
-/// The session with this id.
+/// Returns the session with this id.
 ///
 /// # Errors
 /// If it does not exist.
@@ -132,8 +133,8 @@ pub(crate) async fn session(id: &str, platform: &Platform) -> Result<SandboxSess
     }
 }
 
-/// The session with this id, resumed or with its lifetime extended. Calls `on_paused` before it
-/// resumes the session.
+/// Returns the session with this id, resumed or with its lifetime extended. Calls `on_paused`
+/// before it resumes the session.
 ///
 /// # Errors
 /// If it does not exist, or cannot be resumed.

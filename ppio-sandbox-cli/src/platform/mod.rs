@@ -24,7 +24,7 @@ const PPIO_KEY: &str = "PPIO_API_KEY";
 const E2B_KEY: &str = "E2B_API_KEY";
 /// The variable with the API key of Novita's cloud, whose key no other platform accepts.
 const NOVITA_KEY: &str = "NOVITA_API_KEY";
-/// How long one request to the control plane may take.
+/// The longest time that one request to the control plane may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A platform with its client.
@@ -49,8 +49,9 @@ enum PlatformKind {
 }
 
 impl Platform {
-    /// The platform of `--local` or `--remote`; without a flag, PPIO's cloud if its API key is set,
-    /// otherwise the local platform. An API key of another vendor is used only with `--remote`.
+    /// Returns the platform of `--local` or `--remote`; without a flag, PPIO's cloud if its API key
+    /// is set, otherwise the local platform. An API key of another vendor is used only with
+    /// `--remote`.
     pub(crate) fn choose(arguments: &PlatformArguments) -> Result<Self, CliError> {
         if !Self::selects_local(arguments) {
             return Self::remote();
@@ -74,7 +75,7 @@ impl Platform {
         arguments.local || !(arguments.remote || default_key().is_some())
     }
 
-    /// The local platform, which is started if it is not running.
+    /// Returns the local platform, which is started if it is not running.
     pub(crate) async fn started(
         arguments: &PlatformArguments,
         terminal: &Terminal,
@@ -86,7 +87,7 @@ impl Platform {
         })
     }
 
-    /// A local platform that is running.
+    /// Creates the [`Platform`] of a local platform that is running.
     pub(crate) fn at(running: RunningPlatform) -> Result<Self, CliError> {
         let variables = running.environment();
         let variable = |name: &str| variables.get(name).cloned();
@@ -102,7 +103,7 @@ impl Platform {
         let client = AgentRuntimeClient::builder()
             .config(config)
             .api_key(running.api_key())
-            // Otherwise the client reads one from the environment.
+            // Otherwise the client would read an access token from the environment.
             .access_token(running.api_key())
             .build()
             .map_err(|error| unusable(&error))?;
@@ -159,7 +160,7 @@ impl Platform {
         }
     }
 
-    /// The platform's name, for use in a sentence.
+    /// Returns the platform's name, for use in a sentence.
     pub(crate) fn name(&self) -> String {
         match &self.kind {
             PlatformKind::Local(running) => format!("the local platform at {}", running.url()),
@@ -172,7 +173,7 @@ impl Platform {
         }
     }
 
-    /// The platform's name without its address.
+    /// Returns the platform's name without its address.
     pub(crate) fn short_name(&self) -> String {
         match &self.kind {
             PlatformKind::Local(_) => "the local platform".to_owned(),
@@ -180,7 +181,7 @@ impl Platform {
         }
     }
 
-    /// The end of a sentence: why the platform was chosen, if it was chosen by default.
+    /// Returns the end of a sentence: why the platform was chosen, if it was chosen by default.
     pub(crate) fn why(&self) -> &'static str {
         if self.by_default {
             ", because PPIO_API_KEY is not set"
@@ -219,7 +220,8 @@ impl Platform {
         }
     }
 
-    /// An error of a call to an agent, which may check credentials of its own.
+    /// Converts an error of a call to an agent. Unlike the platform, an agent may check credentials
+    /// of its own.
     pub(crate) fn agent_error(&self, message: impl Into<String>, error: &Error) -> CliError {
         let converted = self.error(message, error);
         match error {
@@ -295,7 +297,8 @@ fn unusable(error: &Error) -> CliError {
 fn exit_kind_of(error: &Error) -> ExitKind {
     match error {
         Error::Validation { .. } => ExitKind::Usage,
-        // A limit without a setting applies to the platform's own answers.
+        // A size limit that has no setting applies to answers of the platform itself, not of the
+        // agent.
         Error::Invocation { .. }
         | Error::StreamIdle { .. }
         | Error::ResponseTooLarge {
@@ -323,31 +326,31 @@ fn exit_kind_of(error: &Error) -> ExitKind {
     }
 }
 
-/// The variable that makes the cloud the default, if it is set.
+/// Returns the variable that makes the cloud the default, if it is set.
 pub(crate) fn default_key() -> Option<&'static str> {
     environment::text(PPIO_KEY).map(|_| PPIO_KEY)
 }
 
-/// The variable whose API key is used with `--remote`.
+/// Returns the variable whose API key is used with `--remote`.
 pub(crate) fn key_of_remote() -> Option<&'static str> {
     remote_key(environment::text)
 }
 
-/// The variable with an API key that only `--remote` would use, if the local platform is used by
-/// default.
+/// Returns the variable with an API key that only `--remote` would use, if the local platform is
+/// used by default.
 pub(crate) fn unused_key(arguments: &PlatformArguments) -> Option<&'static str> {
     let by_default = !arguments.local && !arguments.remote && default_key().is_none();
     key_of_remote().filter(|_| by_default)
 }
 
-/// The variable whose API key is used with `--remote`, in the client's order.
+/// Returns the variable whose API key is used with `--remote`, in the client's order.
 fn remote_key(lookup: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
     [PPIO_KEY, E2B_KEY]
         .into_iter()
         .find(|name| lookup(name).is_some())
 }
 
-/// The address variable of the same vendor as the API key.
+/// Returns the address variable of the same vendor as the API key.
 fn address_for(key: &str, lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
     let vendor = key.trim_end_matches("API_KEY");
     ["API_URL", "DOMAIN"]

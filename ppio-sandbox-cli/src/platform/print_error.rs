@@ -1,4 +1,4 @@
-//! Why the output of an answer or a log stopped.
+//! The error that ended the output of an answer or a log.
 
 use ppio_agent_client::Error;
 

@@ -61,13 +61,13 @@ pub(crate) async fn find(
     }))
 }
 
-/// The end of a suggested command line, which has to send the same headers.
+/// Returns the end of a suggested command line, which has to send the same headers.
 pub(crate) fn same_headers(headers: &HeaderArguments) -> &'static str {
     // The headers may be secrets.
     if headers.is_empty() { "" } else { " -H …" }
 }
 
-/// The running sessions of an agent, newest first.
+/// Returns the running sessions of an agent, newest first.
 pub(crate) async fn running_sessions(
     agent: &DeployedAgent,
     platform: &Platform,

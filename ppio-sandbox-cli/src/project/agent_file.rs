@@ -58,12 +58,12 @@ impl AgentFile {
         })
     }
 
-    /// The text on disk, empty if the file does not exist.
+    /// Returns the text on disk, empty if the file does not exist.
     pub(crate) fn on_disk(&self) -> &str {
         if self.exists { &self.text } else { "" }
     }
 
-    /// The same file with another text, which is not written.
+    /// Returns the same file with another text, which is not written.
     pub(crate) fn with_text(&self, text: String) -> Self {
         Self {
             text,
@@ -77,17 +77,17 @@ impl AgentFile {
         Ok(())
     }
 
-    /// The project's folder.
+    /// Returns the project's folder.
     pub(crate) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// The absolute path.
+    /// Returns the absolute path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file name, for messages.
+    /// Returns the file name, for messages.
     pub(crate) fn name(&self) -> String {
         self.path
             .file_name()
@@ -137,7 +137,7 @@ impl AgentFile {
     }
 }
 
-/// The line with the error, and a mark under its column.
+/// Returns the line with the error, and a mark under its column.
 fn excerpt(text: &str, line: usize, column: usize) -> Option<String> {
     let source = text.lines().nth(line.checked_sub(1)?)?;
     let number = line.to_string();

@@ -26,7 +26,7 @@ pub(crate) struct PatternError {
 }
 
 impl PatternError {
-    /// What is wrong with the pattern.
+    /// Returns the error in the pattern.
     pub(crate) fn reason(&self) -> String {
         self.source.to_string()
     }

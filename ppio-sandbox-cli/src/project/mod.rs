@@ -38,7 +38,7 @@ impl Project {
         self.config.metadata.name.as_str()
     }
 
-    /// The template of the deployment: the one that was built, otherwise the one that is
+    /// Returns the template of the deployment: the one that was built, otherwise the one that is
     /// configured.
     pub(crate) fn template_id(&self) -> Option<&str> {
         let built = self

@@ -97,7 +97,7 @@ impl SecretNames {
         self.secret_part_of(path).is_some()
     }
 
-    /// The path itself or its outermost folder that has the name of a secret.
+    /// Returns the path itself or its outermost folder that has the name of a secret.
     pub(crate) fn secret_part_of<'a>(&self, path: &'a Path) -> Option<&'a Path> {
         let parts = path.ancestors().filter(|part| !part.as_os_str().is_empty());
         let mut found = None;

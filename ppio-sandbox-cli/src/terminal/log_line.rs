@@ -54,7 +54,7 @@ pub(crate) fn formatted(fields: &Map<String, Value>) -> Option<Styled> {
     Some(formatted)
 }
 
-/// The time of day to the millisecond: `20:19:24.905Z` for `2026-11-24T20:19:24.905505Z`.
+/// Returns the time of day to the millisecond: `20:19:24.905Z` for `2026-11-24T20:19:24.905505Z`.
 pub(crate) fn time_of_day(timestamp: &str) -> String {
     let Some((_, time)) = timestamp.split_once('T') else {
         return timestamp.to_owned();

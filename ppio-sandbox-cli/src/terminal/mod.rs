@@ -78,7 +78,7 @@ impl Terminal {
         let _ = writeln!(anstream::stdout(), "{}", line.into());
     }
 
-    /// Prints a line of an agent's output: escaped on a terminal, elsewhere without its colours.
+    /// Prints a line of an agent's output: escaped on a terminal, otherwise without its colours.
     pub(crate) fn agent_line(&self, line: &str) {
         if io::stdout().is_terminal() {
             self.line(line);
@@ -87,7 +87,7 @@ impl Terminal {
         }
     }
 
-    /// Prints a part of a result immediately: escaped on a terminal, elsewhere unchanged.
+    /// Prints a part of a result immediately: escaped on a terminal, otherwise unchanged.
     ///
     /// # Errors
     /// [`ExitKind::OutputClosed`] when standard output is closed.
@@ -238,7 +238,7 @@ fn write(text: &str) -> Result<(), CliError> {
     written.map_err(output_error)
 }
 
-/// The error of a failed write to standard output.
+/// Returns the error of a failed write to standard output.
 pub(crate) fn output_error(error: io::Error) -> CliError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => {

@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 
 use super::styled::escaped;
 
-/// A line of progress that is drawn until it is dropped.
+/// A progress line that is drawn until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ProgressLine(ProgressBar);
 

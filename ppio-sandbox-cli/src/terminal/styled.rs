@@ -1,7 +1,7 @@
 //! Text for a terminal.
 //!
-//! Text from elsewhere (logs, answers, errors and names of a platform) is escaped when it is added,
-//! so every control sequence that remains is a style of this program.
+//! Text from other sources (logs, answers, errors and names of a platform) is escaped when it is
+//! added, so every control sequence that remains is a style of this program.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -35,7 +35,7 @@ impl Styled {
         self.0.is_empty()
     }
 
-    /// The text without styles.
+    /// Returns the text without styles.
     pub(crate) fn plain(&self) -> String {
         anstream::adapter::strip_str(&self.0).to_string()
     }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::dev::telemetry::BASE_PATH;
 use crate::error::{CliError, ExitKind};
 
-/// How long an answer may take.
+/// The longest time that an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest answer, in MiB. Answers of `agent dev` are smaller, because it keeps less.
@@ -40,7 +40,7 @@ impl DevServer {
         Self { port }
     }
 
-    /// Requests a path of these segments.
+    /// Requests the path that consists of these segments.
     pub(super) async fn get(
         &self,
         segments: &[&str],
@@ -112,7 +112,7 @@ impl DevServer {
         answered.await.map_err(|error| self.is_other_program(error))
     }
 
-    /// The error if another program, or an older `agent dev`, listens on the port.
+    /// Returns the error if another program, or an older `agent dev`, listens on the port.
     fn is_other_program(&self, cause: impl Into<String>) -> CliError {
         let message = format!("port {} does not answer as `agent dev`", self.port);
         CliError::new(ExitKind::Platform, message)

@@ -139,7 +139,7 @@ fn unknown_run(id: &str) -> CliError {
         .help("list the traces with `ppio-sandbox-cli agent traces list`")
 }
 
-/// A time without the digits after its milliseconds.
+/// Returns a time without the digits after its milliseconds.
 fn milliseconds_only(time: &str) -> String {
     let parsed = humantime::parse_rfc3339_weak(time).unwrap_or(SystemTime::UNIX_EPOCH);
     humantime::format_rfc3339_millis(parsed).to_string()

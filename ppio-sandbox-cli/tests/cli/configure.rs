@@ -151,7 +151,7 @@ const TALK: [(&str, &str); 9] = [
     ("Author's e-mail address", "missing\r"),
     ("\"missing\" is not an e-mail address", ""),
     ("Author's e-mail address", "ada@example.com\r"),
-    // Optional.
+    // This value is optional.
     ("Description (Enter for none)", "\r"),
     ("Start timeout in seconds", "soon\r"),
     ("not a whole number of seconds", ""),
@@ -160,7 +160,8 @@ const TALK: [(&str, &str); 9] = [
     ("Processors, as in 1 or 500m", "\r"),
 ];
 
-/// Answers the questions in [`TALK`] and a last one. Returns the screen and the exit code.
+/// Answers the questions in [`TALK`], then a last question with `last`. Returns the screen and the
+/// exit code.
 fn talk(sandbox: &Sandbox, last: &str) -> (String, Option<i32>) {
     let configure = sandbox.command(["agent", "configure"]);
     let configure = configure

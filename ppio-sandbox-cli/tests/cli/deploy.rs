@@ -140,7 +140,7 @@ fn stream_is_deployed_with_the_files_that_it_lists() {
     );
 }
 
-/// An agent that answers with the prompt and with `word`, which is a Python expression.
+/// Returns an agent that answers with the prompt and with `word`, which is a Python expression.
 fn echo(modules: &[&str], word: &str) -> String {
     let result = format!(r#"[request["prompt"], {word}]"#);
     python_agent(
@@ -161,7 +161,7 @@ fn a_python_project_is_deployed_whole() {
     let folder = python_project(&sandbox, "my-python");
     fs::write(folder.join("agent.py"), echo(&[], FROM_A_FILE)).unwrap();
     fs::write(folder.join("data.txt"), "data").unwrap();
-    // A package that every Python with pip has: nothing is downloaded.
+    // Every Python with pip already has this package, so nothing is downloaded.
     fs::write(folder.join("requirements.txt"), "pip\n").unwrap();
     let document = command(&sandbox, &folder, &["agent", "deploy", "--json", "--quiet"])
         .run()
@@ -437,7 +437,7 @@ fn a_wrong_key_leaves_agent_yaml_unchanged() {
     assert_eq!(agent_yaml(&folder), before);
 }
 
-/// The processes whose command line contains this text.
+/// Returns the processes whose command line contains this text.
 fn processes_with(text: &str) -> Vec<u32> {
     let all = fs::read_dir("/proc").expect("there is /proc").flatten();
     all.filter_map(|entry| {

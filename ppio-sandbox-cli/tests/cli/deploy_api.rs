@@ -149,7 +149,7 @@ fn a_deployed_agent_that_does_not_start_is_replaced() {
     assert_eq!(answer, json!({"message": "Hello, Ada!"}));
 }
 
-/// A program that prints its variables instead of an `OpenAPI` document, once `go-on` exists.
+/// A program that prints its variables instead of an `OpenAPI` document, as soon as `go-on` exists.
 const PRINTS_VARIABLES: &str = r#"
 use std::{env, fs, path::Path, process, thread, time::Duration};
 

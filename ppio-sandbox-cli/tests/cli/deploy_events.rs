@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::scaffold::{command, project, python_project};
 use crate::support::{Sandbox, eventually};
 
-/// The names of the events, without repetitions.
+/// Returns the names of the events, without repetitions.
 fn names(events: &[Value]) -> Vec<&str> {
     let names = events.iter().map(|event| event["event"].as_str());
     let mut names: Vec<_> = names.map(|name| name.expect("a name")).collect();
@@ -29,7 +29,7 @@ fn documented(sandbox: &Sandbox, events: &[Value]) {
     }
 }
 
-/// A Python project whose build runs this code when Python starts.
+/// Returns a Python project whose build runs this code when Python starts.
 fn slow_project(sandbox: &Sandbox, start: &str) -> PathBuf {
     let folder = python_project(sandbox, "my-python");
     fs::remove_file(folder.join("requirements.txt")).expect("there");
@@ -57,7 +57,7 @@ fn log_lines_are_printed_while_their_step_runs() {
     eventually("the line comes", || {
         deploying.stdout().contains("\"message\":\"first half\"") || deploying.has_ended()
     });
-    // Complete lines of JSON, without a result.
+    // The output so far consists of complete lines of JSON, without a result.
     let so_far = deploying.stdout();
     let so_far: Vec<Value> = so_far
         .lines()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::scaffold::{command, python_project};
 use crate::support::{Sandbox, on_runtime, python_agent};
 
-/// An agent that answers with the paths of the files in its folder.
+/// Returns an agent that answers with the paths of the files in its folder.
 fn lister() -> String {
     python_agent(
         &[],
@@ -17,7 +17,7 @@ fn lister() -> String {
     )
 }
 
-/// The files that were sent.
+/// Returns the files that were sent.
 fn sent(sandbox: &Sandbox) -> Value {
     let answer = on_runtime(async {
         let client = sandbox.client();
@@ -96,7 +96,7 @@ fn large_files_are_named_before_and_after_the_platform_refuses_them() {
     let folder = python_project(&sandbox, "my-python");
     fs::remove_file(folder.join("requirements.txt")).expect("there");
     write(&folder, "agent.py", &lister());
-    // This compresses so well that the local platform refuses it as a decompression bomb.
+    // The file compresses so well that the local platform refuses it as a decompression bomb.
     write(&folder, "data/zeros.bin", "");
     let zeros = fs::File::options()
         .write(true)
@@ -118,7 +118,7 @@ fn large_files_are_named_before_and_after_the_platform_refuses_them() {
     let failed = events.last().expect("an event");
     assert_eq!(failed["causes"][1], named, "{failed}");
 
-    // This is what the help suggests.
+    // This follows the suggestion of the help.
     fs::write(folder.join(".dockerignore"), "data\n").expect("written");
     command(&sandbox, &folder, &["agent", "deploy"])
         .run()

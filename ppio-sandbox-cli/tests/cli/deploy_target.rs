@@ -83,7 +83,7 @@ impl Toolchain {
     }
 
     /// Deploys with `--remote` to the local platform.
-    fn deploy_far(&self, arguments: &[&str]) -> Done {
+    fn deploy_remote(&self, arguments: &[&str]) -> Done {
         let url = self.sandbox.running().expect("it runs").url().to_owned();
         self.deploy(&["--remote"])
             .args(arguments)
@@ -96,7 +96,7 @@ impl Toolchain {
         self.sandbox.path("builds")
     }
 
-    /// The target of the last build.
+    /// Returns the target of the last build.
     fn built_for(&self) -> Option<String> {
         let record = fs::read_to_string(self.record()).expect("cargo was asked to build");
         let line = record.lines().last().expect("a build");
@@ -104,8 +104,8 @@ impl Toolchain {
         target.split_whitespace().next().map(str::to_owned)
     }
 
-    /// The target in the template's metadata.
-    fn noted(&self) -> serde_json::Value {
+    /// Returns the target in the template's metadata.
+    fn template_target(&self) -> serde_json::Value {
         on_runtime(async {
             let template = self.sandbox.client().get_template(self.name).await;
             template.expect("it is there").metadata["agent_target"].clone()
@@ -119,32 +119,32 @@ fn the_static_target_is_used_if_it_is_installed() {
     let done = toolchain.deploy(&["--local"]).run().code(0);
     assert!(!done.stderr.contains("warning"), "{done:?}");
     assert_eq!(toolchain.built_for().as_deref(), Some(MUSL));
-    assert_eq!(toolchain.noted(), json!(MUSL));
+    assert_eq!(toolchain.template_target(), json!(MUSL));
 
-    let done = toolchain.deploy_far(&[]).code(0);
+    let done = toolchain.deploy_remote(&[]).code(0);
     assert!(!done.stderr.contains("warning"), "{done:?}");
     assert_eq!(toolchain.built_for().as_deref(), Some(MUSL));
 
     // `--target` overrides it.
-    toolchain.deploy_far(&["--target", "host"]).code(0);
+    toolchain.deploy_remote(&["--target", "host"]).code(0);
     assert_eq!(toolchain.built_for(), None);
-    assert_eq!(toolchain.noted(), json!("host"));
+    assert_eq!(toolchain.template_target(), json!("host"));
 
     // A dependency with C code may fail for the static target alone.
     let main = toolchain.project.join("src/main.rs");
     fs::write(main, "fn main() { nothing }\n").expect("written");
     let hint = format!("try again, or with `--target host` if it fails for {MUSL} alone");
-    toolchain.deploy_far(&[]).code(1).says(&hint);
-    let done = toolchain.deploy_far(&["--target", "host"]).code(1);
+    toolchain.deploy_remote(&[]).code(1).says(&hint);
+    let done = toolchain.deploy_remote(&["--target", "host"]).code(1);
     assert!(!done.stderr.contains("--target host"), "{done:?}");
 }
 
 #[test]
 fn without_the_static_target_a_warning_names_the_c_library_and_the_installation() {
     let toolchain = Toolchain::new("my-dynamic", GNU, &[GNU]);
-    let done = toolchain.deploy_far(&[]).code(0);
+    let done = toolchain.deploy_remote(&[]).code(0);
     assert_eq!(toolchain.built_for(), None);
-    assert_eq!(toolchain.noted(), json!("host"));
+    assert_eq!(toolchain.template_target(), json!("host"));
     let command = format!("run `rustup target add --toolchain stand-in {MUSL}` and deploy again");
     let done = done
         .says("warning: the program is built for x86_64-unknown-linux-gnu and needs ")
@@ -152,7 +152,7 @@ fn without_the_static_target_a_warning_names_the_c_library_and_the_installation(
         .says(&command);
     assert_eq!(done.stderr.matches("warning").count(), 1, "{done:?}");
 
-    let events = toolchain.deploy_far(&["--json"]).code(0).json_lines();
+    let events = toolchain.deploy_remote(&["--json"]).code(0).json_lines();
     let warning = events.iter().find(|event| event["event"] == "warning");
     let message = warning.expect("a warning")["message"].as_str();
     assert!(message.is_some_and(|message| message.contains(&command)));
@@ -171,7 +171,7 @@ fn without_rustup_the_help_does_not_name_a_toolchain() {
         "install Rust's standard library for {MUSL} from the source of the Rust in {}",
         toolchain.sysroot.display()
     );
-    let done = toolchain.deploy_far(&[]).code(0).says(&from);
+    let done = toolchain.deploy_remote(&[]).code(0).says(&from);
     assert!(!done.stderr.contains("--toolchain"), "{done:?}");
 }
 
@@ -180,14 +180,14 @@ fn other_hosts_need_the_static_target_for_the_cloud() {
     for host in ["aarch64-apple-darwin", "aarch64-unknown-linux-gnu"] {
         let toolchain = Toolchain::new("my-foreign", host, &[host]);
         toolchain
-            .deploy_far(&[])
+            .deploy_remote(&[])
             .code(4)
             .says(&format!("a program for {host} does not run in the cloud's"))
             .says(&format!("rustup target add --toolchain stand-in {MUSL}"));
         assert!(!toolchain.record().exists(), "it was built for nothing");
 
         let toolchain = Toolchain::new("my-foreign", host, &[host, MUSL]);
-        toolchain.deploy_far(&[]).code(0);
+        toolchain.deploy_remote(&[]).code(0);
         assert_eq!(toolchain.built_for().as_deref(), Some(MUSL));
         // Locally it is the target of the host's architecture.
         toolchain.deploy(&["--local"]).run().code(0);

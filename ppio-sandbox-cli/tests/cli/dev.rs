@@ -72,7 +72,7 @@ fn an_edit_loses_no_request_and_a_compile_error_keeps_the_old_agent() {
 }
 
 #[test]
-fn a_stream_is_forwarded_at_once_and_ends_although_a_new_agent_serves() {
+fn a_stream_is_forwarded_immediately_and_ends_although_a_new_agent_serves() {
     let sandbox = Sandbox::new();
     let folder = scaffold::project(&sandbox, "streaming", "stream");
     let main = folder.join("src/main.rs");
@@ -138,7 +138,7 @@ fn without_an_agent_a_browser_gets_the_error_and_a_client_gets_503() {
     assert!(broken.contains("broken does not compile"), "{broken}");
     assert!(broken.contains("async fn &lt;agent&gt;"), "{broken}");
     assert!(!broken.contains('\u{1b}'), "{broken}");
-    // The page's request for a changed status is answered at once.
+    // The page's request for a changed status is answered immediately.
     let (_, path) = broken.split_once("fetch(\"").expect("a request");
     let (path, _) = path.split_once('"').expect("a path");
     let status_changed = open(&address, &format!("GET {path}"));
@@ -241,7 +241,7 @@ fn broken_yaml_is_shown_with_its_line_while_the_agent_serves() {
 #[test]
 fn killing_the_command_ends_the_agent_and_its_detached_children() {
     let sandbox = Sandbox::new();
-    // A child in another session, and so in another process group.
+    // The agent starts a child in another session, and so in another process group.
     let agent = PYTHON_AGENT.replace(
         "server.serve_forever()",
         "import subprocess\nchild = subprocess.Popen(['sleep', '600'], \

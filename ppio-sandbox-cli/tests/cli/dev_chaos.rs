@@ -87,8 +87,8 @@ fn rest_of(mut stream: TcpStream) -> String {
     String::from_utf8(answer).expect("UTF-8")
 }
 
-/// The body of the agent's answer; `None` if it was cut, as its framing shows, or if there was no
-/// agent.
+/// Returns the body of the agent's answer; `None` if it was cut, as its framing shows, or if there
+/// was no agent.
 fn whole(answer: &str) -> Option<String> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let head = head.to_ascii_lowercase();
@@ -126,7 +126,7 @@ fn whole(answer: &str) -> Option<String> {
     Some(text)
 }
 
-/// The events with this name.
+/// Returns the events with this name.
 fn events<'a>(lines: &'a [Value], name: &str) -> Vec<&'a Value> {
     let named = lines.iter().filter(|event| event["event"] == name);
     named.collect()
@@ -225,7 +225,7 @@ fn the_same_seed_disturbs_the_same_calls() {
         let dev = start(&sandbox, &folder, &["--json", "--chaos", seed]);
         let address = json_address(&dev);
         for number in 1..=calls {
-            // This does not count as a call.
+            // A ping does not count as a call.
             ask(&address, "GET /ping");
             let own_id = send_request(&address, "POST /invocations", "x-request-id: mine", "{}");
             if let Some(text) = whole(&rest_of(own_id)) {
@@ -248,7 +248,7 @@ fn the_same_seed_disturbs_the_same_calls() {
                 "{time}"
             );
         }
-        // What happens to the agent is reported when it happens, which may be at a later call.
+        // A disturbance of the agent is reported when it happens, which may be during a later call.
         reported.sort_by_key(|event| event["call"].as_u64());
         let expected = expected.iter().map(|(call, disturbance)| {
             json!({ "event": "disturbed", "time": null, "call": call, "run_id": "mine", "disturbance": disturbance })
@@ -283,7 +283,7 @@ fn a_seed_is_chosen_and_without_the_option_nothing_is_disturbed() {
     done.says("invalid value 'often' for '--chaos [<SEED>]'");
 }
 
-/// An agent is not disturbed because of calls to the agent before it.
+/// Calls to an earlier agent process do not disturb the current one.
 #[test]
 fn only_the_agent_that_was_called_is_disturbed() {
     const CALLS: usize = 120;
@@ -358,7 +358,7 @@ fn is_stopped(process: u32) -> bool {
     status.is_ok_and(|status| status.contains(") T "))
 }
 
-/// The address in JSON output.
+/// Returns the address in JSON output.
 fn json_address(dev: &Dev) -> String {
     dev.says("\"serving\"");
     let output = dev.output();
@@ -394,9 +394,9 @@ async fn agent(request: Value) -> Reply<Value, impl Stream<Item = Value>> {
 }
 "#;
 
-/// The outcome of a call; `None` if the agent refused the call because it had got SIGTERM. Such a
-/// call has not run, and the client returns the refusal, so that the caller has to send the call
-/// again.
+/// Returns the outcome of a call; `None` if the agent refused the call because it had got SIGTERM.
+/// Such a call has not run, and the client returns the refusal, so that the caller has to send the
+/// call again.
 fn unless_draining<T>(outcome: Result<T, Error>) -> Option<Result<T, Error>> {
     match &outcome {
         Err(Error::Invocation { error_type, .. }) if error_type.as_deref() == Some("Draining") => {

@@ -1,5 +1,5 @@
 //! Ctrl-C at every stage of `agent dev`: no process is left, agent.yaml is unchanged, and the exit
-//! code is 0, since that is its regular end.
+//! code is 0, since Ctrl-C is the regular end of the command.
 
 use std::fs;
 use std::net::TcpStream;

@@ -12,7 +12,7 @@ fn doctor(sandbox: &Sandbox) -> crate::support::Invocation {
     sandbox.command(["doctor"]).env("RUSTUP_HOME", empty)
 }
 
-/// The report of a machine on which nothing is missing.
+/// Returns the report of a machine on which nothing is missing.
 fn good_report(sandbox: &Sandbox) -> Value {
     let doctor = sandbox.command(["doctor"]);
     doctor.arg("--json").run().code(0).json()

@@ -11,7 +11,7 @@ const LINES: LocalModes = LocalModes::ICANON
     .union(LocalModes::ECHO)
     .union(LocalModes::ISIG);
 
-/// Waits until the keys go to the program.
+/// Waits until the terminal is in raw mode, so that keys reach the program.
 fn expect_raw(terminal: &PtySession) {
     eventually("keys are passed on", || !terminal.modes().intersects(LINES));
 }
@@ -57,7 +57,7 @@ fn size_and_signals_reach_the_program() {
     assert!(!output.contains("error"), "{output}");
 }
 
-/// How a program on a terminal ends.
+/// The way in which a program on a terminal ends.
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// The program ends by itself, with this command.
@@ -124,7 +124,7 @@ fn the_terminal_is_restored_however_it_ends() {
     }
 }
 
-/// The process id of `agent exec` with this session.
+/// Returns the process id of `agent exec` with this session.
 fn command_of(id: &str) -> u32 {
     let found = processes_running(id);
     let [process] = *found else {
@@ -134,7 +134,7 @@ fn command_of(id: &str) -> u32 {
 }
 
 #[test]
-fn a_terminal_can_be_asked_for_and_declined() {
+fn a_terminal_can_be_requested_and_declined() {
     let (sandbox, id) = quiet_sandbox();
     // The input is sent to its end, which becomes the character that ends the input of a terminal.
     let forced = [

@@ -81,7 +81,7 @@ fn answers_are_escaped_only_on_a_terminal() {
     let done = scripted.command(&INVOKE).run().code(0);
     assert_eq!(done.stdout, format!("{HOSTILE}\n"));
 
-    // JSON has the same values, escaped.
+    // JSON output has the same values, with the control characters escaped.
     scripted.answers(&json!({ "text": HOSTILE }));
     for options in [&["--json"][..], &[]] {
         let done = scripted.command(&INVOKE).args(options).run().code(0);
@@ -235,7 +235,7 @@ fn lines_that_do_not_end_are_shown_in_pieces() {
     let folder = python_project(&sandbox, ENDLESS_AGENT);
     let dev = Dev::start(&sandbox, &folder);
     dev.address();
-    // The last progress line has no end yet.
+    // The last progress line has not ended yet.
     dev.says("40 % loaded\n");
     let piece = format!("{}\n", "x".repeat(256 * 1024));
     dev.says(&format!("{piece}{piece}"));
@@ -243,7 +243,7 @@ fn lines_that_do_not_end_are_shown_in_pieces() {
     dev.running.wait().code(0);
 }
 
-/// A page of the log with a line in each of these milliseconds.
+/// Returns a page of the log with a line in each of these milliseconds.
 fn page(milliseconds: std::ops::Range<u32>) -> Reply {
     let lines = milliseconds.map(|number| {
         let (second, millisecond) = (number / 1000, number % 1000);

@@ -181,7 +181,7 @@ fn the_author_comes_from_git() {
     assert!(text.contains("author: git@example.com"), "{text}");
 }
 
-/// The names of the members of the folder's workspace, as `cargo metadata` lists them.
+/// Returns the names of the members of the folder's workspace, as `cargo metadata` lists them.
 fn members(folder: &Path) -> Vec<String> {
     let metadata = cargo()
         .args(["metadata", "--format-version", "1", "--offline"])

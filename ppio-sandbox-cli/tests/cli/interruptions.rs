@@ -105,7 +105,7 @@ fn while_the_answer_arrives() {
             });
             asking.interrupt();
             asking.wait().code(130);
-            // No session stays open with --keep either, which applies only after an answer.
+            // No session stays open even with --keep, which applies only after an answer.
             assert!(sandbox.sandboxes().is_empty());
         }
     }
@@ -144,7 +144,7 @@ fn in_a_session_that_was_open_before_it_stays_open() {
     assert_eq!(sandbox.sandboxes(), ids);
 }
 
-/// How a question is interrupted.
+/// The way in which a question is interrupted.
 #[derive(Debug, Clone, Copy)]
 enum Given {
     Key,
@@ -164,7 +164,7 @@ const LINES: LocalModes = LocalModes::ICANON
     .union(LocalModes::ISIG);
 
 /// Interrupts a question. Returns the output and the exit code.
-fn give_up_at(question: &str, command: Invocation, given: Given) -> (String, Option<i32>) {
+fn interrupt_at(question: &str, command: Invocation, given: Given) -> (String, Option<i32>) {
     command.run_on_pty(|terminal| {
         terminal.expect_output(question);
         eventually("keys are read", || {
@@ -190,7 +190,7 @@ fn at_the_question_of_init() {
         let init = sandbox
             .command(["agent", "init", "--name", "my-agent"])
             .env("GIT_CONFIG_NOSYSTEM", "1");
-        let (seen, ended) = give_up_at("e-mail address", init, given);
+        let (seen, ended) = interrupt_at("e-mail address", init, given);
         assert_eq!(ended, Some(code), "{given:?}: {seen}");
         assert!(!seen.contains("error"), "{seen}");
         assert_eq!(everything_in(&sandbox.path("")), Vec::<PathBuf>::new());
@@ -249,12 +249,12 @@ fn at_a_question_of_configure() {
         command.env("GIT_CONFIG_NOSYSTEM", "1")
     };
     for (given, code) in GIVEN {
-        let (seen, ended) = give_up_at("e-mail address", configure(), given);
+        let (seen, ended) = interrupt_at("e-mail address", configure(), given);
         assert_eq!(ended, Some(code), "{given:?}: {seen}");
         assert!(!seen.contains("error"), "{seen}");
         untouched();
     }
-    // The last question, below the changes.
+    // The last question is printed below the changes.
     let with_author = configure().args(["--author", "a@example.com", "--description", "x"]);
     let (seen, ended) = with_author.run_on_pty(|terminal| {
         terminal.expect_output("[y/N]");
@@ -264,7 +264,7 @@ fn at_a_question_of_configure() {
     untouched();
 }
 
-/// A Python project without packages.
+/// Returns a Python project without packages.
 fn small_project(sandbox: &Sandbox, name: &str) -> PathBuf {
     let folder = python_project(sandbox, name);
     fs::remove_file(folder.join("requirements.txt")).expect("removed");

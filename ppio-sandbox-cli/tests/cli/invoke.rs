@@ -28,7 +28,8 @@ fn a_value_is_printed_and_its_session_is_closed() {
     let done = done
         .says("answered in ")
         .says(", on the local platform, request ");
-    // One line: the choice of the platform is explained only by commands that create something.
+    // Only one line is printed, because only commands that create something explain the choice of
+    // the platform.
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     assert!(!done.stderr.contains('\u{1b}'), "colour without a terminal");
     assert!(sandbox.sandboxes().is_empty());

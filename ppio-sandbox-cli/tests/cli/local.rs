@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::support::scaffold::{command, python_project};
 use crate::support::{Done, Sandbox, agent, config, eventually, on_runtime, python_agent, send};
 
-/// The processes whose command line contains this folder, except the platform.
+/// Returns the processes whose command line contains this folder, except the platform.
 fn processes_of(home: &Path) -> Vec<String> {
     let home = home.display().to_string();
     let mut found = Vec::new();
@@ -59,7 +59,7 @@ fn the_platform_runs_until_a_signal() {
             eventually(&line, || platform.stdout().contains(&line));
         }
 
-        // A sandbox that is still open.
+        // A sandbox is still open when the platform ends.
         on_runtime(async {
             let client = sandbox.client();
             let new = platform::NewSandbox::new("base", Duration::from_secs(600));
@@ -142,7 +142,7 @@ fn unenforced_limits_are_reported() {
             );
             assert_eq!(text.matches(&warning).count(), 1, "{text}");
         }
-        // The library's own warning does not repeat them.
+        // The warning of the library does not repeat the limits.
         assert!(!text.contains("WARN"), "{text}");
     };
     says_all(&detached.stderr);
@@ -415,7 +415,7 @@ fn status_counts_running_and_paused_sandboxes() {
         status["sandboxes"],
         serde_json::json!({"running": 1, "paused": 1})
     );
-    // The base template and the test's.
+    // The base template and the template of this test.
     assert_eq!(status["templates"], 2);
     let text = sandbox.run(["local", "status"]).code(0);
     assert!(

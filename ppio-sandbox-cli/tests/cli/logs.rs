@@ -81,7 +81,7 @@ fn the_newest_or_the_given_session_is_shown() {
 }
 
 #[test]
-fn following_goes_on_until_the_session_ends() {
+fn following_continues_until_the_session_ends() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let id = ask(&sandbox, None, 1);
     let following = sandbox
@@ -232,7 +232,7 @@ fn a_request_is_found_by_its_id() {
             "{lines:?}"
         );
         assert!(!lines.iter().any(|line| line.starts_with('{')), "{lines:?}");
-        // The previous call is another run.
+        // The previous call belongs to another run.
         let of = |id: &str| logs(&["--run", id, "--grep", "invocation finished"]);
         assert_eq!(of(id).lines().count(), 1);
         assert_eq!(

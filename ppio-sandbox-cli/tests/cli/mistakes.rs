@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, scaffold, scripted};
 
-/// Every command that needs an agent on a platform.
+/// All commands that need an agent on a platform.
 const COMMANDS: [&[&str]; 5] = [
     &["agent", "invoke", "--input", "x"],
     &["agent", "status"],

@@ -6,7 +6,7 @@ use crate::support::{Invocation, Sandbox, agent, eventually};
 
 const ALL: [&str; 4] = ["openai", "ag-ui", "a2a", "mcp"];
 
-/// A platform with the agent that does what its prompt says.
+/// Returns a platform with an agent whose behaviour is selected by the prompt.
 fn sandbox() -> Sandbox {
     let binary = ppio_test_support::example_program("protocol-tests", "protocol-agent");
     Sandbox::with([agent("agent", &binary)])
@@ -223,7 +223,7 @@ fn an_agent_without_the_protocol_is_explained() {
     let names = ["hello", "routes"];
     let agents = names.map(|name| {
         let agent = agent(name, &ppio_test_support::example_binary(name));
-        // Its answers are those of an agent built without the features.
+        // The agent then answers like an agent that was built without the features.
         agent.variable("PPIO_AGENT_PROTOCOLS", "websocket")
     });
     let sandbox = Sandbox::with(agents);
@@ -260,7 +260,7 @@ fn a_404_of_the_agents_function_is_its_failure() {
 }
 
 #[test]
-fn what_makes_no_sense_is_a_usage_error() {
+fn invalid_arguments_and_requests_are_usage_errors() {
     let sandbox = Sandbox::new();
     for (protocol, arguments, expected) in [
         (

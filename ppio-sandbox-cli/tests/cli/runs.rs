@@ -20,7 +20,7 @@ fn detach(sandbox: &Sandbox, request: &Value) -> (String, String) {
     (id("run_id"), id("session_id"))
 }
 
-/// The runs in JSON output.
+/// Returns the runs in JSON output.
 fn runs(sandbox: &Sandbox) -> Vec<Value> {
     let command = ["agent", "runs", "--template-id", "agent", "--json"];
     let runs = sandbox.run(command).code(0).json();
@@ -28,7 +28,7 @@ fn runs(sandbox: &Sandbox) -> Vec<Value> {
 }
 
 #[test]
-fn a_run_goes_on_without_its_caller_and_is_read_again() {
+fn a_run_continues_without_its_caller_and_is_read_again() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let request = json!({"items": ["one ", "two ", {"x": 3}, "four"], "pause_ms": 50});
     let (run, session) = detach(&sandbox, &request);
@@ -111,7 +111,7 @@ fn the_id_of_a_detached_run_is_the_whole_output() {
         .says(&format!("session {session} stays open"));
     assert_eq!(started.stderr.lines().count(), 2, "{started:?}");
 
-    // A paused session is resumed if it is named, and is not searched otherwise.
+    // A paused session is resumed if the command names it, and is not searched otherwise.
     on_runtime(async {
         let found = sandbox
             .client()

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{Sandbox, agent, on_runtime};
 
-/// A platform with two agents and a template without one.
+/// Returns a platform with two agents and a template without one.
 fn platform() -> Sandbox {
     let hello = ppio_test_support::example_binary("hello");
     Sandbox::with([
@@ -122,7 +122,7 @@ fn status_shows_the_file_the_template_and_the_sessions() {
         assert!(text.contains(expected), "no {expected:?} in {text}");
     }
 
-    // By name, without a project.
+    // The agent is selected by its name, without a project.
     let named = sandbox
         .run(["agent", "status", "--template-id", "beta", "--json"])
         .code(0)

@@ -12,7 +12,8 @@ use crate::support::dev::{Dev, PYTHON_AGENT, ask, python_project};
 use crate::support::scaffold::edit;
 use crate::support::{Sandbox, eventually};
 
-/// An agent that writes a log line of the run `run/1`, and answers with its export settings.
+/// Returns an agent that writes a log line of the run `run/1`, and answers with its export
+/// settings.
 fn exporting_agent() -> String {
     PYTHON_AGENT.replace(
         "\"GREETING\"",
@@ -44,7 +45,7 @@ fn the_agent_exports_to_agent_dev_unless_the_author_has_an_endpoint() {
         let command = sandbox.command(["agent", "traces"]).args(arguments);
         command.args(["--port", port]).run()
     };
-    // The lines of a run, whose id is part of the path.
+    // Requests the lines of a run, whose id is part of the path.
     let done = traces(&["get", "run/1"]).code(0);
     assert!(
         done.stdout.contains(" WARN my_agent: look here n=3"),
@@ -128,7 +129,7 @@ fn answering(answer: Vec<u8>, times: usize) -> String {
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
             let _ = stream.write_all(head.as_bytes());
             for _ in 0..times {
-                // The command may have read enough.
+                // The command may have stopped reading after a part of the answer.
                 if stream.write_all(&answer).is_err() {
                     break;
                 }

@@ -12,14 +12,16 @@ use regex::Regex;
 use crate::support::scaffold::{command, python_project};
 use crate::support::{Invocation, Sandbox, eventually};
 
-/// More than the buffers of the connections between the command and the platform.
+/// The size of a file in bytes, larger than the buffers of the connections between the command and
+/// the platform.
 const SIZE: usize = 24 << 20;
-/// The dam closes after this many bytes, that is, after the first requests and a little of the
-/// files.
-const HEIGHT: u64 = 1 << 20;
+/// The number of bytes after which nothing more is forwarded until the gate is open: the first
+/// requests and a small part of the files.
+const MAX_FORWARDED: u64 = 1 << 20;
 
-/// Forwards connections to the platform, up to a number of bytes until it is opened.
-struct Dam {
+/// Forwards connections to the platform. Until the gate is open, forwards about [`MAX_FORWARDED`]
+/// bytes.
+struct GatedProxy {
     address: SocketAddr,
     gate: Arc<Gate>,
 }
@@ -36,10 +38,10 @@ impl Gate {
         self.passed.lock().expect("no panic")
     }
 
-    /// Counts the bytes, and waits until the gate is open if they are too many.
+    /// Counts bytes. If too many were forwarded, first waits until the gate is open.
     fn pass(&self, bytes: usize) {
         let mut passed = self.lock();
-        while passed.is_some_and(|passed| passed > HEIGHT) {
+        while passed.is_some_and(|passed| passed > MAX_FORWARDED) {
             passed = self.opened.wait(passed).expect("no panic");
         }
         if let Some(passed) = passed.as_mut() {
@@ -48,7 +50,7 @@ impl Gate {
     }
 }
 
-impl Dam {
+impl GatedProxy {
     fn before(url: &str) -> Self {
         let target = url.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -88,7 +90,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, pass: impl Fn(usize)) {
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// A project with an incompressible file.
+/// Returns a project with an incompressible file.
 fn large_project(sandbox: &Sandbox, name: &str, size: usize) -> PathBuf {
     let folder = python_project(sandbox, name);
     fs::write(folder.join("agent.py"), "pass\n").expect("written");
@@ -118,8 +120,8 @@ fn a_terminal_shows_a_progress_bar() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = large_project(&sandbox, "my-large", SIZE);
-    let dam = Dam::before(sandbox.running().expect("it runs").url());
-    let url = format!("http://{}", dam.address);
+    let proxy = GatedProxy::before(sandbox.running().expect("it runs").url());
+    let url = format!("http://{}", proxy.address);
     let bar = Regex::new(
         r"uploading 7 files \[([=> ]{24})\] ([0-9.]+) (KiB|MiB) / 24\.[0-9]+ MiB, [0-9.]+ [KMG]?i?B/s",
     )
@@ -137,7 +139,7 @@ fn a_terminal_shows_a_progress_bar() {
         // Bytes that the platform has not received are not counted.
         assert!((0.5..20.0).contains(&sent), "{sent} MiB");
         assert!(drawn[1].ends_with(' '), "{:?}", &drawn[1]);
-        dam.open();
+        proxy.open();
     });
     assert_eq!(code, Some(0), "{written}");
     assert!(written.contains("uploaded 7 files (24."), "{written}");
@@ -167,8 +169,8 @@ fn json_output_reports_the_sent_bytes() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = large_project(&sandbox, "my-large", SIZE);
-    let dam = Dam::before(sandbox.running().expect("it runs").url());
-    let url = format!("http://{}", dam.address);
+    let proxy = GatedProxy::before(sandbox.running().expect("it runs").url());
+    let url = format!("http://{}", proxy.address);
     let mut deploying = deploy(&sandbox, &folder, &url).arg("--json").spawn();
     let reported = |stdout: &str| -> Vec<(u64, u64)> {
         let events = stdout.lines().filter_map(|line| {
@@ -190,7 +192,7 @@ fn json_output_reports_the_sent_bytes() {
             .iter()
             .all(|&(sent, all)| sent < all)
     );
-    dam.open();
+    proxy.open();
     let done = deploying.wait().code(0);
     let lines = done.json_lines();
     let uploaded = lines.iter().find(|event| event["event"] == "uploaded");

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Invocation, Sandbox};
 
-/// Every command that uses a platform.
+/// All commands that use a platform.
 const COMMANDS: [&[&str]; 8] = [
     &["agent", "list"],
     &["agent", "invoke", "--input", "x"],
@@ -43,7 +43,7 @@ impl Proxy {
         Self { url, heads }
     }
 
-    /// The recorded request lines and headers, one text for each request.
+    /// Returns the recorded request lines and headers, one text for each request.
     fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("no panic").clone()
     }
@@ -58,7 +58,8 @@ fn head_of(mut client: &TcpStream) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-/// The command in a deployed Python project, with all requests to other machines sent to the proxy.
+/// Returns the command in a deployed Python project, with all requests to other machines sent to
+/// the proxy.
 fn command(sandbox: &Sandbox, proxy: &Proxy, arguments: &[&str]) -> Invocation {
     let folder = sandbox.project("agent", "tmpl_1");
     let file = folder.join("agent.yaml");
@@ -152,7 +153,7 @@ fn a_key_of_another_vendor_does_not_select_the_cloud() {
     };
     for arguments in COMMANDS {
         match arguments {
-            // Starts the local platform.
+            // This command starts the local platform.
             ["agent", "deploy"] => {}
             ["doctor"] => {
                 let done = command(&["doctor", "--json"]).run().code(0);

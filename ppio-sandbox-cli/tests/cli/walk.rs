@@ -13,9 +13,9 @@ use crate::support::{Invocation, Sandbox, eventually};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Walker {
-    /// On a pseudo-terminal.
+    /// The commands run on a pseudo-terminal.
     Terminal,
-    /// With pipes.
+    /// The commands run with pipes.
     Script,
 }
 
@@ -161,11 +161,11 @@ fn greet(address: &str) {
     assert!(answer.contains("Hello, Ada!"), "{answer}");
 }
 
-/// The value of a key in agent.yaml.
-fn noted(walk: &Walk, key: &str) -> String {
+/// Returns the value of a key in agent.yaml.
+fn recorded(walk: &Walk, key: &str) -> String {
     let yaml = std::fs::read_to_string(walk.folder.join("agent.yaml")).expect("agent.yaml");
     let line = yaml.lines().find_map(|line| line.trim().strip_prefix(key));
-    // Quoted if it could be read as a number.
+    // The value is quoted if it could be read as a number.
     line.unwrap_or_else(|| panic!("no {key} in {yaml}"))
         .trim()
         .trim_matches(['"', '\''])
@@ -184,9 +184,9 @@ fn walk(walker: Walker) -> Transcript {
     walk.enter(value);
     walk.develop();
     walk.step("agent deploy --local");
-    let template = noted(&walk, "template_id:");
+    let template = recorded(&walk, "template_id:");
     walk.transcript.name(template, "<template>");
-    let build = noted(&walk, "build_id:");
+    let build = recorded(&walk, "build_id:");
     walk.transcript.name(build, "<build>");
     walk.step("agent invoke --input Ada");
     walk.step("agent invoke --input Ada --keep");
@@ -215,9 +215,9 @@ fn walk(walker: Walker) -> Transcript {
     ));
     walk.enter(stream);
     walk.step("agent deploy --local");
-    let template = noted(&walk, "template_id:");
+    let template = recorded(&walk, "template_id:");
     walk.transcript.name(template, "<template>");
-    let build = noted(&walk, "build_id:");
+    let build = recorded(&walk, "build_id:");
     walk.transcript.name(build, "<build>");
     let answer = walk.step("agent invoke --input 'once upon a time'");
     assert!(answer.contains("once upon a time"), "{answer}");

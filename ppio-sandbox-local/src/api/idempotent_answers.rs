@@ -18,7 +18,7 @@ const MAX_KEY: usize = 255;
 /// The maximum number of answers that are kept. At this number, the oldest finished answer is
 /// removed to make room for another.
 const MAX_ANSWERS: usize = 1000;
-/// How long an answer is kept. Clients repeat a request within seconds.
+/// The time for which an answer is kept. Clients repeat a request within seconds.
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// The answers to the latest requests with an idempotency key. Errors are not kept: the request had
@@ -44,7 +44,7 @@ pub(crate) enum AnswerOrigin {
     Replayed,
 }
 
-/// The idempotency key of a request.
+/// Returns the idempotency key of a request.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_short_visible_and_alone() {
+    fn keys_are_validated() {
         let headers = |keys: &[&str]| {
             keys.iter()
                 .map(|key| {

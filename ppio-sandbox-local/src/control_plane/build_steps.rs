@@ -38,7 +38,7 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<TemplateStep, 
             let (source, target) = argument(0)
                 .zip(argument(1))
                 .ok_or_else(|| wrong("a source and a target"))?;
-            if climbs(&source) {
+            if leads_above_start(&source) {
                 return Err(wrong(&format!(
                     "a source among its own files, which {source:?} is not"
                 )));
@@ -109,7 +109,7 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<TemplateStep, 
 }
 
 /// Whether a path leads above the directory that it starts in.
-fn climbs(path: &str) -> bool {
+fn leads_above_start(path: &str) -> bool {
     let mut depth = 0_usize;
     Path::new(path).components().any(|part| match part {
         Component::Normal(_) => {

@@ -30,7 +30,7 @@ pub(super) struct NetworkRequest {
 }
 
 impl NetworkRequest {
-    /// How requests reach the sandbox.
+    /// Returns how requests reach the sandbox.
     pub(super) fn ingress(&self) -> Result<SandboxIngress, ApiError> {
         let mask = self
             .mask_request_host
@@ -88,7 +88,7 @@ impl NetworkRequest {
     }
 }
 
-/// The network for a new sandbox.
+/// Returns the network for a new sandbox.
 pub(super) fn choose(
     networks: &Networks,
     access: Option<bool>,

@@ -71,7 +71,7 @@ fn views(shared: &Shared, sandboxes: &[Arc<LocalSandbox>]) -> Vec<Value> {
         .collect()
 }
 
-/// The sort key of a sandbox, which does not change while others are added and removed.
+/// Returns the sort key of a sandbox, which does not change while others are added and removed.
 fn position(sandbox: &LocalSandbox) -> (u64, String) {
     (unix_millis(sandbox.started_at), sandbox.id.clone())
 }
@@ -157,7 +157,8 @@ impl ListFilter {
         Ok(filter)
     }
 
-    /// All sandboxes that the filter accepts, not only those of one page, in the requested order.
+    /// Returns all sandboxes that the filter accepts, not only those of one page, in the requested
+    /// order.
     fn matching(&self, shared: &Shared) -> Vec<Arc<LocalSandbox>> {
         let mut sandboxes = shared.sandboxes.list();
         sandboxes.retain(|sandbox| self.accepts(sandbox));
@@ -208,7 +209,7 @@ fn start_time(value: &str) -> Result<u64, ApiError> {
 }
 
 /// Reads `k=v&k=v`. The Python SDK quotes keys and values twice, other clients once: every key is
-/// unquoted again, and every value is accepted both as it is and unquoted again.
+/// unquoted again, and every value is accepted both unchanged and unquoted again.
 fn metadata(text: &str) -> Result<BTreeMap<String, Vec<String>>, ApiError> {
     let malformed =
         || ApiError::bad_request(format!("metadata is {text:?}: send k=v&k=v, URL-encoded"));

@@ -48,7 +48,7 @@ pub(super) fn detail(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     detail
 }
 
-/// A sandbox in a list, without its access token.
+/// Returns a sandbox in a list, without its access token.
 pub(super) fn listed(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     let mut listed = detail(shared, sandbox);
     if let Value::Object(fields) = &mut listed {

@@ -125,12 +125,12 @@ async fn create_sandbox(shared: Arc<Shared>, body: Bytes) -> Result<Value, ApiEr
 }
 
 fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxRequest, ApiError> {
-    if holds_anything(request.secrets.as_ref()) {
+    if is_not_empty(request.secrets.as_ref()) {
         return Err(unsupported::not_supported(
             "variables from stored secrets (`secrets`)",
         ));
     }
-    if holds_anything(request.iam.as_ref().map(|iam| &iam["tokens"])) {
+    if is_not_empty(request.iam.as_ref().map(|iam| &iam["tokens"])) {
         return Err(unsupported::not_supported("workload identities (iam)"));
     }
     if request
@@ -206,7 +206,7 @@ fn check(shared: &Shared, request: CreateRequest) -> Result<SandboxRequest, ApiE
 }
 
 /// Whether an optional object or array is given and not empty.
-fn holds_anything(value: Option<&Value>) -> bool {
+fn is_not_empty(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => false,
         Some(Value::Object(members)) => !members.is_empty(),
@@ -344,7 +344,7 @@ pub(super) async fn connect(
     let status = match sandbox.lifetime().phase {
         SandboxPhase::Paused => match sandbox.resume(timeout, None).await {
             Ok(()) => StatusCode::CREATED,
-            // Another call resumed it first.
+            // Another call resumed the sandbox first.
             Err(ChangeError::AlreadyRunning) => StatusCode::OK,
             Err(error) => return Err(change_error(&id, &error)),
         },

@@ -1,6 +1,6 @@
 //! Snapshots and forks of sandboxes. They copy files, not memory.
 //!
-//! A snapshot is a template; a fork is a sandbox made from a snapshot that is not kept. In both
+//! A snapshot is a template; a fork is a sandbox created from a snapshot that is not kept. In both
 //! cases the new sandbox runs the start command of the template again.
 
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ pub(super) async fn create(
         .map_err(|error| ApiError::internal(error.to_string()))?
 }
 
-/// Makes a template of the files in `root`.
+/// Creates a template from the files in `root`.
 fn store(
     shared: &Shared,
     sandbox: &LocalSandbox,

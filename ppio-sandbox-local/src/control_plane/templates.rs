@@ -89,7 +89,7 @@ pub(super) async fn update(
     Ok(Json(json!({"names": [record.name]})))
 }
 
-/// The templates that can be used: those with a finished build. Snapshots are not among them.
+/// Returns the templates that can be used: those with a finished build, without the snapshots.
 fn ready(shared: &Shared) -> Vec<TemplateRecord> {
     let is_ready = |build: &BuildRecord| build.status == BuildState::Ready;
     let mut records = shared.templates.list();

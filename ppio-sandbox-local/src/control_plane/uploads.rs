@@ -40,7 +40,8 @@ pub(super) async fn link(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// The origin under which the caller reaches the platform, even through a tunnel or a proxy.
+/// Returns the origin under which the caller reaches the platform, even through a tunnel or a
+/// proxy.
 fn origin(headers: &HeaderMap, scheme: &Scheme, address: SocketAddr) -> String {
     let header = |name: &str| {
         let value = headers.get(name)?.to_str().ok()?;

@@ -1,7 +1,8 @@
 //! The host names that the platform answers for, and the pages that may call it.
 //!
-//! A page on the internet can make a browser call loopback, under a name of its own that resolves
-//! to 127.0.0.1 (DNS rebinding) or across origins. Both can be recognised by `Host` and `Origin`.
+//! A page on the internet can make a browser call loopback, either under a name of its own that
+//! resolves to 127.0.0.1 (DNS rebinding) or as a request to another origin. Both can be recognised
+//! by `Host` and `Origin`.
 
 use axum::http::uri::Uri;
 use ppio_agent_protocol::host::is_loopback;
@@ -29,8 +30,8 @@ impl Hosts {
         self.is_own(host) || from_host(host).is_some()
     }
 
-    /// Whether pages of `origin` may call the platform. A page that a sandbox serves may not: its
-    /// code is not the user's.
+    /// Whether pages of `origin` may call the platform. Pages that a sandbox serves may not,
+    /// because their code is not the user's.
     pub(super) fn trusts_page(&self, origin: &str) -> bool {
         let Ok(origin) = origin.parse::<Uri>() else {
             return false;

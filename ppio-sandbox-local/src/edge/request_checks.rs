@@ -28,8 +28,8 @@ pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), Ap
     Ok(())
 }
 
-/// The host with its port: from the request line if that names one (RFC 9112, section 3.2.2),
-/// otherwise from the header. `None` for an HTTP/1.0 request without either.
+/// Returns the host with its port: from the request line if that names one (RFC 9112, section
+/// 3.2.2), otherwise from the header. `None` for an HTTP/1.0 request without either.
 fn host(request: &Request<Body>) -> Result<Option<String>, ApiError> {
     let mut headers = request.headers().get_all(header::HOST).iter();
     let header = headers.next();

@@ -118,7 +118,7 @@ impl SignedLink {
     }
 }
 
-/// The user that a call names, in its query or as credentials.
+/// Returns the user that a call names, in its query or as credentials.
 fn named_user(request: &Request) -> Option<String> {
     let query = serde_urlencoded::from_str::<LinkQuery>(request.uri().query().unwrap_or_default());
     let in_query = query.ok().map(|query| query.username);
@@ -127,7 +127,7 @@ fn named_user(request: &Request) -> Option<String> {
         .or_else(|| Some(user(request.headers())))
 }
 
-/// The user named by `Authorization: Basic base64("user:")`; empty when none is named.
+/// Returns the user named by `Authorization: Basic base64("user:")`; empty when none is named.
 pub(super) fn user(headers: &HeaderMap) -> String {
     headers
         .get(header::AUTHORIZATION)

@@ -138,14 +138,14 @@ impl ConnectCall {
             .map_err(|error| ConnectError::invalid(format!("invalid message: {error}")))
     }
 
-    /// The timeout of the call; `None` for no timeout.
+    /// Returns the timeout of the call; `None` for no timeout.
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.number("connect-timeout-ms")
             .filter(|millis| *millis > 0)
             .map(Duration::from_millis)
     }
 
-    /// The interval of keepalive messages on a quiet stream.
+    /// Returns the interval of keepalive messages on a quiet stream.
     pub(super) fn keepalive(&self) -> Duration {
         let seconds = self
             .number("keepalive-ping-interval")
@@ -208,7 +208,7 @@ fn envelope(flags: u8, message: &Value) -> Bytes {
     Bytes::from(bytes)
 }
 
-/// The envelope of one message of a stream.
+/// Returns the envelope of one message of a stream.
 pub(super) fn message(value: &Value) -> Bytes {
     envelope(0, value)
 }
@@ -220,14 +220,14 @@ pub(super) fn end_of_stream(error: Option<&ConnectError>) -> Bytes {
     )
 }
 
-/// A streamed response. An error of `pieces` cuts the connection, as the end of a sandbox's machine
-/// does in the cloud.
+/// Returns a streamed response. An error of `pieces` cuts the connection, as the end of a sandbox's
+/// machine does in the cloud.
 pub(super) fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Response {
     let body = Body::from_stream(pieces);
     ([(header::CONTENT_TYPE, "application/connect+json")], body).into_response()
 }
 
-/// An error response; a stream carries the error in its last message.
+/// Returns an error response; a stream carries the error in its last message.
 pub(super) fn refuse(streaming: bool, error: ConnectError) -> Response {
     if !streaming {
         return error.into_response();

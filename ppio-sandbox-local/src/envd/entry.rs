@@ -32,7 +32,7 @@ pub(super) fn describe(files: &SandboxFiles, path: &ConfinedPath) -> io::Result<
         "name": name,
         "type": shown.map_or("FILE_TYPE_UNSPECIFIED", file_type),
         "path": path.inside,
-        // 64-bit numbers travel as text in proto3 JSON.
+        // proto3 JSON writes 64-bit numbers as strings.
         "size": metadata.len().to_string(),
         "mode": shown.map_or(0, |shown| shown.mode() & 0o777),
         "permissions": permissions(&metadata),
@@ -55,7 +55,7 @@ pub(super) fn describe(files: &SandboxFiles, path: &ConfinedPath) -> io::Result<
 
 /// The target of a symbolic link.
 struct LinkTarget {
-    /// As the sandbox sees it; for a dangling link, the path of the link itself.
+    /// The path as the sandbox sees it; for a dangling link, the path of the link itself.
     path: PathBuf,
     metadata: Option<Metadata>,
     attributes: FileMetadata,
@@ -86,7 +86,7 @@ fn file_type(metadata: &Metadata) -> &'static str {
     }
 }
 
-/// The permissions in the format of Go's `FileMode.String`, which envd sends.
+/// Returns the permissions in the format of Go's `FileMode.String`, which envd sends.
 fn permissions(metadata: &Metadata) -> String {
     let mode = metadata.mode();
     let kind = metadata.file_type();

@@ -116,7 +116,7 @@ impl FileMetadata {
         Ok(())
     }
 
-    /// The metadata as a field of an entry. `None` if there is none.
+    /// Returns the metadata as a field of an entry. `None` if there is none.
     pub(super) fn into_json(self) -> Option<serde_json::Value> {
         (!self.0.is_empty()).then(|| serde_json::json!(self.0))
     }

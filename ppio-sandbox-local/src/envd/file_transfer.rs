@@ -26,8 +26,8 @@ use crate::sandbox::{LocalSandbox, user_environment};
 use crate::template::unpacked_limit;
 
 const READ_CHUNK: usize = 64 * 1024;
-/// How many compressed bytes are unpacked in one step; they expand to up to a thousand times as
-/// many.
+/// The number of compressed bytes that are unpacked in one step; they expand to up to a thousand
+/// times as many bytes.
 const PACKED_PIECE: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]

@@ -16,7 +16,7 @@ use super::file_metadata::FileMetadata;
 use crate::files::{ConfinedPath, SandboxFiles};
 use crate::processes;
 
-/// How long an upload to a named pipe waits for a program to open it.
+/// The longest time that an upload to a named pipe waits for a program to open it.
 const PIPE_READER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between two attempts to open a named pipe.
 const PIPE_RETRY_INTERVAL: Duration = Duration::from_millis(10);

@@ -87,7 +87,7 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
     Ok(follow(sandbox, &process, events, call))
 }
 
-/// Streams the output of a running process from now on.
+/// Streams the output that a running process writes from now on.
 pub(super) fn connect(
     sandbox: &LocalSandbox,
     call: &ConnectCall,
@@ -194,7 +194,7 @@ impl ProcessStream {
         Some(Ok(connect::message(&json!({ "event": event }))))
     }
 
-    /// The end of a stream whose call has timed out.
+    /// Returns the end of a stream whose call has timed out.
     fn timed_out(&mut self) -> Bytes {
         self.ended = true;
         let error = ConnectError::new(

@@ -13,7 +13,8 @@ use rustix::process::{
 };
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-/// Runs file system calls as the user and group `id` on this thread. Blocks as long as they do.
+/// Runs file system calls as the user and group `id` on this thread. Blocks for as long as the
+/// calls block.
 ///
 /// Only the effective ids change: a sandbox cannot send a signal to a thread whose real and saved
 /// user are root.

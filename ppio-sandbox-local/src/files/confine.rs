@@ -120,7 +120,7 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = PathPart> {
 /// return the directory of the last name, which renaming, removing and creating need. Older kernels
 /// lack it, and some container profiles refuse it.
 pub(super) struct PathWalk {
-    /// The path as the caller named it, absolute.
+    /// The absolute path that the caller named.
     inside: PathBuf,
     root: Arc<OwnedFd>,
     names: Vec<OsString>,
@@ -181,7 +181,7 @@ impl PathWalk {
         Ok(walk)
     }
 
-    /// The path that the walk led to, as the sandbox sees it.
+    /// Returns the path that the walk led to, as the sandbox sees it.
     pub(super) fn resolved(&self) -> PathBuf {
         let names = self.names.iter().chain(&self.missing);
         std::iter::once("/".as_ref())
@@ -299,7 +299,7 @@ mod tests {
     use std::os::fd::AsRawFd as _;
     use std::os::unix::fs::symlink;
 
-    /// Where a path really is on this machine.
+    /// Returns the path on this machine that a confined path leads to.
     fn real(path: &ConfinedPath) -> PathBuf {
         let directory = fs::read_link(format!("/proc/self/fd/{}", path.directory.as_raw_fd()));
         path.rest

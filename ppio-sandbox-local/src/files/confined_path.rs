@@ -18,11 +18,11 @@ use super::ownership::Owner;
 /// the open directory and follows no link from there.
 #[derive(Debug, Clone)]
 pub(crate) struct ConfinedPath {
-    /// Absolute, as the sandbox sees it, without `.` and `..`.
+    /// The absolute path as the sandbox sees it, without `.` and `..`.
     pub(crate) inside: PathBuf,
     pub(super) directory: Arc<OwnedFd>,
-    /// The path below that directory: empty for the root itself, usually one name, more names if
-    /// directories do not exist.
+    /// The path below the open directory: empty for the root itself, usually one name, more names
+    /// if directories do not exist.
     pub(super) rest: Vec<OsString>,
 }
 
@@ -30,8 +30,8 @@ pub(crate) struct ConfinedPath {
 pub(super) const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl ConfinedPath {
-    /// A path for calls of this process that do not follow a link at its end. Valid while `self`
-    /// exists.
+    /// Returns a path for calls of this process that do not follow a link at its end. Valid while
+    /// `self` exists.
     pub(crate) fn host_path(&self) -> io::Result<PathBuf> {
         let directory = in_proc(&*self.directory);
         match &*self.rest {
@@ -47,7 +47,7 @@ impl ConfinedPath {
         }
     }
 
-    /// The metadata; for a link, that of the link itself.
+    /// Returns the metadata; for a link, that of the link itself.
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
         fs::symlink_metadata(self.host_path()?)
     }
@@ -156,7 +156,7 @@ fn reopen(found: &OwnedFd, flags: OFlags, kinds: &[FileType]) -> io::Result<File
     if !kinds.contains(&kind) {
         let what = match kind {
             FileType::Directory => return Err(Errno::ISDIR.into()),
-            // Links were followed before; this one was created since.
+            // The links of the path were followed before; this link was created since.
             FileType::Symlink => "it was replaced by a symbolic link",
             FileType::Fifo => "it is a named pipe",
             _ => "it is a device or a socket",
@@ -169,8 +169,8 @@ fn reopen(found: &OwnedFd, flags: OFlags, kinds: &[FileType]) -> io::Result<File
     Ok(file.into())
 }
 
-/// Makes one directory, opens it and gives it to the owner of `parent`, by its descriptor: a
-/// sandbox may replace the directory at any time, but only by one of its own.
+/// Creates one directory, opens it and, through its descriptor, gives it to the owner of `parent`.
+/// A sandbox may replace the directory at any time, but only by a directory that the sandbox owns.
 fn make_one(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     mkdirat(parent, name, Mode::from_raw_mode(0o777))?;
     let made = openat(parent, name, PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;
@@ -179,8 +179,8 @@ fn make_one(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     Ok(made)
 }
 
-/// The path of an open directory. The final dot makes it name the directory, not the link in
-/// `/proc`.
+/// Returns the path of an open directory. With the final dot, the path names the directory, not the
+/// link in `/proc`.
 pub(super) fn in_proc(directory: &impl AsRawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/.", directory.as_raw_fd()))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-/// The size of all files below `root`, in bytes.
+/// Returns the size of all files below `root`, in bytes.
 pub(crate) fn disk_usage(root: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(root) else {
         return 0;

@@ -46,12 +46,12 @@ impl OpenDirectory {
         })
     }
 
-    /// The path of the directory in the sandbox.
+    /// Returns the path of the directory in the sandbox.
     pub(crate) fn inside(&self) -> &Path {
         &self.inside
     }
 
-    /// The path of an entry of the directory, which need not exist.
+    /// Returns the path of an entry of the directory, which need not exist.
     pub(crate) fn child(&self, name: &OsStr) -> ConfinedPath {
         ConfinedPath {
             inside: self.inside.join(name),
@@ -60,12 +60,12 @@ impl OpenDirectory {
         }
     }
 
-    /// A path for this process, valid while `self` exists.
+    /// Returns a path for this process, valid while `self` exists.
     pub(crate) fn host_path(&self) -> PathBuf {
         in_proc(&*self.file)
     }
 
-    /// The entries of the directory.
+    /// Returns the entries of the directory.
     pub(crate) fn entries(&self) -> io::Result<Vec<ConfinedPath>> {
         let mut names = fs::read_dir(self.host_path())?
             .map(|entry| entry.map(|entry| entry.file_name()))

@@ -1,9 +1,9 @@
 //! The owners of files that the platform creates in a sandbox.
 //!
 //! A platform that runs as root gives each sandbox a user of its own, and the sandbox's root
-//! directory belongs to that user. What the platform creates below gets the owner of the directory
-//! that it is created in, so the sandbox can use it. A platform that does not run as root owns all
-//! files itself.
+//! directory belongs to that user. A file that the platform creates below that directory gets the
+//! owner of the directory that it is created in, so the sandbox can use it. A platform that does
+//! not run as root owns all files itself.
 
 use std::fs;
 use std::io;
@@ -21,12 +21,12 @@ impl Owner {
     /// The platform's own user.
     pub(crate) const PLATFORM: Self = Self(None);
 
-    /// A user with a group of the same number.
+    /// Creates the owner with this user id and a group id of the same number.
     pub(crate) fn new(id: u32) -> Self {
         Self(Some((id, id)))
     }
 
-    /// The owner of an open directory.
+    /// Returns the owner of an open directory.
     pub(crate) fn of(directory: impl AsFd) -> io::Result<Self> {
         if !can_give() {
             return Ok(Self::PLATFORM);
@@ -35,7 +35,7 @@ impl Owner {
         Ok(Self::unless_root(found.st_uid, found.st_gid))
     }
 
-    /// The owner of a directory; a link to one is followed.
+    /// Returns the owner of a directory; a link to one is followed.
     pub(crate) fn of_path(directory: &Path) -> io::Result<Self> {
         if !can_give() {
             return Ok(Self::PLATFORM);
@@ -66,7 +66,7 @@ impl Owner {
         chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from)
     }
 
-    /// The user's id. `None` for the platform's user.
+    /// Returns the user's id. `None` for the platform's user.
     pub(crate) fn id(self) -> Option<u32> {
         self.0.map(|(uid, _)| uid)
     }
@@ -77,7 +77,7 @@ impl Owner {
     }
 }
 
-/// Only root can give files away.
+/// Whether this process may change the owners of files, which only root may.
 fn can_give() -> bool {
     rustix::process::geteuid().is_root()
 }

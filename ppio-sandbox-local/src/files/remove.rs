@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long removing is attempted: processes that were just killed or started may still create
-/// files, and the kernel may need some time to remove their mounts.
+/// The time after which no further attempt to remove a directory is made: processes that were just
+/// killed or started may still create files, and the kernel may need some time to remove their
+/// mounts.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two attempts.
 const REMOVE_INTERVAL: Duration = Duration::from_millis(10);
@@ -21,7 +22,7 @@ pub(crate) async fn remove_directory(directory: &Path) -> io::Result<()> {
 
 /// Removes a directory, or a link, with several attempts: processes that were just killed may have
 /// been creating files there, their mounts may keep directories busy, and a watchdog may be
-/// removing the same files. A directory that is gone already counts as removed.
+/// removing the same files. A directory that no longer exists counts as removed.
 pub(crate) fn remove_directory_blocking(directory: &Path) -> io::Result<()> {
     let deadline = Instant::now() + REMOVE_TIMEOUT;
     loop {

@@ -17,7 +17,7 @@ use super::ownership::Owner;
 
 /// Directories in which the commands of a sandbox without namespaces see the machine's files, not
 /// those below the sandbox's directory.
-const OF_THE_MACHINE: &[&str] = &[
+const MACHINE_DIRECTORIES: &[&str] = &[
     "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "nix", "proc", "run", "sbin",
     "sys", "usr", "var",
 ];
@@ -31,15 +31,15 @@ pub(crate) struct SandboxFiles {
 }
 
 impl SandboxFiles {
-    /// The files of a sandbox with a mount namespace. `root` is the link in `/proc` to its root
-    /// directory, which is kept open, because the pid in the link may be reused.
+    /// Returns the files of a sandbox with a mount namespace. `root` is the link in `/proc` to its
+    /// root directory, which is kept open, because the pid in the link may be reused.
     pub(crate) fn in_namespace(root: &Path, owner: Owner) -> io::Result<Self> {
         Self::open(root, OFlags::PATH | OFlags::CLOEXEC, owner, &[])
     }
 
-    /// The files of a sandbox without namespaces, below `root`.
+    /// Returns the files of a sandbox without namespaces, below `root`.
     pub(crate) fn below(root: &Path, owner: Owner) -> io::Result<Self> {
-        Self::open(root, PATH_ONLY, owner, OF_THE_MACHINE)
+        Self::open(root, PATH_ONLY, owner, MACHINE_DIRECTORIES)
     }
 
     fn open(
@@ -56,7 +56,7 @@ impl SandboxFiles {
         })
     }
 
-    /// The directory that the sandbox sees as `/`.
+    /// Returns the directory that the sandbox sees as `/`.
     pub(crate) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
@@ -89,7 +89,8 @@ impl SandboxFiles {
         }
     }
 
-    /// Runs file system calls with the rights of the sandbox's user. Blocks as long as they do.
+    /// Runs file system calls with the rights of the sandbox's user. Blocks for as long as the
+    /// calls block.
     pub(crate) fn as_user<T, E: From<io::Error>>(
         &self,
         calls: impl FnOnce() -> Result<T, E>,
@@ -101,7 +102,7 @@ impl SandboxFiles {
         }
     }
 
-    /// The names, in the sandbox, of the user and the group that own a file.
+    /// Returns the names, in the sandbox, of the user and the group that own a file.
     pub(crate) fn owners(&self, file: &Metadata) -> [String; 2] {
         let user = self.owner.id().unwrap_or_else(|| geteuid().as_raw());
         [file.uid(), file.gid()].map(|id| match id {

@@ -3,10 +3,10 @@
 //! ```text
 //! home/key            the API key, mode 0600
 //! home/lock           held while a platform runs
-//! home/boot           which start of this machine `run` is of
-//! home/platform.json  where the running platform is, mode 0600
+//! home/boot           the boot id of the machine at the time of `run`
+//! home/platform.json  the address and settings of the running platform, mode 0600
 //! home/ca/            the local certificate authority (TLS mode)
-//! home/etc/           what sandboxes with namespaces of their own see as `/etc`
+//! home/etc/           the `/etc` of sandboxes with namespaces of their own
 //! home/templates/     one directory per template, survives restarts
 //! home/run/           one directory per running platform, and in it one per live sandbox
 //! ```
@@ -32,8 +32,8 @@ use crate::processes;
 
 pub(crate) use self::api_key::ApiKey;
 
-/// How long to wait for the lock of a killed platform: a process that it was starting holds a copy
-/// of the open file until its `exec`.
+/// The time to wait for the lock of a killed platform: a process that the platform was starting
+/// holds a copy of the open file until its `exec`.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -79,7 +79,7 @@ impl Home {
         }
         let all_runs = path.join("run");
         fs::create_dir_all(&all_runs).map_err(Error::home(&all_runs))?;
-        forget_other_boots(&path, &all_runs).map_err(Error::home(&all_runs))?;
+        remove_other_boots(&path, &all_runs).map_err(Error::home(&all_runs))?;
         processes::clean_up_all_runs(&all_runs).map_err(Error::home(&all_runs))?;
         let id = identity::short_id('r');
         let entry = all_runs.join(&id);
@@ -126,7 +126,7 @@ impl Home {
         self.run.clone()
     }
 
-    /// The link in the home to [`Home::run`], if that is elsewhere.
+    /// Returns the link in the home to [`Home::run`], if that is elsewhere.
     pub(crate) fn link(&self) -> Option<&Path> {
         self.link.as_deref()
     }
@@ -141,7 +141,7 @@ impl Home {
     }
 }
 
-/// Where the directories of live sandboxes are.
+/// The location of the directories of live sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
     InHome,
@@ -186,7 +186,8 @@ fn make_directory(directory: &Path, mode: u32) -> io::Result<()> {
 }
 
 impl Drop for Home {
-    /// Removes the directory of a failed start. One with sandboxes in it is left to the watchdog.
+    /// Removes the directory of a failed start. A directory that contains sandboxes is left to the
+    /// watchdog.
     fn drop(&mut self) {
         // Closing the file is not enough: a process that is being started has a copy until `exec`.
         let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
@@ -198,7 +199,7 @@ impl Drop for Home {
 
 /// Removes the directories of platforms that ran before this machine was started: their processes
 /// are gone, and the pids in their files may be those of other processes.
-fn forget_other_boots(home: &Path, all_runs: &Path) -> io::Result<()> {
+fn remove_other_boots(home: &Path, all_runs: &Path) -> io::Result<()> {
     let Ok(current) = fs::read("/proc/sys/kernel/random/boot_id") else {
         return Ok(());
     };
@@ -272,7 +273,7 @@ mod tests {
     fn a_process_that_is_being_started_does_not_keep_the_lock() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::open(directory.path(), Placement::InHome).unwrap();
-        // As after `fork`.
+        // A second handle of the open file, as a forked process has.
         let _copy = home.lock.try_clone().unwrap();
         assert!(is_locked(directory.path()));
         drop(home);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::limits::{MAX_TASKS, SandboxLimits};
 use crate::identity;
 
-/// How long the kernel may take to freeze or end the processes of a cgroup.
+/// The longest time that the kernel may take to freeze or end the processes of a cgroup.
 const CGROUP_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two attempts to end the processes of a cgroup.
 const KILL_INTERVAL: Duration = Duration::from_micros(500);
@@ -84,7 +84,7 @@ impl CgroupParent {
         Ok(controllers)
     }
 
-    /// The limits that hold in every cgroup that [`CgroupParent::child`] makes.
+    /// Returns the limits that hold in every cgroup that [`CgroupParent::child`] creates.
     pub(crate) fn controllers(&self) -> CgroupControllers {
         self.controllers
     }
@@ -136,7 +136,7 @@ impl CgroupParent {
     }
 }
 
-/// Removes a cgroup without processes, and those below that a sandbox may have made.
+/// Removes a cgroup without processes, and those below it that a sandbox may have created.
 fn remove_cgroups(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;

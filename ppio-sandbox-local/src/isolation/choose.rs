@@ -117,8 +117,8 @@ pub(crate) async fn choose(
     })
 }
 
-/// Runs one command in a temporary sandbox, because a program that is installed may still be
-/// forbidden. The command prints its limits.
+/// Runs one command in a temporary sandbox, because this machine may forbid the use of an installed
+/// program. The command prints its limits.
 async fn run_trial(
     isolation: Arc<dyn Isolation>,
     run_directory: &Path,

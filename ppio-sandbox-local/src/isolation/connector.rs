@@ -40,7 +40,7 @@ done
 /// The timeout of a connection. It is longer than a connection on one machine takes, unless the
 /// server's queue is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The maximum number of connections that are made at the same time, each by one shell.
+/// The maximum number of connections that are opened at the same time, each by one shell.
 const MAX_SHELLS: usize = 16;
 
 /// Connects to ports in one network namespace.
@@ -51,8 +51,8 @@ pub(crate) struct NetworkConnector {
     /// The shell that connected last. While it connects, another one is started for a connection to
     /// another port, because a server that does not accept connections must not delay others.
     idle: Mutex<Option<ConnectorShell>>,
-    /// The ports to which connections are being made, one at a time for each, so that one port does
-    /// not occupy all shells.
+    /// The ports to which connections are being opened, one at a time for each port, so that one
+    /// port does not occupy all shells.
     ports: Mutex<HashMap<u16, Arc<AsyncMutex<()>>>>,
     shells: Semaphore,
 }
@@ -62,7 +62,8 @@ struct ConnectorShell {
     process: OwnedFd,
     requests: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
-    /// Killed when dropped. It also ends with its standard input, when the platform is killed.
+    /// The shell, which is killed when dropped. The shell also ends when its standard input is
+    /// closed, as happens when the platform is killed.
     _child: Child,
 }
 
@@ -107,7 +108,7 @@ impl NetworkConnector {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no other connection to `port` is being made.
+    /// Waits until no other connection to `port` is being opened.
     async fn turn(&self, port: u16) -> OwnedMutexGuard<()> {
         let turn = {
             let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,7 +130,7 @@ impl ConnectorShell {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Outside the terminal's group: Ctrl-C must not reach it.
+            // Outside the terminal's process group, so that Ctrl-C does not reach the shell.
             .process_group(0)
             .kill_on_drop(true);
         let mut child = processes::spawn(&mut command)?;
@@ -197,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_accepts_nothing_does_not_delay_others() {
-        // In this machine's network: no program is run to enter another.
+        // The shell stays in this machine's network, because no program enters another one.
         let bash = processes::find_program("bash").unwrap();
         let connector = NetworkConnector::start(Vec::new(), &bash).await.unwrap();
         let full = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

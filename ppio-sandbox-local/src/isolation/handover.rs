@@ -11,9 +11,9 @@ use std::path::Path;
 
 use crate::processes::{self, SystemPrograms};
 
-/// The directory to start in.
+/// The variable that holds the directory to start in.
 const DIRECTORY: &str = "PPIO_LOCAL_DIRECTORY";
-/// Followed by a number, the name of a variable that holds one `NAME=VALUE`.
+/// The prefix of the variables that each hold one `NAME=VALUE`; a number follows it.
 const VARIABLE: &str = "PPIO_LOCAL_VARIABLE_";
 
 /// The last arguments of a command, and the variables that they refer to.
@@ -23,7 +23,7 @@ pub(super) struct Handover {
 }
 
 impl Handover {
-    /// The arguments that start `program` in `directory` with `variables` and no others.
+    /// Returns the arguments that start `program` in `directory` with `variables` and no others.
     pub(super) fn new(
         programs: &SystemPrograms,
         directory: &Path,

@@ -23,7 +23,7 @@ pub(crate) struct SandboxCommand {
     pub(crate) program: String,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
-    /// Absolute, as the sandbox sees it.
+    /// The absolute path of the working directory, as the sandbox sees it.
     pub(crate) directory: String,
     /// Whether its standard input is a terminal, which becomes its controlling terminal.
     pub(crate) terminal: bool,
@@ -34,13 +34,13 @@ pub(crate) struct SandboxCommand {
 pub(crate) struct HostCommand {
     /// The programs that enter the sandbox, with their arguments. No argument comes from a caller.
     pub(crate) entering: Vec<OsString>,
-    /// Whether they enter a process namespace.
+    /// Whether the programs of `entering` enter a process namespace.
     pub(crate) enters_namespaces: bool,
     /// The program and its arguments.
     pub(crate) program: Vec<OsString>,
     /// Every variable of the program.
     pub(crate) variables: BTreeMap<String, String>,
-    /// Its working directory.
+    /// The working directory of the program.
     pub(crate) directory: PathBuf,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct HostCommand {
 #[derive(Debug)]
 pub(crate) struct StartedNamespaces {
     pub(crate) namespaces: Namespaces,
-    /// Runs until its standard input is closed.
+    /// The first process, which runs until its standard input is closed.
     pub(crate) first_process: Child,
     /// `Some` for a sandbox with a network namespace.
     pub(crate) connector: Option<NetworkConnector>,
@@ -63,13 +63,14 @@ pub(crate) type StartFuture<'a> =
 pub(crate) trait Isolation: fmt::Debug + Send + Sync {
     fn kind(&self) -> IsolationKind;
 
-    /// The programs that start a process.
+    /// Returns the programs that start a process.
     fn programs(&self) -> &SystemPrograms;
 
     /// Whether the kernel counts the processes of a sandbox with this user separately.
     fn counts_processes(&self, user: &SandboxUser) -> bool;
 
-    /// Starts the first process of the sandbox's namespaces. `None` for an isolation without any.
+    /// Starts the first process of the sandbox's namespaces. `None` for an isolation without
+    /// namespaces.
     fn start<'a>(&'a self, launcher: &'a ProcessLauncher) -> StartFuture<'a>;
 
     /// Translates a command to one of this machine.

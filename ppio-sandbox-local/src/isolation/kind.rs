@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How sandboxes are kept apart from each other and from the machine.
+/// The way in which sandboxes are isolated from each other and from the machine.
 ///
 /// With either kind, a process of a sandbox has a session of its own, no open file of the platform
 /// except its standard streams, and no capability, and it cannot gain one (`no_new_privs`). A

@@ -54,17 +54,17 @@ pub(crate) struct ProcessLauncher {
 }
 
 impl ProcessLauncher {
-    /// The directory that the sandbox sees as `/`.
+    /// Returns the directory that the sandbox sees as `/`.
     pub(crate) fn root(&self) -> PathBuf {
         self.directory.join("root")
     }
 
-    /// The user of the sandbox's processes; `None` for the platform's user.
+    /// Returns the user of the sandbox's processes; `None` for the platform's user.
     pub(crate) fn user(&self) -> Option<u32> {
         self.user.id()
     }
 
-    /// The owner of the sandbox's files.
+    /// Returns the owner of the sandbox's files.
     pub(crate) fn owner(&self) -> Owner {
         self.user.owner()
     }
@@ -73,9 +73,9 @@ impl ProcessLauncher {
         self.limits
     }
 
-    /// A command that enters the sandbox's control and then executes `arguments`, in a session of
-    /// its own, so that it cannot use a terminal of the platform. With `controls_terminal` its
-    /// standard input becomes the controlling terminal of that session.
+    /// Returns a command that puts itself under the control of the sandbox and then executes
+    /// `arguments`, in a session of its own, so that it cannot use a terminal of the platform. With
+    /// `controls_terminal` its standard input becomes the controlling terminal of that session.
     pub(crate) fn command<I, S>(&self, arguments: I, controls_terminal: bool) -> Command
     where
         I: IntoIterator<Item = S>,

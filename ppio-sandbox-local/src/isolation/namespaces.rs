@@ -26,7 +26,8 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    /// The processes in the process namespace, which is held open, so its name is not reused.
+    /// Returns the processes in the process namespace, which is held open, so its name is not
+    /// reused.
     pub(super) fn processes(&self) -> io::Result<Vec<i32>> {
         processes::in_namespace(&self.pid.name()?)
     }
@@ -38,11 +39,11 @@ impl Namespaces {
         Ok(pids.iter().copied().partition(is_inside))
     }
 
-    /// The processes started for the sandbox in `directory`, and their descendants. `None` if the
-    /// kernel does not list them.
+    /// Returns the processes started for the sandbox in `directory`, and their descendants. `None`
+    /// if the kernel does not list them.
     pub(super) fn descendants(&self, directory: &Path) -> io::Result<Option<Vec<i32>>> {
         let name = self.pid.name()?;
-        // Its pid may be another process's by now.
+        // The pid may belong to another process by now.
         let first = processes::is_in_namespace(self.first, &name).then_some(self.first);
         Ok(processes::find_descendants(directory, first))
     }
@@ -57,17 +58,17 @@ impl Namespace {
         File::open(format!("/proc/{pid}/ns/{name}")).map(Self)
     }
 
-    /// A path at which other processes can open the namespace for as long as `self` exists.
+    /// Returns a path at which other processes can open the namespace for as long as `self` exists.
     pub(super) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
-    /// The open namespace, to pass to a process.
+    /// Returns the open namespace, to pass to a process.
     pub(super) fn file(&self) -> io::Result<File> {
         self.0.try_clone()
     }
 
-    /// Its name, as `/proc/<pid>/ns` shows it.
+    /// Returns the name of the namespace, as `/proc/<pid>/ns` shows it.
     pub(crate) fn name(&self) -> io::Result<PathBuf> {
         fs::read_link(self.path())
     }

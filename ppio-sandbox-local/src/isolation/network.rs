@@ -38,21 +38,21 @@ impl Networks {
         Self { with_internet, own }
     }
 
-    /// Why sandboxes cannot have a network of their own, if they cannot.
+    /// Returns the reason why sandboxes cannot have a network of their own, if they cannot.
     pub(crate) fn own_unavailable(&self) -> Option<&str> {
         self.own.as_ref().err().map(String::as_str)
     }
 
-    /// The network of sandboxes that may reach other machines.
+    /// Returns the network of sandboxes that may reach other machines.
     pub(crate) fn with_internet(&self) -> SandboxNetwork {
         self.with_internet
     }
 
-    /// The network for a sandbox; `has_internet` is whether it may reach other machines.
+    /// Returns the network for a sandbox; `has_internet` is whether it may reach other machines.
     ///
     /// # Errors
     ///
-    /// Why this machine has no such network.
+    /// The reason why this machine has no such network.
     pub(crate) fn choose(&self, has_internet: bool) -> Result<SandboxNetwork, &str> {
         if has_internet {
             return Ok(self.with_internet);

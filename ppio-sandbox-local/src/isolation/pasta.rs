@@ -27,7 +27,7 @@ const NAME_SERVER: &str = "169.254.1.1";
 /// The pause between two checks for a route in the namespace.
 const READY_INTERVAL: Duration = Duration::from_millis(2);
 /// The maximum length of an error text that is kept, in bytes.
-const MAX_COMPLAINT: u64 = 4096;
+const MAX_ERROR_OUTPUT: u64 = 4096;
 const OPTIONS: &[&str] = &[
     "--foreground",
     "--quiet",
@@ -103,7 +103,7 @@ impl PastaProcess {
         let stderr = child.stderr.take();
         while !has_route(namespaces.first) {
             if let Some(status) = child.try_wait()? {
-                let complaint = complaint(stderr).await;
+                let complaint = error_output(stderr).await;
                 return Err(io::Error::other(format!(
                     "pasta failed ({status}): {complaint}"
                 )));
@@ -127,10 +127,10 @@ fn named(error: &io::Error, doing: &str) -> io::Error {
 }
 
 /// Returns what `pasta` printed, without its messages about a system log that does not run.
-async fn complaint(stderr: Option<ChildStderr>) -> String {
+async fn error_output(stderr: Option<ChildStderr>) -> String {
     let mut text = String::new();
     if let Some(stderr) = stderr {
-        let mut stderr = stderr.take(MAX_COMPLAINT);
+        let mut stderr = stderr.take(MAX_ERROR_OUTPUT);
         let _ = stderr.read_to_string(&mut text).await;
     }
     let lines = text.lines().map(str::trim);

@@ -13,7 +13,7 @@ use super::system_files::OWN_SYSTEM;
 use super::users::{INNER_USER, SandboxUser};
 use crate::files::{self, Owner};
 
-/// What to do with a file or link at the path of a directory.
+/// The treatment of a file or link at the path of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
     /// It comes from the template.

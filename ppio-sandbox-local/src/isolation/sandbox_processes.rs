@@ -29,7 +29,7 @@ use crate::files::{self, Owner, SandboxFiles};
 use crate::identity;
 use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
-/// How long processes may take to end after SIGKILL.
+/// The longest time that processes may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time that the parents of killed processes are given to wait for them and to end.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -47,11 +47,11 @@ pub(crate) struct SandboxProcesses {
     /// The processes of the isolation itself, which run as long as the sandbox. Empty without
     /// namespaces.
     own: Vec<i32>,
-    /// Runs until its standard input is closed.
+    /// The first process of the namespaces, which runs until its standard input is closed.
     first_process: Option<Child>,
     /// `Some` if the sandbox has a network of its own.
     connector: Option<NetworkConnector>,
-    /// `Some` if that network has internet access.
+    /// `Some` if the network of the sandbox has internet access.
     pasta: Option<PastaProcess>,
 }
 
@@ -160,27 +160,27 @@ impl SandboxProcesses {
         .await
     }
 
-    /// The directory of the sandbox on this machine; its files are in `root` below.
+    /// Returns the directory of the sandbox on this machine; its files are in `root` below.
     pub(crate) fn directory(&self) -> &Path {
         &self.launcher.directory
     }
 
-    /// The directory that the sandbox sees as `/`.
+    /// Returns the directory that the sandbox sees as `/`.
     pub(crate) fn root(&self) -> PathBuf {
         self.launcher.root()
     }
 
-    /// The files of the sandbox, as its processes see them.
+    /// Returns the files of the sandbox, as its processes see them.
     pub(crate) fn files(&self) -> &SandboxFiles {
         &self.files
     }
 
-    /// The root directory of the sandbox, if it has devices of its own.
+    /// Returns the root directory of the sandbox, if it has devices of its own.
     pub(crate) fn device_root(&self) -> Option<BorrowedFd<'_>> {
         self.namespaces.as_ref().map(|_| self.files.root())
     }
 
-    /// The pid, on this machine, of the first process of its process namespace.
+    /// Returns the pid, on this machine, of the first process of its process namespace.
     pub(crate) fn first_process(&self) -> Option<i32> {
         self.namespaces.as_ref().map(|namespaces| namespaces.first)
     }
@@ -207,17 +207,17 @@ impl SandboxProcesses {
         self.launcher.network
     }
 
-    /// The connector to the ports of the sandbox, if it has a network of its own.
+    /// Returns the connector to the ports of the sandbox, if it has a network of its own.
     pub(crate) fn connector(&self) -> Option<&NetworkConnector> {
         self.connector.as_ref()
     }
 
-    /// The owner of its files and streams.
+    /// Returns the owner of its files and streams.
     pub(crate) fn owner(&self) -> Owner {
         self.launcher.owner()
     }
 
-    /// A command in the sandbox, in a session of its own.
+    /// Returns a command in the sandbox, in a session of its own.
     pub(crate) fn command(&self, run: &SandboxCommand) -> Command {
         let launch = self
             .isolation
@@ -244,7 +244,7 @@ impl SandboxProcesses {
         command
     }
 
-    /// The pids of the running processes.
+    /// Returns the pids of the running processes.
     pub(crate) fn processes(&self) -> io::Result<Vec<i32>> {
         running(&self.launcher, self.namespaces.as_ref())
     }

@@ -1,7 +1,7 @@
 //! Shims: scripts in place of programs that clients expect in a sandbox and this machine may lack.
 
 /// `sudo`: clients start agents with `cd /app && sudo -E python agent.py`. A sandbox gains no
-/// privileges, so the command runs as it is, without the options.
+/// privileges, so the command is run unchanged, without the options of `sudo`.
 const SUDO: &str = r#"#!/bin/sh
 while [ "$#" -gt 0 ]; do
   case "$1" in

@@ -1,5 +1,5 @@
-//! The `/etc` of sandboxes with namespaces: copies of the files that programs need, and none that
-//! may contain a secret.
+//! The `/etc` of sandboxes with namespaces: copies of the files that programs need, without files
+//! that may contain a secret.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -66,7 +66,8 @@ pub(crate) const OWN_SYSTEM: &str = ".ppio/system";
 /// The copies that are updated while the platform runs, because machines change networks.
 const CURRENT: &[&str] = &["hosts", "resolv.conf"];
 
-/// Files of `/etc` that each sandbox has itself; here they are links into the sandbox.
+/// Files of `/etc` of which each sandbox has its own; in this directory they are links into the
+/// sandbox.
 const OWN: &[&str] = &["environment", "group", "passwd", "profile.d"];
 
 /// Directories that a sandbox sees as they are on the machine, so links into them are kept.
@@ -160,7 +161,7 @@ impl SystemFiles {
     }
 }
 
-/// The names in `directory` that match `pattern`.
+/// Returns the names in `directory` that match `pattern`.
 fn matches(directory: &Path, pattern: &str) -> Vec<String> {
     let Some(start) = pattern.strip_suffix('*') else {
         return vec![pattern.to_owned()];

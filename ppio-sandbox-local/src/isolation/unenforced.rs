@@ -25,7 +25,7 @@ impl UnenforcedLimit {
         }
     }
 
-    /// The resource: `memory`, `processors`, `processes` or `disk`.
+    /// Returns the resource: `memory`, `processors`, `processes` or `disk`.
     pub fn resource(&self) -> &str {
         &self.resource
     }

@@ -91,8 +91,8 @@ impl UserPool {
     }
 }
 
-/// The ids of `range`, starting at a random one, because several platforms may use the same range.
-/// In the small range, the ids of running processes are left out.
+/// Returns the ids of `range`, starting at a random one, because several platforms may use the same
+/// range. In the small range, the ids of running processes are left out.
 fn candidates(range: &Range<u32>) -> impl Iterator<Item = u32> {
     let random = Uuid::new_v4().as_fields().0 % (range.end - range.start);
     let start = range.start + random;
@@ -128,12 +128,12 @@ fn is_mapped(map: &str, range: &Range<u32>) -> bool {
 }
 
 impl SandboxUser {
-    /// The id of the user and of its group. `None` for the platform's user.
+    /// Returns the id of the user and of its group. `None` for the platform's user.
     pub(crate) fn id(&self) -> Option<u32> {
         self.0.id
     }
 
-    /// The owner of the sandbox's files.
+    /// Returns the owner of the sandbox's files.
     pub(crate) fn owner(&self) -> Owner {
         self.0.id.map_or(Owner::PLATFORM, Owner::new)
     }

@@ -98,8 +98,8 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Requires one isolation; starting fails if it does not work. Default: bubblewrap if it works,
-    /// else process groups.
+    /// Requires this isolation; starting fails if it does not work. Default: bubblewrap if it
+    /// works, else process groups.
     pub fn isolation(mut self, isolation: IsolationKind) -> Self {
         self.isolation = Some(isolation);
         self
@@ -143,8 +143,8 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Sets how many sandboxes may exist at the same time. Default: 256. More are refused with
-    /// status 429.
+    /// Sets how many sandboxes may exist at the same time. Default: 256. Further sandboxes are
+    /// refused with status 429.
     pub fn sandbox_limit(mut self, limit: usize) -> Self {
         self.sandbox_limit = limit;
         self
@@ -200,7 +200,7 @@ impl LocalPlatformBuilder {
         let address = listener.local_addr().map_err(listening)?;
 
         let cgroup = self.cgroups.then(CgroupParent::create).flatten();
-        // Before the first sandbox, which is the trial.
+        // Started before the first sandbox, which is the trial.
         let watchdog = PlatformWatchdog::start(
             &home.run(),
             home.link(),
@@ -246,7 +246,7 @@ impl LocalPlatformBuilder {
         };
         let server = tokio::spawn(server::serve(listener, front));
         let networks = shared.sandboxes.networks();
-        // Last, so that other programs find only a platform that already serves.
+        // Written last, so that other programs find only a platform that already serves.
         let state = PlatformState {
             url: format!("http://{address}"),
             address,

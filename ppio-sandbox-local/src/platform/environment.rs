@@ -23,7 +23,7 @@ pub(crate) fn variables(
         set("ACCESS_TOKEN", key.reveal().to_owned());
         set("DOMAIN", shared::domain(address));
         set("API_URL", url.clone());
-        // Calls to the daemon are sent here too and are distinguished by their headers.
+        // Calls to the daemon are also sent to this URL and are distinguished by their headers.
         set("SANDBOX_URL", url.clone());
     }
     if tls {

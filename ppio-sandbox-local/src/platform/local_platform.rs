@@ -30,8 +30,8 @@ use crate::shared::Shared;
 /// # }
 /// ```
 ///
-/// Sandboxes end with the platform: [`LocalPlatform::shutdown`] waits for them; when the platform
-/// is dropped or its process is killed, a watchdog process ends them.
+/// Sandboxes end with the platform: [`LocalPlatform::shutdown`] waits for their end; when the
+/// platform is dropped or its process is killed, a watchdog process ends them.
 #[derive(Debug)]
 pub struct LocalPlatform {
     pub(super) shared: Arc<Shared>,
@@ -46,33 +46,34 @@ pub struct LocalPlatform {
 }
 
 impl LocalPlatform {
-    /// The loopback address that the platform listens on.
+    /// Returns the loopback address that the platform listens on.
     pub fn address(&self) -> SocketAddr {
         self.shared.address
     }
 
-    /// The control plane's URL, which also takes sandbox traffic that names its sandbox by header.
+    /// Returns the control plane's URL, which also takes sandbox traffic that names its sandbox by
+    /// header.
     pub fn url(&self) -> String {
         format!("http://{}", self.shared.address)
     }
 
-    /// The domain of sandbox hosts, as in `{port}-{id}.{domain}`, with the port that the platform
-    /// listens on.
+    /// Returns the domain of sandbox hosts, as in `{port}-{id}.{domain}`, with the port that the
+    /// platform listens on.
     pub fn domain(&self) -> String {
         self.shared.domain()
     }
 
-    /// The API key that callers must send. Keep it out of logs.
+    /// Returns the API key that callers must send. Keep it out of logs.
     pub fn api_key(&self) -> &str {
         self.shared.key.reveal()
     }
 
-    /// The directory that holds the platform's templates and its API key.
+    /// Returns the directory that holds the platform's templates and its API key.
     pub fn home(&self) -> &Path {
         self.shared.home.path()
     }
 
-    /// How the platform isolates its sandboxes.
+    /// Returns how the platform isolates its sandboxes.
     pub fn isolation(&self) -> IsolationKind {
         self.isolation
     }
@@ -83,27 +84,28 @@ impl LocalPlatform {
         self.shared.sandboxes.networks().with_internet().is_own()
     }
 
-    /// Why sandboxes cannot be created without internet access on this machine. `None` if they can:
-    /// they then have a network namespace of their own.
+    /// Returns the reason why sandboxes cannot be created without internet access on this machine.
+    /// `None` if sandboxes can: they then have a network namespace of their own.
     pub fn offline_unavailable(&self) -> Option<&str> {
         self.shared.sandboxes.networks().own_unavailable()
     }
 
-    /// The limits of sandboxes that this machine does not enforce. They are also logged once at
-    /// start.
+    /// Returns the limits of sandboxes that this machine does not enforce. They are also logged
+    /// once at start.
     pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
         &self.unenforced_limits
     }
 
-    /// How many sandboxes exist, running or paused.
+    /// Returns how many sandboxes exist, running or paused.
     pub fn sandbox_count(&self) -> usize {
         self.shared.sandboxes.list().len()
     }
 
-    /// Every variable with which the existing SDKs use this platform.
+    /// Returns every variable with which the existing SDKs use this platform.
     ///
-    /// They cover `ppio-sandbox` and its agent client (`PPIO_*`), the E2B SDKs (`E2B_*`) and, in
-    /// TLS mode, the proxy and the certificates that clients with fixed `https://` addresses need.
+    /// The variables cover `ppio-sandbox` and its agent client (`PPIO_*`), the E2B SDKs (`E2B_*`)
+    /// and, in TLS mode, the proxy and the certificates that clients with fixed `https://`
+    /// addresses need.
     pub fn environment(&self) -> BTreeMap<String, String> {
         environment::variables(self.shared.address, &self.shared.key, self.home(), self.tls)
     }

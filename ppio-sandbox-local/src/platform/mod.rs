@@ -1,4 +1,4 @@
-//! The platform as a program embeds it, and as other programs find it.
+//! The platform as a program embeds it, and the lookup of a platform by other programs.
 
 mod builder;
 mod environment;

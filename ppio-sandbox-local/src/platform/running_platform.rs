@@ -67,13 +67,14 @@ impl LocalPlatform {
 }
 
 impl RunningPlatform {
-    /// The control plane's URL, which also takes sandbox traffic that names its sandbox by header.
+    /// Returns the control plane's URL, which also takes sandbox traffic that names its sandbox by
+    /// header.
     pub fn url(&self) -> &str {
         &self.state.url
     }
 
-    /// The pid of the process that runs the platform. SIGTERM shuts down a platform of the command
-    /// line.
+    /// Returns the pid of the process that runs the platform. SIGTERM shuts down a platform of the
+    /// command line.
     pub fn pid(&self) -> u32 {
         self.state.pid
     }
@@ -83,8 +84,8 @@ impl RunningPlatform {
         self.state.tls
     }
 
-    /// How the platform isolates its sandboxes, as [`IsolationKind`](crate::IsolationKind) prints
-    /// it.
+    /// Returns how the platform isolates its sandboxes, as [`IsolationKind`](crate::IsolationKind)
+    /// prints it.
     pub fn isolation(&self) -> &str {
         &self.state.isolation
     }
@@ -95,28 +96,28 @@ impl RunningPlatform {
         self.state.isolates_network
     }
 
-    /// Why its sandboxes cannot be created without internet access, as
+    /// Returns the reason why its sandboxes cannot be created without internet access, as
     /// [`LocalPlatform::offline_unavailable`].
     pub fn offline_unavailable(&self) -> Option<&str> {
         self.state.offline_unavailable.as_deref()
     }
 
-    /// The limits of sandboxes that the platform's machine does not enforce.
+    /// Returns the limits of sandboxes that the platform's machine does not enforce.
     pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
         &self.state.unenforced_limits
     }
 
-    /// The directory that holds the platform's templates and its API key.
+    /// Returns the directory that holds the platform's templates and its API key.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// The API key that callers must send. Keep it out of logs.
+    /// Returns the API key that callers must send. Keep it out of logs.
     pub fn api_key(&self) -> &str {
         self.key.reveal()
     }
 
-    /// Every variable with which the existing SDKs use the platform, as
+    /// Returns every variable with which the existing SDKs use the platform, as
     /// [`LocalPlatform::environment`].
     pub fn environment(&self) -> BTreeMap<String, String> {
         environment::variables(self.state.address, &self.key, &self.home, self.state.tls)

@@ -41,17 +41,17 @@ pub struct TemplateSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BuiltTemplate {
-    /// Its id, which `create_session` and `POST /sandboxes` take.
+    /// The template's id, which `create_session` and `POST /sandboxes` take.
     pub id: String,
-    /// Its name without a tag, which can be used in place of the id.
+    /// The template's name without a tag, which can be used in place of the id.
     pub name: String,
-    /// The id of its build.
+    /// The id of the build.
     pub build_id: String,
 }
 
 impl TemplateSpec {
-    /// Specifies a template with this name, `name` or `name:tag`. An existing template gets a new
-    /// build.
+    /// Creates the spec of a template with this name, `name` or `name:tag`. An existing template
+    /// gets a new build.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -143,7 +143,7 @@ impl TemplateSpec {
 }
 
 impl LocalPlatform {
-    /// Builds a template and waits until sandboxes can be made from it.
+    /// Builds a template and waits until sandboxes can be created from the template.
     ///
     /// # Errors
     ///

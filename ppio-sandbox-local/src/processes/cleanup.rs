@@ -17,8 +17,8 @@ pub(crate) fn clean_up_run(run_directory: &Path) -> io::Result<()> {
     remove_directory_blocking(run_directory)
 }
 
-/// Ends the processes of platforms that are gone, and removes their directories below `all_runs`
-/// or at the targets of links there. Their watchdogs may have been killed too.
+/// Ends the processes of platforms that are gone, and removes their directories below `all_runs` or
+/// at the targets of links there. The watchdogs of those platforms may have been killed as well.
 pub(crate) fn clean_up_all_runs(all_runs: &Path) -> io::Result<()> {
     let mut sandboxes = Vec::new();
     for entry in entries(all_runs)? {
@@ -30,7 +30,7 @@ pub(crate) fn clean_up_all_runs(all_runs: &Path) -> io::Result<()> {
             // A watchdog may be moving or removing the directory.
             let inside = entries(&run).unwrap_or_default();
             if !run.starts_with(all_runs) {
-                end(unmoved(&run), &inside);
+                end(original_path(&run), &inside);
             }
             sandboxes.extend(inside);
         }
@@ -39,16 +39,16 @@ pub(crate) fn clean_up_all_runs(all_runs: &Path) -> io::Result<()> {
     remove_runs(all_runs)
 }
 
-/// The directory of a platform's sandboxes, and the names to which watchdogs have moved it.
+/// Returns the directory of a platform's sandboxes, and the names to which watchdogs have moved it.
 fn moved(run: &Path) -> Vec<PathBuf> {
     let beside = run.parent().and_then(|parent| entries(parent).ok());
     let mut runs = beside.unwrap_or_default();
-    runs.retain(|path| unmoved(path) == run);
+    runs.retain(|path| original_path(path) == run);
     runs
 }
 
-/// The name of a directory before a watchdog renamed it.
-fn unmoved(run: &Path) -> &Path {
+/// Returns the name of a directory before a watchdog renamed it.
+fn original_path(run: &Path) -> &Path {
     match run.to_str().and_then(|run| run.split_once(".dead.")) {
         Some((run, _)) => Path::new(run),
         None => run,

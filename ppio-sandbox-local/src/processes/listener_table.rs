@@ -40,7 +40,7 @@ impl ListenerTable {
         )
     }
 
-    /// The ports that sockets with these inodes listen on.
+    /// Returns the ports that sockets with these inodes listen on.
     pub(super) fn ports_of(&self, inodes: &HashSet<u64>) -> BTreeSet<u16> {
         self.listeners
             .iter()
@@ -53,7 +53,7 @@ impl ListenerTable {
     fn read_proc(is_wanted: impl Fn(u16) -> bool) -> Self {
         let mut table = Self::default();
         for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            // Without IPv6 the second does not exist.
+            // Without IPv6, the second file does not exist.
             if let Ok(file) = File::open(path) {
                 table.add(BufReader::new(file), &is_wanted);
             }
@@ -75,7 +75,7 @@ impl ListenerTable {
         }
     }
 
-    /// The inodes of the sockets that accept connections to `port` at `address`, a loopback
+    /// Returns the inodes of the sockets that accept connections to `port` at `address`, a loopback
     /// address: those bound to that address, otherwise those bound to every address.
     pub(crate) fn receivers(&self, address: IpAddr, port: u16) -> BTreeSet<u64> {
         let bound_to = |wanted: IpAddr| -> BTreeSet<u64> {
@@ -108,7 +108,7 @@ impl ListenerTable {
             .all(|listener| listener.user == user)
     }
 
-    /// The inodes of every listener on `port`.
+    /// Returns the inodes of every listener on `port`.
     pub(crate) fn all(&self, port: u16) -> BTreeSet<u64> {
         self.listeners
             .iter()
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_address_receives() {
+    fn the_most_specific_address_receives() {
         let all = [
             ("127.0.0.1", 80, "0A"),
             ("::ffff:127.0.0.1", 80, "0A"),
@@ -194,7 +194,7 @@ mod tests {
             ("127.0.0.2", 80, "0A"),
             ("127.0.0.1", 81, "0A"),
             ("127.0.0.1", 80, "01"),
-            // After the first connection there are no listeners.
+            // The kernel lists no listeners after the first connection.
             ("127.0.0.1", 80, "0A"),
         ];
         for (from, by_4, by_6) in [

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::listener_table::ListenerTable;
 use super::process_stat::all_processes;
 
-/// The inodes of the sockets that a process has open; `process` is its directory in a `/proc`.
-/// Empty for a process that has ended or cannot be read.
+/// Returns the inodes of the sockets that a process has open; `process` is its directory in a
+/// `/proc`. Empty for a process that has ended or cannot be read.
 pub(crate) fn open_sockets(process: &Path) -> impl Iterator<Item = u64> + use<> {
     let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten();
     descriptors.flatten().filter_map(|descriptor| {

@@ -11,12 +11,12 @@ use rustix::process::{Pid, Signal};
 use super::marks::{GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 use super::process_stat::{ProcessStat, all_processes};
 
-/// The processes of the sandbox in `directory`.
+/// Returns the processes of the sandbox in `directory`.
 pub(crate) fn find_by_marks(directory: &Path) -> io::Result<Vec<i32>> {
     search(directory, &[directory.to_owned()])
 }
 
-/// The processes of all `sandboxes`, and those started for others below `directory`.
+/// Returns the processes of all `sandboxes`, and those started for others below `directory`.
 ///
 /// A process belongs to a sandbox when one of four things holds: the mark is in the environment
 /// that it was started with, which children inherit; its process group is one of the sandbox's; its
@@ -54,7 +54,8 @@ pub(super) fn search(directory: &Path, sandboxes: &[PathBuf]) -> io::Result<Vec<
     Ok(found.into_iter().collect())
 }
 
-/// The processes of a process namespace, given by the target of a link `/proc/<pid>/ns/pid`.
+/// Returns the processes of a process namespace, given by the target of a link
+/// `/proc/<pid>/ns/pid`.
 pub(crate) fn in_namespace(wanted: &Path) -> io::Result<Vec<i32>> {
     let all = all_processes()?.into_keys();
     Ok(all.filter(|pid| is_in_namespace(*pid, wanted)).collect())
@@ -65,7 +66,8 @@ pub(crate) fn is_in_namespace(pid: i32, wanted: &Path) -> bool {
     fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == wanted)
 }
 
-/// The running processes that were started for the sandbox in `directory`, and their descendants.
+/// Returns the running processes that were started for the sandbox in `directory`, and their
+/// descendants.
 ///
 /// `first` is the first process of its process namespace, unless that has ended. Its descendants
 /// are included, because it becomes the parent of processes in the namespace whose parent has
@@ -90,7 +92,7 @@ pub(crate) fn find_descendants(directory: &Path, first: Option<i32>) -> Option<V
     Some(found.into_iter().collect())
 }
 
-/// The processes that `parent` started.
+/// Returns the processes that `parent` started.
 pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
     if let Some(children) = listed_children(parent) {
         return Ok(children);
@@ -101,8 +103,8 @@ pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
         .collect())
 }
 
-/// The children of all threads of a process; empty if it has ended. `None` if the kernel does not
-/// list them, because it was built without checkpoint support.
+/// Returns the children of all threads of a process; empty if it has ended. `None` if the kernel
+/// does not list them, because it was built without checkpoint support.
 fn listed_children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
@@ -119,8 +121,8 @@ fn listed_children(pid: i32) -> Option<Vec<i32>> {
     Some(found)
 }
 
-/// The processes that descend from `roots` or are in a session that one of these led, without
-/// `roots` themselves.
+/// Returns the processes that descend from `roots` or are in a session that one of these led,
+/// without `roots` themselves.
 pub(crate) fn descendants(roots: &[i32]) -> io::Result<Vec<i32>> {
     let all = all_processes()?;
     let mut found: BTreeSet<_> = roots.iter().copied().collect();
@@ -153,7 +155,7 @@ fn is_marked(pid: i32, mark: &[u8]) -> bool {
     })
 }
 
-/// The limit of file locks of a process. `None` for no limit.
+/// Returns the limit of file locks of a process. `None` for no limit.
 fn lock_limit(pid: i32) -> Option<u64> {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
     limits.lines().find_map(lock_limit_in)
@@ -167,7 +169,7 @@ fn lock_limit_in(line: &str) -> Option<u64> {
     hard.parse().ok()
 }
 
-/// The limits of file locks that mark the processes of `sandboxes`.
+/// Returns the limits of file locks that mark the processes of `sandboxes`.
 fn locks_of(sandboxes: &[PathBuf]) -> HashSet<u64> {
     sandboxes
         .iter()
@@ -176,7 +178,8 @@ fn locks_of(sandboxes: &[PathBuf]) -> HashSet<u64> {
         .collect()
 }
 
-/// The process groups started for `sandboxes`, each with the time at which its leader started.
+/// Returns the process groups started for `sandboxes`, each with the time at which its leader
+/// started.
 fn groups_of(sandboxes: &[PathBuf]) -> HashMap<i32, u64> {
     sandboxes
         .iter()

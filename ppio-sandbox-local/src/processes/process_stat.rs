@@ -26,7 +26,7 @@ impl ProcessStat {
     }
 
     pub(super) fn parse(line: &str) -> Option<Self> {
-        // The name in parentheses may hold anything; the other fields are numbers.
+        // The name in parentheses may contain any character; the other fields are numbers.
         let (head, rest) = line.rsplit_once(')')?;
         let pid = head.split(' ').next()?.parse().ok()?;
         let fields: Vec<_> = rest.split_ascii_whitespace().collect();
@@ -46,7 +46,7 @@ impl ProcessStat {
     }
 }
 
-/// Every process of this machine, by pid.
+/// Returns every process of this machine, by pid.
 pub(super) fn all_processes() -> io::Result<BTreeMap<i32, ProcessStat>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {

@@ -30,7 +30,8 @@ impl SystemPrograms {
     }
 }
 
-/// The absolute path of a program: the system's own, else the first on the platform's `PATH`.
+/// Returns the absolute path of a program: the system's own, else the first on the platform's
+/// `PATH`.
 pub(crate) fn find_program(name: &str) -> Result<PathBuf, String> {
     which::which_in(name, Some(SYSTEM_PATH), "/")
         .or_else(|_| which::which(name))
@@ -48,7 +49,7 @@ pub(crate) fn push_program<S: Into<OsString>>(
     arguments.extend(own.into_iter().map(Into::into));
 }
 
-/// The options that make `setpriv` switch to a user without privileges.
+/// Returns the options that make `setpriv` switch to a user without privileges.
 pub(crate) fn unprivileged_user(user: u32) -> [OsString; 5] {
     [
         format!("--reuid={user}"),

@@ -33,7 +33,7 @@ const REQUEST: usize = 72;
 const ANSWER: usize = HEADER + 72;
 const BUFFER: usize = 32 * 1024;
 
-/// The sockets that listen on `port`, or on any port.
+/// Returns the sockets that listen on `port`, or on any port.
 pub(crate) fn listeners(port: Option<u16>) -> io::Result<Vec<ListeningSocket>> {
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,

@@ -30,8 +30,8 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// A pipe from a process of a sandbox. The writing end belongs to the sandbox's user, so that the
-/// process can open it again as `/dev/stdout`.
+/// Creates a pipe from a process of a sandbox. The writing end belongs to the sandbox's user, so
+/// that the process can open it again as `/dev/stdout`.
 pub(crate) fn output_pipe(owner: Owner) -> io::Result<(Receiver, Stdio)> {
     let (reader, writer) = io::pipe()?;
     owner.give(&writer)?;
@@ -39,7 +39,7 @@ pub(crate) fn output_pipe(owner: Owner) -> io::Result<(Receiver, Stdio)> {
     Ok((reader, Stdio::from(writer)))
 }
 
-/// A pipe to a process of a sandbox, as [`output_pipe`].
+/// Creates a pipe to a process of a sandbox, as [`output_pipe`].
 pub(crate) fn input_pipe(owner: Owner) -> io::Result<(Sender, Stdio)> {
     let (reader, writer) = io::pipe()?;
     owner.give(&reader)?;

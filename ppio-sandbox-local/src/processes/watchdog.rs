@@ -98,7 +98,7 @@ impl PlatformWatchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Outside the terminal's group: Ctrl-C must not reach it.
+            // Outside the terminal's process group, so that Ctrl-C does not reach the watchdog.
             .process_group(0);
         let process = spawn(&mut command)?;
         Ok(Self { process })

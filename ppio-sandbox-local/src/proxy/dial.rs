@@ -12,8 +12,8 @@ use crate::isolation::NetworkConnector;
 use crate::processes::ListenerTable;
 use crate::sandbox::{AGENT_PORT, LocalSandbox, VerifiedListener};
 
-/// How long a program that was just started has to open its port: the first request after a start
-/// waits instead of failing.
+/// The time in which a program that was just started has to open its port: the first request after
+/// a start waits instead of failing.
 const START_GRACE: Duration = Duration::from_secs(5);
 /// The first and the longest pause between two attempts to connect to a port that is not open yet.
 const DIAL_PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
@@ -39,7 +39,8 @@ pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<Tc
     let mut search_pause = FIRST_SEARCH_PAUSE;
     let mut next_search = Instant::now() + search_pause;
     loop {
-        // Whether or not that process still runs: a shell may have left a server in the background.
+        // The start counts even if that process has ended: a shell may have left a server in the
+        // background.
         let last_start = sandbox.processes.last_start();
         let age = last_start
             .map(|start| start.elapsed())
@@ -109,7 +110,7 @@ async fn is_idle(sandbox: &Arc<LocalSandbox>) -> bool {
     looking.await.unwrap_or_default()
 }
 
-/// The listeners of `sandbox` on `port`: at most one per real port and address family.
+/// Returns the listeners of `sandbox` on `port`: at most one per real port and address family.
 async fn find(
     sandbox: &Arc<LocalSandbox>,
     port: u16,

@@ -51,7 +51,7 @@ pub(crate) async fn to_sandbox(
         .and_then(|mask| mask.host(port))
     {
         Some(host) => replace_host(&mut request, host),
-        None => name_this_machine(&mut request, &sandbox.id, port),
+        None => use_loopback_host(&mut request, &sandbox.id, port),
     }
     remove_key(request.headers_mut(), &shared.key);
     match forward(stream, request, ()).await {
@@ -66,7 +66,7 @@ pub(crate) async fn to_sandbox(
 
 /// Replaces a host that is not a name of this machine: servers on loopback, agents among them,
 /// refuse foreign hosts (DNS rebinding).
-fn name_this_machine(request: &mut Request<Body>, id: &str, port: u16) {
+fn use_loopback_host(request: &mut Request<Body>, id: &str, port: u16) {
     let host = match request.uri().authority() {
         Some(authority) => Some(authority.clone()),
         None => request

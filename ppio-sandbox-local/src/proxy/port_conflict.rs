@@ -60,8 +60,8 @@ impl PortConflict {
         })
     }
 
-    /// Logs the conflict to the sandbox, and with the holder to the platform. Only once, because
-    /// callers try again.
+    /// Logs the conflict to the sandbox, and with the holder to the platform. Logs each conflict
+    /// only once, because callers try again.
     pub(super) fn log(&self, sandbox: &Arc<LocalSandbox>) {
         if sandbox
             .logs
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_conflict_says_what_to_do() {
+    fn a_conflict_has_a_cause_and_help() {
         for (port, holder, parts) in [
             (
                 8080,

@@ -1,4 +1,4 @@
-//! Whether a listener belongs to a sandbox.
+//! Checks whether a listener belongs to a sandbox.
 //!
 //! Sandboxes share this machine's network, so a port may be another sandbox's, or a database of the
 //! developer. A socket belongs to a sandbox with a user of its own if that user opened it: root in
@@ -17,7 +17,7 @@ use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, open, openat};
 use crate::processes::{ListenerTable, open_sockets};
 use crate::sandbox::LocalSandbox;
 
-/// Which processes of a sandbox are searched.
+/// The processes of a sandbox that are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProcessSearch {
     /// Those that are known without a search through every process of this machine.

@@ -7,13 +7,13 @@ use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
 };
 
-/// How long the other side may continue after one side has ended: a peer that does not close its
-/// side, or whose machine is gone, must not keep the tunnel open.
+/// The longest time for which the other side may continue after one side has ended: a peer that
+/// does not close its side, or whose machine is gone, must not keep the tunnel open.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 const BUFFER_SIZE: usize = 16 * 1024;
 
-/// Passes bytes on until both sides have ended, or one of them is broken. When one side ends, so
-/// does the direction from it, and the other direction has [`LINGER_TIMEOUT`] left.
+/// Passes bytes on until both sides have ended, or one of them is broken. When one side ends, the
+/// direction from that side ends as well, and the other direction has [`LINGER_TIMEOUT`] left.
 pub(super) async fn tunnel<A, B>(one: A, other: B)
 where
     A: AsyncRead + AsyncWrite,
@@ -44,7 +44,7 @@ async fn linger(rest: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     passed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Passes bytes on in one direction, and then the end of the stream.
+/// Passes on the bytes of one direction, then the end of the stream.
 async fn pass<A, B>(mut from: ReadHalf<A>, mut to: WriteHalf<B>) -> io::Result<()>
 where
     A: AsyncRead,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_is_passed_on_and_the_other_direction_goes_on() {
+    async fn an_end_is_passed_on_and_the_other_direction_continues() {
         let (mut caller, mut server, tunnel) = tunnelled();
         caller.write_all(b"question").await.unwrap();
         caller.shutdown().await.unwrap();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_side_that_never_ends_is_left() {
+    async fn a_side_that_never_ends_is_disconnected() {
         for server_ends in [false, true] {
             let (caller, server, tunnel) = tunnelled();
             let (mut ending, mut silent) = if server_ends {

@@ -1,4 +1,4 @@
-//! Why a sandbox was not created.
+//! The errors of the creation of a sandbox.
 
 use std::io;
 use std::process::ExitStatus;
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::start_process::ProcessStartError;
 
-/// How long the ready command of a template may fail after the start command was started.
+/// The longest time for which the ready command of a template may fail after the start command was
+/// started.
 pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]

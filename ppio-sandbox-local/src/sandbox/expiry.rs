@@ -12,8 +12,8 @@ use crate::error::with_sources;
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl LocalSandbox {
-    /// Runs as long as the sandbox exists: samples what it uses, and kills or pauses it when its
-    /// timeout has passed.
+    /// Runs as long as the sandbox exists: samples the resources that the sandbox uses, and kills
+    /// or pauses it when its timeout has passed.
     pub(super) async fn watch_expiry(self: Arc<Self>, registry: Weak<SandboxRegistry>) {
         let mut changes = self.lifetime.subscribe();
         let mut next_sample = tokio::time::Instant::now() + SAMPLE_INTERVAL;

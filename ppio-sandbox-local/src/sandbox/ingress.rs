@@ -17,7 +17,7 @@ pub(crate) struct SandboxIngress {
 }
 
 impl SandboxIngress {
-    /// The same settings for another sandbox, with a new token.
+    /// Returns the same settings for another sandbox, with a new token.
     pub(crate) fn for_another(&self) -> Self {
         Self {
             traffic_token: self.traffic_token.as_ref().map(|_| identity::secret()),

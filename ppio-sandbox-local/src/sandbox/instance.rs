@@ -1,4 +1,4 @@
-//! One sandbox: what it was made from, what runs in it, and its lifetime.
+//! One sandbox: its template, its processes and its lifetime.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -30,7 +30,8 @@ pub(crate) struct LocalSandbox {
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     pub(crate) started_at: SystemTime,
-    /// The token that calls to its daemon carry. It also identifies the sandbox that a call is for.
+    /// The token that calls to its daemon carry. The token also identifies the sandbox that a call
+    /// is for.
     pub(crate) access_token: String,
     /// Whether a request resumes the sandbox when it is paused.
     pub(crate) auto_resume: bool,
@@ -62,13 +63,13 @@ pub(crate) struct LocalSandbox {
 }
 
 impl LocalSandbox {
-    /// The processes of the sandbox and their isolation.
+    /// Returns the processes of the sandbox and their isolation.
     pub(crate) fn sandbox_processes(&self) -> Arc<SandboxProcesses> {
         let current = self.sandbox_processes.read();
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The real port behind a port of this sandbox.
+    /// Returns the real port behind a port of this sandbox.
     pub(crate) fn real_port(&self, port: u16) -> u16 {
         match &self.agent_port {
             Some(agent_port) if port == AGENT_PORT => agent_port.number(),

@@ -171,7 +171,7 @@ impl LocalSandbox {
         remove_directory(self.sandbox_processes().directory()).await
     }
 
-    /// Takes a sample of what the sandbox uses.
+    /// Takes a sample of the resources that the sandbox uses.
     pub(crate) async fn sample(self: &Arc<Self>) {
         let sandbox = Arc::clone(self);
         let sampling = tokio::task::spawn_blocking(move || {

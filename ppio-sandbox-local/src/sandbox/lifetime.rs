@@ -6,7 +6,7 @@ use std::time::SystemTime;
 pub(crate) enum SandboxPhase {
     Running,
     Paused,
-    /// Being killed, or killed.
+    /// The sandbox is being killed, or was killed.
     Gone,
 }
 
@@ -16,7 +16,7 @@ pub(crate) enum OnTimeout {
     Pause(PauseKind),
 }
 
-/// What a pause keeps.
+/// The state that a pause keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PauseKind {
     /// Processes are stopped, and continue when the sandbox is resumed.

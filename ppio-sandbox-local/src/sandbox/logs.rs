@@ -9,7 +9,7 @@ const MAX_ENTRIES: usize = 10_000;
 /// The shortest time between two lines. Clients request the lines from a millisecond on, so no
 /// millisecond may have more lines than a response.
 const LINE_INTERVAL: Duration = Duration::from_micros(1);
-/// A line that has not ended is cut once it has this many bytes.
+/// The size at which a line that has not ended is cut, in bytes.
 const MAX_LINE: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

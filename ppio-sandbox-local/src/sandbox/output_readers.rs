@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 /// The maximum number of events that are buffered for one reader.
 const BUFFERED_EVENTS: usize = 64;
-/// How long a reader with a full buffer may stop reading if it is the only one. The process waits
-/// during this time.
+/// The longest time for which a reader with a full buffer may stop reading if it is the only one.
+/// The process waits during this time.
 const LONE_READER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a reader with a full buffer may stop reading while others wait for it.
+/// The longest time for which a reader with a full buffer may stop reading while others wait for
+/// it.
 const SHARED_READER_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +71,11 @@ impl Default for OutputReaders {
 }
 
 impl OutputReaders {
-    /// Adds a reader of the output from now on. After the process has ended, it reads only
-    /// [`OutputEvent::End`].
+    /// Adds a reader of the output from now on. After the process has ended, the reader receives
+    /// only [`OutputEvent::End`].
     ///
-    /// Its events end without [`OutputEvent::End`] if it was removed because it did not read.
+    /// The events end without [`OutputEvent::End`] if the reader was removed because it did not
+    /// read.
     pub(super) fn subscribe(&self) -> mpsc::Receiver<OutputEvent> {
         let (events, receiver) = mpsc::channel(BUFFERED_EVENTS);
         self.change(|state| {
@@ -172,7 +174,7 @@ mod tests {
         OutputEvent::Data(OutputChannel::Stdout, Bytes::from(number.to_string()))
     }
 
-    /// The data that a reader gets, and whether its events end with the end of the process.
+    /// Returns the data that a reader gets, and whether its events end with the end of the process.
     async fn rest(mut events: mpsc::Receiver<OutputEvent>) -> (usize, bool) {
         let mut count = 0;
         while let Some(event) = events.recv().await {

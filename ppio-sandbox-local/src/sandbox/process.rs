@@ -22,12 +22,13 @@ use super::terminal::PseudoTerminal;
 use crate::files::Owner;
 use crate::processes;
 
-/// How long to wait for more output after a process has ended, while a child of it still has the
+/// The time to wait for more output after a process has ended, while a child of it still has the
 /// pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
-/// How much output is read after a process has ended, in bytes: more than a pipe holds.
+/// The maximum amount of output that is read after a process has ended, in bytes: more than a pipe
+/// holds.
 const OUTPUT_DRAIN_LIMIT: usize = 1 << 20;
-/// How long the processes of a command may take to end after SIGKILL.
+/// The longest time that the processes of a command may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_CHUNK: usize = 32 * 1024;
 

@@ -29,7 +29,8 @@ impl ProcessTable {
             .find(|process| process.tag.as_deref() == Some(tag))
     }
 
-    /// When the last process was started, even if it has ended; `None` before the first.
+    /// Returns the time at which the last process was started, even if that process has ended;
+    /// `None` before the first.
     pub(crate) fn last_start(&self) -> Option<Instant> {
         *self
             .last_start

@@ -17,7 +17,7 @@ use crate::isolation::{CgroupParent, Isolation, Networks, UserPool};
 #[derive(Debug)]
 pub(crate) struct SandboxRegistry {
     sandboxes: Mutex<HashMap<String, Arc<LocalSandbox>>>,
-    /// How many sandboxes are being created.
+    /// The number of sandboxes that are being created.
     reserved: Arc<AtomicUsize>,
     limit: usize,
     closed: AtomicBool,
@@ -106,7 +106,7 @@ impl SandboxRegistry {
         Arc::clone(&self.isolation)
     }
 
-    /// The networks that sandboxes can have on this machine.
+    /// Returns the networks that sandboxes can have on this machine.
     pub(crate) fn networks(&self) -> &Networks {
         &self.networks
     }
@@ -139,7 +139,7 @@ impl SandboxRegistry {
             .cloned()
     }
 
-    /// The sandboxes, oldest first.
+    /// Returns the sandboxes, oldest first.
     pub(crate) fn list(&self) -> Vec<Arc<LocalSandbox>> {
         let mut sandboxes: Vec<_> = self
             .lock()

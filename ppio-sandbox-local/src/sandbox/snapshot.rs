@@ -21,7 +21,8 @@ const OF_ONE_SANDBOX: [&str; 8] = [
 ];
 
 impl LocalSandbox {
-    /// Copies the files of the sandbox to `target`. Its processes are stopped while it is copied.
+    /// Copies the files of the sandbox to `target`. The processes of the sandbox are stopped during
+    /// the copy.
     pub(crate) async fn copy_files(&self, target: &Path) -> Result<(), ChangeError> {
         let _turn = self.change.lock().await;
         let processes = self.sandbox_processes();
@@ -45,7 +46,7 @@ impl LocalSandbox {
         copied
     }
 
-    /// The template image of a copy of this sandbox, whose files are in `root`.
+    /// Returns the template image of a copy of this sandbox, whose files are in `root`.
     pub(crate) fn image(&self, root: PathBuf) -> TemplateImage {
         let mut environment = self.environment.clone();
         environment.retain(|name, _| !OF_ONE_SANDBOX.contains(&name.as_str()));

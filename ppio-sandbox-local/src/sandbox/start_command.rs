@@ -16,7 +16,7 @@ const READY_INTERVAL: Duration = Duration::from_millis(50);
 const SHOWN_LINES: usize = 5;
 
 impl LocalSandbox {
-    /// Runs the start command. With a ready command, returns once that succeeds.
+    /// Runs the start command. With a ready command, returns once the ready command succeeds.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl LocalSandbox {
             if let Some(started) = started
                 && started.has_ended()
                 && let Some(status) = started.wait().await
-                // Nothing can become ready.
+                // No process is left that could become ready.
                 && self.sandbox_processes().are_idle()
             {
                 return Err(self.ended_early(started, status));
@@ -90,8 +90,8 @@ impl LocalSandbox {
         })
     }
 
-    /// The exit status and the last lines of the start command, if it has ended and nothing else
-    /// runs, so that no port will open.
+    /// Returns the exit status and the last lines of the start command, if it has ended and nothing
+    /// else runs, so that no port will open.
     pub(crate) async fn ended_start_command(&self) -> Option<String> {
         let started = {
             let started = self.started.read();
@@ -117,7 +117,7 @@ impl LocalSandbox {
         }
     }
 
-    /// The last log lines of the start command, or of all processes if there is none.
+    /// Returns the last log lines of the start command, or of all processes if there is none.
     fn last_lines(&self, started: Option<&Process>) -> String {
         let pid = started.map(|process| process.pid.to_string());
         let entries = self.logs.snapshot();

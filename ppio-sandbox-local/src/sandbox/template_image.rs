@@ -1,9 +1,9 @@
-//! The template that a sandbox is made from.
+//! The template that a sandbox is created from.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The finished build that a sandbox is made from.
+/// The finished build that a sandbox is created from.
 #[derive(Debug, Clone)]
 pub(crate) struct TemplateImage {
     pub(crate) template_id: String,
@@ -23,7 +23,7 @@ pub(crate) struct TemplateImage {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StartCommands {
     pub(crate) command: Option<String>,
-    /// Succeeds once the command is ready.
+    /// The command that succeeds once the start command is ready.
     pub(crate) ready: Option<String>,
     pub(crate) user: String,
 }

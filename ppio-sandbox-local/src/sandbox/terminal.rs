@@ -70,12 +70,12 @@ impl PseudoTerminal {
         Ok(())
     }
 
-    /// The process group that leads the terminal's session.
+    /// Returns the process group that leads the terminal's session.
     pub(crate) fn session_leader(&self) -> Option<Pid> {
         rustix::termios::tcgetsid(&self.controller).ok()
     }
 
-    /// The platform's end, to read from and to write to. It is polled like a pipe.
+    /// Returns the platform's end, to read from and to write to. It is polled like a pipe.
     pub(crate) fn streams(&self) -> io::Result<(Receiver, Sender)> {
         Ok((
             Receiver::from_owned_fd_unchecked(self.controller.try_clone()?)?,

@@ -20,7 +20,7 @@ pub(crate) fn check_user(name: &str) -> Result<(), UnknownUser> {
     Err(UnknownUser(name.to_owned()))
 }
 
-/// The variables that depend on the user of a process. A user's name only selects the home
+/// Returns the variables that depend on the user of a process. A user's name only selects the home
 /// directory: everything in a sandbox runs as one user of the machine.
 pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
     let home = match user {

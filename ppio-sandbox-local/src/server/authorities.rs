@@ -1,4 +1,5 @@
-//! The certificates that clients of the platform trust: its own authority's and the machine's.
+//! The certificates that clients of the platform trust: those of the platform's own authority and
+//! of the machine.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,12 +26,12 @@ pub(crate) const VARIABLES: [&str; 4] = [
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// The path of the file with all certificates.
+/// Returns the path of the file with all certificates.
 pub(crate) fn bundle_path(directory: &Path) -> PathBuf {
     directory.join("bundle.pem")
 }
 
-/// Writes `own`, a certificate, and those that this process trusts to the bundle.
+/// Writes `own`, a certificate, and the certificates that this process trusts to the bundle.
 pub(super) fn write_bundle(directory: &Path, own: &str) -> io::Result<()> {
     let named = VARIABLES
         .iter()
@@ -60,7 +61,8 @@ fn joined(texts: impl Iterator<Item = String>) -> String {
     bundle
 }
 
-/// The text of every file that can be read: those that the user names, and the system's.
+/// Returns the text of every file that can be read: the files that the user names, and those of the
+/// system.
 fn texts(named: impl Iterator<Item = PathBuf>, system: &[&str]) -> Vec<String> {
     let files = named.chain(system.iter().map(PathBuf::from));
     files

@@ -22,7 +22,7 @@ use crate::edge::Edge;
 
 /// The first byte of a TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// How long a connection may stay open without a first byte.
+/// The longest time for which a connection may stay open without a first byte.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
 const LIMITS: Limits = Limits {
     // Longer than load balancers and clients keep idle connections.
@@ -30,7 +30,7 @@ const LIMITS: Limits = Limits {
     header_timeout: Duration::from_secs(30),
     write_timeout: None,
 };
-/// How long running requests may take once the platform shuts down.
+/// The longest time that running requests may take once the platform shuts down.
 const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The state that all connections share.
@@ -86,7 +86,7 @@ async fn connection(state: Arc<ServerState>, stream: TcpStream) {
     let cut_short = CutShort::default();
     let stream = ResetStream::new(stream, cut_short.clone());
     if first[0] == TLS_HANDSHAKE {
-        // A client that speaks TLS cannot read a plain answer.
+        // A client that uses TLS cannot read an answer without TLS.
         if let Some(tls) = &state.tls
             && let Ok(stream) = tls.accept(stream).await
         {

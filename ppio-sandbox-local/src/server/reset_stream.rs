@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 pub(super) struct CutShort(Arc<AtomicBool>);
 
 impl CutShort {
-    /// A body that records its error.
+    /// Returns a body that records its error.
     pub(super) fn watch(&self, body: Body) -> Body {
         let this = self.clone();
         Body::new(body.map_err(move |error| {

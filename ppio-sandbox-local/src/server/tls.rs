@@ -1,4 +1,5 @@
-//! TLS with certificates of a local authority, issued for a host name when a client first names it.
+//! TLS with certificates of a local authority, issued for a host name at the first connection that
+//! names it.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -59,7 +60,7 @@ impl std::fmt::Debug for CertificateAuthority {
     }
 }
 
-/// The path of the authority's certificate.
+/// Returns the path of the authority's certificate.
 fn certificate_path(directory: &Path) -> PathBuf {
     directory.join("ca.pem")
 }

@@ -1,5 +1,5 @@
 //! `CONNECT`: clients that always call `https://{port}-{id}.{domain}` reach the platform through
-//! `HTTPS_PROXY`. Connections to all other hosts are passed on.
+//! `HTTPS_PROXY`. Connections to all other hosts are tunnelled to those hosts.
 
 use std::io;
 use std::time::Duration;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn upload_links_are_good_where_the_request_came_from() {
+    async fn upload_links_have_the_origin_of_the_request() {
         let home = tempfile::tempdir().unwrap();
         let platform = start(home.path()).await;
         let request = format!(

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use crate::host_name::normalized;
 
 /// The longest status line and headers of a proxy's answer, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 16 * 1024;
 /// The port of a proxy whose URL has none.
 const DEFAULT_PORT: u16 = 80;
 
@@ -23,7 +23,7 @@ const DEFAULT_PORT: u16 = 80;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UpstreamProxy(Authority);
 
-/// The proxy for `host` that this process's environment names, if any.
+/// Returns the proxy for `host` that this process's environment names, if any.
 pub(super) fn for_host(host: &str) -> Option<UpstreamProxy> {
     let variable = |names: [&str; 2]| names.into_iter().find_map(environment::text);
     let proxy = variable(["https_proxy", "HTTPS_PROXY"])?;
@@ -66,7 +66,7 @@ impl UpstreamProxy {
         stream.write_all(head.as_bytes()).await?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
-            if answer.len() == MAX_HEAD {
+            if answer.len() == MAX_HEADERS {
                 return Err(io::Error::other("the proxy of this machine sent no answer"));
             }
             answer.push(stream.read_u8().await?);
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_tunnel_leads_through_the_proxy() {
+    async fn a_tunnel_is_opened_through_the_proxy() {
         for (answer, is_open) in [
             ("HTTP/1.1 200 Connection established\r\n\r\n", true),
             ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", false),

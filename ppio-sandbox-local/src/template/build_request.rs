@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::step::TemplateStep;
 
-/// What a build starts from.
+/// The source that a build starts from.
 #[derive(Debug, Clone)]
 pub(crate) enum BuildSource {
     /// The programs of this machine. `image` is named in the log and not pulled.

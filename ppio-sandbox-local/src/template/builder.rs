@@ -19,11 +19,11 @@ use crate::sandbox::SandboxRegistry;
 const PARALLEL_BUILDS: usize = 4;
 /// The maximum number of builds whose logs are kept.
 const MAX_LOGS: usize = 1000;
-/// How long a call that deletes a template waits for its files to be removed. After that they are
-/// removed in the background.
+/// The longest time that a call that deletes a template waits for its files to be removed. After
+/// this time, they are removed in the background.
 const DELETE_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Marks the log of a build as complete when dropped, also when its task panics.
+/// Marks the log of a build as complete when dropped, even if its task panics.
 struct EndOnDrop(Arc<BuildLogWriter>);
 
 impl Drop for EndOnDrop {
@@ -73,7 +73,7 @@ impl TemplateBuilder {
         }
     }
 
-    /// The log of a build, created when there is none.
+    /// Returns the log of a build, created when there is none.
     pub(crate) fn log(&self, build_id: &str) -> Arc<BuildLogWriter> {
         let mut logs = lock(&self.logs);
         if logs.len() >= MAX_LOGS

@@ -25,7 +25,8 @@ use crate::sandbox::{
     TemplateImage,
 };
 
-/// The timeout of the sandbox that tries a start command; it is ended as soon as it is ready.
+/// The timeout of the sandbox that tries a start command; the sandbox is ended as soon as it is
+/// ready.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(600);
 /// The largest `agent.yaml` that is read, in bytes.
 const MAX_AGENT_FILE: u64 = 1024 * 1024;
@@ -55,7 +56,7 @@ impl StopSignal {
     }
 }
 
-/// Why a build did not finish.
+/// The reason why a build did not finish.
 enum UnfinishedBuild {
     Failed(BuildFailure),
     Stopped,
@@ -71,7 +72,8 @@ impl UnfinishedBuild {
 }
 
 impl BuildJob {
-    /// Runs the build and stores its outcome. Its directory is removed when this returns.
+    /// Runs the build and stores its outcome. The directory of the build is removed when this
+    /// returns.
     pub(super) async fn run(&self, request: BuildRequest) {
         let staging = self
             .sandboxes

@@ -14,7 +14,7 @@ const SET_ASIDE: &str = "template.json.unreadable";
 /// The last second of the year 9999, after which times have no RFC 3339 text.
 const LAST_UNIX_SECOND: u64 = 253_402_300_799;
 
-/// Why a template is not loaded. Its files are kept.
+/// The reason why a template is not loaded. The files of the template are kept.
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
     #[error("its {RECORD} cannot be read")]
@@ -31,7 +31,8 @@ enum LoadError {
     Leftovers(#[source] io::Error),
 }
 
-/// Loads every template below `directory`. One that cannot be used is left out with a warning.
+/// Loads every template below `directory`. A template that cannot be used is left out with a
+/// warning.
 pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, Error> {
     let mut records = Vec::new();
     for entry in fs::read_dir(directory).map_err(Error::home(directory))? {
@@ -55,7 +56,8 @@ pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, 
     records.sort_by(|left, right| (left.created_at, &left.id).cmp(&(right.created_at, &right.id)));
     let mut templates: HashMap<String, TemplateRecord> = HashMap::new();
     for record in records {
-        // The older one may have been left out for a while, and its name used again.
+        // The older template may have been left out for a while, and its name used for the newer
+        // one.
         if templates.values().any(|older| older.name == record.name) {
             warn(
                 &directory.join(&record.id),

@@ -1,4 +1,4 @@
-//! Templates: what sandboxes are made from, kept across restarts.
+//! Templates, from which sandboxes are created; they are kept across restarts.
 
 mod archive;
 mod build_log;

@@ -135,7 +135,7 @@ impl TemplateRecord {
         self.builds.iter_mut().find(|build| build.id == id)
     }
 
-    /// The build of a name without a tag: the default tag's, or the latest that is ready.
+    /// Returns the build of a name without a tag: the default tag's, or the latest that is ready.
     pub(crate) fn current(&self) -> Option<&BuildRecord> {
         let tagged = self
             .tags

@@ -20,7 +20,7 @@ use crate::sandbox::{LineCutter, SandboxLogLevel, UnknownUser, check_user, user_
 /// The timeout of one command of a build.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// How long to wait for more output after a command has ended, while a child of it still has the
+/// The time to wait for more output after a command has ended, while a child of it still has the
 /// pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -38,7 +38,7 @@ pub(crate) enum StepError {
     Io(#[from] io::Error),
     #[error("the command ended with {0}")]
     Command(std::process::ExitStatus),
-    /// The text is the same as in E2B's builds.
+    /// The error text is the same as in E2B's builds.
     #[error("failed to run command '{command}': command failed: unauthenticated: {user}")]
     User { command: String, user: UnknownUser },
     #[error("the command took longer than {} s", COMMAND_TIMEOUT.as_secs())]
@@ -219,7 +219,8 @@ impl StepRunner {
     }
 }
 
-/// The directory before the first part of a pattern that has a wildcard. `None` without wildcards.
+/// Returns the directory before the first part of a pattern that has a wildcard. `None` without
+/// wildcards.
 fn fixed_part(pattern: &str) -> Option<String> {
     let parts: Vec<_> = pattern.split('/').collect();
     let wild = parts

@@ -75,7 +75,7 @@ impl TemplateStore {
         Ok(store)
     }
 
-    /// The templates, oldest first.
+    /// Returns the templates, oldest first.
     pub(crate) fn list(&self) -> Vec<TemplateRecord> {
         let mut records: Vec<_> = self.lock().values().cloned().collect();
         records
@@ -92,7 +92,8 @@ impl TemplateStore {
         found.cloned()
     }
 
-    /// Returns what a sandbox is made from, by the template's id or name, with or without `:tag`.
+    /// Returns the image that a sandbox is created from, by the template's id or name, with or
+    /// without `:tag`.
     pub(crate) fn image(&self, reference: &str) -> Result<TemplateImage, StoreError> {
         let (template, tag) = match reference.split_once(':') {
             Some((template, tag)) => (template, Some(tag)),
@@ -213,7 +214,7 @@ impl TemplateStore {
             let build = record
                 .build_mut(build_id)
                 .ok_or_else(|| StoreError::NoBuild(build_id.to_owned()))?;
-            // Under the lock, so that the template cannot be deleted meanwhile.
+            // Done under the lock, so that the template cannot be deleted meanwhile.
             fs::create_dir_all(self.path(template_id).join("builds"))?;
             match fs::rename(files, &root) {
                 // A platform that runs as root may have its sandboxes on another file system.
@@ -276,7 +277,7 @@ impl TemplateStore {
         Ok(outcome)
     }
 
-    /// Counts a sandbox made from a template.
+    /// Counts a sandbox that was created from a template.
     pub(crate) fn count_spawn(&self, template_id: &str) {
         if let Some(record) = self.lock().get_mut(template_id) {
             // Stored with the next change, to save a write per sandbox.
@@ -296,7 +297,7 @@ impl TemplateStore {
         }
         let mut templates = self.lock();
         match fs::remove_file(self.path(&record.id).join(RECORD)) {
-            // Another call has deleted it.
+            // Another call has already deleted the record.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StoreError::NoTemplate(id_or_name.to_owned()));
             }

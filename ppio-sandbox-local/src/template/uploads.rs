@@ -74,7 +74,7 @@ impl Uploads {
             .cloned();
         let target = target.ok_or(UploadError::NoLink)?;
         let directory = target.parent().ok_or(UploadError::NoLink)?;
-        // Not the directory above, which is gone if the template was deleted.
+        // Does not create the directory above, which is gone if the template was deleted.
         match tokio::fs::create_dir(directory).await {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(gone(error)),
             _ => {}

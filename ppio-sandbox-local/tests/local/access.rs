@@ -28,7 +28,8 @@ async fn raw(address: SocketAddr, request: &str) -> String {
         .unwrap()
 }
 
-/// A sandbox of a template whose agent answers with the request line and headers that it receives.
+/// Returns a sandbox of a template whose agent answers with the request line and headers that it
+/// receives.
 async fn sandbox(platform: &TestPlatform, secure: bool) -> Value {
     let server = TemplateSpec::new("echoing").binary(test_program("echoing-server"));
     let template = platform.platform.build_template(server).await.unwrap();
@@ -106,7 +107,7 @@ async fn only_the_platforms_own_host_names_are_answered() {
             let answer = platform.request("GET", "/health", &headers, b"").await;
             refused(&answer, 421, host.split(':').next().unwrap());
         }
-        // The request line names another host than the header.
+        // The request line names a different host from the header.
         let request = format!(
             "GET http://{host}/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         );
@@ -244,7 +245,7 @@ async fn foreign_pages_are_refused() {
         ("null", false),
         ("file://", false),
         ("", false),
-        // A page that code in a sandbox serves.
+        // This page is served by code in a sandbox.
         (&own, false),
     ] {
         let origin = ("origin", origin);
@@ -356,7 +357,7 @@ async fn every_daemon_requires_its_token() {
             refused(&answer, 401, "access token");
         }
     }
-    // The answer to a connect has the token as well.
+    // The answer to a `connect` call has the token as well.
     let connect = format!("/sandboxes/{id}/connect");
     let connected = platform
         .request("POST", &connect, &[], br#"{"timeout": 60}"#)
@@ -375,7 +376,7 @@ async fn every_daemon_requires_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_link_is_good_for_one_operation() {
+async fn a_signed_link_is_valid_for_one_operation() {
     let platform = TestPlatform::with(|builder| builder).await;
     let sandbox = sandbox(&platform, true).await;
     let token = sandbox["envdAccessToken"].as_str().unwrap();
@@ -430,7 +431,7 @@ async fn a_signed_link_is_good_for_one_operation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn texts_that_are_not_ids_are_refused() {
+async fn invalid_ids_are_refused() {
     let platform = TestPlatform::with(|builder| builder).await;
     for id in [
         ".",

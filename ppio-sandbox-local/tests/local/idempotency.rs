@@ -96,7 +96,7 @@ async fn a_creation_that_failed_may_be_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_not_one_is_refused() {
+async fn an_invalid_key_is_refused() {
     let platform = TestPlatform::with(|builder| builder).await;
     let long = "k".repeat(256);
     for key in ["", &long, "schlüssel"] {

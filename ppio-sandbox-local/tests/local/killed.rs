@@ -72,7 +72,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // This also runs when the test failed.
+        // This also runs if the test has failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -155,7 +155,7 @@ impl Caller {
     }
 }
 
-/// The number of directories of templates, for comparison with the list.
+/// Returns the number of directories of templates, for comparison with the list.
 fn template_directories(home: &Path) -> usize {
     fs::read_dir(home.join("templates")).unwrap().count()
 }
@@ -201,7 +201,8 @@ async fn a_killed_platform_starts_again_consistent() {
         work.shutdown().await;
 
         if round % 2 == 0 {
-            // The other rounds start at once, while the watchdog of the last platform is at work.
+            // The other rounds start immediately, while the watchdog of the last platform is still
+            // running.
             eventually_some("processes that outlive the platform", async || {
                 processes_marked(&home).is_empty().then_some(())
             })
@@ -224,13 +225,13 @@ async fn a_killed_platform_starts_again_consistent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_hide_die_with_the_platform() {
+async fn hidden_processes_end_with_the_platform() {
     for watched in [true, false] {
         let home: TempDir = tempfile::tempdir().unwrap();
         let home = home.path().canonicalize().unwrap();
         let platform = Process::start(&home, false);
         let caller = platform.caller();
-        // No other program sleeps for as long.
+        // No other program sleeps for this number of seconds.
         let seconds = format!("33{}{}", u8::from(watched), std::process::id());
         let new = json!({"name": "hiding"});
         let new = caller.call("POST", "/v3/templates", new).await.json();
@@ -248,7 +249,7 @@ async fn processes_that_hide_die_with_the_platform() {
         })
         .await;
         caller.create(template).await;
-        // At first the process is still `env`, which clears the environment.
+        // At first, the process still runs `env`, which clears the environment.
         let sleeper = eventually_some("a process that hides", async || {
             let sleeper = *processes_running(&seconds).first()?;
             (!processes_marked(&home).contains(&sleeper)).then_some(sleeper)

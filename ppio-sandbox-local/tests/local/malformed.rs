@@ -310,7 +310,7 @@ async fn builds_refuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_refuse_archives_that_mean_harm() {
+async fn uploads_of_malicious_archives_are_refused() {
     let platform = TestPlatform::with(|builder| builder).await;
     let new = platform
         .request("POST", "/v3/templates", &[], br#"{"name": "x"}"#)
@@ -353,7 +353,7 @@ async fn uploads_refuse_archives_that_mean_harm() {
     platform.stop().await;
 }
 
-/// The path of the link to upload the files that `path` names.
+/// Returns the path of the link to upload the files that `path` names.
 async fn upload_path(platform: &TestPlatform, path: &str) -> String {
     let link = platform.request("GET", path, &[], b"").await;
     assert_eq!(link.status, 201);
@@ -366,7 +366,7 @@ async fn upload_path(platform: &TestPlatform, path: &str) -> String {
     format!("/{place}")
 }
 
-/// A tar.gz with one entry, which may be one that no library would write.
+/// Returns a tar.gz with one entry, which may be one that no library would write.
 fn archive(path: &str, kind: EntryType, link: &str, data: &[u8]) -> Vec<u8> {
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut header = tar::Header::new_gnu();
@@ -403,7 +403,7 @@ async fn the_daemon_refuses_paths_outside_the_sandbox() {
         async move { platform.request(method, &path, &all, &body).await }
     };
 
-    // Links that the sandbox holds are followed as the sandbox would follow them.
+    // Links in the sandbox are followed as the sandbox would follow them.
     let unary = vec![("content-type", "application/json")];
     let links = "ln -s /etc/passwd ~/file; ln -s / ~/directory; ln -s ../../../../../../etc ~/climb; ln -s loop ~/loop";
     let start = json!({"process": {"cmd": "/bin/sh", "args": ["-c", links]}}).to_string();
@@ -506,14 +506,15 @@ async fn the_daemon_refuses_paths_outside_the_sandbox() {
         .await;
         refused(&answer, status, &format!("{headers:?}"));
     }
-    // A small request contains zeros that would fill the disk.
+    // A small compressed request contains zeros that would fill the disk.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&vec![0; 80 * 1024 * 1024]).unwrap();
     let bomb = encoder.finish().unwrap();
     let headers = vec![("content-encoding", "gzip")];
     let answer = call("POST", "/files?path=bomb".into(), headers, bomb).await;
     refused(&answer, 413, "bomb");
-    // Files are written in place: what was unpacked before the limit is there.
+    // Files are written in place, so the file contains what was unpacked before the limit was
+    // reached.
     let answer = call("GET", "/files?path=bomb".into(), vec![], vec![]).await;
     assert!(
         answer.body.len() < 80 * 1024 * 1024,

@@ -20,7 +20,7 @@ impl TestPlatform {
         let home = tempfile::tempdir().expect("a temporary directory");
         let builder = LocalPlatform::builder()
             .home(home.path())
-            // A prepared sandbox would look like one that was not removed.
+            // The test could not distinguish a prepared sandbox from one that was not removed.
             .prepare_ahead(false);
         let platform = settings(builder)
             .start()
@@ -54,7 +54,7 @@ impl TestPlatform {
         raw_request(self.platform.address(), method, path, headers, body).await
     }
 
-    /// The directories of sandboxes and builds that exist now.
+    /// Returns the directories of sandboxes and builds that exist now.
     pub(crate) fn directories(&self) -> Vec<String> {
         let runs = fs::read_dir(self.home.path().join("run"));
         runs.into_iter()
@@ -65,8 +65,8 @@ impl TestPlatform {
             .collect()
     }
 
-    /// Ends the platform, and checks that it has no sandbox any more and leaves neither process nor
-    /// file.
+    /// Ends the platform, and checks that it no longer has a sandbox and leaves neither process nor
+    /// file behind.
     pub(crate) async fn stop(self) {
         assert_eq!(self.platform.sandbox_count(), 0, "sandboxes are left");
         assert_eq!(self.directories(), [""; 0], "files of sandboxes are left");

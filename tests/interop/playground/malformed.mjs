@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { ChatVisit } from './chat.mjs'
 import { until } from './visit.mjs'
 
-/** A chat whose answers the test scripts. */
+/** A chat whose answers are scripted by the test. */
 class ScriptedChat extends ChatVisit {
   #stream
   request

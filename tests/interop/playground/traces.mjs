@@ -60,7 +60,7 @@ export const traces = {
     assert.match(await visit.pane().innerText(), /0 of \d lines/)
     await visit.field('Level').selectOption('trace')
 
-    // The cost, at prices that are kept.
+    // The cost at the entered prices, which are kept after a reload.
     assert.doesNotMatch(await visit.rows().nth(1).innerText(), /cost/)
     await visit.page.getByText('Prices').click()
     await visit.field('A million input tokens').fill('1')
@@ -128,7 +128,6 @@ export const traces = {
     await visit.shot('walk-slow')
     await visit.show('Logs')
     await until(async () => /warn\s+.*summarize.* blocks the thread/.test(await visit.log().first().innerText()), 'the line')
-    // A new agent has not blocked yet, but the run still has its log line.
     await visit.end()
   },
 
@@ -150,7 +149,7 @@ export const traces = {
     await visit.end()
   },
 
-  /** A task that outlives the answer, one that ends and one that does not. */
+  /** Two tasks that outlive the answer: one that ends and one that does not. */
   async walk_leaking(browser) {
     const visit = await TracesVisit.begin(browser)
     await visit.tab('Runs').click()

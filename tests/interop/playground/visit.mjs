@@ -12,7 +12,7 @@ const PAGE_TIMEOUT = 20_000
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 
-/** Requests an action of the caller and waits until it is done. */
+/** Requests an action from the caller and waits until it is done. */
 export async function caller(request) {
   console.log(request)
   const { value } = await answers.next()
@@ -58,7 +58,7 @@ export class Visit {
     await this.health('Healthy')
   }
 
-  /** Checks that nothing sticks out, that buttons fit a finger on a phone, and that controls have names. */
+  /** Checks that nothing overflows, that buttons suit touch, and that controls have names. */
   async isUsable(width, isPhone) {
     assert.equal(await this.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing sticks out')
     if (isPhone) {

@@ -13,30 +13,31 @@ use ppio::{
     Sse, StartError, Value,
 };
 
-/// The prefix of the ids of messages whose tasks the kit expects to be working.
-const WORKS: &str = "list-test";
-/// The same for tasks that have to be working for twice the kit's `TCK_STREAMING_TIMEOUT` of 2 s.
-const WORKS_A_WHILE: &str = "test-resubscribe-message-id";
+/// A part of the ids of messages whose tasks the kit expects to be working.
+const WORKING_ID_PART: &str = "list-test";
+/// The prefix of the ids of messages whose tasks have to be working for twice the kit's
+/// `TCK_STREAMING_TIMEOUT` of 2 s.
+const SLOW_ID_PREFIX: &str = "test-resubscribe-message-id";
 
-/// The agent's name contains no word that the kit takes for a secret.
+/// Starts the agent, whose name contains no word that the kit mistakes for a secret.
 fn main() -> Result<(), StartError> {
     AgentRuntimeApp::builder()
         .name("echo")
         .description("Answers with the text of the message.")
         .version("1.0.0")
-        .middleware(works_on)
+        .middleware(return_immediately)
         .entrypoint(async |request: InvocationRequest| Sse(answer(request).map(Ok::<_, Error>)))
         .build()?
         .run()
 }
 
-async fn works_on(request: Request, next: Next) -> Result<Response, BoxError> {
+async fn return_immediately(request: Request, next: Next) -> Result<Response, BoxError> {
     let (parts, body) = request.into_parts();
     let mut bytes = body.bytes().await?;
     if let Ok(mut value) = serde_json::from_slice::<Value>(&bytes)
         && let Some(params) = value.get_mut("params")
         && let Some(id) = params["message"]["messageId"].as_str()
-        && id.contains(WORKS)
+        && id.contains(WORKING_ID_PART)
     {
         params["configuration"]["returnImmediately"] = true.into();
         bytes = value.to_string().into();
@@ -50,9 +51,9 @@ fn answer(request: InvocationRequest) -> BoxStream<'static, ChatEvent> {
     let id = message.and_then(|message| message.id.clone());
     let id = id.unwrap_or_default();
     let begun = stream::iter([ChatEvent::text(request.prompt.unwrap_or_default())]);
-    let rest = if id.contains(WORKS) {
+    let rest = if id.contains(WORKING_ID_PART) {
         stream::pending().boxed()
-    } else if id.starts_with(WORKS_A_WHILE) {
+    } else if id.starts_with(SLOW_ID_PREFIX) {
         let works = ppio::tokio::time::sleep(Duration::from_secs(5));
         stream::once(works)
             .map(|()| ChatEvent::text("done"))

@@ -26,22 +26,22 @@ spec:
 
 /// A running `agent dev`. Dropping it stops `agent dev` and its agent.
 ///
-/// Its project is a Python project whose program executes the agent, so that cargo has nothing to
+/// The project is a Python project whose program executes the agent, so that cargo has nothing to
 /// build.
 pub struct AgentDev {
     process: Child,
     folder: PathBuf,
     address: SocketAddr,
-    /// The lines of its JSON output.
+    /// The lines of the JSON output so far.
     lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl AgentDev {
-    /// Starts an agent with additional environment variables.
+    /// Starts `agent dev` with an agent and additional environment variables.
     ///
     /// # Panics
     ///
-    /// If the agent does not serve.
+    /// If `agent dev` does not start to serve the agent in time.
     pub fn start(agent: &Path, variables: &[(&str, &str)]) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -84,7 +84,7 @@ impl AgentDev {
         example_binary("ppio-sandbox-cli")
     }
 
-    /// Returns the address on which it listens.
+    /// Returns the address on which `agent dev` listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -95,11 +95,11 @@ impl AgentDev {
         lines.join("\n")
     }
 
-    /// Makes it restart the agent, as a change of the source would.
+    /// Changes the source of the project, and waits until `agent dev` has restarted the agent.
     ///
     /// # Panics
     ///
-    /// If the new agent does not serve.
+    /// If the new agent does not serve in time.
     pub fn restart_agent(&self) {
         let serving = || self.output().matches(r#""event":"serving""#).count();
         let before = serving();

@@ -21,7 +21,7 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 /// The time between two checks of a condition.
 const POLL: Duration = Duration::from_millis(5);
-/// The number of start attempts, for when another process takes the free port first.
+/// The number of start attempts: another process may take the free port first.
 const PORT_ATTEMPTS: usize = 5;
 
 /// An agent that listens on its own loopback port.
@@ -48,7 +48,7 @@ impl AgentProcess {
     ///
     /// # Panics
     ///
-    /// If it does not build, exits early, or does not answer in time.
+    /// If the example does not build, exits early, or does not answer in time.
     pub fn start(name: &str) -> Self {
         Self::example(name).start()
     }
@@ -114,7 +114,7 @@ impl AgentProcess {
     ///
     /// # Panics
     ///
-    /// If it still runs after `within`.
+    /// If the agent still runs after `within`.
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within;
         loop {
@@ -135,7 +135,7 @@ impl AgentProcess {
     ///
     /// # Panics
     ///
-    /// If it still runs after 40 seconds, or has ended before.
+    /// If the agent still runs after 40 seconds, or has already ended.
     pub fn stop_gracefully(mut self) -> ExitStatus {
         assert!(self.is_running(), "the agent has ended before SIGTERM");
         self.terminate();
@@ -166,7 +166,7 @@ impl Drop for AgentProcess {
     }
 }
 
-/// An agent about to be started.
+/// A builder that starts an [`AgentProcess`].
 pub struct AgentLauncher {
     command: Command,
     /// Variables that the test sets; they take precedence over the address that the launcher
@@ -196,13 +196,13 @@ impl AgentLauncher {
         self
     }
 
-    /// Starts the agent on the address of an earlier agent, instead of on a free port.
+    /// Sets the address, such as that of an earlier agent; the default is a free loopback port.
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// Waits up to `deadline` for the first healthy `/ping`, instead of 20 seconds.
+    /// Sets the time limit for the first healthy `/ping`; the default is 20 seconds.
     pub fn ready_within(mut self, deadline: Duration) -> Self {
         self.ready_within = deadline;
         self
@@ -212,7 +212,8 @@ impl AgentLauncher {
     ///
     /// # Panics
     ///
-    /// If it cannot be started, exits early, or does not answer in time; its output is printed.
+    /// If the agent cannot be started, exits early, or does not answer in time; its output is
+    /// printed.
     pub fn start(mut self) -> AgentProcess {
         for _ in 0..PORT_ATTEMPTS {
             let mut agent = self.launch();
@@ -237,7 +238,7 @@ impl AgentLauncher {
     ///
     /// # Panics
     ///
-    /// If it cannot be started, exits early, or does not listen in time.
+    /// If the agent cannot be started, exits early, or does not listen in time.
     pub fn listening(mut self) -> AgentProcess {
         let mut agent = self.launch();
         let deadline = Instant::now() + self.ready_within;
@@ -253,7 +254,7 @@ impl AgentLauncher {
     ///
     /// # Panics
     ///
-    /// If it cannot be started.
+    /// If the agent cannot be started.
     pub fn spawn(mut self) -> AgentProcess {
         self.launch()
     }

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use crate::AgentProcess;
 use crate::wait::with_timeout;
 
-/// An answer whose body has not been read. Dropping it closes the connection, as a client does that
-/// disconnects.
+/// An answer whose body has not been read to its end. Dropping the answer closes the connection, as
+/// a client that disconnects does.
 pub struct Answer {
     head: http::response::Parts,
     body: Incoming,
@@ -90,7 +90,7 @@ pub async fn send(
     send_to(agent.addr(), method, path, headers, body).await
 }
 
-/// Sends any request to a proxy of an agent.
+/// Sends any request to an address, such as that of a proxy of an agent.
 ///
 /// # Panics
 ///
@@ -163,7 +163,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// If the body is not JSON.
+    /// If the content type or the body is not JSON.
     pub async fn json(self) -> Value {
         let media_type = &self.head.headers["content-type"];
         let expected = ["application/json", "application/a2a+json"];
@@ -209,7 +209,7 @@ impl Answer {
         body["error"].as_str().expect("an error text").to_owned()
     }
 
-    /// Returns the items that arrive together next; `None` at the end of the stream.
+    /// Returns the next items that arrive together; `None` at the end of the stream.
     ///
     /// # Panics
     ///

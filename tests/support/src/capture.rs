@@ -18,7 +18,7 @@ impl Capture {
         let written = Arc::clone(&text);
         let reader = thread::spawn(move || {
             let mut part = [0; 4096];
-            // The pipe ends, or breaks, when the last process that holds it open is gone.
+            // Reading ends when the last process that holds the pipe open has exited.
             while let Ok(length @ 1..) = pipe.read(&mut part) {
                 written
                     .lock()
@@ -35,9 +35,9 @@ impl Capture {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Waits for the rest of the output, once the process is gone.
+    /// Waits up to one second for the rest of the output of a process that has exited.
     ///
-    /// A process that it left behind may keep the pipe open, so the wait is short.
+    /// A process that it started may keep the pipe open, so the wait is short.
     pub(crate) fn finish(&self) {
         let deadline = Instant::now() + Duration::from_secs(1);
         while !self.reader.is_finished() && Instant::now() < deadline {

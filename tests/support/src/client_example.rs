@@ -38,7 +38,7 @@ macro_rules! client_example {
     }};
 }
 
-/// Returns the daemon of a new sandbox, within [`client_example`].
+/// Creates a sandbox and returns its daemon, within [`client_example`].
 #[macro_export]
 macro_rules! client_example_envd {
     ($client:expr) => {{
@@ -49,7 +49,8 @@ macro_rules! client_example_envd {
     }};
 }
 
-/// Returns a build that waits for its contents, within [`client_example`].
+/// Creates a template and returns its build, which waits for its contents, within
+/// [`client_example`].
 #[macro_export]
 macro_rules! client_example_ticket {
     ($client:expr) => {{

@@ -32,8 +32,8 @@ pub fn build_program(name: &str) -> PathBuf {
 
 /// Returns the program `name` of the workspace package `package`, built first if needed.
 ///
-/// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo finds out whether
-/// there is anything to build, and serializes the builds of several test processes itself.
+/// `CARGO_BIN_EXE_*` exists only for binaries of a test's own package. Cargo determines whether
+/// there is anything to build, and serializes the builds of several test processes.
 pub fn build_from(package: &str, name: &str) -> PathBuf {
     // Selects the same packages as the tests' own build, whose dependencies are then already
     // compiled. A build of one package alone would compile them again with its own features.
@@ -54,7 +54,8 @@ pub fn build_alone(package: &str) -> PathBuf {
 }
 
 fn build_in(folder: &'static str, selection: &[String], name: &str) -> PathBuf {
-    // After a failed build, other tests report the failed build too, and not a poisoned lock.
+    // After a failed build, other tests fail with the error of the build instead of a poisoned
+    // lock.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
     let key = (folder, name.to_owned());

@@ -1,8 +1,8 @@
 //! Shared code for the tests of several crates: agents as processes, a platform and a model
 //! endpoint with scripted replies, raw requests, and waiting for conditions.
 //!
-//! It depends on no crate of this workspace, so that each of them can use it. It is only for tests:
-//! a failure panics with an explanation.
+//! This crate depends on no other crate of this workspace, so that every crate can use it. It is
+//! only for tests: a failure panics with an explanation.
 
 mod agent_dev;
 mod agent_process;

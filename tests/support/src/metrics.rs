@@ -1,4 +1,4 @@
-//! Parses the page of `/metrics`.
+//! Parses the output of `/metrics`.
 
 /// Returns the samples of the runtime's metrics: the name without its prefix, the labels as they
 /// are written, and the value.

@@ -7,16 +7,16 @@ use crate::scripted_platform::{Recorded, Reply, ScriptedPlatform};
 
 const ROUTE: &str = "POST /v1/chat/completions";
 
-/// An endpoint on its own port, which is closed when this is dropped.
+/// An endpoint on its own port, which is closed when the endpoint is dropped.
 pub struct ModelEndpoint(ScriptedPlatform);
 
 impl ModelEndpoint {
-    /// Starts an endpoint without answers.
+    /// Starts an endpoint without scripted answers.
     pub async fn start() -> Self {
         Self(ScriptedPlatform::start().await)
     }
 
-    /// Sets the variables by which the examples find the endpoint.
+    /// Sets the environment variables with the address, the API key and the model of the endpoint.
     pub fn configure(&self, agent: AgentLauncher) -> AgentLauncher {
         agent
             .env("OPENAI_BASE_URL", format!("{}/v1", self.0.url()))
@@ -43,7 +43,7 @@ impl ModelEndpoint {
     }
 }
 
-/// Returns a streamed answer that begins with these texts and has no end yet.
+/// Returns a streamed answer that begins with these texts and is not complete.
 pub fn texts(texts: &[&str]) -> Reply {
     let chunk = |text: &&str| chunk(&json!({ "content": text }), &Value::Null);
     let chunks = texts.iter().map(chunk);

@@ -4,14 +4,14 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// Returns the processes of the sandboxes of the platform in `home`: the environment of each
+/// Returns the ids of the sandbox processes of the platform in `home`: the environment of each
 /// contains the sandbox's directory.
 pub fn processes_marked(home: &Path) -> Vec<i32> {
     processes_naming(&sandbox_folders(home))
 }
 
-/// Returns the folders with the sandboxes of the platform in `home`: `home` itself, and those in
-/// which a platform that runs as root puts them.
+/// Returns the folders that contain the sandboxes of the platform in `home`: `home` itself, and the
+/// folders in which a platform that runs as root creates sandboxes.
 pub fn sandbox_folders(home: &Path) -> Vec<PathBuf> {
     let runs = fs::read_dir(home.join("run"));
     let elsewhere = runs.into_iter().flatten().flatten();
@@ -19,7 +19,8 @@ pub fn sandbox_folders(home: &Path) -> Vec<PathBuf> {
     std::iter::once(home.to_owned()).chain(elsewhere).collect()
 }
 
-/// Returns the processes, except this one, whose environment contains one of these folders.
+/// Returns the ids of the processes, except this one, whose environment contains one of these
+/// folders.
 pub fn processes_naming(folders: &[PathBuf]) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     let is_marked = |environ: &[u8]| {
@@ -40,7 +41,7 @@ pub fn processes_naming(folders: &[PathBuf]) -> Vec<i32> {
         .collect()
 }
 
-/// Returns the processes that have this text as one argument on their command line.
+/// Returns the ids of the processes that have this text as one argument on their command line.
 pub fn processes_running(argument: &str) -> Vec<i32> {
     fs::read_dir("/proc")
         .into_iter()

@@ -1,4 +1,4 @@
-//! The requirements of tests on the machine, unless the caller leaves such tests out.
+//! The requirements of tests on the machine, and the variable that leaves such tests out.
 
 use std::path::Path;
 
@@ -18,8 +18,8 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    /// Returns whether it `is_met`. A requirement that is not met fails the test, unless
-    /// `PPIO_TEST_LEAVE_OUT` names it.
+    /// Returns `is_met`. A requirement that is not met fails the test, unless `PPIO_TEST_LEAVE_OUT`
+    /// names it.
     ///
     /// # Panics
     ///

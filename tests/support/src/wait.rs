@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(2);
 ///
 /// # Panics
 ///
-/// If it does not end within [`DEADLINE`].
+/// If the future does not complete within [`DEADLINE`].
 pub async fn with_timeout<F: Future>(what: &str, future: F) -> F::Output {
     tokio::time::timeout(DEADLINE, future)
         .await

@@ -27,7 +27,7 @@ impl Watchdog {
 
     /// Stops the watchdog.
     pub(crate) fn dismiss(&mut self) {
-        // It may already have exited.
+        // The shell may already have exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_group_ends_when_the_pipe_does() {
+    fn the_group_is_killed_when_the_pipe_is_closed() {
         let mut agent = Command::new("sleep")
             .arg("600")
             .process_group(0)

@@ -1,4 +1,4 @@
-//! An agent whose second tool of two fails.
+//! An agent that calls two tools, the second of which fails.
 
 use ppio::{BoxError, ChatEvent, FinishReason, InvocationRequest, Stream, json, try_stream};
 

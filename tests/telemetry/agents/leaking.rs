@@ -1,5 +1,6 @@
-//! An agent that leaks a task: `watch` spawns a task that never ends, `index` one that outlives the
-//! answer, and `background` one that is meant to outlive it. Any other prompt spawns nothing.
+//! An agent that leaks a task: `watch` spawns a task that never ends, `index` spawns a task that
+//! outlives the answer, and `background` a task that is meant to outlive it. Any other prompt
+//! spawns nothing.
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ async fn answer(request: InvocationRequest) -> String {
     format!("You said: {prompt}")
 }
 
-/// An example of a loop that nothing ends.
+/// Loops forever, as an example of a task that does not end.
 async fn watch_prices() {
     loop {
         sleep(Duration::from_millis(50)).await;

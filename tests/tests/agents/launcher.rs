@@ -61,7 +61,7 @@ fn stop_lets_the_agent_shut_down() {
 }
 
 #[test]
-fn variables_of_the_test_replace_the_chosen_address() {
+fn variables_of_the_test_override_the_chosen_address() {
     let mut agent = shell("echo $PPIO_AGENT_HOST $PPIO_AGENT_PORT; echo why >&2; exit 2")
         .env("PPIO_AGENT_PORT", "not-a-port")
         .spawn();

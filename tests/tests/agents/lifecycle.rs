@@ -1,4 +1,4 @@
-//! The start, health checks and shutdown of an agent, as its platform uses them.
+//! The start, health checks and shutdown of an agent, as a platform uses them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ async fn until_logged(agent: &AgentProcess, text: &str) {
 }
 
 /// Runs `work` once an invocation is running.
-async fn once_one_runs(agent: &AgentProcess, work: impl Future<Output = ()>) {
+async fn once_running(agent: &AgentProcess, work: impl Future<Output = ()>) {
     let running = "\nppio_agent_invocations_running 1\n";
     eventually_some("a running invocation", async || {
         let metrics = call::get(agent, "/metrics").await.text().await;
@@ -39,7 +39,7 @@ async fn once_one_runs(agent: &AgentProcess, work: impl Future<Output = ()>) {
 }
 
 #[tokio::test]
-async fn sigterm_and_sigint_let_what_runs_finish() {
+async fn sigterm_and_sigint_let_running_invocations_finish() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut agent = sleeping();
         let ask = async {
@@ -49,23 +49,23 @@ async fn sigterm_and_sigint_let_what_runs_finish() {
         };
         let nap = json!({ "ms": 1000 });
         let nap = call::invoke(&agent, &nap);
-        let (answer, ()) = tokio::join!(nap, once_one_runs(&agent, ask));
+        let (answer, ()) = tokio::join!(nap, once_running(&agent, ask));
         assert_eq!(answer.result().await, 1000);
         assert_eq!(agent.wait(SLACK).code(), Some(0), "{signal:?}");
     }
 }
 
 #[tokio::test]
-async fn a_second_signal_cuts() {
+async fn a_second_signal_ends_the_process_immediately() {
     let mut agent = sleeping();
     let started = Instant::now();
     let _nap = call::begin(&agent, &json!({ "ms": 60_000 })).await;
-    once_one_runs(&agent, async {}).await;
+    once_running(&agent, async {}).await;
     send(&agent, Signal::TERM);
     until_logged(&agent, "shutting down").await;
     send(&agent, Signal::TERM);
     assert_eq!(agent.wait(SLACK).code(), Some(0));
-    // The shutdown waited neither for the nap nor for the grace period of 30 s.
+    // The shutdown waited neither for the sleeping invocation nor for the grace period of 30 s.
     assert!(started.elapsed() < SLACK);
 }
 
@@ -85,7 +85,7 @@ async fn blocked(main: &str, grace: &str, threads: &str) -> (AgentProcess, tokio
 const BLOCKED: [(&str, &str); 4] = [("run", "1"), ("run", "4"), ("app", "1"), ("app", "4")];
 
 #[tokio::test]
-async fn an_async_function_that_blocks_does_not_outlive_the_grace() {
+async fn an_async_function_that_blocks_does_not_outlive_the_grace_period() {
     for (main, threads) in BLOCKED {
         let (mut agent, _caller) = blocked(main, "0.2", threads).await;
         send(&agent, Signal::TERM);
@@ -98,8 +98,8 @@ async fn an_async_function_that_blocks_does_not_outlive_a_second_signal() {
     for (main, threads) in BLOCKED {
         let (mut agent, _caller) = blocked(main, "600", threads).await;
         let ending = tokio::task::spawn_blocking(move || {
-            // Signals that arrive together count once, so further ones are sent until the agent
-            // ends.
+            // Signals that arrive together are delivered as one, so further signals are sent until
+            // the agent ends.
             let started = Instant::now();
             while agent.is_running() && started.elapsed() < SLACK {
                 send(&agent, Signal::TERM);
@@ -112,7 +112,7 @@ async fn an_async_function_that_blocks_does_not_outlive_a_second_signal() {
 }
 
 #[tokio::test]
-async fn a_half_sent_head_does_not_hold_the_process() {
+async fn incomplete_request_headers_do_not_delay_the_shutdown() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut agent = sleeping();
     let mut sockets = Vec::new();
@@ -139,14 +139,14 @@ async fn a_half_sent_head_does_not_hold_the_process() {
 }
 
 #[test]
-fn an_idle_agent_ends_at_once() {
+fn an_idle_agent_ends_immediately() {
     let agent = AgentProcess::start("hello");
     let started = Instant::now();
     assert_eq!(agent.stop_gracefully().code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
-/// Returns the address that an agent prints as the one it listens on.
+/// Returns the address on which an agent prints that it listens.
 fn bound(launcher: AgentLauncher) -> IpAddr {
     let agent = launcher.env("PPIO_AGENT_PORT", "0").spawn();
     eventually_blocking("a line", || agent.stdout().ends_with('\n'));
@@ -195,7 +195,7 @@ fn run(argument: &str, binary: &Path, variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn a_healthcheck_exits_with_0_while_the_agent_is_well_and_with_1_otherwise() {
+fn a_healthcheck_exits_with_0_if_the_agent_is_healthy_and_with_1_otherwise() {
     let hello = example_binary("hello");
     let agent = AgentProcess::command(Command::new(&hello))
         .env("PPIO_AGENT_HOST", "0.0.0.0")
@@ -223,7 +223,7 @@ fn a_healthcheck_exits_with_0_while_the_agent_is_well_and_with_1_otherwise() {
 
 /// `llm-chat` without its settings is unhealthy.
 #[test]
-fn a_healthcheck_of_an_agent_that_is_not_well_exits_with_1() {
+fn a_healthcheck_of_an_unhealthy_agent_exits_with_1() {
     let binary = example_binary("llm-chat");
     let mut command = Command::new(&binary);
     command.env_remove("OPENAI_MODEL");
@@ -301,9 +301,9 @@ fn builder_agent(start: &str) -> Command {
     command
 }
 
-/// An agent built from closures starts as an annotated one does.
+/// The health check of an agent built from closures is that of an annotated agent.
 #[test]
-fn a_healthcheck_of_an_agent_from_closures_exits_as_well() {
+fn an_agent_from_closures_has_the_same_healthcheck() {
     let binary = Path::new(env!("CARGO_BIN_EXE_builder-agent"));
     let agent = AgentProcess::command(builder_agent("run")).start();
     let port = agent.addr().port().to_string();
@@ -321,7 +321,7 @@ fn a_healthcheck_of_an_agent_from_closures_exits_as_well() {
 
 /// `#[tokio::main]` around `run` causes an error that names the remedy, not a panic.
 #[test]
-fn an_agent_inside_a_runtime_does_not_start_and_says_why() {
+fn an_agent_inside_a_runtime_does_not_start_and_prints_a_remedy() {
     for start in ["run inside", "annotated inside"] {
         let output = builder_agent(start).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{start}");

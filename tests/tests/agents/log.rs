@@ -98,10 +98,11 @@ fn the_only_line_on_standard_output_is_the_url() {
     }
 }
 
-/// The reader is gone, as in `agent | head -1` or after the end of a supervisor.
+/// The output has been closed by its reader, as in `agent | head -1` or when a supervisor has
+/// ended.
 #[tokio::test]
 async fn an_agent_serves_when_its_output_has_no_reader() {
-    // Writes until the reader is certainly gone, and then becomes the agent.
+    // Writes until the reader has closed the pipe, and then executes the agent.
     let script = r#"(trap "" PIPE; while echo; do :; done 2>/dev/null; exec "$0") | true"#;
     let agent = AgentProcess::command(Command::new("sh"))
         .arg("-c")
@@ -114,7 +115,7 @@ async fn an_agent_serves_when_its_output_has_no_reader() {
 }
 
 #[tokio::test]
-async fn every_line_of_an_invocation_carries_its_ids() {
+async fn every_line_of_an_invocation_has_its_ids() {
     let headers = [
         ("x-request-id", "r-1"),
         (SESSION, "s-1"),
@@ -175,8 +176,8 @@ async fn every_line_of_an_invocation_carries_its_ids() {
         ];
         let mut expected = [&begin, story].concat();
         let mut found = messages(&lines);
-        // A stream begins with its first item, which may come before or after the middleware passes
-        // its headers on.
+        // The first item of a stream may be logged before or after the middleware forwards the
+        // response headers, so the order is not compared.
         expected.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, expected, "{what}");
@@ -192,7 +193,7 @@ async fn every_line_of_an_invocation_carries_its_ids() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_body_names_is_on_every_line_from_then_on() {
+async fn a_session_id_in_the_body_is_on_every_line_after_the_body_is_read() {
     let headers = [("x-request-id", "r-1")];
     let body = json!({ "do": "fail", "sandbox_id": "s-1" });
     let lines = log_of("fail", &headers, &body).await;
@@ -206,7 +207,7 @@ async fn a_session_that_the_body_names_is_on_every_line_from_then_on() {
     }
 }
 
-/// Two requests with one id are two runs, each with the id that its caller receives.
+/// Two requests with the same id are two runs, each with the id that its caller receives.
 #[tokio::test]
 async fn a_run_is_found_in_the_log_by_its_id() {
     let agent = logging().start();
@@ -349,7 +350,7 @@ async fn a_request_cannot_forge_a_log_line() {
     let session = "s\"}\n{\"level\":\"ERROR\",\"message\":\"forged";
     let body = json!({ "do": "fail", "sandbox_id": session });
     let lines = log_of("fail", &[], &body).await;
-    // Each line was JSON, and the session id is in one of them.
+    // Each line has been parsed as JSON, and one of them contains the whole session id.
     let failed = lines
         .iter()
         .find(|line| line["message"] == "invocation failed")
@@ -372,7 +373,7 @@ async fn a_failure_is_logged_once_with_its_ids() {
     assert_eq!(failed["error"], "no luck");
     assert_eq!(failed["error_type"], "AgentError");
     assert_eq!(failed["status"], 500);
-    // Most agents answer within a millisecond.
+    // The duration is fractional, because most agents answer within a millisecond.
     let duration = failed["duration_ms"].as_f64().unwrap();
     assert!(duration > 0.0, "{failed}");
 }
@@ -407,9 +408,10 @@ async fn errors_of_callers_are_logged_only_at_debug() {
     assert!(messages(&lines).contains(&"in detail"));
 }
 
-/// Each invocation is one line if `PPIO_AGENT_LOG` includes them; by default only failures are.
+/// Each invocation is logged as one line if `PPIO_AGENT_LOG` includes invocations; by default only
+/// failures are logged.
 #[tokio::test]
-async fn every_invocation_is_a_line_where_the_level_includes_it() {
+async fn every_invocation_is_logged_if_the_level_includes_it() {
     let said = logging().start();
     let everything = logging().env("PPIO_AGENT_LOG", "info").start();
     let these = logging()
@@ -457,7 +459,7 @@ async fn every_invocation_is_a_line_where_the_level_includes_it() {
 
 /// On a terminal the log is text and not JSON.
 #[tokio::test]
-async fn on_a_terminal_the_log_is_for_people() {
+async fn the_log_on_a_terminal_is_text() {
     // `script`, from the package util-linux (bsdutils on Debian), gives the agent a terminal.
     let agent = AgentProcess::command(Command::new("script"))
         .arg("-qec")
@@ -487,8 +489,8 @@ async fn on_a_terminal_the_log_is_for_people() {
     assert!(!line.contains('\u{1b}'), "{line}");
 }
 
-/// With `run` or `start_logging`, an agent built from closures has the log of an annotated one; a
-/// server leaves the log to its program. In each case the text of a panic is only on standard
+/// With `run` or `start_logging`, an agent built from closures logs as an annotated agent does; a
+/// server leaves logging to its program. In each case the text of a panic is only on standard
 /// error.
 #[tokio::test]
 async fn an_agent_from_closures_writes_the_same_log() {
@@ -539,7 +541,7 @@ async fn an_agent_from_closures_writes_the_same_log() {
     }
 }
 
-/// A response that the author built is logged by its status, as an error is.
+/// A response that the agent's code has built is logged according to its status, as an error is.
 #[tokio::test]
 async fn a_response_is_logged_by_its_status() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_builder-agent")))
@@ -572,7 +574,7 @@ async fn a_response_is_logged_by_its_status() {
 }
 
 #[tokio::test]
-async fn the_log_has_the_names_of_agentcore_where_asked() {
+async fn the_agentcore_format_has_the_field_names_of_agentcore() {
     let agent = logging()
         .env("PPIO_AGENT_LOG_FORMAT", "agentcore")
         .env("RUST_BACKTRACE", "1")
@@ -623,7 +625,7 @@ async fn the_log_has_the_names_of_agentcore_where_asked() {
 }
 
 #[tokio::test]
-async fn a_format_does_not_depend_on_the_terminal() {
+async fn each_log_format_without_a_terminal() {
     for (format, begins) in [("text", "20"), ("json", "{\"timestamp\":"), ("auto", "{\"")] {
         let agent = logging().env("PPIO_AGENT_LOG_FORMAT", format).start();
         call::invoke(&agent, &json!({ "do": "fail" })).await;

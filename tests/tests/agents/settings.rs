@@ -10,7 +10,7 @@ use ppio_test_support::call::{self, Answer};
 use ppio_test_support::{AgentLauncher, AgentProcess, eventually, eventually_some, free_port};
 use serde_json::{Value, json};
 
-/// A limit that a test sets, in seconds, short so that it is soon reached.
+/// A short limit that the tests set and soon reach, in seconds.
 const SOON: &str = "0.2";
 /// The same limit, for comparisons.
 const LIMIT: Duration = Duration::from_millis(200);
@@ -187,7 +187,7 @@ async fn max_concurrency() {
 async fn heartbeat() {
     let agent = agent(SLOW_ITEMS, "HEARTBEAT", "0.05");
     let mut answer = nap(&agent, 1000).await;
-    // A comment is not an item.
+    // A heartbeat is an SSE comment, which is not an item.
     assert_eq!(answer.next_items().await, Some(vec![]));
     let silent = launcher(SLOW_ITEMS)
         .env("PPIO_AGENT_HEARTBEAT", "0")
@@ -270,7 +270,7 @@ async fn port_of_agentcore() {
     .await;
 }
 
-/// Every variable may be set but empty.
+/// An empty variable counts as not set.
 #[tokio::test]
 async fn an_empty_variable_is_not_set() {
     let mut launcher = launcher(FAILING)
@@ -357,7 +357,7 @@ async fn blocking_threads() {
     let started = Instant::now();
     let naps = tokio::join!(nap(&agent, 200), nap(&agent, 200), nap(&agent, 200));
     assert_eq!(naps.0.result().await, 200);
-    // The naps run one after the other.
+    // The sleeping functions run one after the other.
     assert!(started.elapsed() >= Duration::from_millis(600));
 }
 
@@ -520,7 +520,7 @@ fn a_bad_value_is_a_start_up_error_that_names_the_variable() {
 }
 
 #[test]
-fn all_bad_values_are_named_at_once() {
+fn one_error_names_all_bad_values() {
     let mut agent = launcher(FAILING)
         .env("PPIO_AGENT_PORT", "eighty")
         .env("PPIO_AGENT_TIMEOUT", "soon")

@@ -60,7 +60,7 @@ fn a_signal_ends_startup_functions() {
 }
 
 #[tokio::test]
-async fn shutdown_functions_run_after_what_runs() {
+async fn shutdown_functions_run_after_running_invocations() {
     let mut agent = stateful().start();
     assert_eq!(call::invoke(&agent, &json!(0)).await.result().await, 1);
     let stop = async {

@@ -1,4 +1,4 @@
-//! Tests the WebSocket example as its reader runs it: its variables, its log and its signals.
+//! Runs the WebSocket example as a reader would, and checks its variables, log and signals.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -64,7 +64,7 @@ impl Socket {
 }
 
 #[test]
-fn each_message_is_answered_word_by_word() {
+fn each_message_has_an_answer_word_by_word() {
     let agent = AgentProcess::start("websocket");
     let mut socket = Socket::open(&agent);
     socket.send(0x81, b"nice to");
@@ -76,7 +76,7 @@ fn each_message_is_answered_word_by_word() {
 }
 
 #[test]
-fn each_variable_is_a_limit() {
+fn variables_limit_sizes_and_the_idle_time() {
     for (name, value) in [("MAX_FRAME_SIZE", "4"), ("MAX_MESSAGE_SIZE", "4")] {
         let agent = AgentProcess::example("websocket")
             .env(format!("PPIO_AGENT_WEBSOCKET_{name}"), value)
@@ -110,7 +110,7 @@ async fn logged(agent: &AgentProcess) -> Value {
 }
 
 #[tokio::test]
-async fn a_session_writes_one_line_at_its_end() {
+async fn a_session_is_logged_once_at_its_end() {
     let start = || {
         AgentProcess::example("websocket")
             .env("PPIO_AGENT_LOG", "info")

@@ -1,4 +1,5 @@
-//! Code of a sandbox never runs outside of it, nor inside with a right that the sandbox lacks.
+//! Checks that code of a sandbox runs neither outside of the sandbox nor inside with rights that
+//! the sandbox lacks.
 
 use std::fs;
 
@@ -9,8 +10,8 @@ use serde_json::json;
 
 use crate::setting::{Inside, Platform, Setting, Start, compile};
 
-/// Loaded into a program, this library records the program and its rights: in a directory that a
-/// sandbox with namespaces cannot see, and in one that it can.
+/// The source of a library that records the program that loads it and the rights of that program:
+/// in a directory that a sandbox with namespaces cannot see, and in a directory of the sandbox.
 const SPY: &str = r#"
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@ __attribute__((constructor)) static void spy(void) {
 }
 "#;
 
-/// Replaces the loader of every program: records the rights of the program and exits.
+/// The source of a replacement for the dynamic loader. It records the rights of the program and
+/// exits.
 const LOADER: &str = r#"
 #if defined(__x86_64__)
 static long call(long n, long a, long b, long c, long d) {
@@ -61,8 +63,8 @@ void _start(void) {
 }
 "#;
 
-/// The place of the loader on this machine: a directory of links, and its name there.
-const LOADER_PLACE: (&str, &str) = if cfg!(target_arch = "x86_64") {
+/// The location of the dynamic loader on this machine: a directory of links, and a file name.
+const LOADER_LOCATION: (&str, &str) = if cfg!(target_arch = "x86_64") {
     ("/lib64", "ld-linux-x86-64.so.2")
 } else {
     ("/lib", "ld-linux-aarch64.so.1")
@@ -151,10 +153,11 @@ async fn check(platform: &Platform, inside: &Inside, doing: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variables_of_a_call_run_nothing_outside() {
+async fn environment_variables_of_a_call_run_no_code_outside() {
     for setting in Setting::confining() {
         let platform = Platform::start(setting, Start::Plain).await;
-        // Fewer processors than the machine has: where no cgroup limits them, `taskset` does.
+        // The template has fewer processors than the machine. Without a cgroup, `taskset` limits
+        // them.
         let template = platform.template("small", json!({"cpuCount": 1}), json!([]));
         let inside = platform.sandbox(&template.await).await;
         let directory = inside.shell("printf %s \"$PPIO_LOCAL_SANDBOX\"").await;
@@ -185,11 +188,12 @@ async fn variables_of_a_call_run_nothing_outside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variables_of_a_template_run_nothing_outside() {
+async fn environment_variables_of_a_template_run_no_code_outside() {
     for setting in Setting::with_bubblewrap() {
         let platform = Platform::start(setting, Start::Plain).await;
         let unpack = unpack(&spy(&platform), "/app/spy.so");
-        // Not the sandbox's own directory, which a template cannot name, but one that others fill.
+        // A template cannot name the directory of its sandboxes, so the variables name another
+        // directory, which the test fills.
         let outside = platform.outside.path().to_str().unwrap();
         fs::create_dir_all(platform.outside.path().join("app/bin")).unwrap();
         fs::copy(
@@ -238,8 +242,8 @@ fn check_trace(setting: Setting, trace: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_loader_that_is_planted_at_run_time_has_no_rights() {
-    let (place, name) = LOADER_PLACE;
+async fn a_loader_replaced_at_run_time_has_no_rights() {
+    let (place, name) = LOADER_LOCATION;
     for setting in Setting::with_bubblewrap() {
         let platform = Platform::start(setting, Start::Plain).await;
         let inside = platform.sandbox("base").await;
@@ -261,8 +265,8 @@ async fn a_loader_that_is_planted_at_run_time_has_no_rights() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_that_a_template_planted_are_replaced() {
-    let (place, name) = LOADER_PLACE;
+async fn links_created_by_a_template_are_replaced() {
+    let (place, name) = LOADER_LOCATION;
     for setting in Setting::with_bubblewrap() {
         let platform = Platform::start(setting, Start::Plain).await;
         let secret = platform.outside.path();

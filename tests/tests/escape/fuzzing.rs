@@ -179,7 +179,7 @@ impl Fuzz<'_> {
                 match tokio::time::timeout(Duration::from_secs(2), run).await {
                     Ok(output) => output
                         .map(|output| format!("{}{}", output.stdout_text(), output.stderr_text())),
-                    // The command waits for something, which concerns only its sandbox.
+                    // A command that does not end affects only its sandbox.
                     Err(_) => Ok(String::new()),
                 }
             }
@@ -259,7 +259,7 @@ impl Fuzz<'_> {
                 b""
             };
             header.set_size(content.len() as u64);
-            // The setters reject such names and targets.
+            // The setters of `tar` reject such names and targets.
             let (name, target) = (self.path(), self.path());
             let old = header.as_old_mut();
             for (field, text) in [(&mut old.name, name), (&mut old.linkname, target)] {
@@ -349,7 +349,7 @@ async fn random_operations_of_a_sandbox_do_not_escape() {
             rounds += 1;
             fuzz.round(&inside).await;
             if rounds % 200 == 0 {
-                // A sandbox that has damaged itself may leave little to test.
+                // Later rounds test little in a sandbox that has damaged itself, so it is replaced.
                 inside.kill().await;
                 inside = platform.sandbox(&template).await;
             }

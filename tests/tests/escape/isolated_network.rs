@@ -26,7 +26,8 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OTHER_MACHINE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 
-/// Ordinary users can open the device, as on most machines, even where this machine restricts it.
+/// The shell script that sets up the namespaces. It lets ordinary users open `/dev/net/tun`, as on
+/// most machines, even if this machine does not.
 const SET_UP: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 tmpfs /dev/net
@@ -44,13 +45,13 @@ mount --bind /mnt/resolv.conf /etc/resolv.conf
 exec "$@"
 "#;
 
-/// Whether this is the run in the namespaces. Outside of them, runs the calling test inside and
-/// returns once it has passed.
+/// Whether the test runs in the namespaces. If it does not, runs it again there, and returns
+/// `false` once that run has passed.
 fn runs_inside() -> bool {
     if std::env::var_os(IS_INSIDE).is_some() {
         return true;
     }
-    // Other users cannot set up a network.
+    // Only root can set up a network.
     if !Requirement::root() {
         return false;
     }
@@ -66,7 +67,7 @@ fn runs_inside() -> bool {
     false
 }
 
-/// Returns a server that does not accept connections by itself.
+/// Returns a listener, whose connections the caller accepts, and its address.
 fn listener(address: Ipv4Addr) -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -82,8 +83,8 @@ fn has_caller(listener: &TcpListener) -> bool {
     }
 }
 
-/// Servers that show what a sandbox reaches: on this machine, which it should not reach, and on the
-/// other machine.
+/// Servers that record whether a sandbox reaches them: one on this machine, which no sandbox may
+/// reach, and one on the other machine.
 struct Servers {
     hidden: TcpListener,
     on_loopback: Vec<SocketAddr>,
@@ -110,7 +111,7 @@ impl Servers {
         }
     }
 
-    /// Checks that a sandbox reaches other machines, but no loopback address of this one.
+    /// Checks that a sandbox reaches the other machine, but not the hidden server on this one.
     async fn check(&self, inside: &Inside, what: &str) {
         assert_eq!(reached(inside, &self.on_loopback).await, "", "{what}");
         assert!(!has_caller(&self.hidden), "{what}");
@@ -124,7 +125,7 @@ impl Servers {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, pasta and /dev/net/tun: `cargo xtask test` runs it where they are"]
-async fn a_sandbox_with_an_isolated_network_reaches_other_machines_alone() {
+async fn a_sandbox_with_an_isolated_network_reaches_only_other_machines() {
     if !runs_inside() {
         return;
     }
@@ -150,8 +151,8 @@ async fn a_sandbox_with_an_isolated_network_reaches_other_machines_alone() {
             serve(inside).await;
         }
 
-        // Both servers listen on the same port; callers reach the one they name, and only through
-        // the platform.
+        // Both servers listen on the same port. Callers reach the server of the sandbox that they
+        // name, and only through the platform.
         let status = async |inside: &Inside| {
             let host = format!("8080-{}.localhost", inside.sandbox.sandbox_id);
             raw_request(own, "GET", "/", &[("host", &host)], b"")
@@ -191,7 +192,7 @@ async fn a_sandbox_with_an_isolated_network_reaches_other_machines_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, pasta and /dev/net/tun: `cargo xtask test` runs it where they are"]
-async fn an_isolated_network_outlasts_pauses_and_is_that_of_builds() {
+async fn builds_and_resumed_sandboxes_have_an_isolated_network() {
     if !runs_inside() {
         return;
     }
@@ -259,7 +260,7 @@ fn answer_queries() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, pasta and /dev/net/tun: `cargo xtask test` runs it where they are"]
-async fn names_are_resolved_by_the_machine_s_name_server_on_loopback() {
+async fn a_name_server_on_loopback_resolves_names() {
     if !runs_inside() {
         return;
     }
@@ -275,7 +276,7 @@ async fn names_are_resolved_by_the_machine_s_name_server_on_loopback() {
 }
 
 /// Waits until `count` `pasta` processes run in the namespaces of this test.
-async fn pasta_processes_are(count: usize) {
+async fn wait_for_pasta_processes(count: usize) {
     let own = fs::read_link("/proc/self/ns/net").unwrap();
     eventually_some("the expected number of pasta processes", async || {
         let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -307,16 +308,16 @@ async fn an_isolated_network_ends_with_its_sandbox() {
             (inside, namespace.trim().to_owned())
         };
         let (inside, killed) = namespace().await;
-        pasta_processes_are(1).await;
+        wait_for_pasta_processes(1).await;
         inside.kill().await;
         namespace_is_left(&killed).await;
-        pasta_processes_are(0).await;
+        wait_for_pasta_processes(0).await;
 
         let (_inside, left) = namespace().await;
-        pasta_processes_are(1).await;
+        wait_for_pasta_processes(1).await;
         platform.end();
         namespace_is_left(&left).await;
-        pasta_processes_are(0).await;
+        wait_for_pasta_processes(0).await;
     }
 }
 

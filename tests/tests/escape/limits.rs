@@ -35,7 +35,7 @@ async fn processes_are_limited() {
         );
         let count = processes_running(&seconds).len();
         assert!((100..=MAX_TASKS).contains(&count), "{setting:?}: {count}");
-        // A sandbox that is full can be ended, too.
+        // A sandbox that has reached the limit can also be killed.
         inside.kill().await;
         eventually_some("an end of the processes", async || {
             processes_running(&seconds).is_empty().then_some(())
@@ -65,7 +65,7 @@ async fn memory_files_are_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_limited_is_listed() {
+async fn unenforced_limits_are_listed() {
     for setting in Setting::all() {
         let platform = Platform::start(setting, Start::Plain).await;
         let inside = platform.sandbox("base").await;

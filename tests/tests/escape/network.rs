@@ -10,11 +10,11 @@ use ppio_test_support::{eventually_some, raw_request};
 
 use crate::setting::{Inside, Platform, Setting, Start};
 
-/// Connects to each of the addresses from `inside` and returns those that it reaches.
+/// Connects from a sandbox to each address, and returns the addresses that were reached.
 pub(crate) async fn reached(inside: &Inside, addresses: &[SocketAddr]) -> String {
     let attempts = addresses.iter().map(|address| {
         let (ip, port) = (address.ip(), address.port());
-        // An address may also give no answer.
+        // Some addresses do not answer at all.
         format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{ip}/{port}' 2>/dev/null && echo {address}; ")
     });
     let script: String = attempts.collect();
@@ -48,7 +48,8 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
         ];
         let sockets = "cat /proc/net/unix";
 
-        // This sandbox can reach the servers that the others must not reach.
+        // A sandbox with internet access can reach the servers, which other sandboxes must not
+        // reach.
         let open = platform.sandbox("base").await;
         let shared = reached(&open, &addresses).await;
         assert_eq!(shared.lines().count(), 3, "{setting:?}: {shared}");
@@ -67,7 +68,7 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
         let interfaces = offline.shell("ls /proc/sys/net/ipv4/conf").await;
         assert_eq!(interfaces, "all\ndefault\nlo\n", "{setting:?}");
 
-        // A sandbox like it cannot be reached either.
+        // Another sandbox without internet access cannot be reached either.
         let other = platform.offline_sandbox("base").await;
         serve(&other).await;
         let agent: SocketAddr = ([127, 0, 0, 1], 8080).into();
@@ -78,7 +79,7 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
         .await;
         assert_eq!(reached(&offline, &[agent]).await, "", "{setting:?}");
 
-        // The sandbox has no rights over its network either.
+        // The sandbox cannot change or leave its network either.
         let changed = offline
             .shell(
                 "for command in 'ip link set lo down' 'unshare --net true' 'nsenter -t 1 -n \
@@ -159,7 +160,7 @@ async fn callers_reach_the_port_of_the_sandbox_that_they_name() {
         assert_eq!(status(&first).await, 502, "{setting:?}");
         assert_eq!(status(&second).await, 200, "{setting:?}");
 
-        // The process that makes the connections does not belong to the sandbox.
+        // The process that opens the connections does not belong to the sandbox.
         let seen = second
             .shell("cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'")
             .await;

@@ -20,7 +20,7 @@ fn capabilities(pid: u32) -> u64 {
 
 /// Root in a container often cannot inspect the processes of its sandboxes.
 #[tokio::test(flavor = "multi_thread")]
-async fn root_without_the_right_to_trace_reaches_the_ports_of_its_sandboxes_alone() {
+async fn root_without_ptrace_reaches_only_ports_of_its_sandboxes() {
     let settings = Setting::all().into_iter();
     for setting in settings.filter(|setting| setting.as_root && !setting.bubblewrap) {
         let platform = Platform::start(setting, Start::WithoutPtrace).await;

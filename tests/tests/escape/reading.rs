@@ -1,4 +1,4 @@
-//! Code of a sandbox can read nothing of the machine that the sandbox is not meant to have.
+//! Checks that code of a sandbox cannot read anything of the machine that is not meant for it.
 
 use std::fs;
 
@@ -49,7 +49,7 @@ async fn secrets_of_the_machine_stay_hidden() {
                 }
             }
         }
-        // The files that its own directory and the neighbouring ones let it see.
+        // Reads files in the sandbox's own directory and in neighbouring directories.
         let around = inside.shell("cd \"$PPIO_LOCAL_SANDBOX\"; cat locks ../*/locks ../../*/key");
         let around = around.await;
         platform.check("a walk from the own directory", &around);
@@ -82,7 +82,7 @@ async fn secrets_of_the_machine_stay_hidden() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn file_calls_see_what_a_command_sees_with_its_rights() {
+async fn file_calls_have_the_files_and_rights_of_a_command() {
     for setting in Setting::with_bubblewrap() {
         let platform = Platform::start(setting, Start::Plain).await;
         let inside = platform.sandbox("base").await;
@@ -138,7 +138,7 @@ async fn file_calls_see_what_a_command_sees_with_its_rights() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn descriptors_and_terminals_of_the_platform_stay_its_own() {
+async fn a_sandbox_inherits_no_descriptor_and_no_terminal() {
     for setting in Setting::all() {
         let platform = Platform::start(setting, Start::FromTerminal).await;
         let pid = i32::try_from(platform.running.pid()).unwrap();
@@ -178,7 +178,7 @@ async fn descriptors_and_terminals_of_the_platform_stay_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_is_the_sandboxs_and_not_the_platforms() {
+async fn a_terminal_of_a_sandbox_is_not_that_of_the_platform() {
     for setting in Setting::all() {
         let platform = Platform::start(setting, Start::Plain).await;
         let pid = i32::try_from(platform.running.pid()).unwrap();
@@ -198,7 +198,7 @@ async fn a_terminal_is_the_sandboxs_and_not_the_platforms() {
         let output = inside.run(&command).await;
         let expected = "tty\r\nout\r\nerr\r\ndevice\r\n";
         assert_eq!(output, expected, "{setting:?}");
-        // A file call does not take a terminal either.
+        // The platform does not acquire a terminal through file calls either.
         for device in ["/dev/tty", "/dev/pts/0", "/dev/ptmx", "/dev/console"] {
             let _ = inside.envd.read_file(device).await;
             let _ = inside.envd.write_file(device, "text").await;
@@ -213,7 +213,7 @@ async fn a_terminal_is_the_sandboxs_and_not_the_platforms() {
             .await;
         assert_eq!(again, "out\nerr\n", "{setting:?}");
 
-        // A kill reaches the program on the terminal, whatever its session.
+        // A kill ends the program on the terminal, whichever session it belongs to.
         command.args[1] = "trap '' HUP; echo started; sleep 600 & wait".into();
         let mut events = inside.envd.start(&command).await.unwrap();
         let mut text = Vec::new();

@@ -50,7 +50,7 @@ async fn a_process_has_no_capability_and_gains_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_sandboxes_of_root_are_two_users() {
+async fn sandboxes_of_root_run_as_different_users() {
     for setting in Setting::all() {
         if !setting.as_root {
             continue;
@@ -77,7 +77,7 @@ async fn two_sandboxes_of_root_are_two_users() {
     }
 }
 
-/// A kernel setting that has no effect when it is written.
+/// A kernel setting that can be changed without consequences.
 const KERNEL_SETTING: &str = "/proc/sys/kernel/printk_ratelimit_burst";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +154,7 @@ impl Drop for Victim {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_of_the_machine_are_out_of_reach() {
+async fn processes_of_the_machine_cannot_be_killed_or_inspected() {
     for setting in Setting::confining() {
         let platform = Platform::start(setting, Start::Plain).await;
         let mut victim = Victim::start();
@@ -174,9 +174,9 @@ async fn processes_of_the_machine_are_out_of_reach() {
             "{setting:?}"
         );
 
-        // Ends everything it can reach, the process that holds its namespaces first. Programs that
-        // are started afterwards do not run elsewhere, and the end of the sandbox ends no process
-        // of the machine.
+        // Kills every process that the sandbox can reach, also the one that holds its namespaces.
+        // Programs that are started afterwards do not run outside, and the end of the sandbox ends
+        // no process of the machine.
         inside.shell("kill -9 -1; kill -9 1; kill -9 2").await;
         let namespace = inside.shell("readlink /proc/self/ns/mnt").await;
         if setting.bubblewrap && geteuid().is_root() {
@@ -204,7 +204,7 @@ async fn processes_of_the_machine_are_out_of_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn directories_that_a_sandbox_closed_are_removed() {
+async fn directories_without_permissions_are_removed() {
     for setting in Setting::all() {
         let platform = Platform::start(setting, Start::Plain).await;
         let close = "cd ~ && mkdir -p a/b/c && touch a/b/c/d && chmod 0 a/b/c a/b a && echo closed";
@@ -212,7 +212,7 @@ async fn directories_that_a_sandbox_closed_are_removed() {
         assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
         inside.kill().await;
 
-        // The next sandbox is left to the watchdog.
+        // The directory of the next sandbox is removed by the watchdog.
         let inside = platform.sandbox("base").await;
         assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
         let run = platform.running.home().join("run");

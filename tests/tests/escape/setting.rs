@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const LIFE: Duration = Duration::from_secs(600);
-/// The first id of ordinary users, and the number of ids. No machine has accounts with them.
+/// The first id of ordinary users, and the number of ids. No machine has accounts with these ids.
 const ORDINARY_USERS: (u32, u32) = (50_000, 10_000);
 
 /// Returns an ordinary user for one platform. The kernel counts the processes of each user, and a
@@ -24,13 +24,14 @@ const ORDINARY_USERS: (u32, u32) = (50_000, 10_000);
 fn ordinary_user() -> u32 {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let (first, count) = ORDINARY_USERS;
-    // Test programs that run at the same time have other process ids.
+    // Test programs that run concurrently have other process ids.
     let started = STARTED.fetch_add(1, Ordering::Relaxed);
     first + (std::process::id() * 16 + started) % count
 }
 
-/// Keeps other platforms of a user from running beside one that starts as many processes as the
-/// user may have. The user's other programs would fail to start processes.
+/// Returns a lock that keeps other platforms of the user from running concurrently with a platform
+/// that starts as many processes as the user may have: they could not start processes. Returns
+/// `None` for root.
 fn share_of_processes(start: Start) -> Option<File> {
     if geteuid().is_root() {
         // Each platform has its own ordinary user, or belongs to root, which has no such limit.
@@ -70,8 +71,8 @@ impl Setting {
         users.iter().flat_map(both).collect()
     }
 
-    /// Returns the settings in which a sandbox cannot read and do what its platform's user can. A
-    /// process group of an ordinary user has no such protection.
+    /// Returns the settings in which a sandbox has fewer rights than the user who runs its
+    /// platform. A process group of an ordinary user has no such protection.
     pub(crate) fn confining() -> Vec<Self> {
         let mut all = Self::all();
         all.retain(|setting| setting.as_root || setting.bubblewrap);
@@ -131,7 +132,7 @@ impl Surroundings {
         let at = |name: &str| outside.path().join(name);
         let home = at("home");
         fs::create_dir(&home).unwrap();
-        // A directory in which code that runs on this machine can leave a trace.
+        // Code that runs outside of a sandbox can write a trace to this directory.
         fs::create_dir(at("witness")).unwrap();
         fs::set_permissions(at("witness"), fs::Permissions::from_mode(0o777)).unwrap();
         let program = at("local-platform");
@@ -172,7 +173,8 @@ impl Surroundings {
             );
         }
         line = match start {
-            // A session leader could make a terminal that it opens its controlling terminal.
+            // The platform is a session leader, so a terminal that it opens could become its
+            // controlling terminal.
             Start::Plain | Start::UsesAllProcesses => format!("exec setsid sh -c {}", quote(&line)),
             Start::IsolatedNetwork => format!(
                 "export PPIO_LOCAL_ISOLATE_NETWORK=true; exec setsid sh -c {}",
@@ -359,7 +361,7 @@ impl Drop for Platform {
     }
 }
 
-/// A sandbox, for code that plays an attacker.
+/// A sandbox in which a test runs the code of an attacker.
 pub(crate) struct Inside {
     client: AgentRuntimeClient,
     pub(crate) sandbox: Sandbox,
@@ -367,7 +369,7 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
-    /// Runs `line` in a plain shell and returns its output, or why it did not start.
+    /// Runs `line` in a plain shell and returns its output, or the error if it did not start.
     pub(crate) async fn shell(&self, line: &str) -> String {
         let mut command = Run::new("/bin/sh");
         command.args = vec!["-c".to_owned(), line.to_owned()];
@@ -397,7 +399,7 @@ pub(crate) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Compiles C.
+/// Compiles the C source `source` to `target`.
 pub(crate) fn compile(source: &str, target: &Path, options: &[&str]) {
     let file = target.with_extension("c");
     fs::write(&file, source).unwrap();

@@ -20,7 +20,7 @@ struct Greeting {
     message: String,
 }
 
-/// What the counting agent answers.
+/// The answer of the counting agent.
 #[derive(Debug, Deserialize)]
 struct Count {
     call: u64,
@@ -64,7 +64,7 @@ async fn an_agent_answers_in_every_response_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_comes_item_by_item_and_its_agent_stops_when_it_is_dropped() {
+async fn items_are_not_buffered_and_dropping_the_stream_stops_the_agent() {
     let local = TestPlatform::with(|builder| builder).await;
     let stream = local.agent("stream").await;
     let client = local.client();
@@ -109,7 +109,7 @@ async fn a_stream_comes_item_by_item_and_its_agent_stops_when_it_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pause_keeps_the_agents_memory_and_resume_brings_it_back() {
+async fn a_paused_agent_keeps_its_memory() {
     let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let session = local.client().create_session(&counting).await.unwrap();
@@ -135,15 +135,15 @@ async fn pause_keeps_the_agents_memory_and_resume_brings_it_back() {
     local.stop_when_empty().await;
 }
 
-/// Returns the end of a sandbox in seconds since the Unix epoch.
-async fn end_of(session: &ppio_agent_client::SandboxSession) -> u64 {
+/// Returns the time at which a sandbox ends, in seconds since the Unix epoch.
+async fn end_time(session: &ppio_agent_client::SandboxSession) -> u64 {
     let end = session.info().await.unwrap().end_at.unwrap();
     let end = humantime::parse_rfc3339(&end).unwrap();
     end.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refresh_extends_and_the_end_ends() {
+async fn timeouts_are_extended_and_an_expired_session_ends() {
     let local = TestPlatform::with(|builder| builder).await;
     let hello = local.agent("hello").await;
     let client = local.client();
@@ -152,25 +152,25 @@ async fn refresh_extends_and_the_end_ends() {
         .timeout(Duration::from_secs(100))
         .await
         .unwrap();
-    let first = end_of(&session).await;
+    let first = end_time(&session).await;
     session.set_timeout(Duration::from_secs(200)).await.unwrap();
-    let second = end_of(&session).await;
+    let second = end_time(&session).await;
     assert!((98..=105).contains(&(second - first)), "{first} {second}");
     session.set_timeout(Duration::from_secs(50)).await.unwrap();
-    let third = end_of(&session).await;
+    let third = end_time(&session).await;
     assert!(third < first, "set_timeout may shorten");
     client
         .platform()
         .refresh_sandbox(session.sandbox_id(), Duration::from_secs(10))
         .await
         .unwrap();
-    assert_eq!(end_of(&session).await, third, "a refresh never shortens");
+    assert_eq!(end_time(&session).await, third, "a refresh never shortens");
 
     // After a pause and a resume, the session has its own timeout again and not the platform's
     // default.
     session.pause().await.unwrap();
     session.resume().await.unwrap();
-    assert!(end_of(&session).await >= third);
+    assert!(end_time(&session).await >= third);
 
     session.set_timeout(Duration::from_secs(1)).await.unwrap();
     eventually_some("the end of the session", async || {
@@ -184,7 +184,7 @@ async fn refresh_extends_and_the_end_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_session_pauses_if_it_was_created_so() {
+async fn an_expired_session_with_auto_pause_pauses() {
     let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let session = local
@@ -211,7 +211,7 @@ async fn an_expired_session_pauses_if_it_was_created_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_are_found_listed_and_closed_from_anywhere() {
+async fn sessions_are_found_listed_and_closed_by_other_clients() {
     let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let maker = local.client();
@@ -243,7 +243,7 @@ async fn sessions_are_found_listed_and_closed_from_anywhere() {
     let count = found.invoke("hi").json::<Count>().await.unwrap();
     assert_eq!(count.call, 2);
     assert_eq!(count.session_id.as_deref(), Some(session.sandbox_id()));
-    // The handle that the list gave has the daemon's token since it was looked at by itself.
+    // The session from the list has the daemon's token, which `get_session` has received.
     assert!(listed[0].envd().exists("/app").await.unwrap());
 
     let facts = [("user".to_owned(), "42".to_owned())].into();
@@ -271,7 +271,7 @@ async fn sessions_are_found_listed_and_closed_from_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn agentcore_style_calls_reach_the_same_sandbox_under_the_callers_own_id() {
+async fn invoke_agent_runtime_maps_session_ids_of_the_caller_to_sandboxes() {
     let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let client = local.client();
@@ -322,7 +322,7 @@ fn document(name: &str, tags: &[&str]) -> AgentConfig {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
+async fn templates_are_found_by_name_and_tag_and_describe_their_agent() {
     let local = TestPlatform::with(|builder| builder).await;
     let spec = |name: &str, tags: &[&str]| {
         let spec = TemplateSpec::new(name).start_command("true");
@@ -395,7 +395,7 @@ async fn templates_are_found_by_name_and_tag_and_tell_their_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sandbox_that_was_not_requested_is_refused_and_killed() {
+async fn a_sandbox_that_does_not_meet_its_config_is_killed() {
     let local = TestPlatform::with(|builder| builder).await;
     let hello = local.agent("hello").await;
     let client = local.client();
@@ -460,7 +460,7 @@ async fn a_session_waits_for_its_requested_ports() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_and_metrics_show_what_the_agent_did() {
+async fn a_session_has_logs_and_metrics() {
     let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let client = local.client();
@@ -491,7 +491,7 @@ async fn logs_and_metrics_show_what_the_agent_did() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_carries_its_request_id_and_its_trace_to_the_agent() {
+async fn the_request_id_and_the_trace_of_a_call_are_sent_to_the_agent() {
     let local = TestPlatform::with(|builder| builder).await;
     let counting = local.counting_agent().await;
     let session = local.client().create_session(&counting).await.unwrap();
@@ -533,7 +533,7 @@ async fn a_creation_dropped_at_any_time_leaves_no_sandbox() {
     local.stop_when_empty().await;
 }
 
-/// An agent that needs nothing but Python itself.
+/// The source of an agent that needs only Python's standard library.
 const PYTHON_AGENT: &str = r#"
 import http.server, json, os
 

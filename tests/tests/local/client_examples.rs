@@ -1,4 +1,4 @@
-//! Runs the client's examples as their readers do: as processes with variables, on the local
+//! Runs the client's examples as a reader would: as processes with variables, on the local
 //! platform.
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ use tokio::process::{Child, Command};
 
 use crate::test_platform::TestPlatform;
 
-/// Variables of the developer that must not lead an example to another platform.
-const OURS: [&str; 16] = [
+/// Environment variables of the developer, which could connect an example to another platform.
+const REMOVED_VARIABLES: [&str; 16] = [
     "PPIO_API_KEY",
     "PPIO_ACCESS_TOKEN",
     "PPIO_DOMAIN",
@@ -45,7 +45,7 @@ async fn example(name: &'static str) -> Command {
 /// Returns a command that runs a program without the developer's variables.
 pub(crate) fn without_variables(program: PathBuf) -> Command {
     let mut command = Command::new(program);
-    for variable in OURS {
+    for variable in REMOVED_VARIABLES {
         command.env_remove(variable);
     }
     command.kill_on_drop(true);
@@ -98,7 +98,7 @@ async fn examples_without_settings_print_their_usage() {
         assert!(ran.stderr.contains("usage:"), "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains("PPIO_API_KEY"), "{name}");
 
-        // There is a template, but no key.
+        // The template is set, but the API key is not.
         let mut command = example(name).await;
         command.env("PPIO_TEMPLATE_ID", "my-agent");
         let ran = run(command).await;
@@ -119,7 +119,7 @@ async fn basic() {
     let local = TestPlatform::with(|builder| builder).await;
     local.agent("hello").await;
     let variables = local.platform.environment();
-    // The template is given by its name, as a reader would do.
+    // The template is selected by its name, as a reader would do.
     let said = succeed("client-basic", &variables, &["hello", "Ada"]).await;
     assert!(
         said.contains(r#"result: {"message":"Hello, Ada!"}"#),
@@ -218,7 +218,8 @@ async fn batch() {
     assert_eq!(local.platform.sandbox_count(), 0);
     local.stop_when_empty().await;
 
-    // The account allows fewer sandboxes than calls: refused calls wait and are then served.
+    // The account allows fewer sandboxes than calls: refused calls are repeated later and then
+    // succeed.
     let local = TestPlatform::with(|builder| builder.sandbox_limit(4)).await;
     let hello = local.agent("hello").await;
     let variables = local.platform.environment();
@@ -290,7 +291,7 @@ impl Backend {
                 break address.to_owned();
             }
         };
-        // The log goes to the same pipe and must not fill it.
+        // The log is written to the same pipe, which is read so that it does not become full.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { child, address }
     }

@@ -56,7 +56,7 @@ async fn files_and_directories() {
         envd.read_file("/tmp/deep/er/data.bin").await.unwrap(),
         bytes
     );
-    // Daemons before 0.5.7 require this form.
+    // Daemons before 0.5.7 require a multipart form.
     let older = envd.clone().with_version("0.5.6");
     older
         .write_file("/tmp/form.bin", bytes.clone())
@@ -196,7 +196,7 @@ async fn processes() {
     end(local, client, sandbox).await;
 }
 
-/// The refusal of a stream comes with its first message.
+/// Extracts the error of a refused stream, which arrives as the first message.
 trait Refusal {
     async fn unwrap_err_or_first(self) -> Error;
 }

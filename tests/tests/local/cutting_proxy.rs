@@ -10,14 +10,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The connections to cut, and after how many bytes.
+/// The share of the connections to cut, and the number of bytes before a cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cuts {
     /// The percentage of connections that are cut.
     pub(crate) percent: u8,
-    /// The most bytes that a cut connection forwards from the client.
+    /// The maximum number of bytes that a cut connection forwards from the client.
     pub(crate) request: usize,
-    /// The most bytes that a cut connection forwards to the client.
+    /// The maximum number of bytes that a cut connection forwards to the client.
     pub(crate) response: usize,
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::test_platform::TestPlatform;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_is_never_taken_for_an_envelope_or_an_error() {
+async fn values_that_resemble_envelopes_or_errors_are_returned_unchanged() {
     let local = TestPlatform::with(|builder| builder).await;
     let binary = env!("CARGO_BIN_EXE_enveloping-agent");
     let template = local

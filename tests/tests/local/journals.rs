@@ -22,7 +22,7 @@ fn agent() -> TemplateSpec {
 }
 
 /// Returns the settings of a client that waits for an agent that is starting.
-fn patience() -> ClientConfig {
+fn config_with_retries() -> ClientConfig {
     ClientConfig {
         max_retries: 1000,
         retry_delay: Duration::from_millis(2),
@@ -53,7 +53,7 @@ fn run_of(original: &str, copy: &SandboxSession, id: &str) -> Run {
     run.expect("a header")
 }
 
-/// Checks what is left of a finished and of a broken run after the agent has restarted.
+/// Checks a finished and an interrupted run after the agent has restarted.
 async fn check_restored(finished: &Run, broken: &Run, answer: &Value, seen: u64) {
     assert_eq!(finished.status().await.unwrap(), RunStatus::Success);
     let again = finished.result().await.unwrap().result;
@@ -71,9 +71,9 @@ async fn check_restored(finished: &Run, broken: &Run, answer: &Value, seen: u64)
     assert_eq!(rest, (seen + 1..=info.items).collect::<Vec<_>>());
 }
 
-/// The agent remains the same process, which continues.
+/// The process of the agent stays the same and continues after the pause.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_a_pause_cuts_goes_on_exactly() {
+async fn a_stream_broken_by_a_pause_continues_without_gaps() {
     const ITEMS: u64 = 200;
     for mode in IsolationMode::all() {
         let local = TestPlatform::start(mode).await;
@@ -89,7 +89,7 @@ async fn a_stream_that_a_pause_cuts_goes_on_exactly() {
             sandbox_url: Some(proxy.url()),
             // Each attempt uses a new connection, so that attempts can be counted.
             max_keepalive_connections: 0,
-            ..patience()
+            ..config_with_retries()
         });
         let session = client.create_session(&template).await.unwrap();
         let call = json!({"stream": {"items": ITEMS, "pause_ms": 2}});
@@ -128,11 +128,11 @@ async fn a_stream_that_a_pause_cuts_goes_on_exactly() {
 
 /// The agent is a new process with the journal of the previous one.
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_are_restored_after_a_pause_of_files_and_in_a_copy() {
+async fn runs_are_restored_after_a_pause_without_memory_and_in_a_copy() {
     for mode in IsolationMode::all() {
         let local = TestPlatform::start(mode).await;
         let template = local.template(agent().variable(JOURNAL.0, JOURNAL.1)).await;
-        let client = local.client_with(patience());
+        let client = local.client_with(config_with_retries());
         let session = client.create_session(&template).await.unwrap();
         let id = session.sandbox_id().to_owned();
 
@@ -167,7 +167,7 @@ async fn runs_are_restored_after_a_pause_of_files_and_in_a_copy() {
         assert_eq!(numbers, (1..=seen).collect::<Vec<_>>(), "{mode:?}");
         assert_eq!(broken.info().await.unwrap().items, seen, "{mode:?}");
         check_restored(&finished, &broken, &answer, seen).await;
-        // The earlier key still belongs to the run, and nothing runs twice.
+        // The idempotency key still belongs to the run, and nothing runs twice.
         assert_eq!(invoke().await.unwrap().result.as_ref(), Some(&answer));
         let report = session.invoke(json!({"report": {}})).json::<Value>();
         assert_eq!(report.await.unwrap()["numbers"], 0, "{mode:?}");
@@ -198,10 +198,10 @@ async fn runs_are_restored_after_a_pause_of_files_and_in_a_copy() {
     }
 }
 
-/// If an invocation breaks off with its agent, the client sends it again, and it does not run
+/// If the agent ends during an invocation, the client sends the request again, which does not run
 /// twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invocation_that_a_restart_broke_off_is_not_run_again() {
+async fn an_invocation_interrupted_by_a_restart_is_not_run_again() {
     for journal in [false, true] {
         let local = TestPlatform::with(|builder| builder).await;
         let spec = agent().start_command(
@@ -213,7 +213,7 @@ async fn an_invocation_that_a_restart_broke_off_is_not_run_again() {
             spec
         };
         let template = local.template(spec).await;
-        let client = local.client_with(patience());
+        let client = local.client_with(config_with_retries());
         let session = client.create_session(&template).await.unwrap();
         let report = async || -> Value {
             let report = session.invoke(json!({"report": {}})).json();

@@ -103,7 +103,7 @@ async fn lists_are_filtered_and_ordered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list_parameters_that_mean_nothing_are_refused() {
+async fn invalid_list_parameters_are_refused() {
     let platform = TestPlatform::with(|builder| builder).await;
     for query in [
         "order=newest",

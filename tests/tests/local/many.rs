@@ -10,7 +10,7 @@ use crate::test_platform::TestPlatform;
 const SANDBOXES: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_sandboxes_live_at_once() {
+async fn a_hundred_sandboxes_run_concurrently() {
     for mode in IsolationMode::all() {
         hundred(mode).await;
     }

@@ -11,7 +11,7 @@ use crate::test_platform::TestPlatform;
 const INTERFACES: &str = "ls /proc/sys/net/ipv4/conf";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sandbox_has_no_internet_access_or_is_refused() {
+async fn internet_access_is_disabled_or_the_sandbox_is_refused() {
     for mode in IsolationMode::all() {
         let platform = TestPlatform::start(mode).await;
         for offline in [
@@ -50,7 +50,7 @@ async fn a_sandbox_has_no_internet_access_or_is_refused() {
             }
             kill(&platform, &sandbox).await;
         }
-        // Prepared sandboxes with and without internet access are not confused.
+        // A new sandbox with internet access is not one that was prepared without it.
         let sandbox = create(&platform, "base", json!({})).await;
         let path = format!("/sandboxes/{}", id(&sandbox));
         let detail = platform.request("GET", &path, &[], b"").await.json();
@@ -64,7 +64,7 @@ async fn a_sandbox_has_no_internet_access_or_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sandbox_without_internet_access_stays_so() {
+async fn a_sandbox_without_internet_access_never_gains_it() {
     let modes = IsolationMode::all().into_iter();
     for mode in modes.filter(|mode| mode.isolation == IsolationKind::Bubblewrap) {
         let platform = TestPlatform::start(mode).await;

@@ -110,7 +110,7 @@ async fn unsupported_options_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn options_without_anything_to_keep_are_accepted() {
+async fn options_without_effect_are_accepted() {
     let platform = TestPlatform::with(|builder| builder).await;
     let nothing = json!({
         "secrets": {}, "iam": {"tokens": {}}, "allow_internet_access": true, "mcp": {"server": {}},
@@ -170,7 +170,7 @@ async fn traffic_follows_the_network_option() {
         assert!(echoed.contains("X-Case: kept"), "{echoed}");
         assert!(!echoed.contains(token), "{echoed}");
     }
-    // The daemon has its own token.
+    // The daemon requires its own token instead of the traffic token.
     assert_eq!(shell(&platform, &sandbox, "echo works").await, "works\n");
     let listed = platform
         .request("GET", "/v2/sandboxes", &[], b"")

@@ -9,7 +9,7 @@ use crate::raw_calls::{create, id, kill, shell};
 use crate::test_platform::TestPlatform;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_on_one_family_of_addresses_are_reached() {
+async fn servers_on_one_address_family_are_reached() {
     for mode in IsolationMode::all()
         .into_iter()
         .filter(|mode| !mode.cgroups)

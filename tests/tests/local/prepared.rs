@@ -64,7 +64,7 @@ async fn shut_down(platform: TestPlatform) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_sandbox_is_a_prepared_one() {
+async fn a_new_sandbox_is_a_prepared_one() {
     for mode in IsolationMode::all() {
         let platform = start(mode).await;
         let mut sandboxes = vec![create(&platform, "base").await];
@@ -99,7 +99,8 @@ async fn a_prepared_sandbox_that_ended_is_not_used() {
             processes_of(id).into_iter().any(is_first_process)
         })
         .await;
-        // Repeats until no process is left, because one that was being started is found later.
+        // Repeats until no process is left, because a process that is being started is found only
+        // later.
         eventually("its processes end", || {
             let pids = processes_of(&killed);
             for pid in &pids {

@@ -135,7 +135,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Makes refused and served calls in turn, with bodies of all sizes.
+/// Sends calls that are refused and calls that are served, in turn, with bodies of all sizes.
 async fn assert_no_call_is_lost(proxy: &Proxy, what: &str) {
     for call in 0..CALLS {
         let length = [1_000, 60_000, 400_000][call % 3];
@@ -156,7 +156,7 @@ async fn assert_no_call_is_lost(proxy: &Proxy, what: &str) {
 }
 
 #[tokio::test]
-async fn behind_nginx_every_refused_caller_gets_the_answer_of_the_agent() {
+async fn refused_callers_behind_nginx_receive_the_answer_of_the_agent() {
     let nginx = program("nginx");
     let agent = refusing();
     for buffering in ["on", "off"] {
@@ -166,13 +166,13 @@ async fn behind_nginx_every_refused_caller_gets_the_answer_of_the_agent() {
 }
 
 #[tokio::test]
-async fn behind_haproxy_every_refused_caller_gets_the_answer_of_the_agent() {
+async fn refused_callers_behind_haproxy_receive_the_answer_of_the_agent() {
     let haproxy = program("haproxy");
     let agent = refusing();
     assert_no_call_is_lost(&Proxy::haproxy(&haproxy, agent.addr()), "haproxy").await;
 }
 
-/// JSON texts with the line breaks of a layout, and with characters at which some clients break
+/// JSON texts with line breaks between tokens, and with characters at which some clients break
 /// lines.
 const ITEMS: [&str; 4] = [
     "{\n  \"layout\": [\n    1,\r\n    2\n  ]\r}",
@@ -197,7 +197,7 @@ async fn assert_items_arrive_one_by_one(proxy: &Proxy, what: &str) {
 }
 
 #[tokio::test]
-async fn items_pass_proxies_one_by_one_and_whole() {
+async fn proxies_forward_items_one_by_one_and_unchanged() {
     let program_of_agent = Command::new(env!("CARGO_BIN_EXE_gated-items-agent"));
     let agent = AgentProcess::command(program_of_agent).start();
     for buffering in ["on", "off"] {
@@ -208,8 +208,9 @@ async fn items_pass_proxies_one_by_one_and_whole() {
     assert_items_arrive_one_by_one(&proxy, "haproxy").await;
 }
 
-/// Makes calls in turn over Node's default agent, which reuses its connections. A call has a path,
-/// a status, headers and a form of sending the body. Prints the calls that did not go as expected.
+/// A Node script that sends calls in turn over Node's default agent, which reuses its connections.
+/// A call has a path, headers, a body length, whether the body is chunked, and the expected status.
+/// Prints the calls whose result is not the expected one.
 const NODE: &str = r"
 const http = require('http');
 const [port, calls, ...kinds] = JSON.parse(process.argv[1]);
@@ -232,7 +233,7 @@ const call = ({ path, headers, length, chunked, status }) => new Promise((done) 
 })();
 ";
 
-/// Makes the calls from Node, and fails if one of them goes wrong.
+/// Sends the calls from Node, and fails if one of them has another result than expected.
 async fn call_from_node(node: &Path, address: SocketAddr, kinds: &[serde_json::Value]) {
     let mut argument = vec![address.port().into(), CALLS.into()];
     argument.extend_from_slice(kinds);
@@ -255,7 +256,7 @@ fn kind(path: &str, length: usize, status: u16, chunked: bool) -> serde_json::Va
 }
 
 #[tokio::test]
-async fn every_agent_call_over_kept_node_connections_succeeds() {
+async fn every_agent_call_over_reused_node_connections_succeeds() {
     let node = program("node");
     let agent = refusing();
     let mut good = kind("/invocations", 10, 200, false);
@@ -272,7 +273,7 @@ async fn every_agent_call_over_kept_node_connections_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_platform_call_over_kept_node_connections_is_answered() {
+async fn every_platform_call_over_reused_node_connections_is_answered() {
     let node = program("node");
     let platform = TestPlatform::with(|builder| builder).await;
     let missing = format!("/sandboxes/{}/pause", "i0000000000000000000");

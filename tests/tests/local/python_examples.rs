@@ -179,7 +179,7 @@ async fn templates() {
     }
     let output = succeed(&local, "templates", &[]).await;
     let lines = [
-        "3 templates:", // the platform has one of its own
+        "3 templates:", // including the built-in template
         "name: chat-agent\nversion: 1.2.3\nauthor: a@b.cn",
         "  - name: data-agent\n  - version: 1.2.3\n  - author: a@b.cn",
         "  - entrypoint: src/main.rs",

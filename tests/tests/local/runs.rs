@@ -18,7 +18,7 @@ use crate::test_platform::TestPlatform;
 const SEED: &str = "PPIO_CUTS_SEED";
 
 /// The number of streams or invocations that run concurrently.
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 
 fn seed() -> u64 {
     let given = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
@@ -38,7 +38,8 @@ impl TestPlatform {
         self.platform.address()
     }
 
-    /// Returns a client that reaches sandboxes through the proxy and does not give up.
+    /// Returns a client that reaches sandboxes through the proxy and retries each request up to
+    /// 1000 times.
     fn client_behind(&self, proxy: &CuttingProxy) -> AgentRuntimeClient {
         self.client_with(ClientConfig {
             sandbox_url: Some(proxy.url()),
@@ -66,8 +67,8 @@ fn stream_of(items: u64, pause_ms: u64) -> Value {
     json!({"stream": {"items": items, "pause_ms": pause_ms}})
 }
 
-/// Every stream has every item once, however often its connections break. vercel/ai #6502,
-/// google/adk-python #4029.
+/// Every stream yields each item exactly once, however often its connections break. vercel/ai
+/// #6502, google/adk-python #4029.
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_cut_two_thousand_times_are_complete() {
     const CUTS: usize = 2000;
@@ -87,7 +88,7 @@ async fn streams_cut_two_thousand_times_are_complete() {
     let mut reading = JoinSet::new();
     let mut streams = 0;
     while proxy.cuts() < CUTS || !reading.is_empty() {
-        while proxy.cuts() < CUTS && reading.len() < AT_ONCE {
+        while proxy.cuts() < CUTS && reading.len() < CONCURRENCY {
             streams += 1;
             let session = session.clone();
             reading.spawn(async move {
@@ -118,7 +119,7 @@ async fn streams_cut_two_thousand_times_are_complete() {
 /// Three readers at different speeds, over connections that break, while the sandbox is paused and
 /// resumed.
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_of_a_run_go_on_after_a_pause() {
+async fn readers_of_a_run_continue_after_a_pause() {
     const ITEMS: u64 = 200;
     let seed = seed();
     let local = TestPlatform::with(|builder| builder).await;
@@ -183,7 +184,7 @@ async fn readers_of_a_run_go_on_after_a_pause() {
     local.stop_when_empty().await;
 }
 
-/// Each invocation runs once and each caller gets its answer, whatever happens to its connections.
+/// Each invocation runs once and each caller receives its answer, even if its connections are cut.
 /// e2b-dev/E2B #1658.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_invocations_run_once_each() {
@@ -200,7 +201,7 @@ async fn five_thousand_invocations_run_once_each() {
     let client = local.client_behind(&proxy);
     let session = client.create_session(&tally).await.unwrap();
     proxy.cut(true);
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let permits = Arc::new(Semaphore::new(CONCURRENCY));
     let mut invoking = JoinSet::new();
     for number in 0..INVOCATIONS {
         let permit = Arc::clone(&permits).acquire_owned().await.unwrap();

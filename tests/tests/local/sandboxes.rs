@@ -43,7 +43,7 @@ fn root_of(platform: &TestPlatform, sandbox: &Sandbox) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_ends_processes_that_hide() {
+async fn a_kill_ends_detached_processes() {
     for (number, mode) in IsolationMode::all().into_iter().enumerate() {
         let platform = TestPlatform::start(mode).await;
         let client = platform.client();
@@ -92,7 +92,7 @@ async fn tick_ten_times(ticking: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_leaves_no_process_to_wait_for() {
+async fn a_kill_leaves_no_zombies() {
     // Otherwise the machine's init process would have to reap processes whose parents were killed
     // first.
     let platform = TestPlatform::start(IsolationMode {
@@ -123,7 +123,7 @@ async fn a_kill_leaves_no_process_to_wait_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_stops_processes_that_hide() {
+async fn a_pause_stops_detached_processes() {
     for mode in IsolationMode::all() {
         let platform = TestPlatform::start(mode).await;
         let client = platform.client();
@@ -190,7 +190,7 @@ async fn a_pause_stops_processes_that_hide() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_of_the_template_hold() {
+async fn limits_of_the_template_are_enforced() {
     for mode in IsolationMode::all() {
         let platform = TestPlatform::start(mode).await;
         let client = platform.client();
@@ -205,7 +205,7 @@ async fn limits_of_the_template_hold() {
             assert_eq!(kept, fits, "{mode:?}");
             let processors: usize = shell(&envd, "nproc").await.trim().parse().unwrap();
             let all = std::thread::available_parallelism().unwrap().get();
-            // A cgroup limits the time on all processors, so the sandbox can use each of them.
+            // A cgroup limits the processor time, so the sandbox can use all processors.
             let by_cgroup = mode.cgroups && cgroups_limit_processors();
             let expected = if fits || by_cgroup { all } else { 1 };
             assert_eq!(processors, expected, "{mode:?}");
@@ -225,7 +225,7 @@ fn cgroups_limit_processors() -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timeout_kills_or_pauses_and_can_be_moved() {
+async fn a_timeout_kills_or_pauses_and_can_be_changed() {
     let platform = TestPlatform::with(|builder| builder).await;
     let client = platform.client();
     let api = client.platform();
@@ -315,7 +315,8 @@ async fn swapped_links_cannot_redirect_calls_out_of_a_sandbox() {
         })
         .await;
 
-        // A call that encounters the link is refused: inside the sandbox its target does not exist.
+        // A call that encounters the link is refused: the target of the link does not exist in the
+        // sandbox.
         let mut read = 0;
         for number in 0..SWAPPED_CALLS {
             let planted = format!("/app/door/planted-{}", number % 5);

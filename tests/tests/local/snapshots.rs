@@ -9,7 +9,7 @@ use crate::raw_calls::{call, create, id, kill, shell, token};
 use crate::test_platform::TestPlatform;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_without_memory_starts_the_template_again() {
+async fn a_resume_without_memory_runs_the_start_command_again() {
     for mode in IsolationMode::all() {
         let platform = TestPlatform::start(mode).await;
         let spec = TemplateSpec::new("starting")
@@ -20,7 +20,7 @@ async fn a_pause_without_memory_starts_the_template_again() {
         let sandbox = create(&platform, &template.id, options).await;
         let path = |call: &str| format!("/sandboxes/{}/{call}", id(&sandbox));
         let count = "grep -c started ~/starts";
-        // The build's own trial start leaves nothing behind.
+        // The start command also ran during the build, but no file of that run is left.
         assert_eq!(shell(&platform, &sandbox, count).await, "1\n", "{mode:?}");
         shell(&platform, &sandbox, "echo kept > ~/file; sleep 1000 & echo").await;
 
@@ -94,7 +94,7 @@ async fn a_pause_without_memory_starts_the_template_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn snapshots_and_forks_have_the_files_and_start_again() {
+async fn snapshots_and_forks_have_the_files_and_run_the_start_command() {
     for mode in IsolationMode::all() {
         let platform = TestPlatform::start(mode).await;
         let spec = TemplateSpec::new("starting")
@@ -109,7 +109,8 @@ async fn snapshots_and_forks_have_the_files_and_start_again() {
             "echo kept > ~/file; ln -s /etc/passwd ~/link; mkfifo ~/pipe",
         )
         .await;
-        // The ready command succeeds with the line of the first start; the second may come later.
+        // The ready command already succeeds with the line of the first start; the line of the
+        // second start may be written later.
         let look = "for _ in $(seq 400); do \
              test $(grep -c started ~/starts) -lt 2 || break; sleep 0.05; done; \
              cat ~/file; grep -c started ~/starts; echo $KIND; readlink ~/link";

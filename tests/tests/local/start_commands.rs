@@ -10,7 +10,7 @@ use crate::raw_calls::call;
 use crate::test_platform::TestPlatform;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_command_that_ends_is_an_error_at_once() {
+async fn a_build_fails_as_soon_as_its_start_command_ends() {
     let platform = TestPlatform::with(|builder| builder).await;
     let build = async |name: &str, start: &str, ready: &str| {
         let spec = TemplateSpec::new(name)
@@ -57,7 +57,7 @@ async fn a_start_command_that_ends_is_an_error_at_once() {
 
 /// Without a ready command, a sandbox exists before its start command has ended.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_whose_start_command_ends_fails_at_once() {
+async fn a_session_fails_as_soon_as_its_start_command_ends() {
     let local = TestPlatform::with(|builder| builder).await;
     let client = local.client();
     for (name, start, expected) in [

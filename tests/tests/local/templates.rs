@@ -80,7 +80,7 @@ fn warned(log: &Log) -> String {
 }
 
 #[tokio::test]
-async fn a_template_that_cannot_be_read_does_not_affect_the_others() {
+async fn an_unreadable_template_does_not_affect_the_others() {
     let log = Log::default();
     let _subscriber = tracing::subscriber::set_default(
         tracing_subscriber::fmt()
@@ -164,13 +164,13 @@ async fn a_template_that_cannot_be_read_does_not_affect_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_template_that_is_deleted_ends_its_builds() {
+async fn deleting_a_template_ends_its_builds() {
     for (number, mode) in IsolationMode::all().into_iter().enumerate() {
         let platform = TestPlatform::start(mode).await;
         // No other program sleeps for this number of seconds.
         let seconds = format!("32{number}{}", std::process::id());
         let command = format!("sleep {seconds} & setsid sleep {seconds} & sleep {seconds}");
-        // As many builds as run concurrently, and one that waits for its turn.
+        // As many builds as run concurrently, and one that is queued.
         let names: Vec<_> = (0..5).map(|number| format!("slow-{number}")).collect();
         let specs = names
             .iter()
@@ -201,7 +201,7 @@ async fn a_template_that_is_deleted_ends_its_builds() {
             let again = platform.request("DELETE", "/templates/slow-0", &[], b"");
             assert_eq!(again.await.status, 404);
 
-            // An upload link from before the deletion does not restore anything.
+            // An upload link that was created before the deletion restores nothing.
             let link = link["url"].as_str().unwrap();
             let path = &link[link.find("/uploads/").unwrap()..];
             let late = platform.request_without_key("PUT", path, &[], b"late");
@@ -252,7 +252,7 @@ async fn end_of_build(platform: &TestPlatform, template: &str, build: &str) -> S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_build_that_succeeds_changes_its_template() {
+async fn only_a_successful_build_changes_its_template() {
     let platform = TestPlatform::with(|builder| builder).await;
     let mut template = String::new();
     // Each row ends with the details of the template afterwards, and its tags.
@@ -353,11 +353,11 @@ async fn links_of_a_build_cannot_redirect_steps_or_sandboxes() {
     }
 }
 
-/// A build is short, so several builds are needed to encounter the link at every moment.
+/// The number of builds. One build is too short to encounter the link at every moment.
 const SWAPPED_BUILDS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_left_by_a_step_cannot_redirect_a_copy() {
+async fn a_background_process_of_a_step_cannot_redirect_a_copy() {
     let files = tempfile::tempdir().unwrap();
     fs::create_dir_all(files.path().join("door/below")).unwrap();
     for name in (0..50).map(|number| format!("door/planted-{number}")) {
@@ -373,8 +373,8 @@ async fn a_process_left_by_a_step_cannot_redirect_a_copy() {
         fs::write(outside.path().join("secret"), "outside").unwrap();
         let mut met = 0;
         for number in 0..SWAPPED_BUILDS {
-            // Without a cgroup, a process group is not found once its process has removed its
-            // marks.
+            // Without a cgroup, a process in its own process group is not found once it has removed
+            // the marks of its sandbox.
             let swap = format!(
                 "(setsid env -i prlimit --locks=7 ./swapping-links '{place}' >/dev/null 2>&1 &); \
                  for i in $(seq 500); do [ -e ready ] && exit 0; sleep 0.02; done; exit 1"

@@ -1,5 +1,4 @@
-//! The traffic into sandboxes of the local platform: how it is routed, and that it is passed on
-//! unchanged.
+//! The traffic into sandboxes of the local platform, which is routed and forwarded unchanged.
 
 use std::time::{Duration, Instant};
 
@@ -67,7 +66,7 @@ async fn every_name_of_a_sandbox_routes_to_it() {
         );
     }
 
-    // Calls to the daemon that only contain a token.
+    // Calls to the daemon that are only identified by a token.
     let mut written = Vec::new();
     for session in [&other, &wanted] {
         let connected = client
@@ -86,7 +85,7 @@ async fn every_name_of_a_sandbox_routes_to_it() {
     }
     assert_eq!(written, [other.sandbox_id(), wanted.sandbox_id()]);
 
-    // A port is closed if no program listens on it, or only one of another sandbox.
+    // A port is closed if no program listens on it, or only a program of another sandbox.
     for port in [1, 9] {
         let host = format!("{port}-{id}.localhost");
         let answer = platform.request("GET", "/", &[("host", &host)], b"").await;
@@ -97,7 +96,7 @@ async fn every_name_of_a_sandbox_routes_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upgraded_connections_pass_both_ways() {
+async fn upgraded_connections_are_forwarded_in_both_directions() {
     let platform = TestPlatform::with(|builder| builder).await;
     let server = TemplateSpec::new("upgrading").binary(env!("CARGO_BIN_EXE_upgrading-server"));
     let template = platform.platform.build_template(server).await.unwrap();
@@ -130,7 +129,7 @@ async fn upgraded_connections_pass_both_ways() {
         stream.read_exact(&mut echo).await.unwrap();
         assert_eq!(echo, message);
     }
-    // Without an upgrade header the server refuses, and its answer is passed on.
+    // Without an upgrade header the server refuses the request, and its answer is forwarded.
     let host = format!("8080-{}.localhost", sandbox.sandbox_id);
     assert_eq!(
         platform
@@ -153,7 +152,7 @@ async fn upgraded_connections_pass_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_are_not_held_back() {
+async fn streams_are_not_buffered() {
     let platform = TestPlatform::with(|builder| builder).await;
     let template = platform.agent("stream").await;
     let client = platform.client();
@@ -178,7 +177,7 @@ async fn streams_are_not_held_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sandbox_is_observed() {
+async fn a_sandbox_has_logs_and_metrics() {
     let platform = TestPlatform::with(|builder| builder).await;
     let template = platform.agent("hello").await;
     let client = platform.client();
@@ -331,7 +330,7 @@ async fn templates_have_versions_and_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_another_sandbox_holds_is_named_without_its_holder() {
+async fn the_error_for_a_port_in_use_does_not_name_its_owner() {
     for mode in IsolationMode::all() {
         let platform = TestPlatform::start(mode).await;
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -395,7 +394,7 @@ async fn a_port_that_another_sandbox_holds_is_named_without_its_holder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sandbox_is_not_answered_by_another_on_its_port() {
+async fn requests_are_not_answered_by_another_sandbox_on_the_same_port() {
     // Cgroups do not matter here.
     let all = IsolationMode::all().into_iter();
     for mode in all.filter(|mode| !mode.cgroups) {
@@ -517,7 +516,7 @@ async fn a_server_in_the_background_is_reached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_an_ended_shell_has_started_is_waited_for() {
+async fn a_request_waits_for_a_server_started_by_an_ended_shell() {
     for mode in IsolationMode::all() {
         let platform = TestPlatform::start(mode).await;
         let spec = TemplateSpec::new("echoing")

@@ -6,7 +6,7 @@ use crate::raw_calls::call;
 use crate::test_platform::TestPlatform;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_upload_says_why_in_its_status_line() {
+async fn the_status_line_of_a_refused_upload_has_the_reason() {
     let platform = TestPlatform::with(|builder| builder).await;
     let new = json!({"name": "uploads"});
     let template = call(&platform, "POST", "/v3/templates", &new).await.json();

@@ -17,7 +17,7 @@ async fn next(socket: &mut WebSocket) -> Value {
     serde_json::from_str(message.as_text().expect("text")).expect("JSON")
 }
 
-async fn ends(mut socket: WebSocket) -> Option<u16> {
+async fn close_code(mut socket: WebSocket) -> Option<u16> {
     while let Some(message) = with_timeout("the end", socket.recv()).await {
         if let Err(error) = message {
             assert!(matches!(error, WebSocketError::Disconnected(_)), "{error}");
@@ -60,7 +60,7 @@ async fn a_session_opens_sockets_to_its_agent() {
 
     // Either side can close a socket.
     second.send("bye").await.unwrap();
-    assert_eq!(ends(second).await, Some(4000));
+    assert_eq!(close_code(second).await, Some(4000));
     with_timeout("the end", socket.close(1000, ""))
         .await
         .unwrap();
@@ -72,7 +72,7 @@ async fn a_session_opens_sockets_to_its_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sandbox_that_is_not_running_is_the_usual_error() {
+async fn a_paused_or_closed_sandbox_has_the_error_of_other_calls() {
     let local = TestPlatform::with(|builder| builder).await;
     let template = local.agent("websocket").await;
     let client = local.client();
@@ -85,19 +85,19 @@ async fn a_sandbox_that_is_not_running_is_the_usual_error() {
     assert!(matches!(error, Error::SandboxOperation { .. }), "{error}");
     assert!(error.report().to_string().contains("resume"), "{error}");
     session.resume().await.unwrap();
-    // A pause keeps the connections of sandboxes on this machine.
+    // On the local platform, a pause keeps the connections of a sandbox open.
     chat(&mut socket, 2).await;
 
     // The connection ends with the sandbox.
     client.close_session(session.sandbox_id()).await.unwrap();
-    assert_eq!(ends(socket).await, None);
+    assert_eq!(close_code(socket).await, None);
     let error = session.websocket().await.unwrap_err();
     assert!(matches!(error, Error::SessionNotFound { .. }), "{error}");
     local.stop_when_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_refuses_is_an_error_of_the_agent() {
+async fn a_refused_handshake_is_an_error_of_the_agent() {
     let local = TestPlatform::with(|builder| builder).await;
     let client = local.client();
     let hello = tokio::task::spawn_blocking(|| example_binary_alone("hello"));
@@ -178,7 +178,7 @@ async fn a_dropped_socket_is_closed_and_releases_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_traffic_token_and_tls_are_those_of_other_calls() {
+async fn sockets_use_the_traffic_token_and_tls() {
     let local = TestPlatform::with(|builder| builder.tls(true)).await;
     let template = local.agent("websocket").await;
     let url = local.platform.url();

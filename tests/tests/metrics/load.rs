@@ -1,4 +1,4 @@
-//! Callers of every kind run concurrently: the page counts exactly what each of them saw.
+//! Callers of every kind run concurrently, and the page must count exactly what they received.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -40,11 +40,11 @@ const KINDS: [&str; 18] = [
     "foreign",
 ];
 
-/// The error types that the agent's code chooses, or that occur after it was called. All others
-/// belong to requests that the runtime refuses.
+/// The error types that the agent's code chooses, or that occur after that code was called. All
+/// others belong to requests that the runtime refuses.
 const NOT_REFUSED: [&str; 5] = ["NoSuchCity", "Busy", "AgentError", "Panic", "Timeout"];
 
-/// The counts of what the callers saw.
+/// The counts of what the callers received.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     /// The invocations by protocol and outcome.
@@ -140,7 +140,7 @@ impl Load {
         self.see("invocations", "cancelled");
     }
 
-    /// Makes a call that does not wait for the answer, and then reads its events.
+    /// Starts a run without waiting for its answer, and then reads its events.
     async fn run(&self) {
         let headers = [("prefer", "respond-async")];
         let answer = self
@@ -170,7 +170,7 @@ impl Load {
         self.finish_stream(&items);
     }
 
-    /// Makes a call and repeats its request, which runs once.
+    /// Sends a request twice with the same key; it runs once.
     async fn repeat(&self, key: &str) {
         let headers = [("idempotency-key", key)];
         let body = json!({ "do": "stream" }).to_string();
@@ -278,7 +278,7 @@ fn counted(page: &str) -> Seen {
 }
 
 #[tokio::test]
-async fn what_the_callers_saw_is_what_is_counted() {
+async fn the_page_counts_what_the_callers_received() {
     let agent = metered()
         .env("PPIO_AGENT_MAX_CONCURRENCY", MAX_CONCURRENCY.to_string())
         .env("PPIO_AGENT_MAX_REQUEST_SIZE", "1k")

@@ -66,7 +66,7 @@ async fn an_agent_that_was_never_called_has_every_series() {
 }
 
 #[tokio::test]
-async fn open_metrics_has_an_example_in_each_bucket() {
+async fn open_metrics_buckets_have_exemplars() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let agent = metered().start();
     let empty = scrape_open_metrics(&agent).await;

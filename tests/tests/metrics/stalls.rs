@@ -111,7 +111,7 @@ async fn a_function_that_never_returns_is_named_while_it_blocks() {
 }
 
 #[tokio::test]
-async fn the_backtrace_of_a_panic_is_no_stall() {
+async fn the_backtrace_of_a_panic_is_not_a_stall() {
     let agent = metered()
         .env("RUST_BACKTRACE", "full")
         .env("PPIO_AGENT_BLOCKING_WARNING", "0.02")
@@ -119,7 +119,7 @@ async fn the_backtrace_of_a_panic_is_no_stall() {
     let answer = call::invoke(&agent, &json!({ "do": "panic" })).await;
     assert_eq!(answer.status(), 500);
     eventually("a backtrace", || agent.stderr().contains("backtrace")).await;
-    // The time is added up when the line is logged.
+    // The counter is increased when the line is logged.
     let page = scrape(&agent).await;
     assert_eq!(metric(&page, "executor_stalls_total"), 0, "{page}");
     assert!(warnings(&agent).is_empty(), "{}", agent.stderr());

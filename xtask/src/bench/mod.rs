@@ -26,7 +26,8 @@ const UNARY_CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 4;
 const UNARY_BODY: &str = r#"{"prompt":"reader"}"#;
 const STREAM_BODY: &str = r#"{"stream":100000}"#;
-/// How often each server is started in a round. A start is so short that other load disturbs most.
+/// How often each server is started in a round. A start is so short that other load on the machine
+/// distorts it most.
 const STARTS: usize = 5;
 /// The delay before the memory of an idle server is read.
 const IDLE_DELAY: Duration = Duration::from_millis(300);
@@ -48,7 +49,7 @@ const PYTHON: &str = "python";
 const COMPLETION: [&str; 2] = ["axum", "ours-openai"];
 /// The same agent without and with all protocols.
 const PROTOCOLS: [&str; 2] = ["ours", "ours-protocols"];
-/// The same agent without tracing, with it but without a receiver, and with a receiver.
+/// The same agent without tracing, with tracing but without a receiver, and with a receiver.
 const TRACED: [&str; 3] = ["ours", "ours-otel", "ours-exporting"];
 const TRACED_STREAM: [&str; 3] = ["ours-stream", "ours-stream-otel", "ours-stream-exporting"];
 /// The suffix after `ours` and `ours-stream` in the name of a server that exports to the receiver.
@@ -94,8 +95,8 @@ impl Plan {
         }
     }
 
-    /// Returns a plan with three times the rounds, for a cost of a few percent: the ratio of one
-    /// round varies by ten percent.
+    /// Returns a plan with three times the rounds, to measure a cost of a few percent: the ratio of
+    /// one round varies by ten percent.
     fn precise(&self) -> Self {
         Self {
             rounds: 3 * self.rounds,

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_is_taken_round_by_round() {
+    fn ratios_are_computed_within_each_round() {
         let mut samples = Samples::default();
         // The machine slows down fourfold, but the ratio stays constant.
         for slowness in [1.0, 2.0, 4.0] {

@@ -66,7 +66,7 @@ mod tests {
     use crate::bench::samples::Samples;
 
     #[test]
-    fn no_values_meet_no_threshold() {
+    fn a_threshold_without_values_is_missed() {
         let samples = Samples::default();
         assert!(!Threshold::at_least("x", &samples.ratios("rate", "a", "b"), 0.0).met);
         assert!(!Threshold::at_most("x", samples.of("a", "rate"), 1e9).met);

@@ -1,5 +1,5 @@
 //! Sends the same request on several connections for a bounded time. A connection sends the next
-//! request when the last response is complete.
+//! request when the previous response is complete.
 //!
 //! Prints a `name=value` line for each result: counts, rates per second, and the latency of
 //! complete responses in microseconds.

@@ -10,19 +10,19 @@ use crate::platform::json::null_is_empty;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewTemplate {
-    /// Its name, with an optional tag: `my-agent` or `my-agent:v2`.
+    /// The template's name, with an optional tag: `my-agent` or `my-agent:v2`.
     pub name: String,
     /// Further tags of this build.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// The number of processors of its sandboxes.
+    /// The number of processors of the template's sandboxes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_count: Option<u32>,
-    /// Memory of its sandboxes, in mebibytes.
+    /// The memory of the template's sandboxes, in mebibytes.
     #[serde(rename = "memoryMB", skip_serializing_if = "Option::is_none")]
     pub memory_mb: Option<u64>,
-    /// Its metadata, if the platform accepts it here; an agent's configuration is under
-    /// `agent_runtime`.
+    /// The template's metadata, if the platform accepts metadata in this call; an agent's
+    /// configuration is under `agent_runtime`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
@@ -31,22 +31,22 @@ pub struct NewTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct BuildTicket {
-    /// The template.
+    /// The id of the template.
     #[serde(rename = "templateID")]
     pub template_id: String,
-    /// The build.
+    /// The id of the build.
     #[serde(rename = "buildID")]
     pub build_id: String,
-    /// Its names.
+    /// The template's names.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub names: Vec<String>,
-    /// Its aliases.
+    /// The template's aliases.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub aliases: Vec<String>,
     /// The tags of this build.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub tags: Vec<String>,
-    /// Whether other accounts may use it.
+    /// Whether other accounts may use the template.
     #[serde(default)]
     pub public: bool,
 }
@@ -83,7 +83,7 @@ pub struct NewBuild {
     pub ready_cmd: Option<String>,
     /// Whether to ignore the cache.
     pub force: bool,
-    /// The template's metadata, if the platform accepts it here.
+    /// The template's metadata, if the platform accepts metadata in this call.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
@@ -95,9 +95,9 @@ pub struct BuildStep {
     /// The kind of the step.
     #[serde(rename = "type")]
     pub kind: StepKind,
-    /// Its arguments, as in a Dockerfile.
+    /// The arguments of the step, as in a Dockerfile.
     pub args: Vec<String>,
-    /// The hash of its uploaded files, for `COPY`.
+    /// The hash of the step's uploaded files, for `COPY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_hash: Option<String>,
     /// Whether to ignore the cache for this step.
@@ -154,13 +154,13 @@ pub struct BuildLogQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildPhase {
-    /// It has not started.
+    /// The build has not started.
     Waiting,
-    /// It is running.
+    /// The build is running.
     Building,
-    /// It succeeded, and sandboxes can be created.
+    /// The build succeeded, and sandboxes can be created.
     Ready,
-    /// It failed.
+    /// The build failed.
     Error,
     /// A phase that this version does not define.
     Other(String),

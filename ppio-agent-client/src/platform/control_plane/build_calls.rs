@@ -14,7 +14,7 @@ use crate::platform::error_response::Subject;
 use crate::platform::identifiers::{self, segment};
 use crate::transport::{Deadline, Idempotency, KeySupport, UploadMeter};
 
-/// The transfer rate that the time limit of an upload assumes, in bytes per second.
+/// The transfer rate on which the time limit of an upload is based, in bytes per second.
 const MIN_UPLOAD_RATE: u64 = 100_000;
 
 fn build_path(template_id: &str, build_id: &str) -> Result<String, Error> {
@@ -42,6 +42,10 @@ fn template(template_id: &str) -> Subject {
 impl ControlPlane {
     /// Creates a template, or a new build of the template with this name.
     ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
+    ///
     /// ```
     /// # use ppio_agent_client::platform::NewTemplate;
     /// # ppio_test_support::client_example!(async |client| {
@@ -63,7 +67,11 @@ impl ControlPlane {
         Ok(ticket)
     }
 
-    /// Whether the platform has the files with this hash, and where to upload them.
+    /// Returns whether the platform has the files with this hash, and the URL to upload them to.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -92,6 +100,10 @@ impl ControlPlane {
     /// sent, because the URL contains a signature. Redirects are not followed. The time limit grows
     /// with the size, by 1 s for each 100 kB.
     ///
+    /// # Errors
+    /// [`Error::Validation`] if `url` is not an http(s) URL without credentials, and any other
+    /// error of the upload: [`Error::Runtime`], [`Error::Network`], [`Error::Timeout`], …
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
@@ -105,12 +117,15 @@ impl ControlPlane {
         self.upload(url, archive.into(), None).await
     }
 
-    /// Like [`upload_files`](Self::upload_files), and calls `progress` with the number of bytes
-    /// sent.
+    /// Uploads like [`upload_files`](Self::upload_files), and calls `progress` with the number of
+    /// bytes sent.
     ///
     /// Bytes count as sent when they are written to the connection, a few hundred kilobytes before
     /// they arrive. A retry starts from zero. `progress` is called every few kilobytes while
     /// sending, so it must not block.
+    ///
+    /// # Errors
+    /// Those of [`upload_files`](Self::upload_files).
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -160,7 +175,11 @@ impl ControlPlane {
         storage.send_by(call, deadline).await.map(drop)
     }
 
-    /// Starts the build of a ticket.
+    /// Starts the build of a ticket from [`create_template`](Self::create_template).
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # use ppio_agent_client::platform::NewBuild;
@@ -185,7 +204,11 @@ impl ControlPlane {
         self.service.send(self.with_token(call)).await.map(drop)
     }
 
-    /// The status of a build, and its log from line `logs_offset` on.
+    /// Returns the status of a build, and its log from line `logs_offset` on.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # use ppio_agent_client::platform::BuildPhase;
@@ -209,7 +232,10 @@ impl ControlPlane {
         self.build_status_with(template_id, build_id, &query).await
     }
 
-    /// The status of a build, and the selected part of its log.
+    /// Returns the status of a build, and the selected part of its log.
+    ///
+    /// # Errors
+    /// Those of [`build_status`](Self::build_status).
     ///
     /// ```
     /// # use ppio_agent_client::platform::BuildLogQuery;

@@ -13,7 +13,7 @@ use crate::transport::{BodyLimit, KeySupport, Transport};
 /// The size limit of one response: a long list of templates has a few megabytes.
 const MAX_RESPONSE: usize = 16 * 1024 * 1024;
 
-/// The control plane, which manages sandboxes and templates. Cheap to clone.
+/// A client of the control plane, which manages sandboxes and templates. Cheap to clone.
 ///
 /// Its methods cover sandboxes, their logs and metrics, templates, builds, and tags.
 #[derive(Debug, Clone)]

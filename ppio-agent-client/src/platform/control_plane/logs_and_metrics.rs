@@ -19,7 +19,7 @@ pub struct LogQuery {
     pub start: Option<i64>,
     /// The maximum number of entries.
     pub limit: Option<u32>,
-    /// Newest first instead of oldest first.
+    /// Whether the newest entries come first, instead of the oldest.
     pub backward: bool,
     /// The lowest level: `debug`, `info`, `warn`, `error`.
     pub level: Option<String>,
@@ -105,7 +105,11 @@ impl From<LegacyLine> for LogEntry {
 }
 
 impl ControlPlane {
-    /// A sandbox's log.
+    /// Returns the entries of a sandbox's log that `query` selects.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # use ppio_agent_client::platform::LogQuery;
@@ -132,7 +136,11 @@ impl ControlPlane {
         Ok(self.service.fetch::<LogsResponse>(call).await?.logs)
     }
 
-    /// A sandbox's log from the older call, which uses only `start` and `limit` of the query.
+    /// Returns the entries of a sandbox's log with the older call, which uses only `start` and
+    /// `limit` of the query.
+    ///
+    /// # Errors
+    /// Those of [`sandbox_logs`](Self::sandbox_logs).
     ///
     /// ```
     /// # use ppio_agent_client::platform::LogQuery;
@@ -157,7 +165,12 @@ impl ControlPlane {
         Ok(entries)
     }
 
-    /// The resources that a sandbox used between two times, in seconds since the Unix epoch.
+    /// Returns the resources that a sandbox used between two times, in seconds since the Unix
+    /// epoch.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

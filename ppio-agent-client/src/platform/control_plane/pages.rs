@@ -24,7 +24,7 @@ impl PageLimit {
     }
 }
 
-/// The cursor of a list's next page.
+/// Returns the cursor of a list's next page, if there is one.
 pub(super) fn next_token<B>(response: &Response<B>) -> Option<String> {
     let token = response.headers().get(headers::NEXT_TOKEN)?.to_str().ok()?;
     (!token.is_empty()).then(|| token.to_owned())

@@ -22,21 +22,22 @@ pub struct NewSandbox {
     /// The template's id or alias.
     #[serde(rename = "templateID")]
     pub template_id: String,
-    /// How long it lives unless it is refreshed; rounded up to whole seconds, at least one.
+    /// How long the sandbox lives unless it is refreshed; rounded up to whole seconds, at least
+    /// one.
     #[serde(serialize_with = "whole_seconds")]
     pub timeout: Duration,
-    /// Whether it is paused instead of killed when it expires.
+    /// Whether the sandbox is paused instead of killed when it expires.
     pub auto_pause: bool,
-    /// Environment variables of every process in it.
+    /// Environment variables of every process in the sandbox.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env_vars: BTreeMap<String, String>,
-    /// Metadata by which it can be found.
+    /// Metadata by which the sandbox can be found.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Whether envd requires a token; `None`: the platform's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secure: Option<bool>,
-    /// Whether it has internet access; `None`: the platform's default.
+    /// Whether the sandbox has internet access; `None`: the platform's default.
     #[serde(
         rename = "allow_internet_access",
         skip_serializing_if = "Option::is_none"
@@ -51,7 +52,7 @@ pub struct NewSandbox {
 }
 
 impl NewSandbox {
-    /// A sandbox of this template that lives this long, with the platform's defaults.
+    /// Describes a sandbox of this template with this timeout and the platform's defaults.
     ///
     /// ```
     /// use std::time::Duration;
@@ -99,12 +100,13 @@ pub struct VolumeMount {
     pub path: String,
 }
 
-/// The platform counts in seconds; zero would kill a sandbox immediately.
+/// Serializes a timeout in whole seconds, because the platform counts in seconds. Zero would kill a
+/// sandbox immediately.
 fn whole_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(seconds(*duration))
 }
 
-/// Whole seconds, rounded up, at least one.
+/// Returns whole seconds, rounded up, at least one.
 pub(super) fn seconds(duration: Duration) -> u64 {
     let partial = u64::from(duration.subsec_nanos() > 0);
     duration.as_secs().saturating_add(partial).max(1)
@@ -136,13 +138,13 @@ pub struct Sandbox {
     /// The token that envd requires, if the sandbox is secure.
     #[serde(default)]
     pub envd_access_token: Option<Secret>,
-    /// The token that the edge requires, if the sandbox is not public.
+    /// The token that the platform's edge proxy requires, if the sandbox is not public.
     #[serde(default)]
     pub traffic_access_token: Option<Secret>,
 }
 
 impl Sandbox {
-    /// Its address.
+    /// Returns the address of the sandbox.
     pub fn address(&self) -> SandboxAddress {
         address(&self.sandbox_id, self.domain.as_deref())
     }
@@ -166,7 +168,7 @@ fn address(sandbox_id: &str, domain: Option<&str>) -> SandboxAddress {
     }
 }
 
-/// Makes the full id of a sandbox on an older platform.
+/// Appends the client id, to get the full id of a sandbox on an older platform.
 fn append_client_id(sandbox_id: &mut String, client_id: &str) {
     if !client_id.is_empty() {
         sandbox_id.push('-');
@@ -184,10 +186,10 @@ fn check(operation: &str, sandbox_id: &str, domain: Option<&str>) -> Result<(), 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SandboxState {
-    /// It is running.
+    /// The sandbox is running.
     #[default]
     Running,
-    /// It is paused, with its memory kept.
+    /// The sandbox is paused, with its memory kept.
     Paused,
     /// A state that this version does not define.
     Other(String),
@@ -235,7 +237,7 @@ pub struct SandboxInfo {
     /// The domain of its ports' hosts, if it is not the client's.
     #[serde(default)]
     pub domain: Option<String>,
-    /// Its state.
+    /// The sandbox's state.
     #[serde(default)]
     pub state: SandboxState,
     /// When it was created, RFC 3339.
@@ -266,13 +268,13 @@ pub struct SandboxInfo {
     /// The token that envd requires, if the platform sends it.
     #[serde(default)]
     pub envd_access_token: Option<Secret>,
-    /// The token that the edge requires, if the platform sends it.
+    /// The token that the platform's edge proxy requires, if the platform sends it.
     #[serde(default)]
     pub traffic_access_token: Option<Secret>,
 }
 
 impl SandboxInfo {
-    /// Its address.
+    /// Returns the address of the sandbox.
     pub fn address(&self) -> SandboxAddress {
         address(&self.sandbox_id, self.domain.as_deref())
     }

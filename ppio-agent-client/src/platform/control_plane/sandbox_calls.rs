@@ -20,15 +20,15 @@ use crate::transport::{Deadline, Idempotency};
 /// Selects sandboxes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SandboxFilter {
-    /// Their states; empty: running and paused.
+    /// The states of the sandboxes; empty: running and paused.
     pub states: Vec<SandboxState>,
-    /// Entries that are all in their metadata.
+    /// Entries that the metadata of a sandbox must all contain.
     pub metadata: BTreeMap<String, String>,
     /// The size of a page; `None`: the platform's default. All pages are read.
     pub page_size: Option<u32>,
 }
 
-/// The path of a call about one sandbox.
+/// Returns the path of a call about one sandbox.
 pub(super) fn path(sandbox_id: &str, rest: &str) -> Result<String, Error> {
     let id = identifiers::sandbox_id(sandbox_id)?;
     Ok(format!("/sandboxes/{id}{rest}"))
@@ -38,7 +38,8 @@ fn about(sandbox_id: &str) -> Subject {
     Subject::Sandbox(sandbox_id.to_owned())
 }
 
-/// The metadata as `k=v&k=v` with each key and value encoded; the query encodes this text again.
+/// Returns the metadata as `k=v&k=v` with each key and value encoded; the query encodes this text
+/// again.
 fn metadata_query(metadata: &BTreeMap<String, String>) -> Option<String> {
     let pairs = metadata
         .iter()
@@ -60,9 +61,13 @@ impl ControlPlane {
         checked.map_err(|error| self.service.auth.redact_error(error))
     }
 
-    /// Creates a sandbox. The call is retried if the platform rejected it; after a broken
-    /// connection, when the sandbox may exist, only if an earlier response announced that the
-    /// platform honours idempotency keys.
+    /// Creates a sandbox. The call is retried if the platform rejected it. After a broken
+    /// connection, when the sandbox may exist, the call is retried only if an earlier response
+    /// announced that the platform honours idempotency keys.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # use std::time::Duration;
@@ -101,7 +106,11 @@ impl ControlPlane {
         self.service.key_support.is_known()
     }
 
-    /// A sandbox and its current state.
+    /// Returns a sandbox and its current state.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -115,7 +124,11 @@ impl ControlPlane {
         self.check_info("get sandbox", info)
     }
 
-    /// The sandboxes that match, from all pages.
+    /// Lists the sandboxes that match `filter`, from all pages.
+    ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
     ///
     /// ```
     /// # use ppio_agent_client::platform::SandboxFilter;
@@ -158,7 +171,11 @@ impl ControlPlane {
         }
     }
 
-    /// The running sandboxes with this metadata, from the call that older platforms support.
+    /// Lists the running sandboxes with this metadata, with the call that older platforms support.
+    ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -181,6 +198,10 @@ impl ControlPlane {
 
     /// Kills a sandbox. Returns `false` if it was gone already.
     ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
@@ -199,6 +220,10 @@ impl ControlPlane {
     }
 
     /// Sets the timeout of a sandbox, counted from now.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -220,6 +245,10 @@ impl ControlPlane {
 
     /// Extends the timeout of a sandbox, counted from now; never shortens it.
     ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
@@ -236,6 +265,10 @@ impl ControlPlane {
 
     /// Pauses a sandbox. Returns `false` if it was paused already.
     ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
@@ -243,7 +276,7 @@ impl ControlPlane {
     /// # Ok(()) });
     /// ```
     pub async fn pause_sandbox(&self, sandbox_id: &str) -> Result<bool, Error> {
-        // Repeating it is safe: the platform responds with 409 if the sandbox is paused.
+        // Repeating the call is safe: the platform responds with 409 if the sandbox is paused.
         let call = ServiceCall::post("pause sandbox", path(sandbox_id, "/pause")?)
             .about(about(sandbox_id))
             .idempotency(Idempotency::Safe);
@@ -251,6 +284,10 @@ impl ControlPlane {
     }
 
     /// Resumes a paused sandbox with this timeout. Returns `None` if it was running already.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -276,6 +313,10 @@ impl ControlPlane {
 
     /// Connects to a sandbox: resumes it if it is paused, extends its timeout to at least
     /// `timeout`, and returns its tokens.
+    ///
+    /// # Errors
+    /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

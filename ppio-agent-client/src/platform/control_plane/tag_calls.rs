@@ -28,6 +28,10 @@ pub struct TemplateTag {
 impl ControlPlane {
     /// Adds tags to the build of `target` (`name:tag`).
     ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
@@ -44,6 +48,10 @@ impl ControlPlane {
 
     /// Removes tags from the template with this name.
     ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// # let platform = client.platform();
@@ -57,7 +65,11 @@ impl ControlPlane {
         self.service.send(self.with_token(call)).await.map(drop)
     }
 
-    /// The tags of a template.
+    /// Lists the tags of a template.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

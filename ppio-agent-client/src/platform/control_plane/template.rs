@@ -10,19 +10,19 @@ use crate::platform::json::null_is_empty;
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct Template {
-    /// Its id.
+    /// The template's id.
     #[serde(rename = "templateID")]
     pub template_id: String,
-    /// Its current build.
+    /// The template's current build.
     #[serde(rename = "buildID")]
     pub build_id: String,
-    /// Its names; on some platforms with the owner before a slash.
+    /// The template's names; on some platforms with the owner before a slash.
     #[serde(deserialize_with = "null_is_empty")]
     pub names: Vec<String>,
-    /// Its aliases.
+    /// The template's aliases.
     #[serde(deserialize_with = "null_is_empty")]
     pub aliases: Vec<String>,
-    /// Its tags, if the platform sends them.
+    /// The template's tags, if the platform sends them.
     #[serde(deserialize_with = "null_is_empty")]
     pub tags: Vec<String>,
     /// The number of processors of its sandboxes.
@@ -39,7 +39,7 @@ pub struct Template {
     pub created_at: Option<String>,
     /// When it was last changed, RFC 3339.
     pub updated_at: Option<String>,
-    /// Its creator: `{id, email}`.
+    /// The template's creator: `{id, email}`.
     pub created_by: Option<Value>,
     /// When a sandbox was last created from it, RFC 3339.
     pub last_spawned_at: Option<String>,
@@ -51,10 +51,10 @@ pub struct Template {
     pub envd_version: Option<String>,
     /// The status of its last build.
     pub build_status: Option<String>,
-    /// Its metadata; an agent's configuration is under `agent_runtime`.
+    /// The template's metadata; an agent's configuration is under `agent_runtime`.
     #[serde(deserialize_with = "null_is_empty")]
     pub metadata: Map<String, Value>,
-    /// Its builds, in the response for a single template.
+    /// The template's builds, in the response for a single template.
     #[serde(deserialize_with = "null_is_empty")]
     pub builds: Vec<TemplateBuild>,
 }
@@ -64,10 +64,10 @@ pub struct Template {
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct TemplateBuild {
-    /// Its id.
+    /// The build's id.
     #[serde(rename = "buildID")]
     pub build_id: String,
-    /// Its status.
+    /// The build's status.
     pub status: String,
     /// When it started, RFC 3339.
     pub created_at: Option<String>,

@@ -20,7 +20,11 @@ enum TemplateList {
 }
 
 impl ControlPlane {
-    /// All templates, with their metadata.
+    /// Lists all templates, with their metadata.
+    ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -39,7 +43,11 @@ impl ControlPlane {
         })
     }
 
-    /// One template with its builds, from all pages.
+    /// Returns one template with its builds, from all pages.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -79,7 +87,11 @@ impl ControlPlane {
         }
     }
 
-    /// The template that an alias refers to.
+    /// Returns the template that an alias refers to.
+    ///
+    /// # Errors
+    /// [`Error::TemplateNotFound`] if the template does not exist, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -98,6 +110,10 @@ impl ControlPlane {
     }
 
     /// Deletes a template. Returns `false` if it was gone already.
+    ///
+    /// # Errors
+    /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],
+    /// [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

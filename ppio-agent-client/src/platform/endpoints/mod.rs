@@ -95,7 +95,7 @@ impl PlatformEndpoints {
         })
     }
 
-    /// Rejects an invalid variable of the proxy through which the control plane is called.
+    /// Returns an error if the variable of the proxy for calls to the control plane is invalid.
     pub(crate) fn check_proxy(&self, proxies: &Proxies) -> Result<(), Error> {
         let Ok(control_plane) = self.control_plane.parse() else {
             return Ok(());
@@ -113,7 +113,7 @@ impl PlatformEndpoints {
         LEGACY_DOMAINS.contains(&self.domain.as_str())
     }
 
-    /// The URL (without path) of a sandbox's port, and the headers that route to the port.
+    /// Returns the URL (without path) of a sandbox's port, and the headers that route to the port.
     pub(crate) fn port_of(&self, address: &SandboxAddress, port: u16) -> (String, HeaderMap) {
         let by_headers = || {
             let mut routing = HeaderMap::new();
@@ -136,9 +136,10 @@ impl PlatformEndpoints {
         (format!("{}://{host}", scheme_of(domain)), HeaderMap::new())
     }
 
-    /// The URL (without path) of a sandbox's port that needs no routing headers, if there is one,
-    /// otherwise that of [`port_of`](Self::port_of): a platform on this machine serves the hosts of
-    /// its sandboxes at the address of `sandbox_url`, and names below `localhost` need no DNS.
+    /// Returns the URL (without path) of a sandbox's port that needs no routing headers, if there
+    /// is one, otherwise the URL of [`port_of`](Self::port_of): a platform on this machine serves
+    /// the hosts of its sandboxes at the address of `sandbox_url`, and names below `localhost` need
+    /// no DNS.
     pub(crate) fn public_url(&self, address: &SandboxAddress, port: u16) -> String {
         let domain = self.domain_of(address);
         match &self.sandbox_url {
@@ -155,14 +156,15 @@ impl PlatformEndpoints {
     }
 }
 
-/// The host of a valid URL or domain, without its port.
+/// Returns the host of a valid URL or domain, without its port.
 fn host_of(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
     without_port(authority).trim_end_matches('.')
 }
 
-/// Whether a URL and a domain are the same port of this machine, and the domain has subdomains.
+/// Whether a URL and a domain refer to the same port of this machine, and the domain has
+/// subdomains.
 fn is_same_loopback(url: &str, domain: &str) -> bool {
     let has_subdomains = without_port(domain).ends_with("localhost") && is_loopback(domain);
     let Ok(url) = url.parse::<Uri>() else {
@@ -180,12 +182,13 @@ fn is_same_loopback(url: &str, domain: &str) -> bool {
         && url.port_u16().unwrap_or(default_port) == domain_port.unwrap_or(default_port)
 }
 
-/// The scheme of URLs on this domain. A platform on this machine has no trusted certificate.
+/// Returns the scheme of URLs on this domain. A platform on this machine has no trusted
+/// certificate.
 fn scheme_of(domain: &str) -> &'static str {
     if is_loopback(domain) { "http" } else { "https" }
 }
 
-/// Checks a URL that paths are appended to.
+/// Checks a URL that paths are appended to, and returns it without a slash at its end.
 fn base(field: &str, url: &str) -> Result<String, Error> {
     let shown = url_without_secrets(url);
     let invalid = |message: &str| Error::validation(field, format!("{shown:?} {message}"));

@@ -8,13 +8,13 @@ use crate::platform::identifiers::{is_domain, sandbox_id};
 pub struct SandboxAddress {
     /// The sandbox's id.
     pub sandbox_id: String,
-    /// The domain that the platform sent for it; `None`: the client's.
+    /// The domain that the platform sent for the sandbox; `None`: the client's.
     pub domain: Option<String>,
 }
 
 impl SandboxAddress {
-    /// Why the address is invalid, if it is. Responses of the control plane are checked when they
-    /// are read; this check is for addresses that callers construct.
+    /// Returns why the address is invalid, or `None` if it is valid. Responses of the control plane
+    /// are checked when they are read; this check is for addresses that callers construct.
     pub(crate) fn validation_error(&self) -> Option<String> {
         if let Err(Error::Validation { message, .. }) = sandbox_id(&self.sandbox_id) {
             return Some(message);

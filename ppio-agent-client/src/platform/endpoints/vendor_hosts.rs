@@ -4,7 +4,7 @@ use crate::config::Vendor;
 use crate::error::Error;
 use crate::platform::identifiers::is_at_or_below;
 
-/// Vendors and their domains. The key of one is not valid on the platform of another.
+/// Vendors and their domains. The key of one vendor is not valid on the platform of another.
 const VENDOR_DOMAINS: [(&str, &[&str]); 3] = [
     ("PPIO", &["ppio.cn", "ppio.com"]),
     ("E2B", &["e2b.app", "e2b.dev", "e2b.pro"]),
@@ -27,7 +27,7 @@ impl Vendor {
         }
     }
 
-    /// Rejects a host of another vendor.
+    /// Returns an error if the host belongs to another vendor.
     pub(super) fn check_host(self, host: &str) -> Result<(), Error> {
         let owner = owner_of(host).filter(|owner| *owner != self.name());
         let Some(owner) = owner else { return Ok(()) };
@@ -50,7 +50,7 @@ impl Vendor {
     }
 }
 
-/// The vendor of a host; `None` if the host is not below a known domain.
+/// Returns the vendor of a host, or `None` if the host is not below a known domain.
 fn owner_of(host: &str) -> Option<&'static str> {
     let owner = VENDOR_DOMAINS.iter().find(|(_, domains)| {
         let mut domains = domains.iter();

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::platform::call::{Service, ServiceCall};
 use crate::platform::endpoints::SandboxAddress;
 
-/// envd, the daemon in a sandbox. Cheap to clone.
+/// A client of envd, the daemon in a sandbox. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Envd {
     pub(super) service: Service,
@@ -16,11 +16,11 @@ pub struct Envd {
     pub(super) idle_timeout: std::time::Duration,
     /// The user, which calls about files send in the query.
     pub(super) user: Option<String>,
-    /// Whether it accepts a file as the body; older versions require a form.
+    /// Whether envd accepts a file as the body; older versions require a form.
     pub(super) raw_uploads: bool,
 }
 
-/// The first version that accepts a file as the body.
+/// The first version of envd that accepts a file as the body.
 const RAW_UPLOADS: [u32; 3] = [0, 5, 7];
 
 impl Envd {
@@ -46,8 +46,9 @@ impl Envd {
         }
     }
 
-    /// Sets the daemon's version, which a [`Sandbox`](crate::platform::Sandbox) has; the newest is
-    /// assumed otherwise. Sessions set it.
+    /// Sets the daemon's version, which a [`Sandbox`](crate::platform::Sandbox) contains; without
+    /// this call, the newest version is assumed.
+    /// [`SandboxSession::envd`](crate::SandboxSession::envd) sets the version itself.
     ///
     /// ```
     /// # use ppio_agent_client::platform::{Envd, Sandbox};
@@ -68,7 +69,7 @@ impl Envd {
         self
     }
 
-    /// Sets the time limit of a call, instead of
+    /// Sets the time limit of a call, in place of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout); `Duration::MAX` sets no limit. The
     /// events of a process may take longer.
     ///
@@ -87,7 +88,7 @@ impl Envd {
         self
     }
 
-    /// Sets the user of files and processes; the platform's default user otherwise.
+    /// Sets the user for files and processes, in place of the platform's default user.
     pub fn with_user(mut self, user: &str) -> Self {
         use base64::Engine as _;
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:"));
@@ -98,7 +99,11 @@ impl Envd {
         self
     }
 
-    /// Whether the sandbox is running; `false` if the edge responds that it is not.
+    /// Whether the sandbox is running; `false` if the platform's edge proxy responds that it is
+    /// not.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

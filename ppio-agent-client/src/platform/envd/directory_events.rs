@@ -22,15 +22,15 @@ pub struct DirectoryEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// It was created.
+    /// The file or directory was created.
     Create,
-    /// It was written to.
+    /// The file was written to.
     Write,
-    /// It was removed.
+    /// The file or directory was removed.
     Remove,
-    /// It was moved.
+    /// The file or directory was moved.
     Rename,
-    /// Its permissions were changed.
+    /// The permissions of the file or directory were changed.
     Chmod,
     /// A change that this version does not define.
     #[default]
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for ChangeKind {
     }
 }
 
-/// The changes in a directory. Dropping it ends the watch.
+/// The changes in a watched directory. Dropping this value ends the watch.
 #[derive(Debug)]
 pub struct DirectoryEvents {
     messages: ConnectStream,
@@ -73,7 +73,10 @@ impl DirectoryEvents {
         Err(messages.protocol("the stream ended before its first message"))
     }
 
-    /// The next change; `None` when the watch has ended. Cancel safe.
+    /// Returns the next change, or `None` when the watch has ended. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -42,8 +42,8 @@ impl EnvelopeDecoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next complete envelope; `None` if more bytes are needed. The error is the length of a
-    /// message that exceeds the limit.
+    /// Returns the next complete envelope, or `None` if more bytes are needed. The error is the
+    /// length of a message that exceeds the limit.
     pub(super) fn next(&mut self) -> Result<Option<ConnectEnvelope>, usize> {
         let Some((head, _)) = self.bytes.split_first_chunk::<5>() else {
             return Ok(None);

@@ -19,15 +19,16 @@ pub struct WrittenFile {
     /// `file` or `dir`.
     #[serde(rename = "type", default)]
     pub kind: String,
-    /// Its full path.
+    /// The file's full path.
     pub path: String,
 }
 
 impl Envd {
-    /// The contents of a file, in memory.
+    /// Reads a file into memory and returns its contents.
     ///
     /// # Errors
-    /// [`Error::ResponseTooLarge`] if it is larger than
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is [`Error::ResponseTooLarge`] if
+    /// the file is larger than
     /// [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size).
     ///
     /// ```
@@ -47,6 +48,9 @@ impl Envd {
     }
 
     /// Writes a file, replacing an existing one, and creates missing directories.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -82,7 +86,7 @@ impl Envd {
     }
 }
 
-/// A form with one file.
+/// Returns a multipart form with one file.
 fn form(boundary: &str, contents: &[u8]) -> Bytes {
     let head = format!(
         "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"file\"\r\n\

@@ -43,21 +43,21 @@ impl<'de> Deserialize<'de> for FileKind {
 pub struct FileInfo {
     /// The last part of its path.
     pub name: String,
-    /// Its full path.
+    /// The entry's full path.
     pub path: String,
-    /// Its kind.
+    /// The entry's kind.
     #[serde(rename = "type")]
     pub kind: FileKind,
-    /// Its size in bytes.
+    /// The entry's size in bytes.
     #[serde(deserialize_with = "number")]
     pub size: u64,
     /// Permission bits, as for `chmod`.
     pub mode: u32,
     /// The permissions as `ls -l` shows them.
     pub permissions: String,
-    /// Its owner.
+    /// The entry's owner.
     pub owner: String,
-    /// Its group.
+    /// The entry's group.
     pub group: String,
     /// When it was last changed, RFC 3339.
     pub modified_time: Option<String>,
@@ -87,7 +87,7 @@ struct ListDirResponse {
 }
 
 impl Envd {
-    /// The metadata of the file or directory at `path`.
+    /// Returns the metadata of the file or directory at `path`.
     ///
     /// # Errors
     /// [`Error::SandboxOperation`] with status 404 if it does not exist.
@@ -109,6 +109,9 @@ impl Envd {
 
     /// Whether `path` exists.
     ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// # let envd = ppio_test_support::client_example_envd!(client);
@@ -123,8 +126,11 @@ impl Envd {
         }
     }
 
-    /// The entries of a directory, and of its subdirectories down to `depth` levels; 1 is the
+    /// Lists the entries of a directory, and of its subdirectories down to `depth` levels; 1 is the
     /// directory alone.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -149,6 +155,9 @@ impl Envd {
     }
 
     /// Creates a directory and its parents. Returns `false` if it exists already.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -175,6 +184,9 @@ impl Envd {
     }
 
     /// Moves a file or directory, and returns its new metadata.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -218,6 +230,10 @@ impl Envd {
 
     /// Watches a directory, and its subdirectories if `recursive`. Returns once the directory is
     /// watched, so that no later change is missed.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause, and
+    /// [`Error::Protocol`] if the stream ends before its first message.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -1,4 +1,4 @@
-//! The messages of a Connect stream, and its outcome.
+//! The messages and the outcome of a Connect stream.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -50,7 +50,7 @@ impl ConnectStream {
         }
     }
 
-    /// The error for output that exceeds the limit.
+    /// Returns the error for output that exceeds the limit.
     pub(super) fn too_large(&self, what: impl Into<String>) -> Error {
         let error = self.limit.exceeded(self.operation, what);
         error.with_operation(self.operation, &self.sandbox_id)
@@ -61,7 +61,7 @@ impl ConnectStream {
         self.limit.bytes()
     }
 
-    /// The next message; `None` after the end of the stream. Cancel safe.
+    /// Returns the next message, or `None` after the end of the stream. Cancel safe.
     pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
         let outcome = self.read().await;
         if !matches!(outcome, Ok(Some(_))) {
@@ -102,7 +102,7 @@ impl ConnectStream {
             .map_err(|error| self.protocol(format!("a message is not as expected: {error}")))
     }
 
-    /// The error for a message that breaks the protocol.
+    /// Returns the error for a message that breaks the protocol.
     pub(super) fn protocol(&self, message: impl Into<String>) -> Error {
         Error::protocol(self.operation, message)
     }
@@ -124,8 +124,8 @@ impl ConnectStream {
     }
 }
 
-/// The HTTP status of a Connect error code, from the protocol's table. The response to a unary call
-/// would have this status.
+/// Returns the HTTP status of a Connect error code, from the protocol's table. The response to a
+/// unary call would have this status.
 fn status(code: &str) -> Option<u16> {
     Some(match code {
         "invalid_argument" | "failed_precondition" | "out_of_range" => 400,

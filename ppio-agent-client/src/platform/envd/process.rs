@@ -22,13 +22,13 @@ use crate::transport::Idempotency;
 pub struct Command {
     /// The program.
     pub cmd: String,
-    /// Its arguments.
+    /// The arguments of the program.
     pub args: Vec<String>,
     /// Environment variables in addition to the sandbox's.
     pub envs: BTreeMap<String, String>,
-    /// Its working directory; `None`: the user's home.
+    /// The working directory; `None`: the user's home.
     pub cwd: Option<String>,
-    /// Whether its standard input stays open for [`Envd::send_stdin`].
+    /// Whether standard input stays open for [`Envd::send_stdin`].
     #[serde(skip)]
     pub stdin: bool,
     /// The size of a terminal, which replaces the pipes if it is set. All output is then standard
@@ -41,7 +41,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// Runs `program` without arguments.
+    /// Returns a command that runs `program` without arguments.
     ///
     /// ```
     /// assert_eq!(ppio_agent_client::platform::Command::new("ls").args.len(), 0);
@@ -58,7 +58,7 @@ impl Command {
         }
     }
 
-    /// Runs `line` in a login shell.
+    /// Returns a command that runs `line` in a login shell.
     ///
     /// ```
     /// let command = ppio_agent_client::platform::Command::shell("ls -l | wc");
@@ -122,19 +122,22 @@ pub enum Signal {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct ProcessInfo {
-    /// Its process id.
+    /// The process id.
     #[serde(default)]
     pub pid: u32,
     /// The tag that it was started with.
     #[serde(default)]
     pub tag: Option<String>,
-    /// Its command, as envd describes it.
+    /// The process's command, as envd describes it.
     #[serde(default)]
     pub config: Value,
 }
 
 impl Envd {
-    /// Starts a process and returns its events. The process continues when they are dropped.
+    /// Starts a process and returns its events. The process continues when the events are dropped.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # use ppio_agent_client::platform::Command;
@@ -158,7 +161,10 @@ impl Envd {
         Ok(ProcessEvents::new(messages.await?))
     }
 
-    /// The events of a running process, from now on.
+    /// Connects to a running process and returns its events from now on.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
@@ -174,7 +180,10 @@ impl Envd {
         Ok(ProcessEvents::new(messages.await?))
     }
 
-    /// The running processes.
+    /// Lists the running processes.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -200,6 +209,9 @@ impl Envd {
 
     /// Sends a signal to a process.
     ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
+    ///
     /// ```
     /// # use ppio_agent_client::platform::{ProcessSelector, Signal};
     /// # ppio_test_support::client_example!(async |client| {
@@ -221,6 +233,9 @@ impl Envd {
     /// Writes to the standard input of a process that was started with `stdin`. The input is not
     /// sent again if it may have arrived.
     ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
+    ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
     /// # ppio_test_support::client_example!(async |client| {
@@ -236,6 +251,9 @@ impl Envd {
     }
 
     /// Closes the standard input of a process.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
@@ -253,6 +271,9 @@ impl Envd {
 
     /// Writes to the terminal of a process that was started with one. The input is not sent again
     /// if it may have arrived.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessSelector;
@@ -273,6 +294,9 @@ impl Envd {
     }
 
     /// Resizes the terminal of a process.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.
     ///
     /// ```
     /// # use ppio_agent_client::platform::{ProcessSelector, TerminalSize};

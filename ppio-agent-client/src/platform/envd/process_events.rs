@@ -11,16 +11,16 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessEvent {
-    /// It was started.
+    /// The process was started.
     Started {
         /// The process id.
         pid: u32,
     },
-    /// Bytes of its standard output or terminal.
+    /// Bytes of the process's standard output or terminal.
     Stdout(Vec<u8>),
-    /// Bytes of its standard error.
+    /// Bytes of the process's standard error.
     Stderr(Vec<u8>),
-    /// It ended.
+    /// The process ended.
     Ended(ExitStatus),
 }
 
@@ -29,7 +29,7 @@ pub enum ProcessEvent {
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ExitStatus {
-    /// Its exit code.
+    /// The process's exit code.
     pub exit_code: i32,
     /// Whether it exited, rather than being killed by a signal.
     pub exited: bool,
@@ -43,21 +43,21 @@ pub struct ExitStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Output {
-    /// Its standard output.
+    /// The process's standard output.
     pub stdout: Vec<u8>,
-    /// Its standard error.
+    /// The process's standard error.
     pub stderr: Vec<u8>,
-    /// How it ended.
+    /// How the process ended.
     pub status: ExitStatus,
 }
 
 impl Output {
-    /// Standard output as text, with invalid UTF-8 replaced.
+    /// Returns standard output as text, with invalid UTF-8 replaced.
     pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Standard error as text, with invalid UTF-8 replaced.
+    /// Returns standard error as text, with invalid UTF-8 replaced.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
@@ -103,7 +103,11 @@ impl ProcessEvents {
         Self { messages }
     }
 
-    /// The next event; `None` after the last one. Cancel safe.
+    /// Returns the next event, or `None` after the last one. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause, and
+    /// [`Error::Protocol`] for output that is not base64.
     ///
     /// ```
     /// # use ppio_agent_client::platform::ProcessEvent;
@@ -130,7 +134,8 @@ impl ProcessEvents {
     /// Waits until the process ends, and returns its output since it was started or connected to.
     ///
     /// # Errors
-    /// [`Error::ResponseTooLarge`] if the output exceeds
+    /// Those of [`next`](Self::next), and [`Error::SandboxOperation`] with the
+    /// [`root`](Error::root) [`Error::ResponseTooLarge`] if the output exceeds
     /// [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size); the process
     /// continues. [`next`](Self::next) reads any amount.
     ///

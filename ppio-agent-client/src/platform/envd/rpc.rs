@@ -14,7 +14,7 @@ use crate::transport::{Chunks, Deadline, Idempotency};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
-/// A call of `procedure` with the protocol's version.
+/// Returns a call of `procedure` with the protocol's version.
 fn call(operation: &'static str, procedure: &str) -> ServiceCall {
     ServiceCall::post(operation, procedure).header(PROTOCOL_VERSION, HeaderValue::from_static("1"))
 }

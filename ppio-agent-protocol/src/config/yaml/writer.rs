@@ -51,7 +51,7 @@ fn items(text: &mut String, sequence: &[Value], depth: usize) {
         block(&mut nested, item, depth + 1);
         indent(text, depth);
         text.push_str("- ");
-        // The first line begins beside the dash, which is as wide as a level.
+        // The first line begins on the line of the dash, which is as wide as a level.
         text.push_str(nested.trim_start_matches(' '));
     }
 }
@@ -83,7 +83,8 @@ fn inline(value: &Value) -> String {
     }
 }
 
-/// YAML 1.1 reads an exponent only after a decimal point and with a sign: `1e300` is a string.
+/// Writes a number for readers of YAML 1.1, which read an exponent only after a decimal point and
+/// with a sign: `1e300` is a string.
 fn number(number: &Number) -> String {
     let text = number.to_string();
     match text.split_once('e') {

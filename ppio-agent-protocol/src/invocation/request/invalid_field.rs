@@ -12,7 +12,7 @@ impl InvalidField {
         self.0.is_none()
     }
 
-    /// The value as an object; otherwise `None`, and the error is kept.
+    /// Returns the value as an object; otherwise keeps the error and returns `None`.
     pub(super) fn object(
         &mut self,
         field: &str,

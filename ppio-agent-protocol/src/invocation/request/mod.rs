@@ -260,7 +260,7 @@ impl InvocationRequest {
         self
     }
 
-    /// The id of the session, which is [`sandbox_id`](Self::sandbox_id).
+    /// Returns the id of the session, which is [`sandbox_id`](Self::sandbox_id).
     pub fn session_id(&self) -> Option<&str> {
         self.sandbox_id.as_deref()
     }
@@ -316,7 +316,7 @@ impl From<Value> for InvocationRequest {
     }
 }
 
-/// Some programs send `null` for an empty list.
+/// Reads `null`, which some programs send for an empty list, as an empty list.
 fn null_is_empty<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,

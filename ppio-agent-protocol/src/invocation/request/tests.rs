@@ -163,7 +163,7 @@ fn a_value_that_is_not_an_object_is_the_error_of_the_request() {
             expected
         );
     }
-    // The name of the private field is free.
+    // A field of the caller may have the name of the private field.
     let named = json!({"invalid": 1});
     let read: InvocationRequest = serde_json::from_value(named.clone()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), named);

@@ -36,7 +36,7 @@ pub struct Decoder {
     /// The incomplete event; each `data` line of it ends with `\n`.
     pending: Event,
     ready: VecDeque<Event>,
-    /// The id of blocks without data, which is that of the next event.
+    /// The id of blocks without data, which becomes the id of the next event.
     carried_id: Option<String>,
     last_event_id: String,
     reconnection_time: Option<Duration>,
@@ -165,13 +165,13 @@ impl Decoder {
         }
     }
 
-    /// The last id of the stream, to be sent as `Last-Event-ID` when connecting again; empty if
-    /// none.
+    /// Returns the last id of the stream, to be sent as `Last-Event-ID` when connecting again;
+    /// empty if there is none.
     pub fn last_event_id(&self) -> &str {
         &self.last_event_id
     }
 
-    /// The time to wait before connecting again, if the stream set one.
+    /// Returns the time to wait before connecting again, if the stream set one.
     pub fn reconnection_time(&self) -> Option<Duration> {
         self.reconnection_time
     }

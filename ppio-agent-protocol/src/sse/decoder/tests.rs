@@ -51,7 +51,7 @@ fn decodes_complete_events() {
             vec![event("a"), event("b"), event("c")],
         ),
         (b"data: a\n\r\ndata: b\n\n", vec![event("a"), event("b")]),
-        // CRLF is one line end, not two: the event goes on after it
+        // CRLF is one line end, not two: the event continues after it
         (
             b"event: x\r\ndata: a\r\ndata: b\r\n\r\n",
             vec![event("a\nb").with_event("x")],

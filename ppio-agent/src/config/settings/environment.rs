@@ -8,7 +8,7 @@ use ppio_agent_protocol::ByteSize;
 /// The longest duration of a setting. Adding it to an `Instant` does not overflow.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Reads environment variables, and collects their faults.
+/// Reads environment variables, and collects the errors of invalid ones.
 pub(in crate::config) struct Environment<'a> {
     pub(in crate::config) lookup: &'a dyn Fn(&str) -> Option<String>,
     pub(in crate::config) faults: Vec<String>,
@@ -60,7 +60,7 @@ impl Environment<'_> {
         .min(MAX_DURATION)
     }
 
-    /// Reads a duration; zero means none.
+    /// Reads a duration; zero becomes `None`.
     pub(super) fn limit(
         &mut self,
         name: &str,

@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) log: Targets,
 }
 
-/// An invalid configuration. Its text names every variable or setting at fault.
+/// An invalid configuration. Its text names every invalid variable or setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
@@ -40,8 +40,8 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Settings {
-    /// Overrides `config` with the environment variables that `lookup` finds. Reports all faults
-    /// together.
+    /// Overrides `config` with the environment variables that `lookup` finds. The error names all
+    /// invalid settings.
     pub(crate) fn resolve(
         config: RuntimeConfig,
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -60,7 +60,7 @@ impl Settings {
         let settings = Self {
             cors: env.cors(&values),
             allowed_hosts: env.allowed_hosts(&values),
-            // An invalid filter is a fault, found by `Environment::log`.
+            // `Environment::log` has added a fault if the filter is invalid.
             #[cfg(feature = "logging")]
             log: values.log.parse().unwrap_or_default(),
             values,

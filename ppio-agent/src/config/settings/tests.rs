@@ -1,4 +1,4 @@
-//! How the code and the environment become the settings in force.
+//! Tests of the settings in force, which the code and the environment determine.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -60,7 +60,7 @@ fn an_empty_variable_is_not_set() {
 }
 
 #[test]
-fn all_invalid_variables_are_named_at_once() {
+fn all_invalid_variables_are_named_in_one_error() {
     let error = resolve(
         RuntimeConfig::new(),
         &[
@@ -181,7 +181,7 @@ fn the_default_origins_variable_is_overridden_by_code_and_environment() {
 }
 
 #[test]
-fn the_list_of_anonymous_callers_is_on_in_debug_mode_and_where_it_is_wanted() {
+fn anonymous_runs_are_listed_in_debug_mode_and_if_enabled() {
     let new = RuntimeConfig::new;
     let (on, off) = (
         ("PPIO_AGENT_LIST_ANONYMOUS_RUNS", "true"),
@@ -205,7 +205,7 @@ fn the_list_of_anonymous_callers_is_on_in_debug_mode_and_where_it_is_wanted() {
 }
 
 #[test]
-fn a_zero_without_a_meaning_is_a_fault() {
+fn zero_is_invalid_where_it_has_no_meaning() {
     let (size, second) = (ByteSize::new(0), Duration::ZERO);
     let new = RuntimeConfig::new;
     for (name, code) in [

@@ -11,8 +11,8 @@ use crate::server::cors::Cors;
 use crate::server::host::AllowedHosts;
 
 impl Environment<'_> {
-    /// Whether `/metrics` and `/openapi.json` are served. Without their features the variables are
-    /// ignored.
+    /// Returns whether `/metrics` and `/openapi.json` are served. Without their features the
+    /// variables are ignored.
     fn optional_routes(
         &mut self,
         config: &RuntimeConfig,
@@ -126,8 +126,8 @@ impl Environment<'_> {
         }
     }
 
-    /// Returns the settings of sessions, of kept invocations and of the address; the others have
-    /// their defaults.
+    /// Returns the settings of sessions, of kept invocations and of the address; the other settings
+    /// have their defaults.
     fn run_values(&mut self, config: &RuntimeConfig, debug: bool) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         RuntimeSettings {
@@ -189,7 +189,7 @@ impl Environment<'_> {
         }
     }
 
-    /// Returns `values` with the settings of WebSockets replaced.
+    /// Returns `values` with the settings of WebSockets, which are read here.
     #[cfg(feature = "websocket")]
     fn websocket_values(
         &mut self,
@@ -224,8 +224,8 @@ impl Environment<'_> {
         })
     }
 
-    /// Returns the protocols to serve: those of the variable or of the code, which have to be built
-    /// in.
+    /// Returns the protocols to serve: those of the variable or of the code. Adds a fault for each
+    /// of them that is not built in.
     fn protocols(&mut self, code: Option<Vec<Protocol>>, built_in: Vec<Protocol>) -> Vec<Protocol> {
         let expected = "`all`, `none` or a list of `openai`, `ag-ui`, `a2a`, `mcp`, `ui-stream` \
                         and `websocket`";
@@ -246,7 +246,7 @@ impl Environment<'_> {
         chosen
     }
 
-    /// Returns the hosts that are allowed besides loopback; the configured host is one of them.
+    /// Returns the hosts that are allowed in addition to loopback, including the configured host.
     pub(super) fn allowed_hosts(&mut self, values: &RuntimeSettings) -> AllowedHosts {
         let allowed = AllowedHosts::new(&values.allowed_hosts);
         let mut allowed = allowed.unwrap_or_else(|fault| {

@@ -48,7 +48,7 @@ pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 /// One of several samples of a metric: its labels and its value.
 pub(super) type Sample<'a, V> = (Vec<(&'a str, &'a str)>, V);
 
-/// The metrics of one answer.
+/// The text of the metrics in one response.
 pub(super) struct MetricsText {
     text: String,
     format: Format,
@@ -131,7 +131,8 @@ impl MetricsText {
         let mut cumulative = 0;
         for bucket in 0..BUCKETS {
             cumulative += found.buckets[bucket];
-            // Written as `OpenMetrics` requires, so that the series are the same in both formats.
+            // The bound is written as `OpenMetrics` requires, so that the series are the same in
+            // both formats.
             let bound = Distribution::bound(bucket);
             let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| format!("{bound:?}"));
             let mut labels = labels.to_vec();
@@ -172,7 +173,7 @@ fn exemplar_text(exemplar: &Exemplar) -> String {
     )
 }
 
-/// Displays labels in braces, and nothing if there are none.
+/// Displays labels in braces; displays nothing if there are no labels.
 struct LabelSet<'a>(Labels<'a>);
 
 impl Display for LabelSet<'_> {

@@ -19,12 +19,12 @@ use crate::stalls::AsyncFunctions;
 /// The value of the label `protocol` for `POST /invocations`.
 const INVOCATIONS: &str = "invocations";
 
-/// The parts of the agent that the page reports.
+/// The parts of the agent whose metrics are on the page.
 pub(crate) struct Measured<'a> {
     pub(crate) invoker: &'a Invoker,
     pub(crate) runs: &'a RunRegistry,
     pub(crate) functions: &'a AsyncFunctions,
-    /// How many connections are open, if the agent accepts them itself.
+    /// The number of open connections, if the agent accepts them itself.
     pub(crate) connections: Option<&'a AtomicUsize>,
     /// Whether a function serves WebSockets.
     pub(crate) has_websocket: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Measured<'a> {
     pub(crate) routes: Option<&'a Counters>,
 }
 
-/// Answers with the metrics, in the format that the scraper prefers.
+/// Returns the response with the metrics, in the format that the scraper prefers.
 pub(crate) fn answer(measured: &Measured<'_>, headers: &HeaderMap) -> Response {
     let format = Format::accepted(headers);
     let mut response = Response::new(Body::from(measured.page(format)));
@@ -224,7 +224,7 @@ impl Measured<'_> {
     }
 }
 
-/// Returns a function that makes a sample with one label.
+/// Returns a function that creates a sample with one label.
 fn labelled<'a, V>(name: &'a str) -> impl Fn((&'a str, V)) -> Sample<'a, V> {
     move |(label, value)| (vec![(name, label)], value)
 }

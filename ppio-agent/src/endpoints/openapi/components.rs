@@ -1,8 +1,8 @@
 //! The schemas of a document.
 //!
-//! References in a [`Schema`] resolve against its own root, those in a document against the
-//! document. So the definitions of each schema become components, and its references are changed to
-//! point to these components.
+//! References in a [`Schema`] resolve against the root of that schema, references in a document
+//! against the root of the document. Therefore the definitions of each schema become components,
+//! and its references are changed to point to these components.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ const NAMED_SCHEMAS: [&str; 5] = [
     "$defs",
     "definitions",
 ];
-/// Keywords whose values are data, in which `$ref` is a name like any other.
+/// Keywords whose values are data, in which `$ref` is an ordinary name.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
 /// The schemas under `components`, by name.
@@ -99,7 +99,7 @@ impl<'a> References<'a> {
         }
     }
 
-    /// Changes all references in a schema.
+    /// Changes all references in a schema to point to the components.
     fn follow(&self, schema: &mut Value) {
         match schema {
             Value::Array(schemas) => schemas.iter_mut().for_each(|schema| self.follow(schema)),
@@ -127,7 +127,7 @@ impl<'a> References<'a> {
             return format!("{SCHEMAS}{}{pointer}", self.root);
         };
         let (key, below) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-        // RFC 6901: the order matters.
+        // RFC 6901 requires this order.
         let key = key.replace("~1", "/").replace("~0", "~");
         match self.components.get(&key) {
             Some(component) => format!("{SCHEMAS}{component}{below}"),

@@ -1,4 +1,4 @@
-//! Builds the document.
+//! Builds the `OpenAPI` document.
 
 use ppio_agent_schema::{ReplySchema, Schema};
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ const INVOCATION_ERRORS: [u16; 13] = [
 const READ_ERRORS: [u16; 2] = [400, 421];
 /// The statuses for a path of a run.
 const RUN_ERRORS: [u16; 4] = [400, 403, 404, 421];
-/// The version of an agent that has none; `OpenAPI` requires one.
+/// The version of an agent without a version, since `OpenAPI` requires one.
 const NO_VERSION: &str = "0.0.0";
 
 /// An `OpenAPI` document while it is built.
@@ -77,13 +77,14 @@ impl Document {
         operations[method] = operation;
     }
 
-    /// Adds an operation of a protocol. It replaces the agent's own operation if a platform calls
-    /// the protocol at that path.
+    /// Adds an operation of a protocol. The operation replaces the agent's own operation if a
+    /// platform calls the protocol at that path.
     fn add_protocol(&mut self, operation: ProtocolOperation) {
         self.add(operation.path, operation.method, operation.to_json());
     }
 
-    /// Adds the schemas of the entrypoint, and returns the kinds of answers that it has.
+    /// Adds the schemas of the entrypoint, and returns the kinds of answers that the entrypoint
+    /// has.
     fn add_entrypoint(&mut self, schema: Option<&EntrypointSchema>) -> EntrypointReply {
         let any = Schema::any();
         let (request, value, items) = match schema {

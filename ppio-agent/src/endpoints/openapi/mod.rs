@@ -27,7 +27,7 @@ pub(crate) struct OpenApi {
     document: OnceLock<Bytes>,
 }
 
-/// What the document describes besides the schemas of the entrypoint.
+/// The data that the document describes in addition to the schemas of the entrypoint.
 pub(crate) struct AboutService {
     pub(crate) agent: AgentInfo,
     pub(crate) has_metrics: bool,

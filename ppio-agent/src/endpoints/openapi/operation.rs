@@ -1,11 +1,11 @@
-//! The operations of protocols, and functions that write any operation.
+//! The operations of protocols, and functions that return the JSON of operations.
 
 use serde_json::{Map, Value, json};
 
 /// A path of a protocol, with one of its methods.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProtocolOperation {
-    /// The protocol, by which tools group operations.
+    /// The name of the protocol, by which tools group operations.
     pub(crate) tag: &'static str,
     /// `get`, `post` or `delete`.
     pub(crate) method: &'static str,
@@ -77,8 +77,8 @@ const ERRORS: [(u16, &str); 14] = [
     (504, "The agent did not answer in time"),
 ];
 
-/// Returns the responses of an operation: those given, these errors, and `default` for the errors
-/// whose status the agent chooses.
+/// Returns the responses of an operation: the given responses, the given errors, and `default` for
+/// the errors whose status the agent chooses.
 pub(super) fn responses(given: Value, errors: &[u16]) -> Value {
     let mut responses = match given {
         Value::Object(responses) => responses,

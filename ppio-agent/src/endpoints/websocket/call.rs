@@ -1,4 +1,4 @@
-//! What a session passes to the user function.
+//! The data that a session passes to the user function.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use crate::invocation::parameter::HasContext;
 /// A function for WebSockets of any signature, shared by all connections.
 pub(crate) type WebSocketHandler = Arc<dyn Fn(WebSocketCall) -> WebSocketFuture + Send + Sync>;
 
-/// The future of such a function.
+/// The future that a [`WebSocketHandler`] returns.
 pub(crate) type WebSocketFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// One call of the user function.
@@ -28,7 +28,7 @@ impl HasContext for WebSocketCall {
     }
 }
 
-/// Makes a handler from the function that the expansion generates.
+/// Creates a handler from the function that the expansion generates.
 pub fn websocket_handler<F, R>(function: F) -> WebSocketHandler
 where
     F: Fn(WebSocketCall) -> R + Send + Sync + 'static,

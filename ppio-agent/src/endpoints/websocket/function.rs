@@ -12,7 +12,7 @@ use crate::lifecycle::State;
 use crate::lifecycle::annotated::Built;
 use crate::lifecycle::states::StateLookup;
 
-/// The type of the first parameter. A macro sees no types, so this trait checks it.
+/// The type of the first parameter. A macro has no type information, so this trait checks the type.
 #[diagnostic::on_unimplemented(
     message = "the first parameter of a websocket function must be `ppio::WebSocket`, not `{Self}`",
     label = "expected `ppio::WebSocket`",
@@ -35,8 +35,8 @@ pub fn pass_socket<T: PassSocket>(call: WebSocketCall) -> T {
     T::pass(call.socket)
 }
 
-/// The type of a parameter after the socket. A macro sees no types, so this trait checks them; `P`
-/// is the type without a reference.
+/// The type of a parameter after the socket. A macro has no type information, so this trait checks
+/// the type; `P` is the type without a reference.
 #[diagnostic::on_unimplemented(
     message = "a websocket function cannot take `{Self}` after the socket",
     label = "expected the context or a state",
@@ -97,12 +97,15 @@ pub trait WebSocketOutput {}
 #[diagnostic::do_not_recommend]
 impl WebSocketOutput for () {}
 
-/// Requires that a function for WebSockets may return the value.
+/// Requires at compile time that a function for WebSockets may return the value.
 pub fn websocket_output<T: WebSocketOutput>(_: T) {}
 
-/// What a closure of the builder may return: nothing, or a `Result`.
+/// A type that a closure of the builder may return: nothing, or a `Result`.
 pub trait IntoSocketResult {
-    /// Returns the error, if there is one.
+    /// Converts the returned value to a `Result`.
+    ///
+    /// # Errors
+    /// Returns the error of the function, if there is one.
     fn into_socket_result(self) -> Result<(), Error>;
 }
 

@@ -1,4 +1,4 @@
-//! `/ws`: a request that becomes a WebSocket.
+//! `/ws`: handshake requests, each of which is upgraded to a WebSocket.
 
 pub(crate) mod call;
 pub(crate) mod function;
@@ -43,7 +43,7 @@ pub(crate) struct WebSocketEndpoint {
     is_enabled: bool,
     /// Watches the function while it is polled.
     watch: Watch,
-    /// Whether a platform calls a protocol at `/ws`. The protocol makes a handler for each
+    /// Whether a platform calls a protocol at `/ws`. The protocol creates a handler for each
     /// handshake.
     serves_protocol: bool,
     limits: SocketLimits,
@@ -89,8 +89,9 @@ impl WebSocketEndpoint {
         self.serves_protocol
     }
 
-    /// Whether a request is for this endpoint. Without a function for WebSockets, only a handshake
-    /// is: it is accepted, and the WebSocket is closed with 1011, as AgentCore's runtime does.
+    /// Whether a request is for this endpoint. Without a function for WebSockets, this is true for
+    /// handshakes only: a handshake is accepted, and the WebSocket is closed with the code 1011, as
+    /// AgentCore's runtime does.
     pub(crate) fn takes(&self, request: &Request) -> bool {
         self.is_enabled
             && request.uri().path() == PATH
@@ -168,7 +169,7 @@ impl WebSocketEndpoint {
     }
 }
 
-/// Returns the headers of the response to a handshake, and the connection that the request becomes.
+/// Returns the headers of the response to a handshake, and the future of the upgraded connection.
 fn accepted(request: &mut Request) -> Result<(HeaderMap, OnUpgrade), Error> {
     if !is_upgrade(request.headers()) {
         return Err(Rejection::UpgradeRequired.into());

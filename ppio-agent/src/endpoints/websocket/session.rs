@@ -22,7 +22,7 @@ use crate::invocation::counters::InvocationProgress;
 use crate::invocation::guard::InvocationGuard;
 use crate::stalls::Watch;
 
-/// How long a function may continue after its client has disconnected.
+/// The time for which a function may continue after its client has disconnected.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Connection = SocketDriver<TokioIo<Upgraded>>;
@@ -30,7 +30,7 @@ type Connection = SocketDriver<TokioIo<Upgraded>>;
 /// The function that serves the socket.
 pub(super) type SessionFunction = Box<dyn FnOnce(WebSocketCall) -> WebSocketFuture + Send>;
 
-/// A session before its connection is handed over.
+/// A session before its connection is upgraded.
 pub(super) struct SocketSession {
     pub(super) function: SessionFunction,
     pub(super) watch: Watch,
@@ -47,7 +47,7 @@ pub(super) struct SocketSession {
 
 impl SocketSession {
     /// Runs the user function until it returns and the connection is closed. Dropping the future
-    /// drops both.
+    /// drops the function and the connection.
     pub(super) async fn run(mut self, upgrade: OnUpgrade) {
         // An error means that the client has disconnected; the guard logs that.
         let Ok(upgraded) = upgrade.await else { return };
@@ -96,7 +96,7 @@ impl SocketSession {
                 }
                 _ = self.shutdown.changed(), if is_invocation && !is_draining => {
                     is_draining = true;
-                    // The server drops this future at the end of the grace.
+                    // The server drops this future at the end of the grace period.
                     drop_at = None;
                     close(connection.as_ref(), close_code::GOING_AWAY, "the agent is shutting down");
                 }
@@ -124,7 +124,7 @@ fn finish(
 ) {
     let sent = InvocationProgress::of_items(sent);
     match (outcome, end) {
-        // Dropped, since the client has disconnected.
+        // The function was dropped, since the client has disconnected.
         (None, _) => guard.cancelled(sent),
         (Some(result), _) if has_failed(&result) => {
             if let Err(error) = result {
@@ -172,7 +172,7 @@ fn scoped(
     Box::pin(AgentRuntimeContext::scope(context, caught).instrument(span.clone()))
 }
 
-/// Awaits a future; never returns if it is already done.
+/// Awaits a future; never returns if the future is already done.
 async fn next<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,

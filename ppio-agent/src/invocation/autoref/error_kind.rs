@@ -1,4 +1,4 @@
-//! How an error of a user function is converted.
+//! Converts the errors of user functions.
 
 use std::error::Error as StdError;
 use std::fmt::Display;
@@ -37,18 +37,18 @@ pub trait DisplayKind {
 
 impl<E> DisplayKind for TypeTag<E> {}
 
-/// An error behind a pointer.
+/// The kind of an error behind a pointer.
 pub struct IsBoxedError;
 
-/// An error with sources.
+/// The kind of an error with sources.
 pub struct IsStdError;
 
-/// An error that is only a text.
+/// The kind of an error that is only a text.
 pub struct IsDisplay;
 
 /// The `dyn Error` types that a pointer can point to.
 pub trait DynError {
-    /// Returns the error without its `Send` and `Sync`.
+    /// Returns the error as a `dyn Error` without `Send` and `Sync`.
     fn as_error(&self) -> &(dyn StdError + 'static);
 }
 

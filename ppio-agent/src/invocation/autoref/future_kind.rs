@@ -1,4 +1,4 @@
-//! Whether a plain `fn` returned a future.
+//! Determines whether a plain `fn` returned a future.
 
 use std::future::{Future, Ready, ready};
 
@@ -25,10 +25,10 @@ pub trait NotFutureKind {
 
 impl<T> NotFutureKind for TypeTag<T> {}
 
-/// A future.
+/// The kind of a future.
 pub struct IsFuture;
 
-/// Anything else.
+/// The kind of any value that is not a future.
 pub struct IsNotFuture;
 
 /// A future that a user function may return.
@@ -43,7 +43,7 @@ pub trait AgentFuture: Send {}
 impl<F: Send> AgentFuture for F {}
 
 impl IsFuture {
-    /// Requires that the future can be awaited.
+    /// Requires at compile time that the future is `Send`.
     pub fn check<F: AgentFuture>(&self, _: &F) {}
 
     /// Awaits the future on the async workers and passes its output to `next`.
@@ -59,7 +59,7 @@ impl IsFuture {
 }
 
 impl IsNotFuture {
-    /// Requires nothing.
+    /// Accepts every type.
     pub fn check<T>(&self, _: &T) {}
 
     /// Passes the value to `next`.

@@ -1,4 +1,4 @@
-//! Whether the items of a stream or an iterator are `Result`s.
+//! Determines whether the items of a stream or an iterator are `Result`s.
 
 use std::convert::Infallible;
 
@@ -40,9 +40,9 @@ pub trait PlainItemKind {
 
 impl<T> PlainItemKind for TypeTag<T> {}
 
-/// Items are values.
+/// The kind of items that are values.
 pub struct PlainItem;
-/// Items are `Result`s of values.
+/// The kind of items that are `Result`s of values.
 pub struct ResultItem;
 
 /// An item that can be written as JSON.

@@ -1,10 +1,11 @@
 //! Determines the kind of the value that a user function returned, by the type of the value.
 //!
-//! The expansion of `#[entrypoint]` sees tokens and no types: `type Answer = Result<Chunks, Oops>`
-//! and `impl Iterator` look like any other type. But it can write method calls whose resolution
-//! depends on the type ([autoref specialization]). For a value of type `T` it calls
-//! `(&&TypeTag::of(&value)).reply_kind()`. `reply_kind` is implemented for `&TypeTag<T>` where `T:
-//! Iterator` and for `TypeTag<T>` without a condition, and method resolution takes the first
+//! The expansion of `#[entrypoint]` has only tokens and no type information:
+//! `type Answer = Result<Chunks, Oops>` and `impl Iterator` look like any other type. However, the
+//! expansion can contain method calls whose resolution depends on the type
+//! ([autoref specialization]). For a value of type `T` the expansion calls
+//! `(&&TypeTag::of(&value)).reply_kind()`. `reply_kind` is implemented for `&TypeTag<T>` where
+//! `T: Iterator` and for `TypeTag<T>` without a condition, and method resolution takes the first
 //! implementation that applies, beginning with the most references. Each kind is a unit struct
 //! whose methods handle the value.
 //!
@@ -18,7 +19,7 @@
 //! 3. [`ResponseKind`]: a response, a [`Reply`], a stream, an iterator, or else a value.
 //! 4. [`ResultItemKind`]: items may be `Result`s as well.
 //!
-//! All but the first happen in one closure without an await, so a value and an error need not be
+//! All steps but the first run in one closure without an await, so a value and an error need not be
 //! `Send`. The bounds are on the methods of the kinds, so that an unsuitable type causes one error
 //! of `rustc`, at the returned type, with a message of this crate. Values are passed in one-element
 //! tuples, so that the expansion can give `value.0` the span from the type's first token to its
@@ -56,8 +57,8 @@ pub use self::typed_reply::{
     Iterating, Shape, Streaming, TypedReply, Whole, WholeOr, fail, item_of, reply,
 };
 
-/// The traits, for method calls. They are imported as `_`, so that their names cannot clash with
-/// the user's.
+/// The traits whose methods the expansion calls. They are imported as `_`, so that their names
+/// cannot clash with the user's.
 pub mod prelude {
     pub use super::{
         BoxedErrorKind as _, DisplayKind as _, FutureKind as _, IteratorKind as _,

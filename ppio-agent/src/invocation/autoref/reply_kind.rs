@@ -1,4 +1,4 @@
-//! Whether a success is a response, a [`Reply`], a stream, an iterator or a value.
+//! Determines whether a success is a response, a [`Reply`], a stream, an iterator or a value.
 
 use futures_core::Stream;
 use serde::Serialize;
@@ -39,7 +39,7 @@ pub trait ReplyWithIteratorKind {
 
 impl<T, I: Iterator> ReplyWithIteratorKind for &&TypeTag<Reply<T, I>> {}
 
-/// Matches the remaining [`Reply`]s, whose second type is wrong.
+/// Matches the remaining [`Reply`]s, whose second type is neither a stream nor an iterator.
 pub trait ReplyWithoutItemsKind {
     /// Returns the kind, whose methods handle the value.
     fn reply_kind(&self) -> IsReplyWithoutItems {
@@ -79,19 +79,19 @@ pub trait ValueKind {
 
 impl<T> ValueKind for TypeTag<T> {}
 
-/// A response.
+/// The kind of a response.
 pub struct IsResponse;
-/// A value or a stream.
+/// The kind of a [`Reply`] of a value or a stream.
 pub struct IsReplyWithStream;
-/// A value or an iterator.
+/// The kind of a [`Reply`] of a value or an iterator.
 pub struct IsReplyWithIterator;
-/// A value or something that has no items.
+/// The kind of a [`Reply`] whose second type has no items.
 pub struct IsReplyWithoutItems;
-/// A stream.
+/// The kind of a stream.
 pub struct IsStream;
-/// An iterator.
+/// The kind of an iterator.
 pub struct IsIterator;
-/// A value.
+/// The kind of a value.
 pub struct IsValue;
 
 /// A value that can be written as JSON.
@@ -125,13 +125,13 @@ impl<T: Send> AgentItems for T {}
 pub trait ReplyItems {}
 
 impl IsResponse {
-    /// Replies with the response as it is.
+    /// Returns a reply that is the response, unchanged.
     pub fn shape(self, response: Response, _: &EventBuffer) -> Whole {
         Whole(Outcome::Response(Box::new(response)))
     }
 }
 impl IsReplyWithStream {
-    /// Replies with the value or the items of the stream.
+    /// Returns a reply with the value or the items of the stream.
     pub fn shape<T: AgentValue, S: Stream + AgentItems>(
         self,
         reply: Reply<T, S>,
@@ -141,7 +141,7 @@ impl IsReplyWithStream {
     }
 }
 impl IsReplyWithIterator {
-    /// Replies with the value or the items of the iterator.
+    /// Returns a reply with the value or the items of the iterator.
     pub fn shape<T: AgentValue, I: Iterator + AgentItems>(
         self,
         reply: Reply<T, I>,
@@ -157,19 +157,19 @@ impl IsReplyWithoutItems {
     }
 }
 impl IsStream {
-    /// Replies with the items of the stream.
+    /// Returns a reply with the items of the stream.
     pub fn shape<S: Stream + AgentItems>(self, stream: S, _: &EventBuffer) -> Streaming<S> {
         Streaming(stream)
     }
 }
 impl IsIterator {
-    /// Replies with the items of the iterator.
+    /// Returns a reply with the items of the iterator.
     pub fn shape<I: Iterator + AgentItems>(self, iterator: I, _: &EventBuffer) -> Iterating<I> {
         Iterating(iterator)
     }
 }
 impl IsValue {
-    /// Replies with the value as JSON.
+    /// Returns a reply with the value as JSON.
     pub fn shape<T: AgentValue>(self, value: T, buffer: &EventBuffer) -> Whole {
         Whole(Outcome::value(&value, buffer))
     }

@@ -1,4 +1,4 @@
-//! Whether the function returned a `Result`.
+//! Determines whether the function returned a `Result`.
 
 use std::convert::Infallible;
 
@@ -27,10 +27,10 @@ pub trait NonResultKind {
 
 impl<T> NonResultKind for TypeTag<T> {}
 
-/// A `Result`.
+/// The kind of a `Result`.
 pub struct IsResult;
 
-/// Any other type.
+/// The kind of any other type.
 pub struct IsNonResult;
 
 impl IsResult {
@@ -44,7 +44,7 @@ impl IsResult {
 }
 
 impl IsNonResult {
-    /// Makes the value a success.
+    /// Returns the value as a success.
     pub fn split<T>(self, value: T) -> Split<T, Infallible> {
         Ok((value,))
     }
@@ -68,5 +68,5 @@ pub trait RequireNonResult {}
 #[diagnostic::do_not_recommend]
 impl RequireNonResult for IsNonResult {}
 
-/// Requires that a value is not a `Result`.
+/// Requires at compile time that a value is not a `Result`.
 pub fn require_non_result<K: RequireNonResult>(_: K) {}

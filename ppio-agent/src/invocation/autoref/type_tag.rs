@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-/// Stands for a type, without a value of the type.
+/// Represents a type, without a value of the type.
 pub struct TypeTag<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
 impl<T> TypeTag<T> {
@@ -10,7 +10,7 @@ impl<T> TypeTag<T> {
         Self(PhantomData)
     }
 
-    /// Returns the type of a value.
+    /// Returns the tag of the type of a value.
     pub fn of(_: &T) -> Self {
         Self::new()
     }

@@ -1,4 +1,4 @@
-//! A reply whose kind is known, and how it is delivered.
+//! Delivers a reply whose kind is known.
 
 use std::future::{Ready, ready};
 
@@ -13,7 +13,7 @@ use crate::invocation::reply::{ItemWriter, Outcome, Reply, send_iterator, send_s
 
 /// A reply whose kind is known.
 pub trait Shape: Sized {
-    /// The type of its items; `()` for a reply in one piece.
+    /// The type of the reply's items; `()` for a reply in one piece.
     type Item;
 }
 
@@ -36,9 +36,9 @@ pub struct Iterating<I>(pub(super) I);
 
 /// A reply in one piece, or items.
 pub enum WholeOr<S> {
-    /// In one piece.
+    /// A reply in one piece.
     Whole(Whole),
-    /// In items.
+    /// The items of a reply.
     Items(S),
 }
 
@@ -111,7 +111,7 @@ impl<I: Iterator> TypedReply<Iterating<I>> {
     }
 }
 impl<S: Shape> TypedReply<WholeOr<S>> {
-    /// Separates a reply in one piece from items.
+    /// Returns a reply with items as `Ok`, and the outcome of any other reply as `Err`.
     fn split(self) -> Result<TypedReply<S>, Outcome> {
         match self {
             Self::Shape(WholeOr::Whole(Whole(outcome)), _) => Err(outcome),

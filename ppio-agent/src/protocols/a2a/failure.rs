@@ -36,7 +36,7 @@ pub(super) enum A2aErrorKind {
 }
 
 impl A2aErrorKind {
-    /// The code in JSON-RPC, the HTTP status and its name in REST, and the reason in both.
+    /// Returns the code in JSON-RPC, the HTTP status and its name in REST, and the reason in both.
     fn codes(self) -> (i32, StatusCode, &'static str, &'static str) {
         let bad = StatusCode::BAD_REQUEST;
         match self {
@@ -94,7 +94,7 @@ impl A2aError {
         Self::new(A2aErrorKind::TaskNotFound, message)
     }
 
-    /// Converts the failure of a request.
+    /// Converts the failure of a request to an error of the protocol.
     pub(super) fn of(failure: &Failure) -> Self {
         let kind = match failure.error_type.as_str() {
             "InvalidJson" => A2aErrorKind::InvalidJson,
@@ -106,7 +106,7 @@ impl A2aError {
         Self::new(kind, failure.message.clone())
     }
 
-    /// Converts a rejection of the runtime.
+    /// Converts a rejection of the runtime to an error of the protocol.
     pub(super) fn of_rejection(rejection: Rejection) -> Self {
         Self::of(&Failure::of(&Error::from(rejection), ""))
     }
@@ -126,7 +126,7 @@ impl A2aError {
         json::response(StatusCode::OK, self.rpc_body(id))
     }
 
-    /// Converts the error for a request in REST.
+    /// Converts the error to the error response of the REST binding.
     pub(super) fn into_rest(self) -> Error {
         let (_, status, name, reason) = self.kind.codes();
         let body = to_bytes(&json!({"error": {

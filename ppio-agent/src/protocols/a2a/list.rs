@@ -12,9 +12,10 @@ use super::wire::{Task, TaskState, Version};
 use crate::exchange::Exchange;
 use crate::protocols::ProtocolAgent;
 
-/// The maximum number of tasks per page: without `pageSize`, and with the largest `pageSize`.
-const PAGE: usize = 50;
-const MAX_PAGE: usize = 100;
+/// The number of tasks per page, unless the caller sends a `pageSize`.
+const DEFAULT_PAGE_SIZE: usize = 50;
+/// The largest `pageSize`.
+const MAX_PAGE_SIZE: usize = 100;
 
 /// The position of a task in the list, which does not change when other tasks are added or removed:
 /// the time when its status changed, then its id.
@@ -72,8 +73,8 @@ pub(super) async fn list(
         }
     };
     let size = match number("pageSize")? {
-        None => PAGE,
-        Some(size @ 1..=MAX_PAGE) => size,
+        None => DEFAULT_PAGE_SIZE,
+        Some(size @ 1..=MAX_PAGE_SIZE) => size,
         Some(_) => return Err(invalid("pageSize", "from 1 to 100")),
     };
     let token = params.get("pageToken").filter(|token| **token != "");

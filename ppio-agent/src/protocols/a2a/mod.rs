@@ -108,7 +108,7 @@ pub(super) static PATHS: PathTable<A2aRoute> = PathTable(&[
     ),
 ]);
 
-/// The body of an error that occurs before a request of the protocol is read.
+/// Returns the body of an error that occurs before a request of the protocol is read.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
     A2aError::of(failure).rpc_body(&serde_json::Value::Null)
 }

@@ -57,7 +57,7 @@ impl OperationResult {
 }
 
 impl Operation<'_> {
-    /// The operation of the same path with this method.
+    /// Returns the operation of the same path with this method.
     pub(super) fn with_method(self, method: &Method) -> Self {
         match self {
             Self::Push(PushOperation::List(task)) if method == Method::POST => {
@@ -145,7 +145,7 @@ pub(super) async fn perform(
     }
 }
 
-/// How many messages of the history a caller requests; `None` for all.
+/// Returns how many messages of the history a caller requests; `None` for all.
 fn history_length(params: &Value) -> Result<Option<u64>, A2aError> {
     match params.get("historyLength") {
         None | Some(Value::Null) => Ok(None),

@@ -1,4 +1,4 @@
-//! REST below `/a2a`.
+//! The REST binding, at the paths below `/a2a`.
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -17,7 +17,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::to_bytes;
 use crate::protocols::{ProtocolAgent, call};
 
-/// Answers a request in REST.
+/// Answers a request of the REST binding.
 pub(super) async fn answer(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -51,13 +51,13 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-/// Converts the error of a body that cannot be read.
+/// Converts the error of a request body that cannot be read.
 fn in_rest(error: &Error) -> Error {
     A2aError::of(&Failure::of(error, "")).into_rest()
 }
 
 /// Query parameters that are a number or a boolean; all others are strings.
-const NO_TEXTS: [&str; 3] = ["historyLength", "includeArtifacts", "pageSize"];
+const NON_STRING_PARAMETERS: [&str; 3] = ["historyLength", "includeArtifacts", "pageSize"];
 
 /// Parses the parameters of a query.
 fn query(query: &str) -> Value {
@@ -65,7 +65,9 @@ fn query(query: &str) -> Value {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let members = pairs.map(|(name, value)| {
         let (name, text) = (decoded(name).into_owned(), decoded(value));
-        let other = NO_TEXTS.contains(&&*name).then(|| text.parse().ok());
+        let other = NON_STRING_PARAMETERS
+            .contains(&&*name)
+            .then(|| text.parse().ok());
         let value = other.flatten().unwrap_or_else(|| Value::from(&*text));
         (name, value)
     });

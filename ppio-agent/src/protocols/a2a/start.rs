@@ -116,7 +116,7 @@ pub(super) async fn send(
     if let Err(error) = &answer
         && find(agent, &headers, &ids.task).is_none()
     {
-        // The agent's function was not called.
+        // Without a run, the agent's function was not called.
         return Err(A2aError::of(&Failure::of(
             error,
             exchange.request_id.as_str(),

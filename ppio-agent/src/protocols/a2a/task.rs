@@ -37,7 +37,7 @@ pub(super) fn new_id() -> String {
     RequestId::random().as_str().to_owned()
 }
 
-/// The newest run of a task that the caller may see.
+/// Returns the newest run of a task that the caller may see.
 pub(super) fn find(agent: &ProtocolAgent<'_>, headers: &HeaderMap, id: &str) -> Option<Arc<Run>> {
     let beginning = format!("{{\"task\":{}", json!(id));
     let caller = agent.runs.caller(headers, session_header(headers));
@@ -54,7 +54,7 @@ pub(super) fn found(
     find(agent, headers, id).ok_or_else(|| A2aError::task_not_found(id))
 }
 
-/// The newest run of each of the caller's tasks, the newest task first.
+/// Returns the newest run of each of the caller's tasks, the newest task first.
 ///
 /// # Errors
 /// If the caller may not list its tasks.
@@ -75,7 +75,7 @@ pub(super) fn all(
         .collect())
 }
 
-/// The ids and the history of a run's task.
+/// Returns the ids and the history of a run's task.
 pub(super) fn described(run: &Run) -> (TaskIds, Vec<ChatMessage>) {
     let tag = run.tag();
     let data: Option<TaskData> = tag.and_then(|tag| serde_json::from_str(&tag.data).ok());
@@ -86,7 +86,7 @@ pub(super) fn described(run: &Run) -> (TaskIds, Vec<ChatMessage>) {
     (TaskIds { task, context }, history)
 }
 
-/// The task of a run, in its current state.
+/// Returns the task of a run, in its current state.
 pub(super) async fn of_run(invoker: &Invoker, exchange: &Exchange, run: &Arc<Run>) -> Task {
     let (ids, history) = described(run);
     if run.status().is_ended() {
@@ -153,7 +153,7 @@ pub(super) fn ended(
     }
 }
 
-/// The status of a task whose agent ended without an error.
+/// Returns the status of a task whose agent ended without an error.
 pub(super) fn end_status(interrupt: Option<&ChatEvent>, time: SystemTime) -> Status {
     let Some(ChatEvent::Interrupt {
         id,
@@ -185,7 +185,7 @@ pub(super) fn end_status(interrupt: Option<&ChatEvent>, time: SystemTime) -> Sta
     }
 }
 
-/// The status of a task whose agent failed.
+/// Returns the status of a task whose agent failed.
 pub(super) fn failed_status(failure: &Failure, time: SystemTime) -> Status {
     Status {
         state: if failure.is_cancellation {
@@ -198,7 +198,7 @@ pub(super) fn failed_status(failure: &Failure, time: SystemTime) -> Status {
     }
 }
 
-/// The artifacts of an answer: its text and values, and its named data.
+/// Returns the artifacts of an answer: its text and values, and its named data.
 fn artifacts(whole: WholeAnswer) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
     let mut parts = Vec::new();

@@ -8,7 +8,8 @@ use super::wire::Version;
 /// The name of the header, and of the query parameter that may be sent instead.
 const NAME: &str = "a2a-version";
 
-/// The version that a request states; `None` if it states none, like requests of version 0.3.
+/// Returns the version that a request states; `None` if it states none, like requests of version
+/// 0.3.
 ///
 /// # Errors
 /// If the request states a version that is not supported.

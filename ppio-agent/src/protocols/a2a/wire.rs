@@ -1,4 +1,4 @@
-//! The JSON of both versions.
+//! Writes the objects of the protocol as the JSON of both versions.
 
 use std::time::SystemTime;
 
@@ -82,7 +82,7 @@ pub(super) fn parts_json(parts: &[WirePart], version: Version) -> Value {
     parts.iter().map(|part| part.json(version)).collect()
 }
 
-/// The JSON of a message of the agent or of a caller.
+/// Returns the JSON of a message of the agent or of a caller.
 fn message(id: &str, role: &str, parts: &Value, ids: &TaskIds, version: Version) -> Value {
     let mut message = json!({
         "messageId": id,
@@ -100,7 +100,7 @@ fn message(id: &str, role: &str, parts: &Value, ids: &TaskIds, version: Version)
     message
 }
 
-/// The JSON of a message of a caller, which may have been sent in the other version.
+/// Returns the JSON of a message of a caller, which may have been sent in the other version.
 fn sent_message(sent: &ChatMessage, ids: &TaskIds, version: Version) -> Value {
     let parts = sent.content.iter().map(|part| sent_part(part, version));
     let id = sent.id.as_deref().unwrap_or_default();
@@ -181,7 +181,7 @@ impl Status {
         Value::Object(status)
     }
 
-    /// The event that reports the status.
+    /// Returns the event that reports the status.
     pub(super) fn event(&self, ids: &TaskIds, version: Version) -> Value {
         let status = self.json(ids, version);
         match version {
@@ -212,7 +212,7 @@ impl Artifact {
         json!({"artifactId": self.id, "parts": parts_json(&self.parts, version)})
     }
 
-    /// The event that carries these parts of the artifact.
+    /// Returns the event that carries these parts of the artifact.
     pub(super) fn event(&self, ids: &TaskIds, version: Version, append: bool) -> Value {
         let artifact = self.json(version);
         match version {
@@ -266,7 +266,8 @@ impl Task {
         Value::Object(task)
     }
 
-    /// The JSON of the task for a response that can also be another object, such as a message.
+    /// Returns the JSON of the task for a response that can also be another object, such as a
+    /// message.
     pub(super) fn event(&self, version: Version) -> Value {
         let task = self.json(version);
         match version {

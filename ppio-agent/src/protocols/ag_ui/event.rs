@@ -1,4 +1,4 @@
-//! The events of AG-UI. A member that has no value is left out.
+//! The events of AG-UI. A member that has no value is omitted.
 
 use std::borrow::Cow;
 

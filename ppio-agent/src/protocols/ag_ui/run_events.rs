@@ -1,4 +1,4 @@
-//! Turns the items of an answer into the events of a run.
+//! Converts the items of an answer to the events of a run.
 
 use std::borrow::Cow;
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::message::{JsonRpcError, RpcRequest};
 
-/// All versions that are served.
+/// All versions that the server supports.
 pub(super) const VERSIONS: [&str; 4] = [STATELESS, "2025-11-25", "2025-06-18", BATCHES];
 
 /// The version without `initialize`.
@@ -23,7 +23,7 @@ const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-versi
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
-/// The members of `_meta` that every request of the generation without `initialize` has.
+/// The members of `_meta` that every request of the generation without `initialize` contains.
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(super) const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
@@ -91,8 +91,8 @@ impl Generation {
     }
 }
 
-/// The version that `initialize` returns: the client's if it is served, otherwise the newest
-/// version that has `initialize`.
+/// Returns the version that `initialize` returns: the client's if it is served, otherwise the
+/// newest version that has `initialize`.
 pub(super) fn handshake_version(wanted: Option<&str>) -> &'static str {
     let mut served = VERSIONS[1..].iter();
     served
@@ -108,7 +108,7 @@ fn check_handshake(version: &str) -> Result<Generation, JsonRpcError> {
     }
 }
 
-/// The version in `_meta`, which must also contain the capabilities.
+/// Returns the version in `_meta`, which must also contain the capabilities.
 fn request_version(request: &RpcRequest) -> Result<&str, JsonRpcError> {
     let version = request.meta(META_VERSION).and_then(Value::as_str);
     let Some(version) = version else {
@@ -128,7 +128,8 @@ fn request_version(request: &RpcRequest) -> Result<&str, JsonRpcError> {
     }
 }
 
-/// The value of a header. More than one value is refused, since proxies may read a different one.
+/// Returns the value of a header. More than one value is refused, since proxies may read a
+/// different one.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, JsonRpcError> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(HeaderValue::to_str), values.next()) {
@@ -143,7 +144,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     }
 }
 
-/// The text of a header, which may be in Base64: `=?base64?…?=`.
+/// Decodes the text of a header, which may be in Base64: `=?base64?…?=`.
 fn decode(header: &str) -> Option<String> {
     let encoded = header
         .strip_prefix("=?base64?")
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_its_generation() {
+    fn a_request_states_its_generation() {
         use Generation::{Handshake, Stateless};
         let meta = json!({"_meta": {META_VERSION: STATELESS, META_CAPABILITIES: {}}});
         let version = ("mcp-protocol-version", STATELESS);

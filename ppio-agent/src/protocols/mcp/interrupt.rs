@@ -19,8 +19,8 @@ pub(super) fn can_ask(request: &RpcRequest) -> bool {
     }
 }
 
-/// The result that requests the response to an interrupt; `None` if a form cannot request it.
-/// `earlier` contains the responses that the call already has.
+/// Returns the result that requests the response to an interrupt; `None` if a form cannot request
+/// it. `earlier` contains the responses that the call already has.
 pub(super) fn input_required(
     interrupt: &ChatEvent,
     earlier: &[Value],
@@ -50,8 +50,8 @@ pub(super) fn input_required(
     })))
 }
 
-/// The schema of a form, whose fields are scalars. Without a response schema, the form has no
-/// fields, and the user only accepts it.
+/// Returns the schema of a form, whose fields are scalars. Without a response schema, the form has
+/// no fields, and the user only accepts it.
 fn form_schema(response: Option<&Value>) -> Option<Value> {
     let Some(schema) = response else {
         return Some(json!({"type": "object", "properties": {}}));
@@ -74,8 +74,8 @@ fn is_field(schema: &Value) -> bool {
     matches!(kind, Some("string" | "number" | "integer" | "boolean"))
 }
 
-/// The responses to interrupts in a repeated call: those of earlier rounds, which the client
-/// returns as `requestState`, and new ones.
+/// Returns the responses to interrupts in a repeated call: those of earlier rounds, which the
+/// client returns as `requestState`, and new ones.
 pub(super) fn responses(params: &Map<String, Value>) -> Result<Vec<Value>, JsonRpcError> {
     let mut responses = match params.get("requestState") {
         None => Vec::new(),
@@ -115,8 +115,8 @@ fn read_response(id: &str, response: &Value) -> Result<Value, JsonRpcError> {
     }
 }
 
-/// The state of a call for its next round. The state needs no signature, since the client may send
-/// the same content as an argument.
+/// Encodes the state of a call for its next round. The state needs no signature, since the client
+/// may send the same content as an argument.
 fn write_state(responses: &[Value]) -> String {
     STANDARD.encode(json!(responses).to_string())
 }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_has_the_responses_of_earlier_ones() {
+    fn a_round_contains_the_responses_of_earlier_rounds() {
         let accepted = json!({"action": "accept", "content": {"a": 1}});
         let first = responses(&object(json!({"inputResponses": {"i-1": accepted}}))).unwrap();
         let asked = Value::Object(input_required(&interrupt(None), &first).unwrap());

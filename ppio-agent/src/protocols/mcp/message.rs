@@ -18,7 +18,7 @@ pub(super) enum RpcMessage {
     Response,
 }
 
-/// A request that is answered.
+/// A request, which must be answered.
 pub(super) struct RpcRequest {
     /// A string or an integer.
     pub(super) id: Value,
@@ -64,7 +64,7 @@ impl RpcMessage {
 }
 
 impl RpcRequest {
-    /// A member of `_meta`.
+    /// Returns a member of `_meta`.
     pub(super) fn meta(&self, name: &str) -> Option<&Value> {
         self.params.get("_meta")?.get(name)
     }
@@ -83,7 +83,7 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// The kind of a JSON value, for an error text.
+/// Returns the kind of a JSON value, for an error text.
 pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -139,7 +139,7 @@ impl JsonRpcError {
         }
     }
 
-    /// The error of a request that the runtime refused.
+    /// Returns the error of a request that the runtime refused.
     pub(super) fn of(failure: &Failure) -> Self {
         let code = match failure.error_type.as_str() {
             "InvalidJson" => PARSE_ERROR,
@@ -160,7 +160,7 @@ impl JsonRpcError {
         }
     }
 
-    /// The response to the request with this id, which is null if the id is not known.
+    /// Returns the response to the request with this id, which is null if the id is not known.
     pub(super) fn to_json(&self, id: &Value) -> Value {
         let mut error = json!({"code": self.code, "message": self.message});
         if let Some(data) = &self.data {
@@ -191,7 +191,7 @@ impl JsonRpcError {
 /// Why a request has no result.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The request breaks the protocol.
+    /// The request violates the protocol.
     ByProtocol(JsonRpcError),
     /// The runtime refused the request before the function was called.
     ByRuntime(Error),

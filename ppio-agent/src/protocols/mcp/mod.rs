@@ -42,8 +42,8 @@ const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// The headers of the response to `initialize` that web pages may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, x-request-id");
 
-/// How long a client may cache the list of tools, in milliseconds; only a new program changes the
-/// list.
+/// How long a client may cache the list of tools, in milliseconds; the list changes only when the
+/// agent is replaced by another program.
 const LIST_AGE: u32 = 60_000;
 
 /// The paths of the protocol.
@@ -53,7 +53,7 @@ pub(super) static PATHS: PathTable<()> = PathTable(&[ProtocolPath::new(
     (),
 )]);
 
-/// The body of an error.
+/// Returns the body of an error.
 pub(super) fn error_body(failure: &Failure) -> Bytes {
     to_bytes(&JsonRpcError::of(failure).to_json(&Value::Null))
 }
@@ -287,7 +287,7 @@ impl McpServer<'_> {
     }
 }
 
-/// The tag by which a call is found when it is cancelled.
+/// Returns the tag by which a call is found when it is cancelled.
 fn tag(session: &str, request_id: &Value) -> RunTag {
     RunTag {
         protocol: "mcp".to_owned(),

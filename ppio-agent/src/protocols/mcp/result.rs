@@ -29,7 +29,7 @@ impl ResultWriter {
         }
     }
 
-    /// The response with a result.
+    /// Returns the response with a result.
     pub(super) fn to_json(&self, mut result: Map<String, Value>) -> Value {
         if self.generation == Generation::Stateless {
             let kind = result.entry("resultType");
@@ -40,8 +40,8 @@ impl ResultWriter {
         json!({"jsonrpc": "2.0", "id": self.id, "result": result})
     }
 
-    /// The response to a call that succeeded. A value that is an object is also sent as structured
-    /// content.
+    /// Returns the response to a call that succeeded. A value that is an object is also sent as
+    /// structured content.
     pub(super) fn succeeded(&self, answer: WholeAnswer, is_stream: bool) -> Value {
         let mut content = vec![text(&answer.text)];
         if let Some(event) = answer.interrupt {
@@ -63,14 +63,14 @@ impl ResultWriter {
         self.to_json(result)
     }
 
-    /// The response to a call that failed, with the error for the model to read.
+    /// Returns the response to a call that failed, with the error for the model to read.
     pub(super) fn failed(&self, failure: &Failure) -> Value {
         let content = [text(&failure.message)];
         self.to_json(object(json!({"content": content, "isError": true})))
     }
 }
 
-/// The name and the version of the server.
+/// Returns the name and the version of the server.
 pub(super) fn server_info(agent: &AgentInfo) -> Value {
     json!({"name": agent.name, "version": agent.version})
 }

@@ -32,7 +32,7 @@ impl AgentTool {
         }
     }
 
-    /// The JSON of the tool in a list of tools.
+    /// Returns the JSON of the tool in a list of tools.
     pub(super) fn to_json(&self) -> Value {
         let mut tool = json!({"name": self.name, "inputSchema": self.input.schema});
         if !self.description.is_empty() {
@@ -45,7 +45,7 @@ impl AgentTool {
     }
 }
 
-/// The agent's name as the name of a tool: characters that are not allowed become `_`.
+/// Returns the agent's name as the name of a tool: characters that are not allowed become `_`.
 fn tool_name(agent: &str) -> String {
     let usual = |char: char| char.is_ascii_alphanumeric() || "_-.".contains(char);
     let chars = agent.chars().take(MAX_NAME);
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tool_name_has_its_own_characters() {
+    fn a_tool_name_has_only_allowed_characters() {
         assert_eq!(tool_name("weather-agent.v2_x"), "weather-agent.v2_x");
         assert_eq!(tool_name("caf\u{e9} au lait"), "caf__au_lait");
         assert_eq!(tool_name(&"a".repeat(200)).len(), MAX_NAME);

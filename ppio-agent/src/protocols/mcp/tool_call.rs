@@ -136,8 +136,9 @@ impl ToolCallRequest {
     }
 }
 
-/// Whether a call was refused before the function was called. Arguments that do not fit are not a
-/// refusal: the model that wrote them has to correct them, and a model only reads results.
+/// Whether a call was refused before the function was called. Invalid arguments are not a refusal
+/// but a result with an error, since the model that wrote the arguments has to correct them, and
+/// models read only results.
 fn is_refusal(rejection: &Rejection) -> bool {
     !matches!(
         rejection,
@@ -210,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_accepts_json_unless_it_names_events_alone() {
+    fn a_client_accepts_json_unless_it_names_only_events() {
         for (accept, json, events) in [
             ("application/json, text/event-stream", true, true),
             ("application/json", true, false),

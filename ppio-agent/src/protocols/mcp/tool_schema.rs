@@ -45,7 +45,7 @@ impl InputSchema {
     }
 }
 
-/// The schema of the structured content, if the reply is always an object.
+/// Returns the schema of the structured content, if the reply is always an object.
 pub(super) fn output_schema(reply: &ReplySchema) -> Option<Value> {
     let ReplySchema::Value(schema) = reply else {
         return None;

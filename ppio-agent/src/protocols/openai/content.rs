@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_not_complete_is_an_error_with_its_place() {
+    fn an_incomplete_part_is_an_error_with_its_location() {
         for (content, place) in [
             (json!(5), "`content`"),
             (json!(["a"]), "`content[0]`"),

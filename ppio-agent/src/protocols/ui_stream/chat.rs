@@ -36,7 +36,7 @@ pub(super) struct ToolPart<'a> {
 pub(super) struct InterruptDecision<'a> {
     pub(super) tool: ToolPart<'a>,
     pub(super) response: InterruptResponse,
-    /// Whether the call was made for the interrupt alone, because the agent named no call.
+    /// Whether the call was created for the interrupt alone, because the agent named no call.
     pub(super) is_own_call: bool,
 }
 
@@ -72,14 +72,14 @@ impl<'a> ToolPart<'a> {
         })
     }
 
-    /// Returns the id of the interrupt that the call was made for.
+    /// Returns the id of the interrupt for which the call was created.
     fn own_interrupt(&self) -> Option<&'a str> {
         let interrupt = self.part["input"]["interruptId"].as_str();
         interrupt.filter(|id| *id == self.id)
     }
 
-    /// Returns the input of a call that is made for an interrupt. The input identifies such a call
-    /// later.
+    /// Returns the input of a call that is created for an interrupt. Such a call is later
+    /// recognized by its input.
     pub(super) fn input_of_interrupt(
         id: &str,
         reason: &str,
@@ -107,7 +107,7 @@ impl<'a> ToolPart<'a> {
                 }
                 InterruptResponse::resolved(approval["id"].as_str()?, payload)
             }
-            // The page answered with more than yes or no.
+            // The response of the page is a value, not only an approval or a denial.
             ("output-available", Some(id)) => {
                 InterruptResponse::resolved(id, self.part["output"].clone())
             }

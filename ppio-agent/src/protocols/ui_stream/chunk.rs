@@ -1,4 +1,4 @@
-//! The chunks of a UI message stream. A member that has no value is left out.
+//! The chunks of a UI message stream. A member that has no value is omitted.
 
 use ppio_agent_protocol::FinishReason;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Turns the items of an answer into the chunks of a message.
+//! Converts the items of an answer to the chunks of a message.
 
 use ppio_agent_protocol::{ChatEvent, FinishReason};
 use serde_json::{Value, json};

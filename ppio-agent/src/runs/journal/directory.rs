@@ -71,16 +71,17 @@ impl JournalDirectory {
             .join(format!("{:016x}-{:08x}{SUFFIX}", name.number, name.segment))
     }
 
-    /// Fails if the disk is full.
+    /// Writes and removes a test file. Returns an error if the disk is full.
     fn check_writable(&self) -> io::Result<()> {
         let path = self.path.join(PROBE);
-        let written = private(&path).and_then(|mut file| file.write_all(&vec![0; PROBE_SIZE]));
+        let written =
+            create_private_file(&path).and_then(|mut file| file.write_all(&vec![0; PROBE_SIZE]));
         let removed = fs::remove_file(&path);
         written.and(removed)
     }
 
-    /// The key of the hashes in the files. It is made once, so that hashes of earlier processes can
-    /// be compared.
+    /// Returns the key of the hashes in the files. The key is created once, so that hashes of
+    /// earlier processes can be compared.
     pub(super) fn key(&self) -> io::Result<[u8; 16]> {
         let path = self.path.join(KEY);
         match fs::read(&path) {
@@ -100,12 +101,12 @@ impl JournalDirectory {
         let key = random::secret().to_ne_bytes();
         // The key is written whole or not at all, even if the process is killed.
         let new = self.path.join(PROBE);
-        private(&new)?.write_all(&key)?;
+        create_private_file(&new)?.write_all(&key)?;
         fs::rename(&new, &path)?;
         Ok(key)
     }
 
-    /// The files of runs, in order. Other files are left alone, and a warning is logged.
+    /// Returns the files of runs, in order. Unknown files are ignored, and a warning is logged.
     pub(super) fn files(&self) -> io::Result<Vec<FileName>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -147,7 +148,7 @@ impl FileName {
 }
 
 /// Creates a file that only this user can read, in place of an earlier one.
-fn private(path: &Path) -> io::Result<File> {
+fn create_private_file(path: &Path) -> io::Result<File> {
     options().create(true).truncate(true).open(path)
 }
 

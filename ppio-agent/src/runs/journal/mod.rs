@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A run has one file, or several if its stream is long, so that the oldest items can be deleted. A
-//! thread writes them (`writer`), one record with one `write` (`record`), and reports each record
-//! that the kernel has accepted. `recovery` reads the files back at start.
+//! thread (`writer`) writes each record (`record`) with one `write`, and then passes the result to
+//! a callback. `recovery` reads the files at start.
 
 mod directory;
 pub(super) mod record;
@@ -26,7 +26,7 @@ use self::record::Record;
 pub(super) use self::recovery::RecoveredRun;
 use self::writer::{Writer, WriterJob};
 
-/// The size limit of a file is that of a run divided by this number.
+/// The number by which the size limit of a run is divided to get the size limit of one file.
 const SEGMENTS: usize = 16;
 
 /// The journal of an agent. The directory is locked until the last clone of the journal is dropped.
@@ -35,11 +35,11 @@ pub(super) struct Journal {
     jobs: Sender<WriterJob>,
 }
 
-/// A journal, and the runs that an earlier process left in it.
+/// An opened journal, and the runs of earlier processes that it contains.
 pub(super) struct OpenedJournal {
     pub(super) journal: Journal,
     pub(super) key: [u8; 16],
-    /// In the order in which they started.
+    /// The runs, in the order in which they started.
     pub(super) runs: Vec<RecoveredRun>,
     /// The number after the last one that is used in the directory.
     pub(super) next_number: u64,
@@ -55,7 +55,7 @@ pub(super) struct JournalLimits {
     pub(super) total_size: usize,
 }
 
-/// Why a journal cannot be used.
+/// The error for a journal that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JournalError {
     #[error("another process uses it")]
@@ -85,7 +85,8 @@ impl Journal {
         })
     }
 
-    /// Writes a record of a run, and calls `then` with it on the thread of the journal.
+    /// Writes a record of a run, then calls `then` with the record and the result on the writer's
+    /// thread.
     pub(super) fn write(
         &self,
         number: u64,
@@ -130,8 +131,8 @@ impl Journal {
     }
 }
 
-/// Returns the size limit of a run's log. It keeps the run's files, with their beginnings, below
-/// `max_size`, although the oldest file can only be deleted as a whole.
+/// Returns the size limit of a run's log. With this limit, the run's files, including the first
+/// records of each, stay below `max_size`, although the oldest file can only be deleted as a whole.
 pub(super) fn log_limit(max_size: usize) -> usize {
     max_size - max_size / SEGMENTS * 2
 }

@@ -19,22 +19,22 @@ use crate::runs::tag::RunTag;
 pub(super) const MAGIC: &[u8] = b"ppio-run-1\n";
 
 /// The size of a record of items without the items themselves, in bytes.
-pub(in crate::runs) const ITEMS_OVERHEAD: usize = HEADER + 1 + size_of::<u64>();
+pub(in crate::runs) const ITEMS_OVERHEAD: usize = HEADER_SIZE + 1 + size_of::<u64>();
 
 /// The size of the length and the checksum, in bytes.
-const HEADER: usize = 8;
+const HEADER_SIZE: usize = 8;
 
 /// The maximum length of a record that holds neither items nor a value.
-const MAX_OTHER: u64 = 1 << 20;
+const MAX_OTHER_RECORD: u64 = 1 << 20;
 
 /// The chunk size for reading a record that is too large, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// The members of a run's end that precede its answer fit into this many bytes.
-const END_HEAD: usize = 256;
+/// The maximum size of the members that precede the answer in the end of a run, in bytes.
+const MAX_END_HEAD: usize = 256;
 
 /// The kind byte of the end of a run.
-const END: u8 = 5;
+const END_KIND: u8 = 5;
 
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +121,7 @@ impl StoredEnd {
     }
 }
 
-/// Why a record cannot be read.
+/// The error for a record that cannot be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
     /// The file ends within the record.
@@ -140,14 +140,14 @@ impl Record {
             Self::First(_) => 2,
             Self::Head(_) => 3,
             Self::Items { .. } => 4,
-            Self::End(_) => END,
+            Self::End(_) => END_KIND,
         }
     }
 
     /// Appends the record to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        out.extend_from_slice(&[0; HEADER]);
+        out.extend_from_slice(&[0; HEADER_SIZE]);
         out.push(self.kind());
         match self {
             Self::Start(start) => write_json(out, start),
@@ -167,12 +167,13 @@ impl Record {
                 }
             }
         }
-        let content = &out[start + HEADER..];
-        // Records are limited by the size of a run, and a single item by the memory.
+        let content = &out[start + HEADER_SIZE..];
+        // The size of a record is limited by that of a run, and the size of a single item by the
+        // memory.
         let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
         let checksum = checksum(content);
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        out[start + 4..start + HEADER].copy_from_slice(&checksum.to_le_bytes());
+        out[start + 4..start + HEADER_SIZE].copy_from_slice(&checksum.to_le_bytes());
     }
 
     fn decode(content: &[u8]) -> Option<Self> {
@@ -188,7 +189,7 @@ impl Record {
                     bytes: bytes.to_vec(),
                 }
             }
-            END => {
+            END_KIND => {
                 let line = memchr::memchr(b'\n', data);
                 let json = &data[..line.unwrap_or(data.len())];
                 let mut end: StoredEnd = serde_json::from_slice(json).ok()?;
@@ -226,7 +227,7 @@ fn checksum_of(hasher: &StableHasher) -> u32 {
 /// Reads the records of a file.
 pub(super) struct RecordReader<R> {
     input: R,
-    /// The number of bytes left in the file.
+    /// The number of bytes of the file that remain to be read.
     left: u64,
     max_size: u64,
 }
@@ -241,7 +242,7 @@ impl<R: Read> RecordReader<R> {
             Ok(Self {
                 input,
                 left: length.saturating_sub(limit),
-                max_size: (max_size as u64).saturating_add(MAX_OTHER),
+                max_size: (max_size as u64).saturating_add(MAX_OTHER_RECORD),
             })
         } else if MAGIC.starts_with(&magic) {
             Err(ReadError::Torn)
@@ -250,17 +251,17 @@ impl<R: Read> RecordReader<R> {
         }
     }
 
-    /// The next record and its size; `None` at the end of the file.
+    /// Returns the next record and its size in bytes; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<(Record, u64)>, ReadError> {
         if self.left == 0 {
             return Ok(None);
         }
-        let mut header = [0; HEADER];
-        if self.left < HEADER as u64 {
+        let mut header = [0; HEADER_SIZE];
+        if self.left < HEADER_SIZE as u64 {
             return Err(ReadError::Torn);
         }
         self.input.read_exact(&mut header)?;
-        self.left -= HEADER as u64;
+        self.left -= HEADER_SIZE as u64;
         let [a, b, c, d, sum @ ..] = header;
         let length = u32::from_le_bytes([a, b, c, d]);
         if u64::from(length) > self.left {
@@ -276,7 +277,7 @@ impl<R: Read> RecordReader<R> {
             return Err(ReadError::Damaged);
         }
         let record = Record::decode(&content).ok_or(ReadError::Damaged)?;
-        Ok(Some((record, HEADER as u64 + u64::from(length))))
+        Ok(Some((record, HEADER_SIZE as u64 + u64::from(length))))
     }
 }
 
@@ -294,8 +295,8 @@ impl<R: Read> RecordReader<R> {
             self.input.read_exact(&mut chunk[..read])?;
             hasher.write(&chunk[..read]);
             if beginning.is_empty() {
-                beginning.extend_from_slice(&chunk[..read.min(END_HEAD)]);
-                if beginning.first() != Some(&END) {
+                beginning.extend_from_slice(&chunk[..read.min(MAX_END_HEAD)]);
+                if beginning.first() != Some(&END_KIND) {
                     return Err(ReadError::TooLarge);
                 }
             }
@@ -306,7 +307,7 @@ impl<R: Read> RecordReader<R> {
             return Err(ReadError::Damaged);
         }
         let end = StoredEnd::without_answer(&beginning[1..]).ok_or(ReadError::Damaged)?;
-        Ok((Record::End(end), HEADER as u64 + u64::from(length)))
+        Ok((Record::End(end), HEADER_SIZE as u64 + u64::from(length)))
     }
 }
 
@@ -319,13 +320,13 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// A time as milliseconds since 1970.
+/// Converts a time to milliseconds since 1970.
 pub(in crate::runs) fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time of a record; 1970 if it is out of range.
+/// Converts milliseconds since 1970 to a time. Returns 1970 if the time is out of range.
 pub(in crate::runs) fn time(milliseconds: u64) -> SystemTime {
     UNIX_EPOCH
         .checked_add(Duration::from_millis(milliseconds))
@@ -398,7 +399,7 @@ mod tests {
         file
     }
 
-    /// The records up to the first that cannot be read, and why.
+    /// Returns the records up to the first that cannot be read, and the error.
     fn read(file: &[u8]) -> (Vec<Record>, Option<ReadError>) {
         let mut read = Vec::new();
         let mut reader = match RecordReader::new(file, file.len() as u64, 1000) {
@@ -444,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn no_changed_byte_makes_another_record() {
+    fn a_changed_byte_is_detected() {
         let file = file();
         for at in 0..file.len() {
             for bit in [1, 0x80] {
@@ -458,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_one_that_can_be_written() {
+    fn times_are_restored_and_limited() {
         let now = SystemTime::now();
         let since = now.duration_since(time(milliseconds(now))).unwrap();
         assert!(since < Duration::from_millis(1));

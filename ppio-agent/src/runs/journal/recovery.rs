@@ -1,4 +1,4 @@
-//! Reads back the runs of an earlier process.
+//! Restores the runs of an earlier process from the journal's files.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -30,7 +30,7 @@ pub(in crate::runs) struct RecoveredRun {
 }
 
 pub(super) struct Recovered {
-    /// In the order in which they started.
+    /// The runs, in the order in which they started.
     pub(super) runs: Vec<RecoveredRun>,
     pub(super) next_number: u64,
 }
@@ -55,13 +55,13 @@ enum FoundRun {
     Run(Box<PartialRun>),
     /// The process was killed before the first record was written.
     NotStarted,
-    /// Not written by an agent.
+    /// The files were not written by an agent.
     Foreign,
-    /// Larger than the current limits.
+    /// The run is larger than the current limits.
     TooLarge,
 }
 
-/// Reads all runs. The newest are read first, and those over the limits are deleted.
+/// Reads all runs. The newest runs are read first, and runs over the limits are deleted.
 pub(super) fn recover(
     directory: &JournalDirectory,
     limits: JournalLimits,
@@ -155,14 +155,14 @@ fn read_file(
     run: &mut Option<Box<PartialRun>>,
 ) -> Result<(), ReadError> {
     let Some((Record::Start(start), start_size)) = reader.next()? else {
-        // A file with no record was torn when it was created.
+        // A file has no record if the process was killed while it created the file.
         return Err(ReadError::Torn);
     };
     let mut length = MAGIC.len() as u64 + start_size;
     let mut beginning = Vec::new();
     let mut first = 1;
     let mut record = reader.next();
-    // A later file repeats the head and has the number of its first item.
+    // A later file of a run repeats the head, and has a record with the number of its first item.
     while let Ok(Some((Record::Head(_) | Record::First(_), _))) = &record {
         if let Ok(Some((found, size))) = record {
             length += size;
@@ -235,7 +235,8 @@ impl PartialRun {
         }
     }
 
-    /// Returns the run. If it was interrupted, an end is added to it, and to its file.
+    /// Returns the run. If the run was interrupted, an end is added to the run and to its last
+    /// file.
     fn finish(self, directory: &JournalDirectory, number: u64) -> io::Result<RecoveredRun> {
         let end = if let Some(end) = self.end {
             end

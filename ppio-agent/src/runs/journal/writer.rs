@@ -42,7 +42,7 @@ pub(super) struct Writer {
 /// The files of a run.
 struct RunFiles {
     segments: VecDeque<SegmentFile>,
-    /// The beginning of each file.
+    /// The bytes with which each file begins: the magic bytes, the start, and the head.
     beginning: Vec<u8>,
     /// The number of the next item.
     next: u64,
@@ -86,7 +86,7 @@ impl Writer {
                     then,
                 } => {
                     let written = self.write(number, &record);
-                    // A waker that panics must not end the journal.
+                    // A callback that panics must not end the thread of the journal.
                     let _ = catch_unwind(AssertUnwindSafe(|| then(record, written)));
                 }
                 WriterJob::Trim { number, first } => self.trim(number, first),

@@ -15,12 +15,12 @@ use crate::runs::tag::RunTag;
 
 #[derive(Default)]
 pub(super) struct Index {
-    /// In the order in which they started.
+    /// The runs by number, which is the order in which they started.
     pub(super) runs: BTreeMap<u64, Arc<Run>>,
     pub(super) by_id: HashMap<String, u64>,
     pub(super) by_key: HashMap<ScopedKey, KeyUse>,
     pub(super) keys: HashMap<u64, ScopedKey>,
-    /// In the order in which they ended.
+    /// The time of the end and the number of each ended run, in the order in which the runs ended.
     pub(super) ended: VecDeque<(Instant, u64)>,
     pub(super) next_number: u64,
     /// Whether a task is running that drops expired runs.
@@ -28,14 +28,15 @@ pub(super) struct Index {
     pub(super) journal: Option<Journal>,
 }
 
-/// What a key was used for.
+/// The run and the request that an idempotency key was used for.
 pub(super) struct KeyUse {
     pub(super) number: u64,
     pub(super) request: u128,
 }
 
 impl Index {
-    /// The runs that a caller may see and whose tag is wanted, the newest first.
+    /// Returns the runs that a caller may see and for whose tag `is_wanted` returns `true`, the
+    /// newest first.
     #[cfg(feature = "chat")]
     pub(super) fn tagged(
         &self,
@@ -72,7 +73,8 @@ impl Index {
         oldest.is_some()
     }
 
-    /// Drops the runs whose retention is over. Returns when the next one is due.
+    /// Drops the runs whose retention is over. Returns the time at which the retention of the next
+    /// run is over.
     pub(super) fn expire(&mut self, retention: Duration) -> Option<Instant> {
         loop {
             let &(ended, number) = self.ended.front()?;

@@ -1,4 +1,4 @@
-//! All runs of an agent: which are kept, which callers find them, and which are dropped.
+//! The registry of an agent's runs: it keeps them, finds them for callers, and drops them.
 
 mod index;
 mod recording;
@@ -33,23 +33,23 @@ pub(crate) struct RunRegistry {
     settings: RunSettings,
     fingerprints: OnceLock<Fingerprints>,
     instance: OnceLock<HeaderValue>,
-    /// The journal, or why it cannot be used.
+    /// The journal, or the text of the error if it cannot be used.
     journal: OnceLock<Result<Journal, String>>,
-    /// The runtime for the task that drops expired runs, since the journal's thread has none.
+    /// The runtime for the task that drops expired runs, since the journal's thread has no runtime.
     runtime: OnceLock<Handle>,
     /// Counts the tasks of running runs.
     tasks: TaskTracker,
     inspected_tasks: InspectedTasks,
     total_size: Arc<AtomicUsize>,
-    /// How many running runs continue without a reader.
+    /// The number of running runs that continue without a reader.
     continuing: AtomicUsize,
     index: Mutex<Index>,
 }
 
-/// A run for a request.
+/// The result of `RunRegistry::claim`: the run for a request.
 pub(super) enum Claim {
     New(Arc<Run>),
-    /// The run of an earlier request with the same key.
+    /// The run of an earlier request with the same idempotency key.
     Joined(Arc<Run>),
 }
 
@@ -73,7 +73,7 @@ impl RunRegistry {
         &self.settings
     }
 
-    /// This registry as the owner of its runs.
+    /// Returns this registry as the owner of its runs.
     fn owner(self: &Arc<Self>) -> Arc<dyn RunOwner> {
         Arc::<Self>::clone(self)
     }
@@ -105,17 +105,18 @@ impl RunRegistry {
         runtime.spawn(expire(Arc::downgrade(self)));
     }
 
-    /// The sender of a request with these headers.
+    /// Returns the sender of a request with these headers.
     pub(crate) fn caller(&self, headers: &HeaderMap, session: Option<&str>) -> RunCaller {
         self.fingerprints().caller(headers, session)
     }
 
-    /// The tasks of running runs, and other tasks that a shutdown waits for.
+    /// Returns the tracker of the running runs' tasks, and of other tasks that a shutdown waits
+    /// for.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// The counters of the tasks of the process, if runs are inspected.
+    /// Returns the counters of the tasks of the process, for the inspection of runs.
     pub(crate) fn inspected_tasks(&self) -> &InspectedTasks {
         &self.inspected_tasks
     }
@@ -130,7 +131,7 @@ impl RunRegistry {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds the run of a request by its key, or adds one.
+    /// Finds the run of a request by its idempotency key, or adds a new run.
     pub(super) fn claim(
         self: &Arc<Self>,
         id: &RequestId,
@@ -168,7 +169,7 @@ impl RunRegistry {
         if index.runs.len() >= limit && !index.drop_oldest_ended() {
             return Err(Rejection::TooManyRuns { limit });
         }
-        // A run of another request is not replaced.
+        // A run of another request with the same id is not replaced.
         let id = if index.by_id.contains_key(id.as_str()) {
             RequestId::random()
         } else {
@@ -204,14 +205,14 @@ impl RunRegistry {
             index.keys.insert(number, key);
         }
         index.runs.insert(number, Arc::clone(&run));
-        // Counted under the lock, so that the end of the run is counted after it.
+        // The run is counted under the lock, so that its end is counted afterwards.
         if options.on_disconnect == OnDisconnect::Continue {
             self.count_continuing();
         }
         Ok(Claim::New(run))
     }
 
-    /// Refuses a request that may have run on an earlier instance, whose keys are lost.
+    /// Refuses a request that may have run on an earlier instance, whose idempotency keys are lost.
     fn check_first_sent_to(&self, instance: Option<&HeaderValue>) -> Result<(), Rejection> {
         match instance {
             Some(other) if other != self.instance() => Err(Rejection::AgentRestarted {
@@ -225,7 +226,7 @@ impl RunRegistry {
         }
     }
 
-    /// The run with an id, if the caller may see it.
+    /// Returns the run with an id, if the caller may see it.
     pub(crate) fn find(&self, id: &str, caller: &RunCaller) -> Result<Arc<Run>, Rejection> {
         let mut index = self.index();
         index.expire(self.settings.retention);
@@ -248,7 +249,8 @@ impl RunRegistry {
         Ok(())
     }
 
-    /// The runs that the caller may list and whose tag is wanted, the newest first.
+    /// Returns the runs that the caller may list and for whose tag `is_wanted` returns `true`, the
+    /// newest first.
     #[cfg(feature = "chat")]
     pub(crate) fn list_tagged(
         &self,
@@ -261,8 +263,9 @@ impl RunRegistry {
         Ok(index.tagged(caller, is_wanted).cloned().collect())
     }
 
-    /// The newest run that the caller may see and whose tag is wanted. The tag must have an id that
-    /// cannot be guessed, since callers without session and credentials see each other's runs.
+    /// Returns the newest run that the caller may see and for whose tag `is_wanted` returns `true`.
+    /// The tag must have an id that cannot be guessed, since callers without session and
+    /// credentials see each other's runs.
     #[cfg(feature = "chat")]
     pub(crate) fn find_tagged(
         &self,
@@ -275,7 +278,8 @@ impl RunRegistry {
     }
 
     /// Like [`Self::find_tagged`], for a tag without a secret id, such as a name that a caller
-    /// chose and another may guess. It gives anonymous callers no access to the runs of a session.
+    /// chose and another may guess. This function gives anonymous callers no access to the runs of
+    /// a session.
     #[cfg(feature = "ui-stream")]
     pub(crate) fn find_named(
         &self,
@@ -288,14 +292,14 @@ impl RunRegistry {
         runs.find(|run| caller.sees_by_name(&run.caller)).cloned()
     }
 
-    /// Drops a run for a caller that deletes it; a running one is cancelled.
+    /// Deletes a run at the request of a caller. A running run is cancelled first.
     #[cfg(feature = "chat")]
     pub(crate) async fn delete(&self, run: &Arc<Run>) {
         run.cancel_recorded("by a caller").await;
         self.index().remove(run.number);
     }
 
-    /// The newest runs that the caller may list.
+    /// Returns the newest runs that the caller may list, at most `limit` of them.
     pub(crate) fn list(
         &self,
         caller: &RunCaller,
@@ -372,7 +376,7 @@ impl RunOwner for RunRegistry {
             if !is_full() {
                 break;
             }
-            // The memory of a run is not freed before its readers have left.
+            // The memory of a run is not freed before its readers have disconnected.
             if index
                 .runs
                 .get(&number)
@@ -389,7 +393,7 @@ impl RunOwner for RunRegistry {
             self.continuing.fetch_sub(1, Ordering::Relaxed);
         }
         let mut index = self.index();
-        // A run that was not started has already been forgotten.
+        // A run that was not started has already been removed.
         if index.runs.contains_key(&number) {
             index.ended.push_back((Instant::now(), number));
         }
@@ -403,7 +407,7 @@ impl RunOwner for RunRegistry {
     }
 }
 
-/// Drops expired runs, until no ended run is left.
+/// Drops expired runs until no ended run remains.
 async fn expire(registry: std::sync::Weak<RunRegistry>) {
     loop {
         let due = {

@@ -1,5 +1,4 @@
-//! The registry's side of the journal: it opens the journal, and restores the runs of an earlier
-//! process.
+//! Opens the journal for the registry, and restores the runs of an earlier process.
 
 use std::sync::Arc;
 
@@ -13,8 +12,8 @@ use crate::runs::journal::{Journal, JournalLimits, OpenedJournal, RecoveredRun};
 use crate::runs::run::Run;
 
 impl RunRegistry {
-    /// Opens the journal, if one is configured, and restores the runs in it. It is called before
-    /// the first request.
+    /// Opens the journal, if one is configured, and restores the runs in it. This function is
+    /// called before the first request.
     pub(crate) fn open_journal(self: &Arc<Self>) -> Result<(), String> {
         let Some(directory) = &self.settings.journal else {
             return Ok(());
@@ -33,7 +32,7 @@ impl RunRegistry {
         journal.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
-    /// The journal that new runs are written to, if one is configured.
+    /// Returns the journal that new runs are written to, if one is configured.
     pub(in crate::runs) fn journal(&self) -> Result<Option<&Journal>, Rejection> {
         match self.journal.get() {
             None => Ok(None),

@@ -1,4 +1,5 @@
-//! The end of a run: it is decided only once, and becomes visible when the journal has written it.
+//! The end of a run: the end is decided only once, and becomes visible when the journal has written
+//! it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -28,9 +29,9 @@ impl Run {
         self.end(status, answer);
     }
 
-    /// Ends a run whose function was not called and that is forgotten. Its callers get the error
-    /// once the journal has deleted the run, so that the run is not restored and does not occupy
-    /// its key.
+    /// Ends a run whose function was not called and that is removed from the registry. Its callers
+    /// get the error once the journal has deleted the run, so that the run is not restored and does
+    /// not occupy its key.
     pub(in crate::runs) fn refuse(self: &Arc<Self>, error: Error, duration: Duration) {
         let (status, answer) = Answer::of_error(error, duration);
         let Some((mut state, end, journal)) = self.decide_end(status, answer) else {
@@ -60,7 +61,7 @@ impl Run {
     }
 
     /// Decides the end of a run, and returns it for the journal to write. Returns `None` if the run
-    /// already has an end, or if it has no journal: then it ends immediately.
+    /// already has an end, or if it has no journal; without a journal, the run ends immediately.
     fn decide_end(
         &self,
         status: RunStatus,

@@ -28,7 +28,7 @@ use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 use crate::exchange::request_id::RequestId;
 
-/// An invocation whose answer can be read more than once, and after its caller has left.
+/// An invocation whose answer can be read more than once, and after its caller has disconnected.
 pub(crate) struct Run {
     pub(super) id: RequestId,
     pub(super) caller: RunCaller,
@@ -40,10 +40,10 @@ pub(crate) struct Run {
     pub(super) tag: Option<RunTag>,
     owner: Weak<dyn RunOwner>,
     journal: Option<Journal>,
-    /// The size of the logs, answers, tags and inspections of all runs.
+    /// The size of the logs, answers, tags and inspections of all runs, in bytes.
     total_size: Arc<AtomicUsize>,
     max_size: usize,
-    /// Notifies tasks when the journal has written the run, or its end.
+    /// Notifies tasks when the journal has written the start or the end of the run.
     recording: Notify,
     /// The time at which the caller stated that it will not send the input that the ended run waits
     /// for. It is not written to the journal.
@@ -52,24 +52,24 @@ pub(crate) struct Run {
     state: Mutex<RunState>,
 }
 
-/// The registry of a run, to which the run reports.
+/// The methods of the registry that a run calls.
 pub(super) trait RunOwner: Send + Sync {
     fn settings(&self) -> &RunSettings;
 
-    /// The size of the logs, answers, tags and inspections of all runs.
+    /// The size of the logs, answers, tags and inspections of all runs, in bytes.
     fn total_size(&self) -> &Arc<AtomicUsize>;
 
     /// Counts a run that continues without a reader from now on.
     fn count_continuing(&self);
 
-    /// Drops ended runs, the oldest first, while all runs together are over the limit. Returns
-    /// whether they are below it.
+    /// Drops ended runs, the oldest first, while the total size of all runs is over the limit.
+    /// Returns whether the total size is then within the limit.
     fn make_room(&self) -> bool;
 
     /// Keeps a run that has just ended until its retention is over.
     fn ended(self: Arc<Self>, number: u64, continued: bool);
 
-    /// Forgets a run whose function was not called.
+    /// Removes a run whose function was not called.
     fn forget(&self, run: &Run);
 }
 
@@ -94,7 +94,7 @@ pub(super) struct NewRun {
     pub(super) caller: RunCaller,
     pub(super) number: u64,
     pub(super) on_disconnect: OnDisconnect,
-    /// Whether a caller that left may come back for a while before the run is cancelled.
+    /// Whether the run waits for a disconnected caller to reconnect before the run is cancelled.
     pub(super) waits_for_caller: bool,
     pub(super) tag: Option<RunTag>,
 }
@@ -111,7 +111,7 @@ impl Run {
         }
         let tag = new.tag;
         let total_size = Arc::clone(owner.total_size());
-        // `Drop` subtracts it.
+        // `Drop` subtracts this size again.
         total_size.fetch_add(tag.as_ref().map_or(0, RunTag::size), Ordering::Relaxed);
         Self {
             id: new.id,
@@ -135,13 +135,13 @@ impl Run {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The id, which is the `x-request-id` of the first answer.
+    /// Returns the id, which is the `x-request-id` of the first answer.
     #[cfg(feature = "chat")]
     pub(crate) fn id(&self) -> &str {
         self.id.as_str()
     }
 
-    /// The tag by which the protocol that started the run finds it.
+    /// Returns the tag by which the protocol that started the run finds the run.
     #[cfg(feature = "chat")]
     pub(crate) fn tag(&self) -> Option<&RunTag> {
         self.tag.as_ref()
@@ -159,7 +159,7 @@ impl Run {
         self.withdrawn_at.set(SystemTime::now()).is_ok()
     }
 
-    /// When [`withdraw`](Self::withdraw) was called.
+    /// Returns the time at which [`withdraw`](Self::withdraw) was first called.
     #[cfg(feature = "a2a")]
     pub(crate) fn withdrawn_at(&self) -> Option<SystemTime> {
         self.withdrawn_at.get().copied()
@@ -176,12 +176,12 @@ impl Run {
         }
     }
 
-    /// When the run ended.
+    /// Returns the time at which the run ended.
     pub(crate) fn ended_at(&self) -> Option<SystemTime> {
         self.state().end.as_ref().map(|end| end.ended_at)
     }
 
-    /// Whether a reader that left before the end may come back for it.
+    /// Whether a reader that disconnected before the end may reconnect to read the end.
     #[cfg(feature = "ui-stream")]
     pub(crate) fn is_awaited(&self) -> bool {
         self.state().left_early > 0
@@ -219,10 +219,10 @@ impl Run {
         Some(inspection.to_json())
     }
 
-    /// Keeps the request, and from now on the times and the tokens of the items.
+    /// Keeps the request, and records the times and the tokens of the items from now on.
     pub(super) fn inspect_request(&self, request: Bytes) {
         let inspection = Inspection::of(request);
-        // `Drop` subtracts it.
+        // `Drop` subtracts this size again.
         self.total_size
             .fetch_add(inspection.size(), Ordering::Relaxed);
         self.state().inspection = Some(inspection);

@@ -1,4 +1,4 @@
-//! The producer's side of a run: when it may continue, and what it appends.
+//! The methods of a run for its producer: whether the producer may continue, and what it appends.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,16 +17,16 @@ use crate::invocation::event_buffer::HIGH_WATER;
 /// continue.
 const MIN_ROOM: usize = 32 * 1024;
 
-/// The producer waits while this many bytes are not yet in the journal.
+/// The number of bytes not yet written to the journal at which the producer waits.
 const MAX_UNWRITTEN: usize = 2 * HIGH_WATER;
 
-/// What the producer may do.
+/// The permission of the producer to continue.
 pub(in crate::runs) enum Permission {
     /// Produce. Without readers the run is cancelled at the given time.
     Produce(Option<Instant>),
     /// Wait until the slowest reader has read more, or the journal has written more.
     Wait,
-    /// End: the run already has an end, with its error if it has one.
+    /// Stop, since the run already has an end. Holds the error of the end, if the run failed.
     End(Option<Error>),
 }
 
@@ -61,7 +61,8 @@ impl Run {
         Permission::Produce(state.unattended_since.map(|since| since + state.grace))
     }
 
-    /// Drops the oldest items that every reader has read, as far as necessary.
+    /// Drops the oldest items that every reader has read, as far as necessary. Returns `false` if a
+    /// reader has not read enough yet.
     fn make_room(&self, state: &mut RunState, limit: usize) -> bool {
         let before = state.log.first();
         while state.log.size() + state.unwritten >= limit && state.log.size() > 0 {
@@ -123,13 +124,13 @@ impl Run {
         state.unwritten += size;
         let run = Arc::clone(self);
         let record = Record::Items { count, bytes };
-        // Sent under the lock, so that the records are in the order of the items.
+        // The record is sent under the lock, so that the records are in the order of the items.
         journal.write(self.number, record, move |record, written| {
             run.items_written(record, size, written);
         });
     }
 
-    /// Appends to the log the bytes that readers are sent.
+    /// Appends the bytes that are sent to readers to the log.
     pub(super) fn append_to_log(&self, state: &mut RunState, bytes: Vec<u8>, count: u64) {
         if let Some(inspection) = &mut state.inspection {
             let time = self.started_at.elapsed().unwrap_or_default().as_millis();

@@ -1,4 +1,4 @@
-//! The readers' side of a run: which readers it has, and what each of them reads.
+//! The methods of a run for its readers: they add and remove readers, and return data to them.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use super::state::LoggedHead;
 use crate::exchange::policies::OnDisconnect;
 use crate::exchange::rejection::Rejection;
 
-/// The answer, or how it begins, for a caller that waits for it.
+/// The answer of a run, or the beginning of an answer that is in the log.
 pub(in crate::runs) enum AnswerHead {
     Logged(LoggedHead),
     Ended(Answer),
@@ -24,7 +24,7 @@ pub(in crate::runs) enum AnswerHead {
 pub(in crate::runs) enum ReadFormat {
     Events,
     EventsWithIds,
-    /// The bytes of a response that the handler made.
+    /// The bytes of a response that the handler returned.
     Response,
 }
 
@@ -60,7 +60,7 @@ impl Run {
     pub(in crate::runs) fn leave(self: &Arc<Self>, reader: usize) {
         let mut state = self.state();
         let has_end = state.readers.remove(reader);
-        // A reader that leaves a run with the policy `cancel` does not come back for its end.
+        // A reader that leaves a run with the policy `cancel` does not reconnect to read the end.
         if !has_end && state.on_disconnect == OnDisconnect::Continue {
             state.left_early += 1;
         }
@@ -86,7 +86,7 @@ impl Run {
         if state.is_open() && state.on_disconnect == OnDisconnect::Cancel {
             state.on_disconnect = OnDisconnect::Continue;
             state.unattended_since = None;
-            // Counted under the lock, so that the end of the run is counted after it.
+            // The run is counted under the lock, so that its end is counted afterwards.
             if let Some(owner) = self.owner.upgrade() {
                 owner.count_continuing();
             }
@@ -130,7 +130,7 @@ impl Run {
             if std::mem::take(&mut state.waits_for_room) {
                 state.wake_producer();
             }
-            // A response that the handler made has no events.
+            // A response that the handler returned has no events.
             let is_response = matches!(state.head, Some(LoggedHead::Response(_)));
             if is_response == (format == ReadFormat::Response) {
                 return Poll::Ready(Read::Data(data));

@@ -70,7 +70,8 @@ impl Run {
         })
     }
 
-    /// Writes the start of the run to the journal. The run starts only after it is written.
+    /// Writes the start of the run to the journal. The run starts only after this record is
+    /// written.
     pub(in crate::runs) fn record_start(self: &Arc<Self>, record: impl FnOnce(&Self) -> Record) {
         let Some(journal) = &self.journal else {
             return;
@@ -84,7 +85,8 @@ impl Run {
                 }
                 Err(error) => {
                     tracing::error!(%error, run = run.id.as_str(), "cannot write the journal");
-                    // Removed first, so that a caller that retries does not join the run.
+                    // The run is removed first, so that a caller that retries does not join the
+                    // run.
                     if let Some(owner) = run.owner.upgrade() {
                         owner.forget(&run);
                     }
@@ -149,7 +151,7 @@ impl Run {
         }
     }
 
-    /// Ends a run that cannot be written to the journal. A run never continues without it.
+    /// Ends a run that cannot be written to the journal. A run never continues without its journal.
     pub(super) fn fail_unwritten(&self, state: MutexGuard<'_, RunState>, error: &io::Error) {
         if state.end.is_none() {
             tracing::error!(%error, run = self.id.as_str(), "cannot write the journal");

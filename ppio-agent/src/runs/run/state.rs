@@ -13,10 +13,10 @@ use super::super::log::RunLog;
 use super::super::readers::Readers;
 use crate::exchange::policies::OnDisconnect;
 
-/// The log, the readers and the end.
+/// The mutable state of a run: its log, its readers and its end.
 pub(super) struct RunState {
     pub(super) on_disconnect: OnDisconnect,
-    /// How long a run without readers waits for one before it is cancelled.
+    /// The time for which a run without readers waits for a reader before the run is cancelled.
     pub(super) grace: Duration,
     /// The time since which the run has waited for a reader.
     pub(super) unattended_since: Option<Instant>,
@@ -30,22 +30,22 @@ pub(super) struct RunState {
     pub(super) begun: bool,
     /// Whether the journal has written the start of the run; true without a journal.
     pub(super) is_recorded: bool,
-    /// The size of the items that the journal has not written yet.
+    /// The size of the items that the journal has not written yet, in bytes.
     pub(super) unwritten: usize,
     pub(super) readers: Readers,
-    /// How many readers left before the end, and have not come back.
+    /// The number of readers that disconnected before the end, and have not reconnected.
     pub(super) left_early: usize,
     pub(super) producer: Option<Waker>,
     /// Whether the producer waits for the slowest reader or the journal.
     pub(super) waits_for_room: bool,
 }
 
-/// How the answer begins, if it is not a value or an error.
+/// The beginning of an answer that is not a value or an error.
 #[derive(Clone)]
 pub(in crate::runs) enum LoggedHead {
     /// An event stream.
     Events,
-    /// A response that the handler made. The log holds its bytes.
+    /// A response that the handler returned. The log holds its bytes.
     Response(Arc<(StatusCode, HeaderMap)>),
 }
 
@@ -81,7 +81,7 @@ impl RunState {
             .map_or(RunStatus::Running, |end| end.status)
     }
 
-    /// The number of items; the chunks of a response do not count.
+    /// Returns the number of items; the chunks of a response do not count.
     pub(super) fn items(&self) -> u64 {
         match self.head {
             Some(LoggedHead::Response(_)) => 0,

@@ -52,7 +52,8 @@ pub(super) async fn call(
         Route::Ping => {
             let forced = agent.invoker().tasks().forced_status();
             let mut response = agent.ping.answer(agent.is_busy(), forced).await;
-            // The headers state, before a caller's first invocation, whether it can be sent again.
+            // These headers state whether the agent supports idempotency keys, so that a caller has
+            // this information before its first invocation.
             runs::announce_keys("supported", &agent.runs, &mut response);
             Ok(response)
         }
@@ -117,7 +118,7 @@ async fn author_route(
 }
 
 /// Answers a preflight in place of the author's routes, which seldom answer one. Only preflights of
-/// allowed origins get here; see `RoutedRequest::check_origin`.
+/// allowed origins reach this function; see `RoutedRequest::check_origin`.
 fn preflight(request: &Request) -> Option<Response> {
     let headers = request.headers();
     let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD);

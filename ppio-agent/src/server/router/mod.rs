@@ -1,4 +1,4 @@
-//! Routes a request to its endpoint, and makes every outcome a response.
+//! Routes a request to its endpoint, and converts every outcome to a response.
 
 mod endpoint;
 mod route;
@@ -15,10 +15,10 @@ use crate::exchange::body::{Request, Response};
 use crate::exchange::request_headers::RequestHeaders;
 use crate::invocation::AdmittedInvocation;
 
-/// Answers any request. Errors are responses as well.
+/// Answers a request. An error is answered with a response as well.
 ///
-/// hyper copies the future that this returns. So the request headers are read here and not in the
-/// future, which then holds only the values that are used later.
+/// hyper copies the future that this function returns. So the request headers are read here and not
+/// in the future, which then holds only the values that are used later.
 pub(crate) fn respond(
     agent: ConnectionAgent,
     mut request: Request,

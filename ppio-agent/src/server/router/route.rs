@@ -49,7 +49,8 @@ impl Route {
         }
     }
 
-    /// The route of one of the agent's own paths, if the platform calls a protocol there.
+    /// Returns the protocol route of one of the agent's own paths, if the platform calls a protocol
+    /// at that path.
     #[cfg(feature = "chat")]
     fn of_platform(path: &str, agent: &Agent) -> Option<Self> {
         agent.protocols.route_of_platform(path).map(Self::Protocol)
@@ -71,7 +72,7 @@ impl Route {
         Self::Unknown
     }
 
-    /// The protocol of the route, unless it is that of `POST /invocations`.
+    /// Returns the protocol of a WebSocket or protocol route; `None` for any other route.
     #[inline]
     pub(super) fn protocol(self) -> Option<Protocol> {
         match self {
@@ -83,7 +84,7 @@ impl Route {
         }
     }
 
-    /// The function that writes the body of an error in the protocol of the route.
+    /// Returns the function that writes the body of an error in the protocol of the route.
     #[cfg(feature = "chat")]
     pub(super) fn error_body(self) -> Option<fn(&Failure) -> Bytes> {
         match self {
@@ -92,7 +93,7 @@ impl Route {
         }
     }
 
-    /// The methods of the route, as an `Allow` header.
+    /// Returns the methods of the route, as an `Allow` header.
     pub(super) fn allow(self) -> &'static str {
         match self {
             Self::Invocations => "GET, HEAD, POST, OPTIONS",
@@ -116,7 +117,7 @@ impl Route {
         }
     }
 
-    /// The kind of a request of the route; `None` if the runtime itself answers it.
+    /// Returns the kind of a request of the route; `None` if the runtime itself answers it.
     #[inline]
     pub(super) fn request_kind(self, method: &Method, agent: &Agent) -> Option<RequestKind> {
         match self {
@@ -137,7 +138,8 @@ impl Route {
             Self::Run(route) => route.has(method),
             #[cfg(feature = "chat")]
             Self::Protocol(route) => route.has(method),
-            // Any method is accepted here, since the path itself is rejected.
+            // Any method is accepted here: the author's routes check the method themselves, and
+            // without them the path is rejected.
             Self::Unknown => true,
             Self::Invocations if method == Method::POST => true,
             #[cfg(feature = "websocket")]

@@ -1,7 +1,7 @@
 //! A request whose route is known: its checks, its middleware, and the headers of its response.
 //!
-//! The functions for an invocation without middleware are `#[inline]`, so that they become a part
-//! of the router's one function, whichever codegen unit this file is in.
+//! The functions for an invocation without middleware are `#[inline]`, so that the compiler can
+//! inline them into the router's function, even if this file is in another codegen unit.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -38,7 +38,8 @@ pub(super) struct RoutedRequest {
     pub(super) agent: ConnectionAgent,
     pub(super) exchange: Exchange,
     route: Route,
-    /// Whether this is an invocation that goes to the entrypoint directly, and is not kept.
+    /// Whether this is an invocation that goes to the entrypoint directly and does not become a
+    /// run.
     pub(super) is_direct: bool,
 }
 
@@ -146,7 +147,7 @@ impl RoutedRequest {
         }
     }
 
-    /// The middleware around the route.
+    /// Returns the middleware around the route.
     fn chain(&self) -> &Arc<[Middleware]> {
         match self.route {
             Route::Invocations | Route::Run(_) => &self.agent.chains.invocations,
@@ -176,7 +177,7 @@ impl RoutedRequest {
         }
     }
 
-    /// Answers any other request.
+    /// Answers a request that is not direct: runs the middleware and the endpoint of its route.
     pub(super) async fn answer(self, caller: Caller, request: Request) -> Response {
         let result = if request.method() == Method::OPTIONS && self.route != Route::Unknown {
             Ok(self.options(request.headers(), &caller))
@@ -186,7 +187,7 @@ impl RoutedRequest {
         self.respond(&caller, result)
     }
 
-    /// Answers a request with an error that is known before anything runs.
+    /// Answers a request with an error that is known before user code runs.
     pub(super) fn refuse<F>(&self, caller: &Caller, error: Error) -> Answering<F> {
         Answering::boxed(ready(self.respond(caller, Err(error))))
     }
@@ -251,7 +252,8 @@ impl RoutedRequest {
         }
     }
 
-    /// Answers with the methods of the route, and a preflight also with the CORS policy.
+    /// Answers an `OPTIONS` request with the methods of the route, and a preflight also with the
+    /// headers of the CORS policy.
     fn options(&self, request: &HeaderMap, caller: &Caller) -> Response {
         let allow = HeaderValue::from_static(self.route.allow());
         let mut response = Response::new(Body::empty());
@@ -271,7 +273,7 @@ impl RoutedRequest {
             return endpoint::call(&self.agent, &self.exchange, self.route, request).await;
         }
         // Middleware owns the request, so its context has a copy of the headers. The context of the
-        // handler is made later, from the request that middleware passes on.
+        // handler is created later, from the request that middleware passes on.
         let (headers, extensions) = (request.headers().clone(), http::Extensions::new());
         let invoker = self.agent.invoker();
         let context = invoker.context(&self.exchange, headers, extensions);

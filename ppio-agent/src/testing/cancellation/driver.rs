@@ -18,7 +18,7 @@ use super::CancellationError;
 use super::poll_trace::PollTrace;
 use super::source_line::SourceLine;
 
-/// How often tasks that were aborted may run before they count as running.
+/// The maximum number of yields to the runtime that let aborted tasks end.
 const SETTLE_TURNS: usize = 64;
 /// The pause between two checks of the remaining tasks.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(1);
@@ -26,31 +26,31 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(1);
 /// Runs futures on the calling thread.
 ///
 /// The futures are polled outside of `block_on`, which only runs timers, sockets and spawned tasks
-/// between two polls. So nothing but the future runs in a poll.
+/// between two polls. So only the future itself runs during a poll.
 pub(super) struct Driver {
     runtime: Runtime,
     stuck_after: Duration,
-    /// Notified now and then, even if the clock of the runtime is paused.
+    /// Notified at intervals of real time, even if the clock of the runtime is paused.
     ticks: Arc<Notify>,
-    /// Ends the thread of `ticks` when it is dropped.
+    /// The sender that ends the thread of `ticks` when it is dropped.
     _ticking: mpsc::Sender<()>,
 }
 
-/// How far a future got.
+/// The result of [`Driver::drive`]: how far the future was polled.
 pub(super) struct Drive {
-    /// How often it returned `Pending`.
+    /// The number of polls that returned `Pending`.
     pub(super) await_points: usize,
-    /// The await points whose poll spawned tasks that still ran after it.
+    /// The await points whose poll spawned tasks that still ran after that poll.
     pub(super) spawned_before: Vec<usize>,
     pub(super) end: DriveEnd,
 }
 
 pub(super) enum DriveEnd {
     Finished,
-    /// Dropped at the last await point, with its line, and with the panic of the drop, if any.
+    /// Dropped at the last await point: the line of that point, and the panic of the drop, if any.
     Dropped(Option<SourceLine>, Result<(), Panic>),
     Panicked(Panic),
-    /// Not woken in time, and dropped.
+    /// Not woken in time, and therefore dropped.
     Stuck(Option<SourceLine>),
 }
 
@@ -86,7 +86,7 @@ impl Driver {
         self.runtime.shutdown_background();
     }
 
-    /// How many spawned tasks run.
+    /// Returns the number of spawned tasks that run.
     pub(super) fn tasks(&self) -> usize {
         self.runtime.metrics().num_alive_tasks()
     }
@@ -170,7 +170,7 @@ impl Driver {
     }
 
     /// Lets aborted tasks end, and waits up to `grace`, by the clock of the runtime, until at most
-    /// `expected` tasks run. Returns how many tasks beyond that still run.
+    /// `expected` tasks run. Returns how many more than `expected` still run.
     pub(super) fn settle(&self, expected: usize, grace: Duration) -> usize {
         let left = || self.tasks().saturating_sub(expected);
         self.runtime.block_on(async {

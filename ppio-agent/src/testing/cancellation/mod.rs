@@ -1,8 +1,8 @@
-//! Drops an invocation at every await point, and finds what it leaves behind.
+//! Drops an invocation at every await point, and reports what the invocation leaves behind.
 //!
-//! `search` runs the invocations. `driver` polls each up to one of its await points, which
-//! `poll_trace` and `source_line` find in the code. `step` contains the author's closures, `report`
-//! the results.
+//! `search` runs the invocations. `driver` polls an invocation up to one of its await points;
+//! `poll_trace` and `source_line` find the line of that point in the code. `step` contains the
+//! closures of the test's author, `report` the results.
 
 mod driver;
 mod poll_trace;
@@ -27,23 +27,25 @@ pub use self::source_line::SourceLine;
 use self::step::{Assertions, AsyncStep, Idle, StateCheck, Unchanged};
 use super::TestAgent;
 
+/// The default of [`CancelAtEveryAwait::max_await_points`].
 const MAX_AWAIT_POINTS: usize = 1_000;
+/// The default of [`CancelAtEveryAwait::stuck_after`].
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// Drops an invocation at every await point, as a caller that disconnects does, and finds what it
-/// leaves behind.
+/// Returns a test that drops an invocation at every await point, as a caller that disconnects does,
+/// and reports what the invocation leaves behind.
 ///
-/// The closure makes the future of one invocation: a call of an `async fn`, or a request to a
-/// [`TestAgent`]. It is first run to its end to count its await points: the polls that return
-/// `Pending`. Then it is run again for each await point, dropped there, and checked. The following
-/// is checked:
+/// The closure creates the future of one invocation: a call of an `async fn`, or a request to a
+/// [`TestAgent`]. The invocation is first run to its end to count its await points, which are the
+/// polls that return `Pending`. Then, for each await point, a new invocation is run up to that
+/// point and dropped. After that, the test checks for the following:
 ///
-/// - tasks that the invocation spawned and that still run, unless
+/// - tasks that the invocation has spawned and that still run, unless
 ///   [`tasks_may_outlive`](CancelAtEveryAwait::tasks_may_outlive);
-/// - [`unchanged`](CancelAtEveryAwait::unchanged), a state before and after;
-///   [`check`](CancelAtEveryAwait::check), any assertions;
-///   [`leaves_idle`](CancelAtEveryAwait::leaves_idle), an agent that must not be busy;
-/// - a later invocation that waits forever, such as for a lock, and a panic of a `Drop`.
+/// - a state that has changed ([`unchanged`](CancelAtEveryAwait::unchanged)), assertions that fail
+///   ([`check`](CancelAtEveryAwait::check)), and an agent that is still busy
+///   ([`leaves_idle`](CancelAtEveryAwait::leaves_idle));
+/// - a later invocation that waits forever, for example for a lock, and a panic in a `Drop`.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -65,9 +67,10 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// assert_eq!(report.left_behind()[0].what(), ["the state was 5 and is 4"]);
 /// ```
 ///
-/// In a test, [`assert_clean`](CancelAtEveryAwait::assert_clean) runs it and panics with the
-/// report, which contains the line of each await point. A stream is read with [`drain`], or has an
-/// [`await_point`] after each item:
+/// In a `#[test]` function, [`assert_clean`](CancelAtEveryAwait::assert_clean) does the same as
+/// [`run`](CancelAtEveryAwait::run), and panics with the report if something was left behind. The
+/// report contains the line of each such await point. To drop an invocation between the items of a
+/// stream as well, read the stream with [`drain`], or call [`await_point`] after each item:
 ///
 /// ```
 /// use ppio::testing::{TestAgent, await_point, cancel_at_every_await};
@@ -98,9 +101,9 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// # Ok(()) }
 /// ```
 ///
-/// The same closures always lead to the same report if nothing else affects it: an invocation that
-/// takes another path in the second run is an error. A plain `fn` or an iterator runs on other
-/// threads, where no future is dropped.
+/// If nothing else affects them, the same closures always lead to the same report: an invocation
+/// that takes another path in a later run is an error. A plain `fn` or an iterator runs on a
+/// blocking thread, where there is no future to drop.
 pub fn cancel_at_every_await<'a, F, T>(invocation: F) -> CancelAtEveryAwait<'a>
 where
     F: AsyncFn() -> T + 'a,
@@ -126,20 +129,20 @@ pub struct CancelAtEveryAwait<'a> {
     checks: Vec<Box<dyn StateCheck + 'a>>,
     max_await_points: usize,
     stuck_after: Duration,
-    /// How long tasks may still run; `None` for any time.
+    /// How long spawned tasks may still run after an invocation was dropped; `None` for no limit.
     task_grace: Option<Duration>,
     runtime: Option<Runtime>,
 }
 
 impl<'a> CancelAtEveryAwait<'a> {
-    /// Runs a step before each invocation. The step is not cancelled: it fills a cache, starts an
-    /// agent or resets a state.
+    /// Runs a step before each invocation. The step is not cancelled. It can fill a cache, start an
+    /// agent or reset a state.
     pub fn before(mut self, step: impl AsyncFn() + 'a) -> Self {
         self.before.push(Box::new(step));
         self
     }
 
-    /// Checks that a state is the same before an invocation and after it was dropped.
+    /// Checks that a state is the same before an invocation and after the invocation was dropped.
     pub fn unchanged<S>(mut self, state: impl AsyncFn() -> S + 'a) -> Self
     where
         S: PartialEq + Debug + 'a,
@@ -148,27 +151,28 @@ impl<'a> CancelAtEveryAwait<'a> {
         self
     }
 
-    /// Checks assertions after an invocation was dropped. A panic is reported with its text.
+    /// Runs assertions after an invocation was dropped. The report contains the message of a panic.
     pub fn check(mut self, assertions: impl AsyncFn() + 'a) -> Self {
         self.checks.push(Box::new(Assertions(assertions)));
         self
     }
 
     /// Checks that an agent counts no invocation and no background task as running after an
-    /// invocation was dropped, so that the platform can stop it. The report names the tasks.
+    /// invocation was dropped, so that the platform can stop the agent. The report names the tasks.
     pub fn leaves_idle(mut self, agent: &TestAgent) -> Self {
         self.checks.push(Box::new(Idle(agent.clone())));
         self
     }
 
-    /// Allows tasks that the invocation spawned to continue, such as those that finish its work.
+    /// Allows spawned tasks to continue after the invocation was dropped, such as tasks that finish
+    /// its work.
     pub fn tasks_may_outlive(mut self) -> Self {
         self.task_grace = None;
         self
     }
 
     /// Sets how long spawned tasks may still run, by the clock of the runtime; by default not at
-    /// all. Tasks that are aborted, and those that end without waiting for anything, end in any
+    /// all. Aborted tasks, and tasks that end without waiting for anything, have time to end in any
     /// case.
     pub fn task_grace(mut self, grace: Duration) -> Self {
         self.task_grace = Some(grace);
@@ -188,11 +192,12 @@ impl<'a> CancelAtEveryAwait<'a> {
         self
     }
 
-    /// Sets the runtime to use instead of one with the real clock.
+    /// Sets the tokio runtime; by default a current-thread runtime with the real clock.
     ///
-    /// An invocation that waits for time is tested with a paused clock, which advances immediately
-    /// when everything waits: `Builder::new_current_thread().enable_all().start_paused(true)`, with
-    /// the feature `test-util` of tokio in the `[dev-dependencies]`.
+    /// Use a paused clock for an invocation that waits for a timer. Such a clock advances
+    /// immediately when the invocation and all tasks wait:
+    /// `Builder::new_current_thread().enable_all().start_paused(true)`, with the feature
+    /// `test-util` of tokio in the `[dev-dependencies]`.
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
         self
@@ -213,8 +218,9 @@ impl<'a> CancelAtEveryAwait<'a> {
     /// Runs the test.
     ///
     /// # Errors
-    /// If the invocation has too many await points, is not deterministic, or waits forever; also
-    /// inside a tokio runtime, and with a runtime that has several threads.
+    /// If the invocation has too many await points, is not deterministic, or waits forever; if this
+    /// method is called inside a tokio runtime; or if the runtime has several threads or cannot be
+    /// created.
     ///
     /// # Panics
     /// If the invocation panics when it is run to its end, or if a closure of
@@ -243,9 +249,10 @@ impl Debug for CancelAtEveryAwait<'_> {
     }
 }
 
-/// An explicit await point: a future that is ready when it is polled the second time.
+/// Returns `Pending` on the first poll: an explicit await point.
 ///
-/// [`cancel_at_every_await`] drops an invocation here as well, such as after an item of a stream.
+/// [`cancel_at_every_await`] drops an invocation at this point as well, for example after an item
+/// of a stream.
 pub async fn await_point() {
     let mut polled = false;
     poll_fn(|cx| {

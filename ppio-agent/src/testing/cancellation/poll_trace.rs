@@ -38,10 +38,10 @@ pub(super) struct PollTrace {
 
 #[derive(Debug, Default)]
 struct TraceState {
-    /// The number of polls so far, which is that of the newest waker.
+    /// The number of polls so far, which is also the number of the newest waker.
     polls: u64,
     capturing: Option<Capturing>,
-    /// The innermost use so far.
+    /// The innermost use of a waker so far, with its backtrace.
     found: Option<(Depth, Backtrace)>,
 }
 
@@ -50,7 +50,7 @@ struct TraceState {
 enum Capturing {
     /// Wakes by the waker of this poll.
     Wakes(u64),
-    /// The end of the waker of this poll.
+    /// The drop of the waker of this poll.
     Drops(u64),
 }
 
@@ -71,7 +71,7 @@ impl PollTrace {
         })
     }
 
-    /// Polls a future with a waker of its own.
+    /// Polls a future with a new waker.
     pub(super) fn poll<T>(self: &Arc<Self>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
         self.state(|state| state.polls += 1);
         let waker = self.waker(Depth::Whole, None);
@@ -90,8 +90,8 @@ impl PollTrace {
         polled
     }
 
-    /// Returns where the future has waited since [`poll_last`](Self::poll_last). Polls it once
-    /// more, unless it was woken meanwhile and might continue.
+    /// Returns the line at which the future has waited since [`poll_last`](Self::poll_last). Polls
+    /// the future once more, unless it was woken meanwhile and might continue.
     pub(super) fn locate(
         self: &Arc<Self>,
         poll: impl FnOnce(&mut Context<'_>),
@@ -108,7 +108,7 @@ impl PollTrace {
         found.and_then(|(_, backtrace)| SourceLine::of(&backtrace))
     }
 
-    /// Waits until the future can be polled again.
+    /// Waits until the future is woken.
     pub(super) async fn woken(&self) {
         self.woken.notified().await;
     }
@@ -148,7 +148,7 @@ impl PollTrace {
     }
 }
 
-/// Resets the trace of this thread when it is dropped.
+/// Restores the previous trace of this thread when it is dropped.
 struct CurrentTrace(Option<Arc<PollTrace>>);
 
 impl CurrentTrace {

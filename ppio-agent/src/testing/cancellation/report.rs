@@ -1,4 +1,4 @@
-//! What was left behind, and why a search for it can fail.
+//! The results of a cancellation test: the report and the error.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::source_line::SourceLine;
 
-/// What [`CancelAtEveryAwait::run`](super::CancelAtEveryAwait::run) found.
+/// The report of [`CancelAtEveryAwait::run`](super::CancelAtEveryAwait::run).
 #[derive(Debug, Clone)]
 #[must_use = "a report says what was left behind"]
 pub struct CancellationReport {
@@ -22,7 +22,7 @@ impl CancellationReport {
     }
 
     /// Returns the number of await points at which an invocation was dropped: all of them, or those
-    /// up to one after which the next invocation waited forever.
+    /// up to the one after which a check or the next invocation did not finish.
     pub fn tried(&self) -> usize {
         self.tried
     }
@@ -41,7 +41,8 @@ impl CancellationReport {
         assert!(self.left_behind.is_empty(), "{self}");
     }
 
-    /// Adds texts about an await point, to those of the last point if it is the same.
+    /// Adds texts about an await point. If the last entry is about the same point, they are
+    /// appended to it.
     pub(super) fn add(&mut self, await_point: usize, line: Option<SourceLine>, what: Vec<String>) {
         if what.is_empty() {
             return;
@@ -94,19 +95,19 @@ pub struct LeftBehind {
 }
 
 impl LeftBehind {
-    /// The number of the await point, from 1: how often the future was polled.
+    /// Returns the number of the await point, from 1: how often the future was polled.
     pub fn await_point(&self) -> usize {
         self.await_point
     }
 
-    /// The line at which the future waited.
+    /// Returns the line at which the future waited.
     ///
-    /// `None` in a build without line tables, and for a future that keeps no waker.
+    /// `None` in a build without line tables, and for a future that stores no waker.
     pub fn line(&self) -> Option<&SourceLine> {
         self.line.as_ref()
     }
 
-    /// What was found, one text each.
+    /// Returns what was left behind, one text for each problem.
     pub fn what(&self) -> &[String] {
         &self.what
     }
@@ -120,7 +121,7 @@ impl fmt::Display for LeftBehind {
     }
 }
 
-/// An await point in a text.
+/// The number and the line of an await point, for texts.
 pub(super) struct Point<'a>(pub(super) usize, pub(super) Option<&'a SourceLine>);
 
 impl fmt::Display for Point<'_> {
@@ -133,11 +134,11 @@ impl fmt::Display for Point<'_> {
     }
 }
 
-/// Why the test could not find out what dropped invocations leave behind.
+/// The error of a cancellation test that could not be completed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CancellationError {
-    /// The invocation has more await points than are tried.
+    /// The invocation has more await points than the limit.
     #[error(
         "the invocation has more than {limit} await points; make its input smaller, or raise the \
          limit with `max_await_points`"
@@ -158,8 +159,8 @@ pub enum CancellationError {
         /// The number of await points of another run.
         found: usize,
     },
-    /// The invocation waits for something that does not happen, although none was dropped before
-    /// it.
+    /// The invocation waits for something that does not happen, although no invocation was dropped
+    /// before it.
     #[error(
         "the invocation waits for more than {after:?} at {}; pause the clock of the runtime if \
          it waits for time, or allow more with `stuck_after`",
@@ -182,7 +183,7 @@ pub enum CancellationError {
     /// The runtime has several threads.
     #[error("the runtime has several threads; make it with `Builder::new_current_thread`")]
     MultiThread,
-    /// The runtime cannot be made.
+    /// The runtime cannot be created.
     #[error("cannot make a runtime")]
     Runtime(#[source] io::Error),
 }

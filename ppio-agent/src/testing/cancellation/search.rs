@@ -9,11 +9,12 @@ use super::source_line::SourceLine;
 use super::{CancelAtEveryAwait, CancellationError, CancellationReport};
 use crate::exchange::error::panic_message;
 
-/// How many invocations are run to their end first, and how many of them have to take the same path
-/// as the first. A thread that is slow once makes one of them different.
+/// The maximum number of invocations that are run to their end to count the await points.
 const WHOLE_RUNS: usize = 4;
+/// How many of these invocations must have as many await points as the first one, unless the first
+/// two have the same number. The number can differ once, if a thread is slow.
 const SAME_RUNS: usize = 3;
-/// How often an await point that a run does not reach is tried.
+/// The maximum number of runs that try to reach one await point.
 const ATTEMPTS: usize = 3;
 
 impl CancelAtEveryAwait<'_> {
@@ -29,7 +30,7 @@ impl CancelAtEveryAwait<'_> {
                 return Ok(report);
             }
         }
-        // What the last invocation left behind may show only in an invocation after it.
+        // Some effects of the last dropped invocation appear only in an invocation after it.
         if report.await_points > 0
             && let Err(failure) = self.invoke(driver, usize::MAX)
         {
@@ -38,7 +39,7 @@ impl CancelAtEveryAwait<'_> {
         Ok(report)
     }
 
-    /// The number of await points of whole invocations.
+    /// Returns the number of await points of invocations that run to their end.
     fn await_points(&self, driver: &Driver) -> Result<usize, CancellationError> {
         let mut runs = Vec::new();
         loop {
@@ -63,7 +64,7 @@ impl CancelAtEveryAwait<'_> {
     }
 
     /// Drops an invocation at the await point after the last one that was tried. Returns `false` if
-    /// no other await point can be tried.
+    /// no further await point can be tried.
     fn cancel_next(
         &self,
         driver: &Driver,
@@ -151,7 +152,8 @@ impl CancelAtEveryAwait<'_> {
         })
     }
 
-    /// Runs the checks, and adds what does not hold. Returns `false` if a check waits forever.
+    /// Runs the checks, and adds a text for each check that fails. Returns `false` if a check waits
+    /// forever.
     fn run_checks(&self, driver: &Driver, what: &mut Vec<String>) -> bool {
         for check in &self.checks {
             let drive = driver.drive(|| check.after(what), usize::MAX);
@@ -175,7 +177,7 @@ struct TriedInvocation {
     await_points: usize,
     tasks_before: usize,
     spawned_before: Vec<usize>,
-    /// `None` if it finished.
+    /// `None` if the invocation finished.
     dropped: Option<DroppedInvocation>,
 }
 
@@ -224,7 +226,7 @@ impl Unfinished {
         }
     }
 
-    /// The error of a failure that no dropped invocation caused.
+    /// Returns the error for a failure that no dropped invocation caused, or resumes a panic.
     fn into_error(self, after: Duration) -> CancellationError {
         match self {
             Self::Stuck {
@@ -238,7 +240,8 @@ impl Unfinished {
         }
     }
 
-    /// Adds the failure to what the invocation that was dropped last left behind.
+    /// Adds the failure to the report, at the await point that was tried last. Returns an error if
+    /// none has been tried.
     fn add_to(
         self,
         report: &mut CancellationReport,

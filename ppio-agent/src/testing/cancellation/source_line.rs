@@ -1,33 +1,33 @@
-//! A line of the author's code, found in a backtrace.
+//! A line of the code under test, found in a backtrace.
 
 use std::backtrace::Backtrace;
 use std::env;
 use std::fmt;
 use std::path::Path;
 
-/// Where in the code a future waits: the line of an `.await`.
+/// A line of source code at which a future waits: that of an `.await`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLine {
     file: String,
     line: u32,
 }
 
-/// What the paths of foreign sources contain: those of the standard library and of packages that
-/// cargo downloaded.
+/// Parts of the paths of foreign sources: those of the standard library and of packages that cargo
+/// downloaded.
 const FOREIGN_PATHS: &[&str] = &["/rustc/", "/rustlib/", "/registry/src/", "/git/checkouts/"];
-/// The sources of this crate, if it is not downloaded.
+/// The folder of this crate's sources, if cargo did not download the crate.
 const OWN_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 
 impl SourceLine {
-    /// The innermost line in the package under test, or else in any code that cargo did not
+    /// Returns the innermost line in the package under test, or else in any code that cargo did not
     /// download. `None` in a build without line tables.
     pub(super) fn of(backtrace: &Backtrace) -> Option<Self> {
         let folder = env::current_dir().unwrap_or_default();
         Self::in_text(&backtrace.to_string(), &folder)
     }
 
-    /// Reads frames as the standard library writes them, innermost first, with paths below the
-    /// current folder as relative ones. cargo runs tests in the folder of their package.
+    /// Parses frames as the standard library writes them: innermost first, with relative paths
+    /// below the current folder. cargo runs tests in the folder of their package.
     ///
     /// ```text
     ///    7: agent::reserve::{{closure}}
@@ -54,7 +54,7 @@ impl SourceLine {
         elsewhere
     }
 
-    /// Reads `./src/main.rs:12:20`.
+    /// Parses a location such as `./src/main.rs:12:20`.
     fn parse(place: &str) -> Option<Self> {
         let mut parts = relative(place).rsplitn(3, ':');
         let (_column, line, file) = (parts.next()?, parts.next()?, parts.next()?);
@@ -64,12 +64,12 @@ impl SourceLine {
         })
     }
 
-    /// The file, relative to the package under test if the file is inside it.
+    /// Returns the file, relative to the package under test if the file is inside it.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The line, from 1.
+    /// Returns the line number, from 1.
     pub fn line(&self) -> u32 {
         self.line
     }
@@ -106,7 +106,8 @@ mod tests {
                  ./src/main.rs:12:20\n",
                 Some("src/main.rs:12"),
             ),
-            // A crate of the workspace is the author's, but the package under test comes first.
+            // Another crate of the workspace is searched as well, but the package under test takes
+            // precedence.
             (
                 "   3: shared::wait\n             at /home/a/shared/src/lib.rs:7:1
    4: agent::main\n             at ./src/main.rs:3:1\n",

@@ -1,4 +1,4 @@
-//! The author's closures: what runs before each invocation, and what is checked after it.
+//! The closures of the test's author: the steps before each invocation, and the checks after it.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use crate::testing::TestAgent;
 
-/// A future that stays on its thread.
+/// A future that is not sent to another thread.
 pub(super) type LocalFuture<'f> = Pin<Box<dyn Future<Output = ()> + 'f>>;
 
 /// An async closure that runs several times.
@@ -21,12 +21,12 @@ impl<F: AsyncFn()> AsyncStep for F {
     }
 }
 
-/// Something that has to hold after an invocation was dropped.
+/// A check after an invocation was dropped.
 pub(super) trait StateCheck {
-    /// Keeps what [`after`](Self::after) compares with.
+    /// Stores the value that [`after`](Self::after) compares with.
     fn before(&self) -> LocalFuture<'_>;
 
-    /// Adds a text for everything that does not hold. A panic is a failure as well.
+    /// Adds a text to `left` for each failure. A panic is a failure as well.
     fn after<'c>(&'c self, left: &'c mut Vec<String>) -> LocalFuture<'c>;
 }
 
@@ -43,7 +43,7 @@ impl<F: AsyncFn()> StateCheck for Assertions<F> {
     }
 }
 
-/// A state that has to be the same before and after.
+/// A check that a state is the same before and after an invocation.
 pub(super) struct Unchanged<F, S> {
     state: F,
     before: RefCell<Option<S>>,
@@ -78,7 +78,7 @@ impl<F: AsyncFn() -> S, S: PartialEq + Debug> StateCheck for Unchanged<F, S> {
     }
 }
 
-/// An agent that has to be idle.
+/// A check that an agent is idle.
 pub(super) struct Idle(pub(super) TestAgent);
 
 impl StateCheck for Idle {

@@ -41,7 +41,7 @@ async fn counted(server: &TestServer, status: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn the_end_of_the_function_has_its_close_code() {
+async fn the_close_code_depends_on_the_end_of_the_function() {
     let server = TestServer::start(ending(config())).await;
     for (message, code, reason, status) in [
         ("return", 1000, "", "success"),
@@ -67,7 +67,7 @@ async fn the_end_of_the_function_has_its_close_code() {
     server.assert_alive().await;
 }
 
-/// An agent whose function reports the end of its session, and the receiver of the reports.
+/// Returns an agent whose function sends how its session ended, and the receiver of these texts.
 fn watched(
     config: RuntimeConfig,
 ) -> (
@@ -97,7 +97,7 @@ fn watched(
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_noticed_and_no_failure() {
+async fn a_client_that_disconnects_is_counted_as_cancelled() {
     let (app, mut events) = watched(config());
     let server = TestServer::start(app).await;
 
@@ -130,8 +130,8 @@ impl Drop for OnDrop {
     }
 }
 
-/// An agent whose function never uses its socket, and the receiver of its events.
-fn deaf(
+/// Returns an agent whose function never uses its socket, and the receiver of its events.
+fn never_receiving(
     config: RuntimeConfig,
 ) -> (
     Result<AgentRuntimeApp, StartError>,
@@ -158,8 +158,8 @@ fn deaf(
 }
 
 #[tokio::test]
-async fn a_function_that_goes_on_after_its_client_is_dropped() {
-    let (app, mut events) = deaf(config());
+async fn a_function_that_ignores_its_cancellation_is_dropped() {
+    let (app, mut events) = never_receiving(config());
     let server = TestServer::start(app).await;
     let client = Client::open(&server).await;
     let mut next = async || with_timeout("an event", events.recv()).await;
@@ -172,7 +172,7 @@ async fn a_function_that_goes_on_after_its_client_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_function_cleans_up_after_its_client() {
+async fn a_function_can_clean_up_after_its_client_disconnects() {
     let (events, mut receiver) = mpsc::unbounded_channel();
     let app = AgentRuntimeApp::builder()
         .config(config())
@@ -184,7 +184,7 @@ async fn a_function_cleans_up_after_its_client() {
                 while !context.is_cancelled() {
                     tokio::task::yield_now().await;
                 }
-                // Cleaning up takes longer than a timer that is due at once.
+                // Cleaning up takes longer than a timer that is due immediately.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 let _ = events.send("cleaned up");
             }
@@ -198,7 +198,7 @@ async fn a_function_cleans_up_after_its_client() {
 }
 
 #[tokio::test]
-async fn a_function_may_outlive_its_client() {
+async fn a_function_can_continue_after_its_client_disconnects() {
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     let opened = Arc::clone(&gate);
     let (events, mut receiver) = mpsc::unbounded_channel();
@@ -249,11 +249,11 @@ async fn the_timeout_of_the_client_ends_the_session() {
     server.idle().await;
 }
 
-/// This includes a function that does not use its socket. It is dropped before the client has
-/// answered the close frame.
+/// The timeout also applies to a function that does not use its socket. The function is dropped
+/// before the client has answered the close frame.
 #[tokio::test]
 async fn the_timeout_of_the_client_drops_the_function() {
-    let (app, mut events) = deaf(config());
+    let (app, mut events) = never_receiving(config());
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;
     connection.write(handshake("ppio-timeout: 1\r\n")).await;

@@ -1,4 +1,4 @@
-//! Which requests become a WebSocket.
+//! Which requests open a WebSocket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ fn with(line: &str, replacement: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_not_a_handshake_is_refused() {
+async fn invalid_handshakes_are_refused() {
     let server = TestServer::start(echoing(config())).await;
     for (request, status, error_type) in [
         (get("/ws"), 426, "UpgradeRequired"),
@@ -128,7 +128,7 @@ async fn frames_that_arrive_with_the_handshake_are_received() {
 }
 
 #[tokio::test]
-async fn an_agent_without_a_function_closes_with_1011() {
+async fn without_a_websocket_function_the_socket_is_closed_with_1011() {
     let server = TestServer::start(crate::support::echo(config())).await;
     server.send(get("/ws")).await.error(404, "NotFound");
     let mut client = Client::open(&server).await;
@@ -156,7 +156,7 @@ async fn say_mine(request: axum::extract::Request) -> impl axum::response::IntoR
 }
 
 #[tokio::test]
-async fn routes_serve_the_path_where_no_function_does() {
+async fn routes_can_serve_the_path_without_a_websocket_function() {
     let mine = Router::new().route("/ws", on_get(say_mine).post(async || "posted"));
     let builder = || {
         AgentRuntimeApp::builder()
@@ -261,7 +261,7 @@ async fn middleware_guards_the_handshake_and_the_function_takes_context_and_stat
 
 /// Middleware that replaces the response of a handshake ends the session.
 #[tokio::test]
-async fn a_response_that_middleware_replaces_starts_nothing() {
+async fn a_handshake_response_replaced_by_middleware_starts_no_function() {
     let started = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&started);
     let app = AgentRuntimeApp::builder()

@@ -1,4 +1,4 @@
-//! Limits of the connection.
+//! Size limits and timeouts of WebSocket connections.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use super::echoing;
 use crate::support::{TestServer, config, with_timeout};
 
 #[tokio::test]
-async fn a_fault_of_the_client_closes_with_its_code() {
+async fn an_error_of_the_client_closes_the_socket_with_its_code() {
     let server = TestServer::start(echoing(config())).await;
     for (bytes, code) in [
         // One byte more than the largest frame; only its header is sent.
         (head(0x82, 64 * 1024 + 1), 1009),
         // A text that is not UTF-8.
         (vec![0x81, 0x81, 0, 0, 0, 0, 0xff], 1007),
-        // A frame without a mask, and one of an unknown kind.
+        // A frame without a mask, and a frame with an unknown opcode.
         (vec![0x81, 0x01, b'x'], 1002),
         (head(0x83, 0), 1002),
     ] {
@@ -33,7 +33,7 @@ async fn a_fault_of_the_client_closes_with_its_code() {
 }
 
 #[tokio::test]
-async fn the_close_frame_arrives_although_the_client_is_sending() {
+async fn the_close_frame_arrives_while_the_client_is_sending() {
     let server = TestServer::start(echoing(config())).await;
     let mut client = Client::open(&server).await;
     let mut bytes = head(0x82, 8 << 20);
@@ -43,7 +43,7 @@ async fn the_close_frame_arrives_although_the_client_is_sending() {
 }
 
 #[tokio::test]
-async fn the_settings_are_the_limits() {
+async fn the_configured_size_limits_apply() {
     let app = echoing(
         config()
             .websocket_max_frame_size(ByteSize::new(10))
@@ -93,7 +93,7 @@ async fn an_idle_socket_is_closed_with_1001() {
     server.idle().await;
 }
 
-/// Neither the time limit for request headers nor the one between two requests ends a session.
+/// Neither the time limits of a request nor the time limit between two requests ends a session.
 #[tokio::test]
 async fn the_timeouts_of_requests_do_not_apply() {
     let short = Duration::from_millis(30);
@@ -158,7 +158,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
 
 /// A client that sends more than the function receives waits, and nothing is lost.
 #[tokio::test]
-async fn a_function_that_receives_slowly_stops_its_client() {
+async fn a_client_waits_for_a_function_that_receives_slowly() {
     let server = TestServer::start(
         AgentRuntimeApp::builder()
             .config(config())

@@ -1,4 +1,4 @@
-//! `/ws`, as clients see it byte by byte.
+//! Tests of `/ws` with a client that reads and writes single frames.
 
 mod client;
 mod ends;
@@ -63,7 +63,7 @@ async fn an_open_socket_is_an_invocation_and_makes_the_agent_busy() {
 }
 
 #[tokio::test]
-async fn two_hundred_sockets_are_open_at_once() {
+async fn two_hundred_sockets_are_served_concurrently() {
     let server = TestServer::start(echoing(config())).await;
     let mut clients = Vec::new();
     for _ in 0..200 {

@@ -36,7 +36,8 @@ impl Drop for OnDrop {
     }
 }
 
-/// An agent whose function waits for a permit once its client is gone.
+/// Returns an agent whose function waits for a permit after its socket is closed, and the receiver
+/// of its events.
 fn gated(
     config: RuntimeConfig,
     gate: &Arc<Semaphore>,
@@ -64,7 +65,7 @@ fn gated(
 }
 
 #[tokio::test]
-async fn a_function_has_the_grace() {
+async fn a_function_may_run_until_the_grace_ends() {
     for (grace, permits, end) in [
         (Duration::from_secs(3600), 1, "done"),
         (Duration::from_millis(200), 0, "dropped"),
@@ -86,7 +87,7 @@ async fn a_function_has_the_grace() {
 
 /// A function may still answer messages that it received before the shutdown.
 #[tokio::test]
-async fn a_shutdown_cancels_no_function() {
+async fn a_shutdown_does_not_cancel_functions() {
     let (events, mut receiver) = mpsc::unbounded_channel();
     let app = AgentRuntimeApp::builder()
         .config(config())

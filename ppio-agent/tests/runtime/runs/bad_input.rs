@@ -4,7 +4,7 @@ use super::support::{Scripted, request};
 use crate::support::{config, get, invocation_with};
 
 #[tokio::test]
-async fn ids_that_are_unknown_or_of_another_caller_are_a_404() {
+async fn unknown_ids_and_ids_of_other_callers_are_a_404() {
     let agent = Scripted::start(config()).await;
     let session = "x-amzn-bedrock-agentcore-runtime-session-id";
     let owner = format!("{session}: s\r\nauthorization: Bearer a\r\n");
@@ -64,7 +64,7 @@ async fn ids_that_are_unknown_or_of_another_caller_are_a_404() {
 
 /// The command line sends the session of a sandbox with each call.
 #[tokio::test]
-async fn a_run_of_no_session_is_found_with_its_credential_from_a_session() {
+async fn a_run_without_a_session_is_found_by_its_credential_from_a_session() {
     let agent = Scripted::start(config()).await;
     let start = "authorization: Bearer a\r\nprefer: respond-async\r\nx-request-id: r\r\n";
     let answer = agent.server.send(invocation_with(start, "1")).await;
@@ -84,7 +84,7 @@ async fn a_run_of_no_session_is_found_with_its_credential_from_a_session() {
 }
 
 #[tokio::test]
-async fn callers_that_cannot_be_told_apart_need_an_id() {
+async fn anonymous_callers_can_read_a_run_by_id_but_not_list_runs() {
     let agent = Scripted::start(config()).await;
     let id = agent.detach("1").await;
     let refused = agent.server.send(get("/invocations")).await;
@@ -101,7 +101,7 @@ async fn callers_that_cannot_be_told_apart_need_an_id() {
 }
 
 #[tokio::test]
-async fn a_last_event_that_cannot_be_is_a_400() {
+async fn an_invalid_last_event_id_is_a_400() {
     let agent = Scripted::start(config()).await;
     let id = agent.detach(r#"{"stream": true}"#).await;
     let started = agent.started().await;
@@ -131,14 +131,14 @@ async fn a_last_event_that_cannot_be_is_a_400() {
     let (beginning, _) = head.split_at(200_000);
     connection.write(beginning).await;
     assert_eq!(connection.head().await.status, 431);
-    // None of these requests was a reader, and the run continues.
+    // None of these requests counted as a reader, and the run continues.
     started.item(2);
     started.end();
     agent.has_status(&id, "success").await;
 }
 
 #[tokio::test]
-async fn options_that_are_not_valid_are_a_400_and_start_nothing() {
+async fn invalid_options_are_a_400_and_start_no_invocation() {
     let agent = Scripted::start(config()).await;
     let long = "k".repeat(256);
     for (header, error) in [

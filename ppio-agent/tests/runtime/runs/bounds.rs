@@ -8,7 +8,7 @@ use ppio::{AgentRuntimeApp, ByteSize, Error, OnDisconnect, RuntimeConfig, Sse, V
 use super::support::{Event, Scripted, events, request};
 use crate::support::{TestServer, config, get, invocation_with, with_timeout};
 
-/// An agent that streams as many items as its request says, all of which are ready immediately.
+/// An agent whose request is the number of items that it streams; all are ready immediately.
 async fn counting(config: RuntimeConfig) -> TestServer {
     let app = AgentRuntimeApp::builder()
         .config(config)
@@ -77,7 +77,7 @@ async fn a_slow_reader_slows_the_invocation_down_and_gets_every_item() {
 }
 
 #[tokio::test]
-async fn without_readers_the_oldest_items_are_dropped_and_never_skipped() {
+async fn without_readers_the_oldest_items_are_dropped_and_reading_them_is_a_410() {
     let server = counting(
         config()
             .on_disconnect(OnDisconnect::Continue)
@@ -117,7 +117,7 @@ async fn without_readers_the_oldest_items_are_dropped_and_never_skipped() {
 }
 
 #[tokio::test]
-async fn a_value_over_the_limit_is_for_its_callers_alone() {
+async fn a_value_over_the_limit_is_sent_but_not_kept() {
     let size = ByteSize::new(1000);
     let app = crate::support::echo(config().max_run_size(size));
     let server = TestServer::start(app).await;
@@ -141,7 +141,7 @@ async fn a_value_over_the_limit_is_for_its_callers_alone() {
 }
 
 #[tokio::test]
-async fn the_runs_that_ended_first_go_first() {
+async fn runs_are_dropped_in_the_order_in_which_they_ended() {
     let agent = Scripted::start(config().max_runs(3)).await;
     let mut started = Vec::new();
     let mut ids = Vec::new();
@@ -173,7 +173,7 @@ async fn the_runs_that_ended_first_go_first() {
 }
 
 #[tokio::test]
-async fn all_together_are_bounded_by_their_size() {
+async fn the_total_size_of_all_runs_is_bounded() {
     let total = 100_000;
     let server = counting(
         config()
@@ -201,7 +201,7 @@ async fn all_together_are_bounded_by_their_size() {
 }
 
 #[tokio::test]
-async fn a_run_is_dropped_when_its_time_is_over() {
+async fn a_run_is_dropped_after_its_retention() {
     let retention = Duration::from_millis(50);
     let server = counting(
         config()

@@ -44,7 +44,7 @@ async fn a_detached_invocation_is_found_by_its_id() {
     assert_eq!(ended["response"]["result"], json!({"answer": 42}));
     assert_eq!(ended["response"]["status"], "success");
     assert_eq!(ended["response"]["metadata"]["request_id"], "order/7#a");
-    // The answer is the one that the POST would have had, in either format.
+    // `/response` returns the answer that a waiting `POST` would have received, in either format.
     let whole = agent
         .server
         .send(get(&format!("{location}/response")))
@@ -61,7 +61,7 @@ async fn a_detached_invocation_is_found_by_its_id() {
 
 /// See google/adk-python #4029: the run was cancelled when its caller disconnected.
 #[tokio::test]
-async fn adk_python_4029_an_invocation_survives_its_caller() {
+async fn adk_python_4029_an_invocation_continues_after_its_caller_disconnects() {
     let agent = Scripted::start(config()).await;
     let mut caller = agent.server.connect().await;
     caller.write(streaming(WITH_IDS)).await;
@@ -189,7 +189,7 @@ async fn mastra_22096_a_refreshed_page_finds_the_answer() {
 /// See e2b-dev/E2B #1658: after a network change the stream of a running command could not be
 /// attached to again.
 #[tokio::test]
-async fn e2b_1658_a_stream_is_attached_to_again_after_a_reset() {
+async fn e2b_1658_a_stream_is_resumed_after_a_connection_reset() {
     let agent = Scripted::start(config()).await;
     let mut caller = agent.server.connect().await;
     caller.write(streaming(WITH_IDS)).await;
@@ -212,7 +212,7 @@ async fn e2b_1658_a_stream_is_attached_to_again_after_a_reset() {
 }
 
 #[tokio::test]
-async fn a_caller_that_asks_for_no_ids_gets_the_same_bytes_as_without_a_run() {
+async fn a_kept_stream_without_ids_has_the_same_bytes_as_an_ordinary_stream() {
     let agent = Scripted::start(config()).await;
     for failing in [false, true] {
         let mut bodies = Vec::new();
@@ -264,7 +264,7 @@ async fn an_error_is_kept_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_response_of_the_agents_own_is_kept_with_its_head() {
+async fn a_user_response_is_kept_with_its_status_and_headers() {
     let respond = responding();
     let app = AgentRuntimeApp::builder()
         .config(config().on_disconnect(OnDisconnect::Continue))
@@ -330,7 +330,7 @@ async fn runs_are_listed_newest_first() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_taken_is_replaced_for_the_new_run() {
+async fn a_request_id_in_use_is_replaced_for_a_new_run() {
     let agent = Scripted::start(config()).await;
     let headers = "prefer: respond-async\r\nx-request-id: taken\r\n";
     let first = agent.server.send(invocation_with(headers, "1")).await;
@@ -349,7 +349,7 @@ async fn an_id_that_is_taken_is_replaced_for_the_new_run() {
 }
 
 #[tokio::test]
-async fn middleware_and_cors_hold_for_every_route_of_a_run() {
+async fn middleware_and_cors_apply_to_every_route_of_a_run() {
     async fn auth(request: Request, next: Next) -> Result<Response, Error> {
         let token = request.headers().get("authorization");
         if token.is_none_or(|token| token != "Bearer sesame") {
@@ -430,7 +430,7 @@ async fn an_idle_stream_of_a_run_has_heartbeats() {
 }
 
 #[tokio::test]
-async fn a_kept_value_is_answered_in_the_format_of_each_caller() {
+async fn a_kept_value_is_sent_in_the_format_of_each_caller() {
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(|request: Value| async {
@@ -493,7 +493,7 @@ async fn the_callers_deadline_ends_a_kept_stream() {
 }
 
 #[tokio::test]
-async fn inspected_runs_have_their_request_and_the_times_of_their_items() {
+async fn inspected_runs_contain_the_request_and_the_times_of_the_items() {
     for inspects in [true, false] {
         let config = config().list_anonymous_runs(true).inspect_runs(inspects);
         let agent = Scripted::start(config).await;

@@ -77,7 +77,7 @@ async fn a_stream_that_is_cut_at_any_byte_is_resumed_without_a_gap() {
     let mut whole = Reader::new(&id);
     whole.read(&agent, usize::MAX).await;
     assert_eq!(whole.events, expected);
-    // The length of the stream with ids is a little more than that of its items.
+    // The whole stream with ids is shorter than 600 bytes.
     for cut in 0..600 {
         let mut reader = Reader::new(&id);
         reader.read(&agent, cut).await;
@@ -101,8 +101,8 @@ async fn readers_of_a_running_stream_are_cut_at_random() {
         .map(|number| json!({ "number": number, "text": "x".repeat(random.usize(0..400)) }))
         .collect();
     let expected = [items(1, texts.clone()), vec![end("success", count)]].concat();
-    // Three readers: one that is cut after some bytes, one after many, and one that keeps its
-    // connection and reads slowly.
+    // Three readers: one is cut after fewer than 600 bytes, one after fewer than 6000 bytes, and
+    // one keeps its connection.
     let mut tasks = tokio::task::JoinSet::new();
     for longest in [600, 6000, usize::MAX] {
         let (agent, mut reader) = (std::sync::Arc::clone(&agent), Reader::new(&id));

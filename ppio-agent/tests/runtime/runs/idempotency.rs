@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that is sent again runs once.
+//! `Idempotency-Key`: a request that is sent several times runs once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -93,7 +93,7 @@ async fn errors_and_streams_are_replayed_as_well() {
 }
 
 #[tokio::test]
-async fn keys_are_of_a_session_or_of_a_caller() {
+async fn keys_are_scoped_to_a_session_or_a_caller() {
     let agent = Scripted::start(config()).await;
     let session = "x-amzn-bedrock-agentcore-runtime-session-id";
     let scopes = [
@@ -154,7 +154,7 @@ async fn a_request_that_is_refused_does_not_use_its_key() {
 }
 
 #[tokio::test]
-async fn a_caller_that_comes_back_in_time_finds_its_invocation() {
+async fn a_caller_that_reconnects_within_the_grace_joins_its_run() {
     let grace = Duration::from_secs(600);
     let agent = Scripted::start(config().reconnect_grace(grace)).await;
     let mut caller = agent.server.connect().await;
@@ -188,7 +188,7 @@ async fn a_caller_that_comes_back_in_time_finds_its_invocation() {
 }
 
 #[tokio::test]
-async fn a_joining_caller_can_make_the_run_continue() {
+async fn a_joining_caller_can_change_the_policy_to_continue() {
     let agent = Scripted::start(config().reconnect_grace(Duration::ZERO)).await;
     let mut caller = agent.server.connect().await;
     caller.write(invocation_with(KEY, "1")).await;

@@ -1,4 +1,4 @@
-//! Runs that survive the end of their agent.
+//! Runs that are kept in a journal and can be read after a restart of the agent.
 
 use std::fs;
 use std::path::Path;
@@ -62,7 +62,7 @@ async fn everything(server: &TestServer, id: &str, headers: &str) -> Vec<(u16, V
 }
 
 #[tokio::test]
-async fn ended_runs_answer_after_a_restart_as_before() {
+async fn ended_runs_are_unchanged_after_a_restart() {
     let journal = directory();
     let session = "x-amzn-bedrock-agentcore-runtime-session-id: s\r\n";
     let key = "idempotency-key: k\r\nauthorization: a\r\n";
@@ -133,7 +133,7 @@ async fn ended_runs_answer_after_a_restart_as_before() {
 }
 
 #[tokio::test]
-async fn a_response_of_the_handler_is_kept_with_its_head() {
+async fn a_user_response_is_replayed_after_a_restart() {
     let journal = directory();
     let app = || {
         AgentRuntimeApp::builder()
@@ -155,7 +155,7 @@ async fn a_response_of_the_handler_is_kept_with_its_head() {
 }
 
 #[tokio::test]
-async fn a_copy_of_the_directory_has_running_runs_as_interrupted() {
+async fn running_runs_are_interrupted_in_a_copy_of_the_journal() {
     let (journal, copied) = (directory(), directory());
     let agent = Scripted::start(with_journal(journal.path())).await;
     let id = agent.detach(r#"{"stream": true}"#).await;
@@ -196,7 +196,7 @@ async fn a_copy_of_the_directory_has_running_runs_as_interrupted() {
 }
 
 #[tokio::test]
-async fn a_torn_record_is_cut_off_and_garbage_is_ignored() {
+async fn incomplete_records_are_cut_off_and_foreign_files_are_ignored() {
     let (journal, copied) = (directory(), directory());
     let agent = Scripted::start(with_journal(journal.path())).await;
     let id = agent.detach(r#"{"stream": true}"#).await;
@@ -228,7 +228,7 @@ async fn a_torn_record_is_cut_off_and_garbage_is_ignored() {
         }
         let before = everything(&agent.server, &id, "").await;
         stop(agent.server).await;
-        // The end was written after the last complete record.
+        // The previous agent has written the end after the last complete record.
         let agent = Scripted::start(with_journal(copied.path())).await;
         let after = everything(&agent.server, &id, "").await;
         assert_eq!(after, before, "{length}");
@@ -274,7 +274,7 @@ async fn a_torn_record_is_cut_off_and_garbage_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_used_is_an_error_at_start() {
+async fn an_unusable_journal_directory_is_an_error_at_start() {
     let journal = directory();
     let file = journal.path().join("file");
     fs::write(&file, "").unwrap();
@@ -298,7 +298,7 @@ async fn a_directory_that_cannot_be_used_is_an_error_at_start() {
 }
 
 #[tokio::test]
-async fn a_run_that_the_journal_cannot_take_is_not_started() {
+async fn a_run_that_cannot_be_written_to_the_journal_is_not_started() {
     let journal = directory();
     let path = journal.path().join("journal");
     let agent = Scripted::start(with_journal(&path)).await;
@@ -319,7 +319,7 @@ async fn a_run_that_the_journal_cannot_take_is_not_started() {
 }
 
 #[tokio::test]
-async fn the_files_are_bounded_as_the_memory_is() {
+async fn the_limits_of_runs_apply_to_the_journal_files() {
     let journal = directory();
     let max = 1 << 20;
     let start = |config: RuntimeConfig| {
@@ -383,7 +383,7 @@ async fn the_files_are_bounded_as_the_memory_is() {
 }
 
 #[tokio::test]
-async fn only_runs_are_written() {
+async fn only_kept_invocations_are_written_to_the_journal() {
     let journal = directory();
     let server = TestServer::start(echo(with_journal(journal.path()))).await;
     assert_eq!(server.invoke("1").await.result(), 1);

@@ -25,7 +25,7 @@ fn item(seed: u64, number: u64) -> Value {
     json!({ "seed": seed, "number": number, "text": "x".repeat(length) })
 }
 
-/// The agent of these tests, which start it as a process.
+/// The agent of these tests, which runs as a separate process.
 #[test]
 #[ignore = "a program, which other tests start"]
 fn agent_program() {
@@ -253,7 +253,7 @@ fn kill_at_random(kills: usize, random: &mut fastrand::Rng) {
 }
 
 #[test]
-fn nothing_that_a_reader_saw_is_missing_after_a_kill() {
+fn everything_that_a_reader_received_is_kept_after_a_kill() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     std::thread::scope(|scope| {

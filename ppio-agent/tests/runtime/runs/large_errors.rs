@@ -38,7 +38,7 @@ async fn stop(mut server: TestServer) {
 }
 
 #[tokio::test]
-async fn a_long_error_is_cut_off_once_its_caller_has_it() {
+async fn a_long_error_is_sent_whole_and_kept_truncated() {
     let limit = 10_000;
     let server = failing(config().max_run_size(ByteSize::new(limit))).await;
     for (number, part) in ["message", "type"].into_iter().enumerate() {
@@ -65,7 +65,7 @@ async fn a_long_error_is_cut_off_once_its_caller_has_it() {
 }
 
 #[tokio::test]
-async fn errors_count_for_what_all_runs_keep() {
+async fn errors_count_towards_the_total_size_of_all_runs() {
     let total = 1 << 20;
     let server = failing(config().max_total_run_size(ByteSize::new(total))).await;
     for number in 0..40 {
@@ -83,18 +83,18 @@ async fn errors_count_for_what_all_runs_keep() {
 }
 
 #[tokio::test]
-async fn a_run_with_a_long_end_keeps_its_key_over_a_restart() {
+async fn a_run_with_a_long_error_or_value_keeps_its_key_after_a_restart() {
     let small = ByteSize::new(100_000);
     let large = ByteSize::new(16 << 20);
     let exact = ByteSize::new(1_500_001);
     for (part, text, limit, later_limit, status) in [
         ("message", "x", small, small, 500),
-        // Six times as long in JSON.
+        // JSON encodes this character in six bytes.
         ("message", "\u{1}", small, small, 500),
         ("message", "\u{1}", exact, exact, 500),
         ("type", "x", small, small, 500),
         ("source", "x", small, small, 500),
-        // These are written whole, and read back with a lower limit.
+        // The journal contains these whole; they are read back with a lower limit.
         ("message", "x", large, small, 410),
         ("value", "x", large, small, 410),
     ] {
@@ -131,7 +131,7 @@ async fn a_run_with_a_long_end_keeps_its_key_over_a_restart() {
 }
 
 #[tokio::test]
-async fn a_limit_may_be_the_largest_number() {
+async fn max_run_size_can_be_u64_max() {
     let journal = tempfile::tempdir().unwrap();
     let with = || {
         let config = config().journal(journal.path());

@@ -1,4 +1,4 @@
-//! Runs in the health check and in a shutdown.
+//! How runs affect the health check and the shutdown.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn ping(server: &TestServer) -> Value {
     server.send(get("/ping")).await.json()
 }
 
-async fn has_ping(server: &TestServer, status: &str) -> Value {
+async fn wait_for_ping(server: &TestServer, status: &str) -> Value {
     with_timeout(status, async {
         loop {
             let ping = ping(server).await;
@@ -61,12 +61,12 @@ async fn agentcore_42_a_long_invocation_makes_the_agent_busy() {
                 let mut caller = server.connect().await;
                 let headers = format!("{headers}ppio-on-disconnect: cancel\r\n");
                 caller.write(invocation_with(&headers, "1")).await;
-                let busy = has_ping(&server, "HealthyBusy").await;
+                let busy = wait_for_ping(&server, "HealthyBusy").await;
                 let changed = &busy["time_of_last_update"];
                 // The time changes only with the status.
                 assert_eq!(&ping(&server).await["time_of_last_update"], changed);
                 drop(caller);
-                has_ping(&server, "Healthy").await;
+                wait_for_ping(&server, "Healthy").await;
             }
         }
     }
@@ -85,7 +85,8 @@ async fn a_short_invocation_does_not_make_the_agent_busy() {
     agent.started().await.item(1);
     agent.has_status(&id, "success").await;
     assert_eq!(ping(&agent.server).await["status"], "Healthy");
-    // So does an invocation that a joining caller changes to continue, until it is cancelled.
+    // An invocation that a joining caller changes to `continue` makes the agent busy until it is
+    // cancelled.
     let join = streaming("idempotency-key: k\r\nprefer: respond-async\r\n");
     let joined = agent.server.send(join).await;
     assert_eq!(joined.status, 202);
@@ -125,7 +126,7 @@ async fn a_shutdown_waits_for_a_run_without_a_caller() {
 }
 
 #[tokio::test]
-async fn a_run_that_outlives_the_grace_ends_as_cancelled_for_its_readers() {
+async fn a_run_is_cancelled_for_its_readers_after_the_shutdown_grace() {
     let grace = Duration::from_millis(100);
     let config: RuntimeConfig = config()
         .shutdown_grace(grace)

@@ -1,4 +1,4 @@
-//! Where the policy of an invocation comes from, and what it does.
+//! How the disconnect policy of an invocation is selected, and its effect.
 
 use ppio::{AgentRuntimeApp, OnDisconnect, RequestContext, RuntimeConfig, Value};
 
@@ -35,7 +35,7 @@ mod annotated_over_config {
     }
 }
 
-/// Whether the answer of an app to a plain request can be read again.
+/// Whether an app keeps the answer to a request with these headers, so that it can be read again.
 async fn keeps(app: AgentRuntimeApp, headers: &str) -> bool {
     use ppio::testing::TestAgent;
     let agent = TestAgent::new(app);
@@ -67,7 +67,7 @@ fn built(config: RuntimeConfig) -> AgentRuntimeApp {
 }
 
 #[tokio::test]
-async fn the_attribute_the_builder_the_configuration_and_the_caller_choose() {
+async fn the_policy_comes_from_caller_attribute_builder_or_configuration() {
     use OnDisconnect::{Cancel, Continue};
     let new = RuntimeConfig::new;
     let annotated = |module: &str| {
@@ -117,8 +117,8 @@ async fn the_attribute_the_builder_the_configuration_and_the_caller_choose() {
 }
 
 #[tokio::test]
-async fn the_last_reader_that_leaves_cancels_unless_the_run_continues() {
-    // Only stream ids: the policy is `cancel`, without any grace.
+async fn a_run_is_cancelled_when_its_last_reader_disconnects() {
+    // The caller requests only stream ids: the policy is `cancel` without a grace period.
     let agent = Scripted::start(config()).await;
     let mut caller = agent.server.connect().await;
     let headers = "ppio-stream-ids: true\r\nx-request-id: r\r\n";
@@ -148,7 +148,7 @@ async fn the_last_reader_that_leaves_cancels_unless_the_run_continues() {
 }
 
 #[tokio::test]
-async fn the_context_and_the_log_have_the_id_of_the_run() {
+async fn the_context_has_the_id_of_the_run() {
     let app = AgentRuntimeApp::builder()
         .config(config().on_disconnect(OnDisconnect::Continue))
         .entrypoint(
@@ -166,7 +166,7 @@ async fn the_context_and_the_log_have_the_id_of_the_run() {
 }
 
 #[tokio::test]
-async fn a_blocking_function_and_an_iterator_run_as_well() {
+async fn a_synchronous_iterator_continues_without_its_caller() {
     let app = AgentRuntimeApp::builder()
         .config(config().on_disconnect(OnDisconnect::Continue))
         .entrypoint(|count: u64| {
@@ -191,7 +191,7 @@ async fn a_blocking_function_and_an_iterator_run_as_well() {
 
 /// The id of a run gives access to the run, so its random bits come from the operating system.
 #[tokio::test]
-async fn the_id_of_a_run_follows_from_no_other() {
+async fn run_ids_cannot_be_predicted() {
     let continuing = config().on_disconnect(OnDisconnect::Continue);
     let inspecting = config().debug(true);
     for (config, headers) in [

@@ -67,8 +67,8 @@ fn instance(address: SocketAddr) -> String {
     header(&head, "ppio-instance").expect("an instance")
 }
 
-/// Sends a request with a key, as a first attempt or as a retry; returns the head and the status,
-/// result or error type.
+/// Sends a request with a key, as a first attempt or as a retry; returns the status line with the
+/// headers, and the JSON body of the answer.
 fn invoke(address: SocketAddr, key: &str, retry: Option<&str>, body: &Value) -> (String, Value) {
     let retry = retry.map_or_else(String::new, |id| format!("ppio-instance: {id}\r\n"));
     let headers = format!("idempotency-key: {key}\r\n{retry}");
@@ -119,7 +119,7 @@ fn restarted(marks_path: &Path, journal: Option<&Path>) -> (String, AgentProcess
 }
 
 #[test]
-fn a_restarted_agent_refuses_what_it_may_have_run() {
+fn a_restarted_agent_refuses_retries_from_before_its_restart() {
     let directory = tempfile::tempdir().expect("a directory");
     let marked = directory.path().join("marks");
     let (first, agent) = restarted(&marked, None);
@@ -163,7 +163,7 @@ fn a_restarted_agent_refuses_what_it_may_have_run() {
 }
 
 #[test]
-fn a_journal_keeps_the_instance_and_its_keys() {
+fn a_journal_keeps_the_instance_id_and_the_idempotency_keys() {
     let directory = tempfile::tempdir().expect("a directory");
     let marked = directory.path().join("marks");
     let journal = directory.path().join("journal");

@@ -37,7 +37,7 @@ async fn started(agent: &Scripted, name: u32) -> Started {
 }
 
 #[tokio::test]
-async fn by_default_they_run_at_once() {
+async fn by_default_invocations_of_a_session_run_concurrently() {
     let agent = agent(SessionConcurrency::Parallel, config()).await;
     let mut first = call(&agent, SESSION, 1).await;
     let one = started(&agent, 1).await;
@@ -50,7 +50,7 @@ async fn by_default_they_run_at_once() {
 
 /// The caller may send the invocation again with the same key, also to the next process.
 #[tokio::test]
-async fn an_invocation_that_is_refused_leaves_nothing_in_the_journal() {
+async fn a_refused_invocation_leaves_no_file_in_the_journal() {
     let journal = tempfile::tempdir().expect("a directory");
     let queue = config().session_queue(1).journal(journal.path());
     let agent = agent(SessionConcurrency::Queue, queue).await;
@@ -78,7 +78,7 @@ async fn an_invocation_that_is_refused_leaves_nothing_in_the_journal() {
 }
 
 #[tokio::test]
-async fn a_queue_runs_them_in_order() {
+async fn queued_invocations_run_in_order() {
     let agent = agent(SessionConcurrency::Queue, config().session_queue(2)).await;
     let mut first = call(&agent, SESSION, 1).await;
     let one = started(&agent, 1).await;
@@ -111,7 +111,7 @@ async fn a_queue_runs_them_in_order() {
 }
 
 #[tokio::test]
-async fn a_stream_holds_the_turn_to_its_end_and_a_caller_that_leaves_gives_it_up() {
+async fn a_stream_blocks_the_queue_and_disconnected_callers_are_removed() {
     let agent = agent(SessionConcurrency::Queue, config()).await;
     let mut stream = agent.server.connect().await;
     stream.write(streaming(SESSION)).await;
@@ -131,7 +131,7 @@ async fn a_stream_holds_the_turn_to_its_end_and_a_caller_that_leaves_gives_it_up
 }
 
 #[tokio::test]
-async fn the_time_in_the_queue_counts_for_the_deadline() {
+async fn the_time_in_the_queue_counts_towards_the_timeout() {
     let timeout = Duration::from_millis(200);
     let agent = agent(SessionConcurrency::Queue, config().timeout(timeout)).await;
     let mut stream = agent.server.connect().await;
@@ -142,7 +142,7 @@ async fn the_time_in_the_queue_counts_for_the_deadline() {
         format!("{SESSION}idempotency-key: k\r\n"),
     ] {
         let mut late = call(&agent, &headers, 2).await;
-        // Otherwise the silent stream would end as well.
+        // Without further items, the first stream would time out as well.
         let keep_alive = async {
             loop {
                 one.item(0);
@@ -159,7 +159,7 @@ async fn the_time_in_the_queue_counts_for_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_busy_session_rejects_a_second_one() {
+async fn a_busy_session_rejects_a_second_invocation() {
     let agent = agent(SessionConcurrency::Reject, config()).await;
     let mut first = call(&agent, SESSION, 1).await;
     let one = started(&agent, 1).await;

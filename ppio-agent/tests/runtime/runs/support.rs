@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::support::{Answer, TestServer, invocation_with, with_timeout};
 
-/// A step that a test makes a running invocation take.
+/// A step of a running invocation, sent by a test.
 pub(super) enum Step {
     Item(Value),
     Fail,
@@ -234,8 +234,8 @@ pub(super) fn end(status: &str, items: u64) -> Event {
     Event::End(json!({ "status": status, "items": items }))
 }
 
-/// An entrypoint that returns a response of its own, whose body is whole, in parts or cut, as the
-/// request selects.
+/// Returns an entrypoint with a user response, whose body is whole, in parts or cut, as the request
+/// selects.
 pub(super) fn responding() -> impl Fn(Value) -> std::future::Ready<Response> + Send + Sync + 'static
 {
     |request| {

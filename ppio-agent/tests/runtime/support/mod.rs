@@ -63,7 +63,7 @@ impl TestServer {
         self.send(invocation(body)).await
     }
 
-    /// Checks that the server still answers, at the end of every test of invalid input.
+    /// Checks that the server still answers; tests of invalid input end with this check.
     pub(crate) async fn assert_alive(&self) {
         let ping = self.send(get("/ping")).await;
         assert_eq!(ping.status, 200);

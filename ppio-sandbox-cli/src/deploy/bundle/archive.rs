@@ -16,9 +16,9 @@ use crate::error::{CliError, ExitKind};
 /// The folder of the archive that holds all files.
 pub(in crate::deploy) const ARCHIVE_ROOT: &str = "app";
 
-/// The largest size of all files together, in bytes.
+/// The maximum total size of the files, in bytes.
 const MAX_SIZE: u64 = 512 * 1024 * 1024;
-/// The size above which a warning is printed, in bytes.
+/// The total size above which a warning is printed, in bytes.
 const LARGE_SIZE: u64 = 100 * 1024 * 1024;
 
 pub(in crate::deploy) const LEAVE_OUT_HELP: &str =
@@ -40,13 +40,13 @@ pub(in crate::deploy) struct Archive {
 /// The size of all files together, and the largest of them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::deploy) struct FileSizes {
-    /// In bytes.
+    /// The size of all files together, in bytes.
     total: u64,
     /// The files of a MiB or more, the largest first.
     largest: Vec<(u64, PathBuf)>,
 }
 
-/// Where the bytes of a file come from.
+/// The source of the bytes of a file.
 #[derive(Debug)]
 pub(super) enum FileContent {
     Text(String),
@@ -69,7 +69,7 @@ pub(in crate::deploy) struct LeftOutFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::deploy) enum LeftOutReason {
-    /// Its name is one of the names of secrets.
+    /// The name of the file is one of the names of secrets.
     Secret,
     /// A link whose target does not exist.
     BrokenLink,
@@ -80,8 +80,8 @@ pub(in crate::deploy) enum LeftOutReason {
 }
 
 impl Archive {
-    /// Packs the files. The same files make the same bytes: neither times nor owners are stored.
-    /// Blocks.
+    /// Packs the files. The same files give the same bytes, because neither times nor owners are
+    /// stored. Blocks.
     pub(super) fn pack(
         project: &ProjectFiles,
         files: &BTreeMap<PathBuf, FileContent>,
@@ -126,14 +126,14 @@ impl FileSizes {
         Ok(Self { total, largest })
     }
 
-    /// The largest files with their sizes, as parts of a message.
+    /// Returns the largest files with their sizes, as parts of a message.
     pub(in crate::deploy) fn largest(&self) -> impl Iterator<Item = String> {
         self.largest
             .iter()
             .map(|(size, path)| format!("{} is {} MiB", path.display(), size >> 20))
     }
 
-    /// A warning about files that take long to send, and that a platform may refuse.
+    /// Returns a warning about files that take long to send, and that a platform may refuse.
     pub(in crate::deploy) fn warning(&self) -> Option<String> {
         (self.total > LARGE_SIZE).then(|| {
             let largest: Vec<_> = self.largest().collect();

@@ -26,8 +26,8 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// An empty bundle. Paths that match `include` are sent although `.dockerignore` or the list of
-    /// secrets leaves them out. Blocks.
+    /// Creates an empty bundle. Paths that match `include` are sent although `.dockerignore` or the
+    /// list of secrets leaves them out. Blocks.
     pub(in crate::deploy) fn new(project: &Path, include: &[String]) -> Result<Self, CliError> {
         let rules = SendRules::read(project, include)?;
         let project = ProjectFiles::open(project).map_err(|error| unreadable(project, error))?;
@@ -60,7 +60,7 @@ impl Bundle {
         }
     }
 
-    /// Adds the whole project except secrets and what `.dockerignore` leaves out. Blocks.
+    /// Adds the whole project except secrets and the paths that `.dockerignore` excludes. Blocks.
     pub(in crate::deploy) fn add_project(&mut self) -> Result<(), CliError> {
         self.add_folder(Path::new(""), Path::new(""))
     }
@@ -225,7 +225,7 @@ impl Bundle {
         self.project.entry(&folder.join("pyvenv.cfg")).is_ok()
     }
 
-    /// The error for a path whose links lead to `target`, outside the project.
+    /// Returns the error for a path whose links lead to `target`, outside the project.
     fn outside_project(&self, path: &Path, target: &Path) -> CliError {
         let (link, written) = self
             .project

@@ -86,7 +86,7 @@ impl ProjectFiles {
         })
     }
 
-    /// The first link among a path and its folders, with its unresolved target.
+    /// Returns the first link among a path and its folders, with its unresolved target.
     pub(super) fn first_link(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
         let mut parts: Vec<_> = path.ancestors().collect();
         parts.reverse();
@@ -96,7 +96,7 @@ impl ProjectFiles {
         })
     }
 
-    /// The names in a folder, sorted.
+    /// Returns the names in a folder, sorted.
     pub(super) fn names(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt as _;
@@ -151,7 +151,7 @@ impl ProjectFiles {
     }
 }
 
-/// The error for a path that cannot be read.
+/// Returns the error for a path that cannot be read.
 pub(super) fn unreadable(path: &Path, error: io::Error) -> CliError {
     CliError::system(format!("cannot read {}", path.display()), error)
 }

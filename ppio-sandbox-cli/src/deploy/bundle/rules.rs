@@ -1,4 +1,4 @@
-//! Which paths of a project are sent.
+//! Decides which paths of a project are sent.
 
 use std::fs;
 use std::io;
@@ -24,7 +24,7 @@ pub(super) struct SendRules {
 
 pub(super) enum Decision<'a> {
     Send,
-    /// Left out by `.dockerignore`. Contents of such a folder may still be sent.
+    /// The path is left out by `.dockerignore`. Contents of such a folder may still be sent.
     Ignore,
     /// The path, or this folder above it, has the name of a secret.
     Secret(&'a Path),

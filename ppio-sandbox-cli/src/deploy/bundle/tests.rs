@@ -21,7 +21,7 @@ fn paths(bundle: &Bundle) -> Vec<&str> {
         .collect()
 }
 
-/// A bundle of the whole project.
+/// Returns a bundle of the whole project.
 fn everything(project: &tempfile::TempDir, include: &[&str]) -> Result<Bundle, CliError> {
     let include: Vec<_> = include.iter().map(|&pattern| pattern.into()).collect();
     let mut bundle = Bundle::new(project.path(), &include)?;
@@ -30,7 +30,7 @@ fn everything(project: &tempfile::TempDir, include: &[&str]) -> Result<Bundle, C
     Ok(bundle)
 }
 
-/// A bundle of one entry of `spec.files`.
+/// Returns a bundle of one entry of `spec.files`.
 fn listed(project: &tempfile::TempDir, path: &str) -> Result<Bundle, CliError> {
     let mut bundle = Bundle::new(project.path(), &[])?;
     bundle.add_listed(path)?;

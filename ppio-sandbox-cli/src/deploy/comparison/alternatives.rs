@@ -164,7 +164,7 @@ impl Comparison<'_> {
     /// Runs a comparison, and keeps its findings if they are only notes; otherwise returns them.
     fn attempt(&mut self, compare: impl FnOnce(&mut Self)) -> Result<(), Found> {
         let (blocking, count, seen) = (self.blocking, self.changes.len(), self.seen.clone());
-        // If too little work is left, the caller makes no further attempt.
+        // If too little of the budget is left, the caller makes no further attempt.
         let _ = self.budget.take(1 + seen.len());
         compare(self);
         if self.blocking == blocking {
@@ -201,8 +201,8 @@ fn counterpart<'a>(
 /// A member and its value.
 type Tag = (String, Value);
 
-/// What distinguishes an alternative: members that always have the same value, and the member of an
-/// object with exactly one member.
+/// Returns what distinguishes an alternative: members that always have the same value, and the
+/// member of an object with exactly one member.
 fn tags(branch: &Branch) -> Vec<Tag> {
     let get = |keyword: &str| branch.keywords.get(keyword);
     let required = get("required").and_then(Value::as_array);
@@ -232,13 +232,13 @@ fn tags(branch: &Branch) -> Vec<Tag> {
     tags
 }
 
-/// The names of alternatives, for use in a sentence; `None` if one of them has no name.
+/// Returns the names of alternatives, for use in a sentence; `None` if one of them has no name.
 fn names(branches: &[&Branch]) -> Option<String> {
     let names: Option<Vec<_>> = branches.iter().map(|branch| name(branch)).collect();
     Some(names?.join(", "))
 }
 
-/// The name of an alternative, for use in a sentence.
+/// Returns the name of an alternative, for use in a sentence.
 fn name(branch: &Branch) -> Option<String> {
     let tag = tags(branch).into_iter().next().map(|(key, value)| {
         if key.is_empty() {

@@ -104,12 +104,12 @@ pub(super) struct Branch {
 }
 
 impl Branch {
-    /// The values of an enumeration.
+    /// Returns the values of an enumeration.
     pub(super) fn values(&self) -> Option<&Vec<Value>> {
         self.keywords.get("enum").and_then(Value::as_array)
     }
 
-    /// The amount of work to copy the branch.
+    /// Returns the amount of work to copy the branch.
     pub(super) fn size(&self) -> usize {
         let parts = self.keywords.values().chain(&self.unmerged);
         1 + parts.map(size).sum::<usize>()
@@ -121,7 +121,7 @@ impl Branch {
     }
 }
 
-/// The types of branches, for use in a sentence.
+/// Returns the types of branches, for use in a sentence.
 pub(super) fn types(branches: &[Branch]) -> String {
     let mut kinds: Vec<_> = branches.iter().map(|branch| branch.kind).collect();
     kinds.sort_unstable();

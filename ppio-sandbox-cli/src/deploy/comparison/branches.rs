@@ -10,8 +10,8 @@ use super::document::{ComparedDocument, is_annotation};
 /// The deepest nesting of references and combinations in one schema.
 const MAX_DEPTH: usize = 32;
 
-/// The branches of a schema; `None` if it is nested too deeply, takes too much work, or has too
-/// many branches or a reference that cannot be resolved.
+/// Returns the branches of a schema; `None` if it is nested too deeply, takes too much work, or has
+/// too many branches or a reference that cannot be resolved.
 pub(super) fn branches(
     document: ComparedDocument<'_>,
     schema: &Value,
@@ -63,7 +63,7 @@ fn expand(
     Some(branches)
 }
 
-/// The members of a combination; `None` if it is not a list.
+/// Returns the members of a combination; `None` if it is not a list.
 fn list<'a>(keywords: &'a Map<String, Value>, name: &str) -> Option<&'a [Value]> {
     match keywords.get(name) {
         None => Some(&[]),
@@ -71,7 +71,7 @@ fn list<'a>(keywords: &'a Map<String, Value>, name: &str) -> Option<&'a [Value]>
     }
 }
 
-/// The branches of the keywords other than references and combinations.
+/// Returns the branches of the keywords other than references and combinations.
 fn own(keywords: &Map<String, Value>, budget: &Share<'_>) -> Option<Vec<Branch>> {
     let mut kinds = match keywords.get("type") {
         None => Kind::ALL.to_vec(),

@@ -37,7 +37,7 @@ impl WorkBudget {
         self.0.set(0);
     }
 
-    /// The part of the work that one schema may take.
+    /// Returns the part of the work that one schema may take.
     pub(super) fn of_schema(&self) -> Share<'_> {
         Share {
             all: self,
@@ -46,7 +46,7 @@ impl WorkBudget {
     }
 }
 
-/// A part of the work, which is taken from the whole as it is used.
+/// A part of the remaining work. Work that is taken from the part is also taken from the whole.
 #[derive(Debug)]
 pub(super) struct Share<'a> {
     all: &'a WorkBudget,
@@ -54,14 +54,14 @@ pub(super) struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// Takes some of the share and of the whole; `None` if less remains of either.
+    /// Takes some of the share and of the whole; `None` if less remains of either of them.
     pub(super) fn take(&self, values: usize) -> Option<()> {
         self.own.take(values)?;
         self.all.take(values)
     }
 }
 
-/// The amount of work to copy a value.
+/// Returns the amount of work to copy a value.
 pub(super) fn size(value: &Value) -> usize {
     /// The bytes of a text that count as another value.
     const TEXT: usize = 64;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-/// What a change means for callers.
+/// The effect of a change on callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::deploy) enum Severity {
@@ -23,7 +23,7 @@ pub(in crate::deploy) struct Change {
     pub(in crate::deploy) severity: Severity,
     /// The operation and the location in it, as in `POST /invocations request /prompt`.
     pub(in crate::deploy) place: String,
-    /// What changed there.
+    /// A description of the change.
     #[serde(rename = "change")]
     pub(in crate::deploy) text: String,
 }
@@ -49,22 +49,22 @@ impl Place {
         }
     }
 
-    /// The place of the part `name` of this part.
+    /// Returns the place of the part `name` of this part.
     pub(super) fn part(&self, name: &str) -> Self {
         Self::new(format!("{} {name}", self.part))
     }
 
-    /// The place of a member of an object, by RFC 6901.
+    /// Returns the place of a member of an object, by RFC 6901.
     pub(super) fn member(&self, name: &str) -> Self {
         self.below(&name.replace('~', "~0").replace('/', "~1"))
     }
 
-    /// The place of an element of an array.
+    /// Returns the place of an element of an array.
     pub(super) fn element(&self, index: usize) -> Self {
         self.below(&index.to_string())
     }
 
-    /// The place of every other member or element.
+    /// Returns the place of every other member or element.
     pub(super) fn others(&self) -> Self {
         self.below("*")
     }
@@ -87,7 +87,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A few values, for use in a sentence.
+/// Formats a few values, for use in a sentence.
 pub(super) fn list<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
     const SHOWN: usize = 8;
     let mut texts: Vec<_> = values.into_iter().map(Value::to_string).collect();

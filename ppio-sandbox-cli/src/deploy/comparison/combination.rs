@@ -10,8 +10,8 @@ use super::budget::Share;
 /// The maximum number of branches of a schema.
 const MAX_BRANCHES: usize = 256;
 
-/// The branches of the values that are valid by both; `None` if there are too many branches or they
-/// take too much work.
+/// Returns the branches of the values that are valid by both; `None` if there are too many branches
+/// or they take too much work.
 pub(super) fn product(
     left: &[Branch],
     right: &[Branch],
@@ -33,7 +33,7 @@ pub(super) fn product(
     Some(merged)
 }
 
-/// The type of the values that belong to both types.
+/// Returns the type of the values that belong to both types.
 fn common_kind(left: Kind, right: Kind) -> Option<Kind> {
     match (left, right) {
         (left, right) if left.includes(right) => Some(right),
@@ -42,7 +42,7 @@ fn common_kind(left: Kind, right: Kind) -> Option<Kind> {
     }
 }
 
-/// The branch of the values of this type that are valid by both; `None` if there are none.
+/// Returns the branch of the values of this type that are valid by both; `None` if there are none.
 fn merge(left: &Branch, right: &Branch, kind: Kind) -> Option<Branch> {
     let mut merged = left.clone();
     merged.kind = kind;
@@ -98,7 +98,8 @@ fn closes_to(branch: &Branch, other: &Branch) -> bool {
         && properties(other).is_some_and(|others| others.keys().any(is_new))
 }
 
-/// The value of a keyword that combines two of its values; `None` if they cannot be combined.
+/// Returns the value of a keyword that combines two of its values; `None` if they cannot be
+/// combined.
 fn both(keyword: &str, left: &Value, right: &Value) -> Option<Value> {
     match keyword {
         "enum" => {
@@ -138,8 +139,8 @@ fn both(keyword: &str, left: &Value, right: &Value) -> Option<Value> {
     }
 }
 
-/// The schema of the values that are valid by both. Adding further schemas does not nest it more
-/// deeply.
+/// Returns the schema of the values that are valid by both. Adding further schemas does not nest it
+/// more deeply.
 fn all_of(left: &Value, right: &Value) -> Value {
     fn members(schema: &Value) -> &[Value] {
         let keywords = schema.as_object().filter(|keywords| keywords.len() == 1);

@@ -58,13 +58,14 @@ impl<'a> ComparedDocument<'a> {
         self.0["paths"].as_object().into_iter().flatten()
     }
 
-    /// The value that a reference points to; `None` if there is none or it is in another document.
+    /// Returns the value that a reference points to; `None` if there is none or it is in another
+    /// document.
     pub(super) fn target(self, reference: &str) -> Option<&'a Value> {
         self.0.pointer(reference.strip_prefix('#')?)
     }
 
-    /// The value that a chain of references leads to. A reference that cannot be resolved is itself
-    /// returned.
+    /// Returns the value that a chain of references leads to. A reference that cannot be resolved
+    /// is itself returned.
     pub(super) fn resolve(self, value: &'a Value) -> &'a Value {
         let mut resolved = value;
         for _ in 0..MAX_REFERENCES {
@@ -80,7 +81,7 @@ impl<'a> ComparedDocument<'a> {
     }
 }
 
-/// The reference of a schema that is nothing but a reference.
+/// Returns the reference of a schema that is nothing but a reference.
 pub(super) fn plain_reference(schema: &Value) -> Option<&str> {
     let keywords = schema.as_object()?;
     let reference = keywords.get("$ref")?.as_str()?;

@@ -184,7 +184,7 @@ fn is_number_format(format: &Value) -> bool {
     matches!(format, "float" | "double") || INTEGERS.iter().any(|(name, _, _)| *name == format)
 }
 
-/// The strictest bound of numbers on one side.
+/// Returns the strictest bound of numbers on one side.
 fn number_bound(branch: &Branch, side: Side) -> Option<Bound> {
     let (inclusive, exclusive) = match side {
         Side::Below => ("minimum", "exclusiveMinimum"),
@@ -229,7 +229,7 @@ fn number_bound(branch: &Branch, side: Side) -> Option<Bound> {
     })
 }
 
-/// The bound of a count; `None` for a minimum of 0, which excludes nothing.
+/// Returns the bound of a count; `None` for a minimum of 0, which excludes nothing.
 fn count(keywords: &Map<String, Value>, keyword: &str) -> Option<Bound> {
     let value = keywords.get(keyword)?;
     let is_limit = keyword.starts_with("max") || value != 0;

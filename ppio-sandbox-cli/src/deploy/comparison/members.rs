@@ -56,7 +56,7 @@ impl Comparison<'_> {
         place: &Place,
     ) {
         let (old, new) = (Members::of(old), Members::of(new));
-        // If too little work is left, the schemas of the members are not compared.
+        // If too little of the budget is left, the schemas of the members are not compared.
         let _ = self.budget.take(old.iter().chain(new.iter()).count());
         match direction {
             Direction::Request => self.accepted_members(&old, &new, place),

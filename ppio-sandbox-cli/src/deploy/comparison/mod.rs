@@ -2,7 +2,7 @@
 //!
 //! A request that callers send today has to be accepted by the new service, and what the new
 //! service answers has to be what callers expect today. So the old schema of a request has to be a
-//! subset of the new one, and the new schema of an answer a subset of the old one. A place where
+//! subset of the new one, and the new schema of an answer a subset of the old one. A location where
 //! this does not hold is a breaking change.
 //!
 //! - A new value of an enumeration in an answer, or a new alternative of the same JSON type, is a
@@ -19,9 +19,10 @@
 //! resolved. `alternatives` pairs the branches, and `members` and `limits` compare them. `budget`
 //! bounds the work, because a document may come from anywhere.
 //!
-//! No crate does this. `oasdiff` and `openapi-diff` are programs in Go and Java. `json-schema-diff`
-//! compares JSON Schemas of drafts before 2020-12, does not read `OpenAPI`, and reports what
-//! differs, not whether it breaks the sender or the receiver, which is the question here.
+//! No crate makes this comparison. `oasdiff` and `openapi-diff` are programs in Go and Java.
+//! `json-schema-diff` compares JSON Schemas of drafts before 2020-12, does not read `OpenAPI`, and
+//! reports what differs, not whether it breaks the sender or the receiver, which is the question
+//! here.
 
 mod alternatives;
 mod branch;
@@ -48,8 +49,8 @@ use self::schemas::Comparison;
 /// The version of the documents that are compared.
 const VERSION: &str = "3.1.";
 
-/// The changes from one document to the other: first those that break callers, then those that are
-/// not compared, then notes.
+/// Returns the changes from one document to the other: first those that break callers, then those
+/// that are not compared, then notes.
 ///
 /// # Errors
 /// If one of them is not a document of `OpenAPI` 3.1.

@@ -30,13 +30,13 @@ impl<'a> ApiOperation<'a> {
         }
     }
 
-    /// The members of the operation's member `name`.
+    /// Returns the members of the operation's member `name`.
     fn map(&self, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
         self.value[name].as_object().into_iter().flatten()
     }
 
-    /// The parameters by location (`in`) and name. Those of the operation replace those of its
-    /// path.
+    /// Returns the parameters by location (`in`) and name. Those of the operation replace those of
+    /// its path.
     fn parameters(&self) -> Vec<((String, String), &'a Value)> {
         let (mut parameters, mut keys) = (Vec::new(), HashSet::new());
         let of_path = self.path["parameters"].as_array();
@@ -68,8 +68,8 @@ impl<'a> ApiOperation<'a> {
         Some(self.document.resolve(response))
     }
 
-    /// The response that describes a status: its own, that of its class (`2XX`), or the default. If
-    /// another response is a success, the default describes only errors.
+    /// Returns the response that describes a status: its own, that of its class (`2XX`), or the
+    /// default. If another response is a success, the default describes only errors.
     fn response_to(&self, status: &str) -> Option<&'a Value> {
         let class = status.get(..1).map(|digit| format!("{digit}XX"));
         let by_default =
@@ -79,7 +79,7 @@ impl<'a> ApiOperation<'a> {
             .or_else(|| self.response("default").filter(|_| by_default))
     }
 
-    /// The security requirements of the operation, otherwise those of the document.
+    /// Returns the security requirements of the operation, otherwise those of the document.
     fn security(&self) -> Option<&'a Value> {
         let root = self.document.root().get("security");
         self.value.get("security").or(root)
@@ -232,7 +232,7 @@ fn is_success(status: &str) -> bool {
     status.starts_with(['1', '2', '3'])
 }
 
-/// A path without the names of its parameters, which callers do not see.
+/// Returns a path without the names of its parameters, which callers do not see.
 fn without_names(path: &str) -> String {
     let mut text = String::new();
     let mut is_name = false;

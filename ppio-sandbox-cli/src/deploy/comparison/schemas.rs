@@ -14,7 +14,7 @@ use super::document::{ComparedDocument, Sameness, plain_reference};
 const MAX_PAIRS: usize = 50_000;
 /// The deepest nesting that is compared. Only recursive schemas are expected to be deeper.
 const MAX_DEPTH: usize = 64;
-/// The approximate number of changes after which the rest is not compared.
+/// The approximate number of changes after which the remaining schemas are not compared.
 const MAX_CHANGES: usize = 20_000;
 
 /// The writer of a value.
@@ -70,7 +70,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The changes, each once.
+    /// Returns the changes, each once.
     pub(super) fn into_changes(self) -> Vec<Change> {
         let mut changes = self.changes;
         let mut seen = HashSet::new();

@@ -11,7 +11,7 @@ const MAX_PART: usize = 3;
 /// The longest time from the start of a call to its effect on the agent.
 const MAX_DELAY_MS: u64 = 300;
 
-/// What happens to a call.
+/// The disturbance of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disturbance {
     /// The caller and the agent are disconnected in the middle of this part of the answer, counted
@@ -41,7 +41,7 @@ impl Decisions {
         }
     }
 
-    /// The number of the next call, and what happens to it. On average, one call in four is
+    /// Returns the number of the next call, and what happens to it. On average, one call in four is
     /// disturbed.
     pub(super) fn next(&mut self) -> (u64, Option<Disturbance>) {
         self.calls += 1;

@@ -52,7 +52,7 @@ impl DisturbedBody {
         Body::new(Self { body, call, state })
     }
 
-    /// The first half of a part, which is the last data that is sent.
+    /// Returns the first half of a part, which is the last data that is sent.
     fn cut_in_half(&mut self, mut data: Bytes) -> Frame<Bytes> {
         self.state = BodyState::Sending;
         // Disconnects the agent.

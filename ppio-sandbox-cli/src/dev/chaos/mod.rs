@@ -24,21 +24,21 @@ use self::decision::{Decisions, Disturbance};
 use self::disturbed_body::DisturbedBody;
 use super::console::DevConsole;
 
-/// How long the agent is paused.
+/// The duration of a pause of the agent.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
-/// How long the agent may take to exit after SIGTERM. Together with the start of the next agent,
-/// this is shorter than a call waits for an agent.
+/// The longest time that the agent may take to exit after SIGTERM. Together with the start of the
+/// next agent, this is shorter than a call waits for an agent.
 pub(super) const TERMINATION_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths to which calls are sent, with those below them: `POST /invocations` and the protocols.
 /// A2A can be at `/`.
 const CALLS: &[&str] = &["/invocations", "/v1", "/a2a", "/ag-ui", "/mcp", "/api/chat"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The number of bytes of a slowly read answer that the kernel buffers: few, to slow the agent
-/// down.
+/// The number of bytes of a slowly read answer that the kernel buffers: a small number, so that the
+/// agent is slowed down.
 const SLOW_BUFFER: u32 = 4096;
 
-/// Disturbs calls.
+/// Decides which calls are disturbed, and disturbs them.
 #[derive(Debug)]
 pub(super) struct Chaos {
     seed: u32,
@@ -47,7 +47,7 @@ pub(super) struct Chaos {
     actions: mpsc::Sender<AgentDisturbance>,
 }
 
-/// What happens to the agent.
+/// An action that is applied to the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AgentAction {
     /// SIGTERM, and a new start.
@@ -84,7 +84,7 @@ pub(super) struct DisturbedCall {
 }
 
 impl Chaos {
-    /// Creates the disturber of calls, and the receiver of the disturbances of the agent.
+    /// Creates the value that disturbs calls, and the receiver of the disturbances of the agent.
     pub(super) fn new(
         seed: u32,
         console: &Arc<DevConsole>,

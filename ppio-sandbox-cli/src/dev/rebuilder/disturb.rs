@@ -59,7 +59,7 @@ impl Rebuilder {
                 return Ok(None);
             }
         };
-        // The program may be older than the sources, as before.
+        // The program may be older than the sources, as it was before the restart.
         let is_behind = self.is_behind;
         let started = self.start(&project, source).await;
         self.is_behind = is_behind || self.current.is_none();

@@ -33,11 +33,12 @@ use crate::error::{CliError, ExitKind};
 use crate::project::Project;
 use crate::project::cargo::{self, BuildOutput, BuiltProgram, CargoBuild};
 
-/// How long a replaced agent may continue with running requests.
+/// The longest time for which a replaced agent may continue with running requests.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a replaced agent may continue if it has to exit before the next one can start.
+/// The longest time for which a replaced agent may continue if it has to exit before the next one
+/// can start.
 const RESTART_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long an agent may take to exit after SIGTERM.
+/// The longest time that an agent may take to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The fixed port of the Python SDK, on which most scripts for it listen.
@@ -60,13 +61,13 @@ pub(super) struct Rebuilder {
     exports_by: Option<&'static str>,
     /// Receives the disturbances of the agent that `--chaos` decides.
     disturbances: Option<Receiver<AgentDisturbance>>,
-    /// When a paused agent is resumed.
+    /// The time at which a paused agent is resumed.
     paused_until: Option<Instant>,
     /// The agent that gets new requests.
     current: Option<RunningAgent>,
     /// The tasks that stop replaced agents.
     draining: JoinSet<()>,
-    /// Set to cut the running requests of replaced agents.
+    /// A flag that is set to cut the running requests of replaced agents.
     force_stop: Sender<bool>,
     /// Whether the last build may be newer than the current agent.
     is_behind: bool,
@@ -83,7 +84,7 @@ struct RunningAgent {
     source: AgentSource,
 }
 
-/// What a process of the agent was started from.
+/// The program or script from which a process of the agent was started.
 #[derive(Debug, PartialEq, Eq)]
 struct AgentSource {
     /// The program or the script.
@@ -130,7 +131,7 @@ impl Rebuilder {
         self
     }
 
-    /// Runs until it is dropped. Returns an error that no change of the project can correct.
+    /// Runs until it is dropped. Returns only an error that no change of the project can correct.
     pub(super) async fn run(&mut self) -> CliError {
         let mut changed = ChangedFiles::new();
         loop {
@@ -164,7 +165,7 @@ impl Rebuilder {
 
     /// Builds and starts what changed. Returns the changes that interrupted it, if any did.
     async fn update(&mut self, changed: &[PathBuf]) -> io::Result<Option<ChangedFiles>> {
-        // Agents write files as well; a build for those is not reported.
+        // Agents also write files; a build that only such files trigger is not reported.
         let is_reported = changed.is_empty() || changed.iter().any(|path| is_source(path));
         if is_reported {
             if self.current.is_none() {
@@ -464,7 +465,7 @@ impl Rebuilder {
         });
     }
 
-    /// The changed source files, relative to the project.
+    /// Returns the changed source files, relative to the project.
     fn names(&self, changed: &[PathBuf]) -> Vec<String> {
         changed
             .iter()
@@ -475,7 +476,7 @@ impl Rebuilder {
     }
 }
 
-/// The script of a project in Python.
+/// Returns the script of a project in Python.
 fn python_entrypoint(project: &Project) -> Option<&str> {
     let entrypoint = project.config.spec.entrypoint.as_ref()?;
     entrypoint.is_python().then(|| entrypoint.as_str())

@@ -19,7 +19,7 @@ const DEFAULT_LIMIT: usize = 100;
 /// The largest number of log records in an answer; the newest are returned.
 const MAX_LOGS: usize = 10_000;
 
-/// What a request reads.
+/// The data that a request reads.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ApiRoute {
     Traces,
@@ -56,7 +56,7 @@ struct LogsQuery {
 struct NoQuery {}
 
 impl ApiRoute {
-    /// The route of a path below `BASE_PATH`.
+    /// Returns the route of a path below `BASE_PATH`.
     pub(super) fn find(path: &str) -> Option<Self> {
         let (kind, id) = match path.split_once('/') {
             Some((kind, id)) => (kind, Some(id)),
@@ -196,7 +196,7 @@ fn newest<'a>(kept: &'a Snapshot, filter: &LogFilter<'_>) -> Vec<&'a LogRecord> 
     records
 }
 
-/// A successful answer.
+/// Returns a successful answer.
 fn json(found: &impl Serialize) -> Response {
     let headers = [
         (header::CACHE_CONTROL, "no-store"),

@@ -15,7 +15,7 @@ const ENDPOINTS: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
 ];
 
-/// Where the agent exports to.
+/// The receiver that the agent exports to.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::dev) enum ExportTarget {
     /// The receiver of this program, with these variables.

@@ -1,4 +1,5 @@
-//! The encodings of exports (protobuf or JSON, also with gzip), and why an export is refused.
+//! The encodings of exports (protobuf or JSON, also with gzip), and the errors of exports that are
+//! refused.
 
 use std::io::{self, Read as _};
 
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use super::decoded_size::{self, MessageKind};
 
-/// The largest body, both as it is sent and after decompression, in bytes.
+/// The largest body, both before and after decompression, in bytes.
 pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
 /// The estimated memory that an export may take when it is decoded, in bytes.
 const MAX_DECODED: usize = 96 * 1024 * 1024;
@@ -19,7 +20,7 @@ const MAX_DECODED: usize = 96 * 1024 * 1024;
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
-/// How a request and its answer are encoded.
+/// The encoding of a request and of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Protobuf,
@@ -81,7 +82,7 @@ impl Encoding {
     }
 }
 
-/// Why an export is refused.
+/// The reason why an export is refused.
 #[derive(Debug)]
 pub(super) struct ExportRefusal {
     status: StatusCode,
@@ -96,7 +97,7 @@ impl ExportRefusal {
         }
     }
 
-    /// A body of more than [`MAX_BODY`] bytes.
+    /// Creates the refusal of a body of more than [`MAX_BODY`] bytes.
     pub(super) fn too_large() -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -137,7 +138,7 @@ pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, ExportRefusal> {
     }
 }
 
-/// The decompressed body, up to [`MAX_BODY`] bytes.
+/// Returns the decompressed body, up to [`MAX_BODY`] bytes.
 pub(super) fn decompress(body: &[u8]) -> Result<Vec<u8>, ExportRefusal> {
     let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
     let mut decompressed = Vec::new();

@@ -34,7 +34,7 @@ pub(super) struct LogRecord {
 }
 
 impl LogRecord {
-    /// The approximate memory of the record, in bytes.
+    /// Returns the approximate memory of the record, in bytes.
     pub(super) fn size(&self) -> usize {
         let ids = [
             &self.run_id,

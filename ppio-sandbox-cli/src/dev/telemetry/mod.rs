@@ -44,7 +44,7 @@ use self::store::{SharedStore, StoreLimits};
 use super::error_response::error_response;
 use super::output_line::OutputLine;
 
-/// Where the paths of this program begin.
+/// The prefix of the paths of this program.
 pub(crate) const BASE_PATH: &str = "/_ppio/dev/";
 /// The header that marks responses of this program for the page.
 pub(super) const DEV_HEADER: &str = "ppio-dev";
@@ -69,7 +69,7 @@ impl DevTelemetry {
         })
     }
 
-    /// Keeps a line of the agent's output if it is a log line.
+    /// Stores a line of the agent's output if it is a log line.
     pub(super) fn log_line(&self, line: OutputLine<'_>) {
         if let Some(record) = log_lines::parse(line) {
             self.store.lock().add_log(record);

@@ -21,7 +21,7 @@ use crate::log_level::LogLevel;
 const TRACE_ID_LENGTH: usize = 16;
 const SPAN_ID_LENGTH: usize = 8;
 
-/// The spans of a request, converted one by one; `None` for one whose ids are not valid.
+/// Returns the spans of a request, converted one by one; `None` for one whose ids are not valid.
 pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = Option<Span>> {
     let resources = request.resource_spans.into_iter();
     resources.flat_map(|of_resource| {
@@ -32,7 +32,7 @@ pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = 
     })
 }
 
-/// The log records of a request, converted one by one.
+/// Returns the log records of a request, converted one by one.
 pub(super) fn log_records(request: ExportLogsServiceRequest) -> impl Iterator<Item = LogRecord> {
     let resources = request.resource_logs.into_iter();
     resources.flat_map(|of_resource| {
@@ -101,7 +101,7 @@ fn log_record(record: OtlpLogRecord, service: &SharedText, target: &SharedText) 
     }
 }
 
-/// The level of a severity number; each level has four numbers.
+/// Returns the level of a severity number; each level has four numbers.
 fn level_of_severity(number: i32) -> LogLevel {
     match number {
         1..=4 => LogLevel::Trace,
@@ -112,7 +112,7 @@ fn level_of_severity(number: i32) -> LogLevel {
     }
 }
 
-/// An id as hexadecimal digits; `None` unless it has this length and is not zero.
+/// Returns an id as hexadecimal digits; `None` unless it has this length and is not zero.
 fn id(bytes: &[u8], length: usize) -> Option<String> {
     if bytes.len() != length || bytes.iter().all(|&byte| byte == 0) {
         return None;

@@ -35,7 +35,7 @@ pub(super) enum ExportKind {
 }
 
 impl ExportKind {
-    /// The kind of data that is exported to a path of the specification.
+    /// Returns the kind of data that is exported to a path of the specification.
     pub(super) fn of_path(path: &str) -> Option<Self> {
         match path {
             "/v1/traces" => Some(Self::Traces),
@@ -52,7 +52,8 @@ struct Rejected {
     reason: String,
 }
 
-/// Keeps what a request exports. `decoding` has a permit for each export that may be decoded now.
+/// Stores the data that a request exports. `decoding` has a permit for each export that may be
+/// decoded now.
 pub(super) async fn receive(
     request: Request,
     kind: ExportKind,

@@ -12,11 +12,11 @@ use crate::log_level::LogLevel;
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) traces: HashMap<Arc<str>, Arc<Trace>>,
-    /// In the order of their arrival.
+    /// The log records, in the order of their arrival.
     pub(super) logs: Vec<Arc<LogRecord>>,
 }
 
-/// Which traces are listed: those that match all fields that are set.
+/// A filter for traces. It selects those that match all fields that are set.
 #[derive(Debug, Default)]
 pub(super) struct TraceFilter<'a> {
     pub(super) run: Option<&'a str>,
@@ -27,7 +27,7 @@ pub(super) struct TraceFilter<'a> {
     pub(super) since: Option<Nanos>,
 }
 
-/// Which log records are listed: those that match all fields that are set.
+/// A filter for log records. It selects those that match all fields that are set.
 #[derive(Debug, Default)]
 pub(super) struct LogFilter<'a> {
     pub(super) run: Option<&'a str>,
@@ -44,7 +44,7 @@ impl Snapshot {
         self.traces.get(id).map(Arc::as_ref)
     }
 
-    /// The traces with their ids, newest first.
+    /// Returns the traces with their ids, newest first.
     pub(super) fn traces(&self, filter: &TraceFilter<'_>) -> Vec<(&str, &Trace)> {
         let traces = self.traces.iter().map(|(id, trace)| (&**id, &**trace));
         let mut traces: Vec<_> = traces.filter(|(_, trace)| filter.has(trace)).collect();
@@ -52,7 +52,8 @@ impl Snapshot {
         traces
     }
 
-    /// The log records, oldest first. Records of a run that lack its id are found by its traces.
+    /// Returns the log records, oldest first. Records of a run that lack its id are found by its
+    /// traces.
     pub(super) fn logs(&self, filter: &LogFilter<'_>) -> Vec<&LogRecord> {
         let is_of_run = |record: &LogRecord| {
             let Some(run) = filter.run else {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::shared_text::SharedText;
 
-/// The bytes that are kept of an id, of a name, and of any other text.
+/// The maximum number of bytes that are kept of an id, of a name, and of any other text.
 pub(super) const MAX_ID: usize = 256;
 pub(super) const MAX_NAME: usize = 1024;
 pub(super) const MAX_TEXT: usize = 256 * 1024;
@@ -53,7 +53,7 @@ pub(super) struct SpanEvent {
     pub(super) attributes: Attributes,
 }
 
-/// What a span covers, by OpenTelemetry's conventions for generative AI.
+/// The kind of work that a span covers, by OpenTelemetry's conventions for generative AI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SpanCategory {
@@ -82,7 +82,7 @@ impl Span {
         }
     }
 
-    /// The id of the run that the span belongs to.
+    /// Returns the id of the run that the span belongs to.
     pub(super) fn run_id(&self) -> Option<&str> {
         self.text("ppio.request.id")
     }
@@ -96,7 +96,7 @@ impl Span {
         self.end.since(self.start)
     }
 
-    /// The number of tokens of a kind, `input` or `output`.
+    /// Returns the number of tokens of a kind, `input` or `output`.
     pub(super) fn tokens(&self, kind: &str) -> Option<u64> {
         let name = format!("gen_ai.usage.{kind}_tokens");
         self.attributes.get(&name)?.as_u64()
@@ -106,7 +106,7 @@ impl Span {
         self.attributes.get(name)?.as_str()
     }
 
-    /// The approximate memory of the span, in bytes.
+    /// Returns the approximate memory of the span, in bytes.
     pub(super) fn size(&self) -> usize {
         let events = self.events.iter();
         let events = events.map(|event| ENTRY_SIZE + event.name.len() + size(&event.attributes));
@@ -119,7 +119,7 @@ impl Span {
     }
 }
 
-/// The approximate memory of attributes, in bytes.
+/// Returns the approximate memory of attributes, in bytes.
 pub(super) fn size(attributes: &Attributes) -> usize {
     let entries = attributes.iter();
     entries
@@ -164,7 +164,7 @@ impl Serialize for Nanos {
     }
 }
 
-/// A duration in milliseconds, for JSON: to the microsecond.
+/// Converts a duration to milliseconds for JSON, with a precision of a microsecond.
 pub(super) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

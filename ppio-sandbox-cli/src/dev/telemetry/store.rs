@@ -12,7 +12,7 @@ use super::trace::Trace;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StoreLimits {
     pub(super) traces: usize,
-    /// For one trace, so that an endless trace does not displace all others.
+    /// The limit for one trace, so that an endless trace does not displace all others.
     pub(super) trace: usize,
     pub(super) logs: usize,
 }
@@ -40,7 +40,7 @@ impl SharedStore {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current contents. The store can be changed while the snapshot is read.
+    /// Returns the current contents. The store can be changed while the snapshot is read.
     pub(super) fn snapshot(&self) -> Snapshot {
         let store = self.lock();
         Snapshot {
@@ -57,7 +57,7 @@ pub(super) struct Store {
     /// The ids of the traces, by the arrival of their first spans.
     oldest: VecDeque<Arc<str>>,
     trace_bytes: usize,
-    /// In the order of their arrival.
+    /// The log records, in the order of their arrival.
     logs: VecDeque<Arc<LogRecord>>,
     log_bytes: usize,
 }

@@ -33,7 +33,7 @@ pub(super) struct TraceSummary<'a> {
     tokens: Option<Tokens>,
 }
 
-/// The tokens of the models in a trace.
+/// The token counts of the models in a trace.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Tokens {
     input: u64,
@@ -53,7 +53,7 @@ pub(super) struct SpanView<'a> {
     kind: &'static str,
     service: &'a str,
     started_at: Nanos,
-    /// The time since the start of the trace.
+    /// The time since the start of the trace, in milliseconds.
     offset_ms: f64,
     duration_ms: f64,
     is_error: bool,
@@ -93,7 +93,8 @@ impl<'a> TraceSummary<'a> {
 }
 
 impl Tokens {
-    /// The tokens of the model calls; if no model call has any, those of the invocations.
+    /// Returns the token counts of the model calls; if no model call has any, those of the
+    /// invocations.
     fn of(spans: &SpansById) -> Option<Self> {
         let counted = |category| {
             let mut found = None;
@@ -111,9 +112,9 @@ impl Tokens {
     }
 }
 
-/// All spans of a trace: each before its children, siblings by their start.
+/// Returns all spans of a trace: each before its children, siblings by their start.
 pub(super) fn spans(trace: &Trace) -> Vec<SpanView<'_>> {
-    // The ends of the invocations around the span, by depth.
+    // The times at which the invocations around the span ended, by depth.
     let mut answers: Vec<Option<Nanos>> = Vec::new();
     let tree = tree(&trace.spans).into_iter();
     tree.map(|(depth, span)| {
@@ -148,7 +149,7 @@ pub(super) fn spans(trace: &Trace) -> Vec<SpanView<'_>> {
     .collect()
 }
 
-/// The earliest span that has no parent in the trace.
+/// Returns the earliest span that has no parent in the trace.
 fn first(spans: &SpansById) -> Option<&Span> {
     let earlier = |a: &&Span, b: &&Span| (a.start, &a.id).cmp(&(b.start, &b.id));
     let all = || spans.values().map(Arc::as_ref);
@@ -157,13 +158,13 @@ fn first(spans: &SpansById) -> Option<&Span> {
     roots.min_by(earlier).or_else(|| all().min_by(earlier))
 }
 
-/// The id of the span's parent, if the parent is in the trace.
+/// Returns the id of the span's parent, if the parent is in the trace.
 fn parent<'a>(span: &'a Span, spans: &SpansById) -> Option<&'a str> {
     let parent = span.parent_id.as_deref();
     parent.filter(|parent| spans.contains_key(*parent))
 }
 
-/// The spans with their depth, each before its children.
+/// Returns the spans with their depth, each before its children.
 fn tree(spans: &SpansById) -> Vec<(usize, &Span)> {
     let mut children: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
     let mut roots = Vec::new();

@@ -1,4 +1,4 @@
-//! A2A 1.0, as JSON-RPC.
+//! The A2A 1.0 protocol over JSON-RPC.
 
 use serde_json::{Map, Value, json};
 
@@ -6,9 +6,9 @@ use super::{AgentFailure, AnswerPart, AnswerReader, usage_error};
 use crate::error::CliError;
 use crate::invoke::new_session::unique;
 
-/// The request that sends a message and streams the result. `params` are its parameters. A prompt
-/// becomes the message, and `taskId` and `contextId` next to the prompt become members of the
-/// message.
+/// Returns the request that sends a message and streams the result. `params` are its parameters. A
+/// prompt becomes the message, and `taskId` and `contextId` next to the prompt become members of
+/// the message.
 pub(super) fn request(
     mut params: Map<String, Value>,
     prompt: Option<String>,

@@ -1,4 +1,4 @@
-//! AG-UI.
+//! The AG-UI protocol.
 
 use serde_json::{Map, Value, json};
 

@@ -19,7 +19,7 @@ pub(crate) enum AnswerPart {
 }
 
 impl AnswerPart {
-    /// A string as text, any other value in a line of its own.
+    /// Creates the part for a value: a string as text, any other value in a line of its own.
     pub(super) fn of_value(value: &Value) -> Self {
         match value {
             Value::String(text) => Self::Text(text.clone()),
@@ -35,7 +35,7 @@ impl AnswerPart {
         })
     }
 
-    /// The result of a tool that the agent called.
+    /// Returns the result of a tool that the agent called.
     pub(super) fn tool_result(result: &Value, is_error: bool) -> Self {
         let what = if is_error { "error" } else { "result" };
         let text = result.as_str().map(str::to_owned);
@@ -43,7 +43,7 @@ impl AnswerPart {
         Self::note(&format!("tool {what}: {text}"))
     }
 
-    /// The note that the agent waits for an answer; the answer has to name `subject`.
+    /// Returns the note that the agent waits for an answer; the answer has to name `subject`.
     pub(super) fn interrupt(subject: &str, reason: &str, message: Option<&str>) -> Self {
         let message = message.map(|message| format!(": {message}"));
         let message = message.unwrap_or_default();

@@ -51,8 +51,8 @@ struct Sender<'a> {
 }
 
 impl ProtocolCall {
-    /// The call with a request in the form of the protocol, or with a `prompt` as the user's
-    /// message.
+    /// Creates the call with a request in the form of the protocol, or with a `prompt` as the
+    /// user's message.
     pub(super) fn new(protocol: AgentProtocol, request: Value) -> Result<Self, CliError> {
         let Value::Object(mut request) = request else {
             return Err(usage_error("the request is not a JSON object"));
@@ -100,7 +100,7 @@ impl ProtocolCall {
         sent.await.map_err(PrintError::Client)
     }
 
-    /// The reader of the answer.
+    /// Returns the reader of the answer.
     pub(super) fn reader(&self) -> Box<dyn AnswerReader> {
         match self.protocol {
             AgentProtocol::Openai => Box::new(openai::CompletionReader::default()),
@@ -111,7 +111,7 @@ impl ProtocolCall {
     }
 }
 
-/// The error for an agent that does not serve the protocol, if `error` shows that.
+/// Returns the error for an agent that does not serve the protocol, if `error` shows that.
 pub(super) fn not_served(protocol: AgentProtocol, error: &Error) -> Option<CliError> {
     let Error::Invocation {
         status: Some(404),

@@ -17,13 +17,13 @@ use crate::error::{CliError, ExitKind};
 use crate::signals::or_interrupted;
 use crate::terminal::Terminal;
 
-/// How long the start may take.
+/// The longest time that the start may take.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a cancelled start may take to exit after SIGTERM.
+/// The longest time that a cancelled start may take to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The path of the file with the output of the last start.
+/// Returns the path of the file with the output of the last start.
 fn log_path(home: &Path) -> PathBuf {
     home.join("platform.log")
 }

@@ -34,7 +34,7 @@ impl PythonInterpreter {
         Self { version, folders }
     }
 
-    /// The folders that have to be exposed to sandboxes.
+    /// Returns the folders that have to be exposed to sandboxes.
     pub(crate) fn folders_to_expose(&self) -> impl Iterator<Item = &Path> {
         let folders = self.folders.iter().map(PathBuf::as_path);
         // Never `/`, which would expose home directories.

@@ -11,7 +11,7 @@ pub(crate) struct IsolationReport {
     network: Network,
     /// Whether sandboxes can be created without internet access.
     offline: bool,
-    /// Never empty: no isolation limits the disk.
+    /// The limits that are not enforced. Never empty, because no isolation limits the disk.
     pub(crate) unenforced_limits: Vec<UnenforcedLimit>,
 }
 
@@ -19,7 +19,7 @@ pub(crate) struct IsolationReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Network {
-    /// This machine's.
+    /// The network of this machine.
     Host,
     /// A network namespace per sandbox, connected to other machines by `pasta`.
     Isolated,
@@ -39,7 +39,7 @@ impl IsolationReport {
         }
     }
 
-    /// The lines of text output.
+    /// Returns the lines of text output.
     pub(crate) fn text(&self) -> String {
         let limits = format!("not enforced: {}", names(&self.unenforced_limits));
         let network = match (self.network, self.offline) {
@@ -59,7 +59,7 @@ impl IsolationReport {
         self.isolation != IsolationKind::ProcessGroup.to_string()
     }
 
-    /// The warnings in one line, for a platform that another command starts.
+    /// Returns the warnings in one line, for a platform that another command starts.
     pub(crate) fn summary(&self) -> String {
         let mut parts = Vec::new();
         if !self.is_isolated() {
@@ -76,7 +76,7 @@ impl IsolationReport {
         )
     }
 
-    /// The risks of running an agent, one warning each.
+    /// Returns the risks of running an agent, one warning each.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.is_isolated() {
@@ -111,7 +111,7 @@ impl IsolationReport {
     }
 }
 
-/// The resources without an enforced limit, as `memory, disk`.
+/// Returns the resources without an enforced limit, as `memory, disk`.
 pub(crate) fn names(limits: &[UnenforcedLimit]) -> String {
     let names: Vec<_> = limits.iter().map(UnenforcedLimit::resource).collect();
     names.join(", ")

@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 
 pub(crate) use interpreter::PythonInterpreter;
 
-/// The folder with the platform's files.
+/// Returns the folder with the platform's files.
 pub(crate) fn home() -> Result<PathBuf, CliError> {
     LocalPlatform::default_home().map_err(|error| {
         CliError::new(ExitKind::Usage, "the local platform has no home folder")
@@ -34,12 +34,12 @@ pub(crate) fn isolates_network(arguments: &UpArguments) -> Result<bool, CliError
     Ok(arguments.isolate_network || by_default)
 }
 
-/// The platform that runs in the home folder, if any does.
+/// Returns the platform that runs in the home folder, if any does.
 pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
     Ok(LocalPlatform::running_at(home()?))
 }
 
-/// The platform that runs in the home folder.
+/// Returns the platform that runs in the home folder.
 ///
 /// # Errors
 /// If none is running.
@@ -52,8 +52,8 @@ pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
     })
 }
 
-/// The platform that runs in the home folder. If none does, starts one in the background and prints
-/// a note.
+/// Returns the platform that runs in the home folder. If none does, starts one in the background
+/// and prints a note.
 ///
 /// A start that is interrupted is stopped again. After the note, the platform keeps running until
 /// `local down`, even if the command that started it fails.

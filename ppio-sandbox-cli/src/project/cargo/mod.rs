@@ -36,7 +36,7 @@ type WriteOutput<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 /// Receives the compiler's messages.
 type ReportDiagnostic<'a> = &'a mut (dyn FnMut(&Diagnostic) + Send);
 
-/// Where the output of a build goes.
+/// The destination of the output of a build.
 pub(crate) enum BuildOutput<'a> {
     /// Cargo writes to standard error itself.
     Inherit,

@@ -18,7 +18,7 @@ pub(super) struct CargoProcess {
     pub(super) child: Child,
 }
 
-/// A cargo command that runs in `folder`.
+/// Returns a cargo command that runs in `folder`.
 pub(super) fn command(folder: &Path) -> Command {
     let mut command = Command::new(toolchain::cargo());
     command.current_dir(folder).stdin(Stdio::null());

@@ -9,8 +9,8 @@ use tokio::process::Command;
 use crate::error::CliError;
 use crate::external_program::{ProgramError, stdout_of};
 
-/// The path of cargo: the variable `CARGO`, which cargo sets for the programs that it runs, so that
-/// a toolchain override stays in effect.
+/// Returns the path of cargo: the variable `CARGO`, which cargo sets for the programs that it runs,
+/// so that a toolchain override stays in effect.
 pub(super) fn cargo() -> OsString {
     environment::variable("CARGO").unwrap_or_else(|| "cargo".into())
 }
@@ -25,7 +25,7 @@ pub(super) async fn check(folder: &Path) -> Result<(), CliError> {
     rustc_output(rustc, folder, &["-vV"]).await.map(drop)
 }
 
-/// The output of the rustc that the project selects.
+/// Returns the output of the rustc that the project selects.
 pub(crate) async fn rustc(folder: &Path, arguments: &[&str]) -> Result<String, CliError> {
     rustc_output("rustc".into(), folder, arguments).await
 }
@@ -40,7 +40,7 @@ async fn rustc_output(
     stdout_of(command).await.map_err(|error| broken(&error))
 }
 
-/// The error of a toolchain that does not run, with what its program printed.
+/// Returns the error of a toolchain that does not run, with what its program printed.
 pub(crate) fn broken(error: &ProgramError) -> CliError {
     let help = match error {
         ProgramError::Missing { program } if program.contains('/') => {

@@ -24,7 +24,7 @@ pub(crate) enum NewValue {
     Texts(Vec<String>),
 }
 
-/// Why a value cannot be changed without changing other lines.
+/// The reason why a value cannot be changed without changing other lines.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EditError {
     #[error("the file is not YAML")]
@@ -99,7 +99,8 @@ pub(crate) fn is_readable(text: &str) -> bool {
     read(text).is_ok()
 }
 
-/// The string or number at a path, as text; `None` if there is no value or it is of another kind.
+/// Returns the string or number at a path, as text; `None` if there is no value or it is of another
+/// kind.
 pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     let document = read(text).ok()?;
     let value = path
@@ -126,7 +127,7 @@ fn apply_one(text: &str, change: &Edit) -> Result<String, EditError> {
         None => ("", text),
     };
     let body = if before.is_null() && !body.contains("---") {
-        // Only comments and blank lines, which have no tree to edit.
+        // The text has only comments and blank lines, so there is no tree to edit.
         appended(body, change)
     } else {
         edited(body, change).ok_or_else(entangled)?
@@ -145,7 +146,7 @@ fn read(text: &str) -> Result<Value, serde_yaml::Error> {
     serde_yaml::from_str(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
 }
 
-/// The document with the change; `None` if a section on the path is not a mapping.
+/// Returns the document with the change; `None` if a section on the path is not a mapping.
 fn with(mut document: Value, change: &Edit) -> Option<Value> {
     let mut value = &mut document;
     for key in change.path {
@@ -165,7 +166,7 @@ fn with(mut document: Value, change: &Edit) -> Option<Value> {
     Some(document)
 }
 
-/// The document without the key.
+/// Returns the document without the key.
 fn without(mut document: Value, path: &[&str]) -> Value {
     if let Some((last, sections)) = path.split_last() {
         let section = sections
@@ -262,7 +263,8 @@ fn written(value: &NewValue) -> YamlValue {
     }
 }
 
-/// The text as a scalar: plain if every YAML version reads it as a string, else in double quotes.
+/// Returns the text as a scalar: plain if every YAML version reads it as a string, else in double
+/// quotes.
 fn written_text(text: &str) -> ScalarValue {
     let style = if is_plain(text) {
         ScalarStyle::Plain
@@ -272,7 +274,7 @@ fn written_text(text: &str) -> ScalarValue {
     ScalarValue::with_style(text, style)
 }
 
-/// A value on one line.
+/// Formats a value on one line.
 fn line_of(value: &NewValue) -> String {
     match value {
         NewValue::Number(number) => number.to_string(),
@@ -289,7 +291,7 @@ fn line_of(value: &NewValue) -> String {
     }
 }
 
-/// The comments, as the YAML editor finds them: not a `#` inside quotes.
+/// Returns the comments, as the YAML editor finds them: a `#` inside quotes does not begin one.
 fn comments(text: &str) -> Option<Vec<String>> {
     let file = YamlFile::from_str(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)).ok()?;
     let comments = file.comments();

@@ -111,14 +111,14 @@ fn changes() -> Vec<Edit> {
     ]
 }
 
-/// The value at a path; null if there is none.
+/// Returns the value at a path; null if there is none.
 fn at(text: &str, path: &[&str]) -> Value {
     let document = read(text).unwrap();
     let value = path.iter().try_fold(&document, |value, key| value.get(key));
     value.cloned().unwrap_or_default()
 }
 
-/// The lines of `before` that `after` lacks, in order.
+/// Returns the lines of `before` that `after` lacks, in order.
 fn lost(before: &str, after: &str) -> Vec<String> {
     similar::TextDiff::from_lines(before, after)
         .iter_all_changes()
@@ -310,7 +310,7 @@ fn scalar() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    /// A section with some of its keys, in some indentation, with comments and blank lines.
+    /// Returns a section with some of its keys, in some indentation, with comments and blank lines.
     fn section(name: &'static str, keys: &'static [&'static str])(
         present in proptest::sample::subsequence(keys, 1..=keys.len()),
         values in proptest::collection::vec((scalar(), comment(), blank()), keys.len()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Running, Sandbox, scaffold};
 
-/// An agent in Python without packages, which starts at once.
+/// An agent in Python without packages, which starts quickly.
 pub(crate) const PYTHON_AGENT: &str = r#"
 import http.server, json, os, sys
 
@@ -58,7 +58,7 @@ fn main() {
 }
 "#;
 
-/// A Rust project of this name, with [`RUST_AGENT`].
+/// Returns a Rust project of this name, with [`RUST_AGENT`].
 pub(crate) fn rust_project(sandbox: &Sandbox, name: &str) -> PathBuf {
     let folder = sandbox.project(name, "");
     let manifest = format!(
@@ -114,7 +114,7 @@ impl Dev {
         address.to_owned()
     }
 
-    /// The process id of the agent that was started last.
+    /// Returns the process id of the agent that was started last.
     pub(crate) fn agent(&self) -> u32 {
         let output = self.output();
         let (_, id) = output
@@ -160,7 +160,7 @@ pub(crate) fn send_request(address: &str, line: &str, header: &str, body: &str) 
     stream
 }
 
-/// An agent in Python that serves `/ws`: after the upgrade it answers in upper case.
+/// Returns an agent in Python that serves `/ws`: after the upgrade it answers in upper case.
 pub(crate) fn python_socket_agent() -> String {
     let agent = PYTHON_AGENT.replace(
         "    def log_message",

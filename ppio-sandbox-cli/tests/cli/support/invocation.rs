@@ -123,8 +123,8 @@ impl Invocation {
         self.run_on_pty(session).0
     }
 
-    /// Runs the command on a pseudo-terminal while `acts` types and reads. Returns the output and
-    /// the exit code.
+    /// Runs the command on a pseudo-terminal while `acts` sends keys and reads output. Returns the
+    /// output and the exit code.
     pub(crate) fn run_on_pty(
         mut self,
         acts: impl FnOnce(&mut PtySession),

@@ -30,8 +30,8 @@ pub(crate) use pty_session::PtySession;
 pub(crate) use python_agent::python_agent;
 pub(crate) use relay::Relay;
 
-/// The deadline of every wait. Some commands compile a project with its dependencies while other
-/// tests hold cargo's lock.
+/// The deadline of every wait. The deadline is long because some commands compile a project with
+/// its dependencies while other tests hold cargo's lock.
 const DEADLINE: Duration = Duration::from_secs(400);
 const POLL: Duration = Duration::from_millis(5);
 /// The command.
@@ -39,7 +39,7 @@ const CLI: &str = env!("CARGO_BIN_EXE_ppio-sandbox-cli");
 /// A start command that does nothing.
 pub(crate) const SLEEP: &str = "exec sleep 86400";
 
-/// Waits until a condition holds.
+/// Waits until a condition is true.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
@@ -62,7 +62,7 @@ impl Sandbox {
         }
     }
 
-    /// A platform with these templates, started by `local up`.
+    /// Returns a platform with these templates, started by `local up`.
     pub(crate) fn with(templates: impl IntoIterator<Item = TemplateSpec>) -> Self {
         let mut sandbox = Self::new();
         sandbox.build(templates);
@@ -98,7 +98,7 @@ impl Sandbox {
         self.platform = Some(process);
     }
 
-    /// The standard error of `local up`.
+    /// Returns the standard error of `local up`.
     pub(crate) fn platform_stderr(&self) -> String {
         let process = self.platform.as_ref().expect("it was started");
         process.stderr()
@@ -112,7 +112,7 @@ impl Sandbox {
         std::fs::read_to_string(self.home().join("key")).expect("there is a key")
     }
 
-    /// A client of the platform, to check its state without the command.
+    /// Returns a client of the platform, to check its state without the command.
     pub(crate) fn client(&self) -> AgentRuntimeClient {
         let running = self.running().expect("the platform runs");
         let variables = running.environment();
@@ -127,7 +127,7 @@ impl Sandbox {
         client.expect("the client is well configured")
     }
 
-    /// The ids of all sandboxes.
+    /// Returns the ids of all sandboxes.
     pub(crate) fn sandboxes(&self) -> Vec<String> {
         on_runtime(async {
             let all = self.client().list_sessions().await;
@@ -138,8 +138,8 @@ impl Sandbox {
         })
     }
 
-    /// The command lines of the processes whose arguments, working directory or environment name
-    /// this home.
+    /// Returns the command lines of the processes whose arguments, working directory or environment
+    /// name this home.
     pub(crate) fn processes(&self) -> Vec<String> {
         let folder = self.folder.path().display().to_string();
         let all = std::fs::read_dir("/proc").expect("a Linux").flatten();
@@ -163,7 +163,7 @@ impl Sandbox {
         eventually("nothing is left running", || self.processes().is_empty());
     }
 
-    /// The id of the template with this name.
+    /// Returns the id of the template with this name.
     pub(crate) fn template(&self, name: &str) -> String {
         on_runtime(async {
             let template = self.client().get_template(name).await;
@@ -171,7 +171,7 @@ impl Sandbox {
         })
     }
 
-    /// A project folder with a deployment of this template in agent.yaml.
+    /// Returns a project folder with a deployment of this template in agent.yaml.
     pub(crate) fn project(&self, name: &str, template_id: &str) -> PathBuf {
         let folder = self.path("project");
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -184,7 +184,7 @@ impl Sandbox {
         folder
     }
 
-    /// The command with these arguments and an environment without the test's variables.
+    /// Returns the command with these arguments and an environment without the test's variables.
     pub(crate) fn command<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -192,14 +192,14 @@ impl Sandbox {
         self.invocation(CLI).args(arguments)
     }
 
-    /// A shell script in which `$CLI` is the command, with the environment of
+    /// Returns a shell script in which `$CLI` is the command, with the environment of
     /// [`command`](Self::command).
     pub(crate) fn shell(&self, script: &str) -> Invocation {
         let shell = self.invocation("/bin/sh");
         shell.args(["-c", script]).env("CLI", CLI)
     }
 
-    /// A program in this home, with an environment without the test's variables.
+    /// Returns a program in this home, with an environment without the test's variables.
     fn invocation(&self, program: &str) -> Invocation {
         let mut command = Command::new(program);
         command
@@ -256,7 +256,7 @@ pub(crate) fn on_runtime<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// The relative paths of everything below a folder, hidden files included.
+/// Returns the relative paths of everything below a folder, hidden files included.
 pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -273,36 +273,37 @@ pub(crate) fn everything_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A platform with a sandbox in which nothing else runs, and the id of the sandbox.
+/// Returns a platform with a sandbox in which nothing else runs, and the id of the sandbox.
 pub(crate) fn quiet_sandbox() -> (Sandbox, String) {
     sandbox_of("quiet", SLEEP)
 }
 
-/// A platform with a template that has this start command, and the id of a sandbox of the template.
+/// Returns a platform with a template that has this start command, and the id of a sandbox of the
+/// template.
 pub(crate) fn sandbox_of(name: &str, start_command: &str) -> (Sandbox, String) {
     let sandbox = Sandbox::with([starting(name, start_command)]);
     let id = sandbox.create(name);
     (sandbox, id)
 }
 
-/// A template with a start command and an agent's configuration.
+/// Returns a template with a start command and an agent's configuration.
 pub(crate) fn starting(name: &str, start_command: &str) -> TemplateSpec {
     TemplateSpec::new(name)
         .start_command(start_command)
         .config(config(name))
 }
 
-/// A template with the scripted agent and an agent's configuration.
+/// Returns a template with the scripted agent and an agent's configuration.
 pub(crate) fn scripted(name: &str) -> TemplateSpec {
     agent(name, &ppio_test_support::test_program("scripted-agent"))
 }
 
-/// A template with a binary and an agent's configuration.
+/// Returns a template with a binary and an agent's configuration.
 pub(crate) fn agent(name: &str, binary: &Path) -> TemplateSpec {
     TemplateSpec::new(name).binary(binary).config(config(name))
 }
 
-/// The smallest valid agent.yaml of this name.
+/// Returns the smallest valid agent.yaml of this name.
 pub(crate) fn config(name: &str) -> AgentConfig {
     AgentConfig::from_json(&format!(
         r#"{{"metadata": {{"name": "{name}", "version": "1.0.0", "author": "a@example.com", "tags": ["test"]}},

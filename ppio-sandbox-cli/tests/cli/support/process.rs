@@ -59,7 +59,7 @@ impl Reader {
         String::from_utf8_lossy(&self.text.lock().expect("no panic")).into_owned()
     }
 
-    /// The whole text, after the end of the stream.
+    /// Returns the whole text, after the end of the stream.
     pub(super) fn end(self) -> String {
         let _ = self.thread.join();
         let bytes = std::mem::take(&mut *self.text.lock().expect("no panic"));
@@ -79,7 +79,7 @@ impl Process {
         self.0.id()
     }
 
-    /// The exit status, if it has exited.
+    /// Returns the exit status, if it has exited.
     pub(crate) fn status(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().expect("a child")
     }
@@ -106,7 +106,7 @@ pub(crate) struct Running {
     process: Process,
     stdout: Reader,
     stderr: Reader,
-    /// Kept open.
+    /// The standard input, which is kept open.
     _stdin: Option<ChildStdin>,
 }
 

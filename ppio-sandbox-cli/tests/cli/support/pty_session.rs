@@ -46,7 +46,7 @@ impl PtySession {
         }
     }
 
-    /// The whole output so far.
+    /// Returns the whole output so far.
     pub(crate) fn output(&self) -> String {
         self.screen.text()
     }
@@ -66,12 +66,12 @@ impl PtySession {
         tcsetwinsize(&self.keys, size).expect("resized");
     }
 
-    /// The modes of the terminal.
+    /// Returns the modes of the terminal.
     pub(crate) fn modes(&self) -> LocalModes {
         tcgetattr(&self.keys).expect("a terminal").local_modes
     }
 
-    /// The foreground process group, which reads the keys.
+    /// Returns the foreground process group, which reads the keys.
     pub(crate) fn foreground(&self) -> Pid {
         tcgetpgrp(&self.keys).expect("a foreground group")
     }

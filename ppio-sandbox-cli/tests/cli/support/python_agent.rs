@@ -1,6 +1,6 @@
 //! An agent in Python without packages.
 
-/// The program of the agent. `reply` is a Python expression for the answer, which may use
+/// Returns the program of the agent. `reply` is a Python expression for the answer, which may use
 /// `request`, the `modules`, `json` and `os`.
 pub(crate) fn python_agent(modules: &[&str], reply: &str) -> String {
     let modules = [&["json", "os"], modules].concat().join(", ");

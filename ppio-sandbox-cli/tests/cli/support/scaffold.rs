@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Invocation, Sandbox};
 
-/// The shared target folder.
+/// Returns the shared target folder.
 pub(crate) fn target() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     workspace
@@ -15,7 +15,7 @@ pub(crate) fn target() -> PathBuf {
         .join("target/scaffold")
 }
 
-/// A project of this template below the sandbox's folder.
+/// Returns a project of this template below the sandbox's folder.
 pub(crate) fn project(sandbox: &Sandbox, name: &str, template: &str) -> PathBuf {
     let init = ["agent", "init", "--name", name, "--template", template];
     let init = sandbox.command(init).args(["--author", "a@example.com"]);
@@ -25,7 +25,7 @@ pub(crate) fn project(sandbox: &Sandbox, name: &str, template: &str) -> PathBuf 
     folder
 }
 
-/// A Python project below the sandbox's folder.
+/// Returns a Python project below the sandbox's folder.
 pub(crate) fn python_project(sandbox: &Sandbox, name: &str) -> PathBuf {
     let init = ["agent", "init", "--name", name, "--entrypoint", "agent.py"];
     let init = sandbox.command(init).args(["--author", "a@example.com"]);
@@ -39,7 +39,7 @@ pub(crate) fn pin_versions(folder: &Path) {
     fs::copy(lock, folder.join("Cargo.lock")).expect("the lock file");
 }
 
-/// The command in a project that it may build.
+/// Returns the command in a project that it may build.
 pub(crate) fn command(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Invocation {
     sandbox
         .command(arguments)

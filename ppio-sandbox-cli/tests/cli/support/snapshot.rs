@@ -92,7 +92,7 @@ impl Transcript {
     }
 }
 
-/// The contents of a terminal after this output.
+/// Returns the contents of a terminal after this output.
 pub(crate) fn screen(written: &str) -> String {
     let side = |cells| NonZero::new(cells).expect("it has a size");
     let (rows, columns) = (side(super::SCREEN.ws_row), side(super::SCREEN.ws_col));

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The variables with which a command finds this toolchain and the registry.
+/// Returns the variables with which a command finds this toolchain and the registry.
 ///
 /// The toolchain's folder comes before rustup's proxies in `PATH`. With the home folder of a test,
 /// the proxies would install a toolchain into it, or leave the user's toolchain half installed when
@@ -22,7 +22,7 @@ pub(crate) fn variables() -> [(&'static str, OsString); 5] {
         ("CARGO", cargo.into()),
         ("CARGO_HOME", or_at_home("CARGO_HOME", ".cargo")),
         ("RUSTUP_HOME", or_at_home("RUSTUP_HOME", ".rustup")),
-        // This applies if a proxy of rustup runs nevertheless.
+        // This setting takes effect if a proxy of rustup is run nevertheless.
         ("RUSTUP_AUTO_INSTALL", "0".into()),
     ]
 }

@@ -65,9 +65,9 @@ pub(crate) struct BubblewrapIsolation {
     bwrap: PathBuf,
     nsenter: PathBuf,
     unshare: PathBuf,
-    /// Connects to sandboxes that have a network of their own.
+    /// The program that connects to sandboxes with a network of their own, or why it was not found.
     bash: Result<PathBuf, String>,
-    /// Connects such sandboxes to other machines.
+    /// The program that connects such sandboxes to other machines, or why it was not found.
     pasta: Result<PathBuf, String>,
     exposed: Vec<PathBuf>,
     home: PathBuf,
@@ -274,7 +274,7 @@ impl Isolation for BubblewrapIsolation {
     }
 }
 
-/// The version of the running Linux.
+/// Returns the version of the running Linux.
 fn kernel() -> (u32, u32) {
     let release = rustix::system::uname()
         .release()

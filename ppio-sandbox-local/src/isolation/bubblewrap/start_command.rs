@@ -28,7 +28,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const SHARED_MEMORY: u64 = 1 << 30;
 
 impl BubblewrapIsolation {
-    /// The arguments of `bwrap` that mount what every sandbox sees.
+    /// Returns the arguments of `bwrap` that mount what every sandbox sees.
     pub(super) fn mounts(&self) -> Vec<OsString> {
         let mut arguments = ProgramArguments::default();
         for name in SYSTEM {
@@ -60,7 +60,7 @@ impl BubblewrapIsolation {
         arguments.0
     }
 
-    /// The command that starts the namespaces of a sandbox.
+    /// Returns the command that starts the namespaces of a sandbox.
     pub(super) fn arguments(&self, launcher: &ProcessLauncher) -> Vec<OsString> {
         let root = launcher.root();
         let mut arguments = ProgramArguments::default();

@@ -10,7 +10,7 @@ use tar::EntryType;
 use super::budget::ReadBudget;
 use super::error::{ArchiveError, MAX_ENTRIES, MAX_LEVELS, MAX_NAME, MAX_PATH, MAX_PATHS};
 
-/// What a checked entry creates.
+/// The file, directory or link that a checked entry creates.
 #[derive(Debug)]
 pub(super) enum CheckedEntry {
     Directory,
@@ -19,7 +19,7 @@ pub(super) enum CheckedEntry {
     HardLink { earlier: PathBuf },
 }
 
-/// What the entries so far create, by path.
+/// The files, directories and links that the entries so far create, by path.
 #[derive(Debug, Default)]
 pub(super) struct ArchivePlan {
     entries: HashMap<PathBuf, PlannedEntry>,
@@ -41,7 +41,7 @@ impl ArchivePlan {
         let parents = path.ancestors().skip(1);
         for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
             match self.entries.get(parent) {
-                // Its own parents were added with it.
+                // The parents of that directory were added together with it.
                 Some(PlannedEntry::Directory) => break,
                 Some(_) => return Err(conflict()),
                 None => {
@@ -72,7 +72,7 @@ impl ArchivePlan {
         Ok(old)
     }
 
-    /// The size of an earlier file.
+    /// Returns the size of an earlier file.
     fn file(&self, path: &Path) -> Option<u64> {
         match self.entries.get(path)? {
             PlannedEntry::File(size) => Some(*size),
@@ -150,7 +150,7 @@ fn is_too_long(path: &Path) -> bool {
         || path.iter().any(|name| name.len() > MAX_NAME)
 }
 
-/// The path without `.` parts; `None` if it is absolute or has a `..` part.
+/// Returns the path without `.` parts; `None` if it is absolute or has a `..` part.
 fn stays_inside(path: &Path) -> Option<PathBuf> {
     path.components()
         .filter(|part| !matches!(part, Component::CurDir))

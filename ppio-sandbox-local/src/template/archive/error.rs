@@ -1,4 +1,4 @@
-//! Why an archive is refused, and the limits that it must keep.
+//! The errors of archives that are refused, and the limits of archives.
 
 use std::io;
 
@@ -15,7 +15,8 @@ pub(super) const MAX_RATIO: u64 = 200;
 pub(super) const FREE_SIZE: u64 = 64 * 1024 * 1024;
 /// The maximum number of bytes before the content of an entry. They are read into memory.
 pub(super) const MAX_HEADER: u64 = 1024 * 1024;
-/// The longest path of an entry and the longest name in it, in bytes, and how deep it may lie.
+/// The longest path of an entry and the longest name in it, in bytes, and the maximum depth of the
+/// path.
 pub(super) const MAX_PATH: usize = 4000;
 pub(super) const MAX_NAME: usize = 255;
 pub(super) const MAX_LEVELS: usize = 250;

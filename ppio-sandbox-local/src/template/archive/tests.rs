@@ -49,7 +49,7 @@ fn an_archive_is_unpacked() {
 }
 
 #[test]
-fn archives_that_lead_out_are_refused() {
+fn archives_that_escape_the_target_are_refused() {
     for (path, kind, link) in [
         ("../evil", EntryType::Regular, ""),
         ("/etc/evil", EntryType::Regular, ""),
@@ -94,7 +94,8 @@ fn an_error_names_the_entry() {
     }
 }
 
-/// Unpacks `file`. Returns the outcome and the names beside the target directory.
+/// Unpacks `file`. Returns the outcome and the names of the other entries next to the target
+/// directory.
 fn unpack_beside_others(file: &Path) -> (Result<(), ArchiveError>, Vec<String>) {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("target");
@@ -114,7 +115,7 @@ fn unpack_beside_others(file: &Path) -> (Result<(), ArchiveError>, Vec<String>) 
 fn an_entry_cannot_lie_below_a_link_or_a_file() {
     type Entries = &'static [(&'static str, EntryType, &'static str)];
     let tables: &[Entries] = &[
-        // A link, and what is written through it.
+        // A link, and a file that is written through it.
         &[
             ("d", EntryType::Symlink, "."),
             ("d/x", EntryType::Regular, ""),

@@ -8,7 +8,8 @@ use regex::Regex;
 use crate::read;
 use documents::table::{rows, spans};
 
-/// Fields that the types keep in `extra`, each with the file that reads it.
+/// Fields that the types keep in `extra`, each with the file that reads the field and a text in
+/// that file.
 const READ_FROM_EXTRA: [(&str, &str, &str); 3] = [
     (
         "metadata.tags",
@@ -82,7 +83,7 @@ fn every_field_of_the_types_is_documented() {
     let mut missing = Vec::new();
     for path in fields_of_types(&example()) {
         let parts: Vec<_> = path.split('.').collect();
-        // A path inside a value, or one that is kept for other tools, is not a field.
+        // A path inside a value, or inside `extra`, is not a field.
         let is_inside = (1..parts.len()).any(|count| {
             let above = parts[..count].join(".");
             is_value(&above) || parts[count - 1] == "extra"

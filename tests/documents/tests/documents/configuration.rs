@@ -53,7 +53,7 @@ const OTHER_TEXTS: [&str; 14] = [
     "RUN_ERROR",
     "SCREAMING_SNAKE_CASE",
     "TEXT_MESSAGE_",
-    // With a number after it: a variable on its way to a program, through those that start it.
+    // Followed by a number: passes a variable to a program through the processes that start it.
     "PPIO_LOCAL_VARIABLE_",
     // The output of `getconf`, and an SSH key file.
     "GNU_LIBC_VERSION",

@@ -129,7 +129,7 @@ fn every_example_is_a_program_that_is_run() {
 }
 
 #[test]
-fn the_table_of_examples_has_their_lines() {
+fn the_table_of_examples_has_the_right_line_counts() {
     let mut listed = 0;
     let examples = examples();
     for row in rows(&document()) {

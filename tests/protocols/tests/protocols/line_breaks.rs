@@ -9,7 +9,7 @@ use crate::support::{Agent, config};
 
 const BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
-fn broken(text: &str) -> String {
+fn breaks(text: &str) -> String {
     BREAKS
         .map(|character| format!("{text}{character}"))
         .concat()
@@ -18,16 +18,16 @@ fn broken(text: &str) -> String {
 async fn agent() -> Agent {
     let app = AgentRuntimeApp::builder()
         .entrypoint(|_: InvocationRequest| async {
-            let mut events = vec![ChatEvent::reasoning(broken("think"))];
-            let arguments = json!({"city": broken("Paris")});
-            events.extend(ChatEvent::tool_call(broken("call"), "tool", &arguments));
+            let mut events = vec![ChatEvent::reasoning(breaks("think"))];
+            let arguments = json!({"city": breaks("Paris")});
+            events.extend(ChatEvent::tool_call(breaks("call"), "tool", &arguments));
             events.extend([
-                ChatEvent::text(broken("text")),
-                ChatEvent::data("data", json!({"key": broken("value")})),
+                ChatEvent::text(breaks("text")),
+                ChatEvent::data("data", json!({"key": breaks("value")})),
                 ChatEvent::Interrupt {
-                    id: broken("interrupt"),
-                    reason: broken("reason"),
-                    message: Some(broken("message")),
+                    id: breaks("interrupt"),
+                    reason: breaks("reason"),
+                    message: Some(breaks("message")),
                     tool_call_id: None,
                     response_schema: None,
                 },
@@ -40,7 +40,7 @@ async fn agent() -> Agent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_event_has_a_character_that_ends_a_line_elsewhere() {
+async fn no_event_contains_a_unicode_line_break() {
     let agent = agent().await;
     let user = json!({"role": "user", "content": "hi"});
     let tool = json!({"name": "tool", "parameters": {"type": "object"}});
@@ -48,37 +48,37 @@ async fn no_event_has_a_character_that_ends_a_line_elsewhere() {
         (
             "/v1/chat/completions",
             json!({
-                "model": broken("m"), "messages": [user], "stream": true,
+                "model": breaks("m"), "messages": [user], "stream": true,
                 "tools": [{"type": "function", "function": tool}],
             }),
         ),
         (
             "/v1/responses",
             json!({
-                "model": broken("m"), "input": "hi", "stream": true,
+                "model": breaks("m"), "input": "hi", "stream": true,
                 "tools": [{"type": "function", "name": "tool", "parameters": {}}],
             }),
         ),
         (
             "/ag-ui",
             json!({
-                "threadId": broken("t"), "runId": broken("r"), "state": {}, "tools": [],
+                "threadId": breaks("t"), "runId": breaks("r"), "state": {}, "tools": [],
                 "messages": [{"id": "m", "role": "user", "content": "hi"}], "context": [],
             }),
         ),
         (
             "/api/chat",
             json!({
-                "id": broken("c"), "trigger": "submit-message",
+                "id": breaks("c"), "trigger": "submit-message",
                 "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}],
             }),
         ),
         (
             "/a2a",
             json!({
-                "jsonrpc": "2.0", "id": broken("r"), "method": "SendStreamingMessage",
+                "jsonrpc": "2.0", "id": breaks("r"), "method": "SendStreamingMessage",
                 "params": {"message": {
-                    "messageId": "m", "role": "ROLE_USER", "contextId": broken("c"),
+                    "messageId": "m", "role": "ROLE_USER", "contextId": breaks("c"),
                     "parts": [{"text": "hi"}],
                 }},
             }),
@@ -86,17 +86,17 @@ async fn no_event_has_a_character_that_ends_a_line_elsewhere() {
         (
             "/a2a/message:stream",
             json!({"message": {
-                "messageId": "m", "role": "ROLE_USER", "contextId": broken("c"),
-                "parts": [{"text": broken("hi")}],
+                "messageId": "m", "role": "ROLE_USER", "contextId": breaks("c"),
+                "parts": [{"text": breaks("hi")}],
             }}),
         ),
         (
             "/mcp",
             json!({
-                "jsonrpc": "2.0", "id": broken("r"), "method": "tools/call",
+                "jsonrpc": "2.0", "id": breaks("r"), "method": "tools/call",
                 "params": {
                     "name": "agent", "arguments": {"prompt": "hi"},
-                    "_meta": {"progressToken": broken("p")},
+                    "_meta": {"progressToken": breaks("p")},
                 },
             }),
         ),

@@ -1,5 +1,5 @@
 //! Every shape of entrypoint over every protocol: no failed stream ends as a success, and every
-//! stream has an end.
+//! stream ends.
 
 use std::iter::once;
 
@@ -25,7 +25,7 @@ struct Ended {
     /// The texts, and each other value on a separate line.
     text: String,
     failure: Option<String>,
-    /// The number of ends that the answer had.
+    /// The number of times that the answer signalled its end.
     ends: usize,
 }
 
@@ -48,7 +48,7 @@ impl Ended {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_shape_ends_as_it_should_in_every_protocol() {
+async fn every_shape_ends_exactly_once_in_every_protocol() {
     let ways = once(Way::Invocations).chain(Protocol::ALL.map(Way::Protocol));
     let mut combinations = 0;
     for way in ways {
@@ -113,7 +113,8 @@ async fn data(answer: Answer) -> Vec<Value> {
         .collect()
 }
 
-/// Calls `POST /invocations` with stream ids, and checks that the stream can be resumed after them.
+/// Calls `POST /invocations` with event ids, and checks that the stream can be resumed from three
+/// positions.
 async fn invoke(agent: &Agent, shape: &Shape) -> Ended {
     let headers = [("ppio-stream-ids", "true")];
     let answer = agent.send("POST", "/invocations", &headers, "{}").await;

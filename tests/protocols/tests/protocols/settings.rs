@@ -29,7 +29,7 @@ async fn only_the_protocols_that_are_switched_on_are_served() {
 }
 
 #[tokio::test]
-async fn the_document_lists_the_methods_of_each_path() {
+async fn the_openapi_document_lists_the_methods_of_each_path() {
     let agent = agent(&Protocol::ALL).await;
     let mut document = agent
         .send("GET", "/openapi.json", &[], "")
@@ -65,7 +65,7 @@ async fn the_document_lists_the_methods_of_each_path() {
 }
 
 #[tokio::test]
-async fn a_path_is_served_as_it_is_spelled() {
+async fn unusual_path_spellings_have_the_expected_methods() {
     let agent = agent(&Protocol::ALL).await;
     for (path, allow) in [
         ("/a2a/", Some("POST, OPTIONS")),

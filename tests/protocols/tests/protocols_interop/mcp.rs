@@ -107,7 +107,7 @@ fn suite(tool: &str, arguments: &[&str]) {
     succeeded(&format!("{tool}: {arguments:?}"), &output);
 }
 
-/// Runs all scenarios against one tool. The list of expected failures names those that are about
+/// Runs all scenarios against one tool. The list of expected failures names the scenarios about
 /// other tools, or about features that an agent does not have.
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]

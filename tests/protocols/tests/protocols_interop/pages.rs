@@ -12,12 +12,12 @@ fn try_page(page: &str) {
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_page_with_use_chat_goes_on() {
+fn a_reloaded_page_with_use_chat_continues() {
     try_page("use_chat");
 }
 
 #[test]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
-fn a_page_with_the_ag_ui_client_goes_on() {
+fn a_reloaded_page_with_the_ag_ui_client_continues() {
     try_page("ag_ui");
 }

@@ -15,7 +15,7 @@ pub(crate) fn described_agent() -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_described-agent"))).start()
 }
 
-/// Starts the agent with all protocols, as a platform calls it.
+/// Starts the agent with all protocols, configured for a platform.
 pub(crate) fn agent_of(platform: &str) -> AgentProcess {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
         .env("PPIO_AGENT_PLATFORM", platform)

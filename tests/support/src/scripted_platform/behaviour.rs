@@ -180,8 +180,8 @@ fn list(state: &State, request: &Recorded) -> Reply {
         .sandboxes
         .iter()
         .filter(|sandbox| {
-            // `metadata=k%3Dv`: ids that consist of hexadecimal digits have no other encoded
-            // characters.
+            // `metadata=k%3Dv`: ids that consist of hexadecimal digits contain no other characters
+            // that are encoded.
             let wanted = query
                 .split('&')
                 .find_map(|pair| pair.strip_prefix("metadata="));

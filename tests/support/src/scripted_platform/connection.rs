@@ -43,8 +43,8 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     };
     let _open = Open(Arc::clone(&shared));
     if reset {
-        // Unread bytes make the kernel close the connection with a reset; linger makes this
-        // certain.
+        // Unread bytes make the kernel close the connection with a reset; a zero linger makes the
+        // reset certain.
         let _ = stream.set_zero_linger();
         return;
     }
@@ -74,7 +74,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Writes a reply. Returns `false` if the connection is over.
+/// Writes a reply. Returns `false` if the connection has ended.
 async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>, shared: &Shared) -> bool {
     for step in reply.steps {
         match step {
@@ -98,11 +98,11 @@ async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>, shared
                 // Detects that the client disconnects during the pause, as a real server would.
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = gone(stream) => return false,
+                    () = disconnected(stream) => return false,
                 }
             }
             Step::Hang => {
-                gone(stream).await;
+                disconnected(stream).await;
                 return false;
             }
             Step::Close => {
@@ -119,7 +119,7 @@ async fn write(stream: &mut TcpStream, reply: Reply, drip: Option<usize>, shared
 }
 
 /// Waits until the client has closed its side.
-async fn gone(stream: &mut TcpStream) {
+async fn disconnected(stream: &mut TcpStream) {
     let mut byte = [0];
     match stream.read(&mut byte).await {
         Ok(0) | Err(_) => {}

@@ -12,7 +12,7 @@ pub(super) fn respond(request: &Recorded) -> Reply {
         "GET /health" => Reply::raw("HTTP/1.1 204 No Content\r\n\r\n"),
         "GET /files" => Reply::body(200, "application/octet-stream", "127.0.0.1 localhost\n"),
         "POST /files" => Reply::json(200, &json!([entry("dir/note.txt")])),
-        "POST /process.Process/Start" => process(&said(&request.body)),
+        "POST /process.Process/Start" => process(&echoed(&request.body)),
         "POST /process.Process/Connect" => process("hello\n"),
         "POST /process.Process/List" => Reply::json(200, &json!({"processes": [{"pid": 42}]})),
         "POST /filesystem.Filesystem/ListDir" => {
@@ -40,7 +40,7 @@ fn entry(path: &str) -> Value {
 }
 
 /// Returns the output of an `echo` in the last argument of a command.
-fn said(envelope: &[u8]) -> String {
+fn echoed(envelope: &[u8]) -> String {
     let message: Value = envelope
         .get(5..)
         .and_then(|message| serde_json::from_slice(message).ok())

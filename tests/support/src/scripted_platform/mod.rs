@@ -2,7 +2,7 @@
 //!
 //! One port serves the control plane and `{port}-{id}.localhost` for every sandbox, over raw
 //! sockets, so that a test controls every byte. Requests without a scripted reply are answered as
-//! the platform does.
+//! the real platform answers them.
 
 mod behaviour;
 mod catalogue;
@@ -25,7 +25,7 @@ pub use behaviour::ScriptedSandbox;
 pub use reply::Reply;
 pub use request::Recorded;
 
-/// A platform on its own port, which is closed when this is dropped.
+/// A platform on its own port, which is closed when the platform is dropped.
 pub struct ScriptedPlatform {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -46,7 +46,7 @@ struct State {
     requests: Vec<Recorded>,
     sandboxes: Vec<ScriptedSandbox>,
     templates: Vec<Value>,
-    /// The number of next connections that are reset before anything is read.
+    /// The number of the next connections to reset before anything is read from them.
     resets: usize,
     connections: usize,
     open_connections: usize,
@@ -206,11 +206,11 @@ impl ScriptedPlatform {
         wait::eventually(what, || condition(self)).await;
     }
 
-    /// Waits until no sandbox is left.
+    /// Waits until no sandbox exists.
     ///
     /// # Panics
     ///
-    /// If a sandbox is left after [`DEADLINE`](crate::DEADLINE).
+    /// If a sandbox still exists after [`DEADLINE`](crate::DEADLINE).
     pub async fn eventually_empty(&self) {
         self.eventually("no sandbox is left", |platform| platform.live().is_empty())
             .await;

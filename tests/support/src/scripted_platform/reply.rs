@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     pub(super) steps: Vec<Step>,
-    /// Whether to do what the route does, such as create the sandbox, before the reply.
+    /// Whether to perform the effect of the route, such as creating the sandbox, before the reply.
     pub(super) with_effect: bool,
 }
 
@@ -140,7 +140,7 @@ impl Reply {
         self
     }
 
-    /// Makes the platform do what the route does before it sends this reply.
+    /// Makes the platform perform the effect of the route before it sends this reply.
     pub fn with_effect(mut self) -> Self {
         self.with_effect = true;
         self

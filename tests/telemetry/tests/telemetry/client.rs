@@ -33,13 +33,13 @@ async fn weather() -> (String, Headers) {
     (url, headers)
 }
 
-/// Lets the example `client-traced` invoke the example `traced` on a separate local platform. Both
-/// export to the receiver at `receiver`.
+/// Runs the example `client-traced`, which invokes the example `traced` on a separate local
+/// platform. Both export to the receiver at `receiver`.
 async fn call_in_a_trace(receiver: &str, weather: String) {
     let home = tempfile::tempdir().unwrap();
     let platform = LocalPlatform::builder().home(home.path()).port(0);
     let platform = platform.start().await.unwrap();
-    // In a workspace build, their reqwest would have the features of other clients.
+    // In a workspace build, the reqwest of these examples would have the features of other clients.
     let build = |name| tokio::task::spawn_blocking(move || example_binary_alone(name));
     let agent = TemplateSpec::new("traced")
         .binary(build("traced").await.unwrap())
@@ -73,7 +73,7 @@ async fn a_trace_for_another_receiver() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_trace_goes_from_the_client_to_what_the_agent_calls() {
+async fn one_trace_contains_the_client_the_agent_and_the_called_service() {
     let receiver = Receiver::start().await;
     let (url, seen) = weather().await;
     call_in_a_trace(&receiver.url(), url).await;

@@ -47,7 +47,7 @@ async fn get(dev: &AgentDev, path: &str) -> Value {
     answer.json()
 }
 
-/// Returns the details of a run once it has this many spans.
+/// Waits until a run has this many spans, and returns its details.
 async fn run_with_spans(dev: &AgentDev, id: &str, count: usize) -> Value {
     eventually_some(&format!("{count} spans of {id}"), async || {
         let run = get(dev, &format!("/_ppio/dev/runs/{id}")).await;
@@ -57,7 +57,7 @@ async fn run_with_spans(dev: &AgentDev, id: &str, count: usize) -> Value {
     .await
 }
 
-/// Returns the log lines with a target once there is one.
+/// Waits for a log line with a target, and returns all such lines.
 async fn logged(dev: &AgentDev, target: &str) -> Value {
     let path = format!("/_ppio/dev/logs?target={}", target.replace(':', "%3A"));
     eventually_some(&format!("a line of {target}"), async || {
@@ -83,7 +83,7 @@ fn traces(dev: &AgentDev, arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_has_its_trace_and_its_log_and_both_outlive_a_restart() {
+async fn the_trace_and_the_log_of_a_run_survive_a_restart() {
     let dev = develop(env!("CARGO_BIN_EXE_traced-agent"), &[]);
     let (chat, logging) = chat_and_log(&dev).await;
     let run = run_with_spans(&dev, &chat, 6).await;
@@ -131,7 +131,7 @@ async fn a_run_has_its_trace_and_its_log_and_both_outlive_a_restart() {
         .collect();
     assert_eq!(runs, [&json!(failed), &json!(logging), &json!(chat)]);
 
-    // The log has no lines from the export itself, even at debug mode's level.
+    // The log contains no lines of the export itself, even at the level of debug mode.
     let output = dev.output();
     assert!(output.contains("in the agent"), "{output}");
     assert!(!output.contains("hyper_util"), "{output}");
@@ -196,7 +196,7 @@ async fn agent_traces_prints_traces_and_the_log_of_a_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_of_the_author_gets_the_traces() {
+async fn traces_are_exported_to_the_authors_receiver_instead() {
     let receiver = crate::receiver::Receiver::start().await;
     let url = receiver.url();
     let variables = [
@@ -213,14 +213,14 @@ async fn a_receiver_of_the_author_gets_the_traces() {
 
 /// Work that outlives an answer, and a function that blocks, are logged where runs are inspected.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_run_leaves_behind_is_logged_with_its_run() {
+async fn leaked_tasks_and_blocking_functions_are_logged_with_their_run() {
     let dev = develop(env!("CARGO_BIN_EXE_leaking-agent"), &[]);
     let index = invoke(&dev, &[], "index").await;
     let run = run_with_spans(&dev, &index, 2).await;
     let spans = &run["traces"][0]["spans"];
     assert_eq!(spans[1]["name"], "index");
     assert_eq!(spans[1]["outlives_answer"], true);
-    // The task belongs to no request, but has the trace of its span.
+    // The task does not belong to a request, but its log line has the trace of its span.
     let logs = run["logs"].as_array().expect("a log").iter();
     assert!(
         logs.clone().any(|line| line["message"] == "indexed"),
@@ -239,7 +239,7 @@ async fn what_a_run_leaves_behind_is_logged_with_its_run() {
         json!({"tasks": 1, "open_spans": "watch_prices"})
     );
 
-    push_notifications_are_not_left_behind().await;
+    push_notifications_are_not_logged_as_leaked_tasks().await;
 
     let dev = develop(env!("CARGO_BIN_EXE_slow-agent"), &[]);
     let slow = invoke(&dev, &[], "a").await;
@@ -251,7 +251,7 @@ async fn what_a_run_leaves_behind_is_logged_with_its_run() {
 
 /// A push notification that is never acknowledged continues after the answer, and is not counted as
 /// a task of the run.
-async fn push_notifications_are_not_left_behind() {
+async fn push_notifications_are_not_logged_as_leaked_tasks() {
     let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", receiver.local_addr().expect("an address"));
     let variables = [("PPIO_AGENT_A2A_PUSH_PRIVATE", "true")];

@@ -11,7 +11,7 @@ use crate::receiver::{Answers, Receiver};
 
 const CAPACITY: usize = 16;
 
-async fn answers(agent: &AgentProcess, count: usize) {
+async fn assert_answers(agent: &AgentProcess, count: usize) {
     for _ in 0..count {
         let answer = call::invoke(agent, &json!({"prompt": "value"})).await;
         assert_eq!(answer.result().await, "forty-two");
@@ -19,7 +19,7 @@ async fn answers(agent: &AgentProcess, count: usize) {
 }
 
 /// Returns the log lines about exporting.
-fn complaints(agent: &AgentProcess) -> Vec<Value> {
+fn export_log_lines(agent: &AgentProcess) -> Vec<Value> {
     let log = agent.stderr();
     let lines = log
         .lines()
@@ -44,7 +44,7 @@ async fn dropped(agent: &AgentProcess) -> usize {
 
 /// Every caller is answered, dropped spans are counted, and the agent ends in time.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_fails_changes_nothing_for_callers() {
+async fn a_failing_receiver_does_not_affect_callers() {
     let closed = ppio_test_support::free_port();
     for answer in [
         Some(Answers::Never),
@@ -63,13 +63,13 @@ async fn a_receiver_that_fails_changes_nothing_for_callers() {
             launcher = launcher.env("OTEL_EXPORTER_OTLP_ENDPOINT", refuses);
         }
         let mut agent = launcher.start();
-        answers(&agent, 100).await;
+        assert_answers(&agent, 100).await;
         if answer == Some(Answers::Never) {
             // The spans that are not dropped are in the queue or in a batch that is being sent.
             let dropped = dropped(&agent).await;
             assert!((100 - CAPACITY - 8..100).contains(&dropped), "{dropped}");
         }
-        eventually("a complaint", || !complaints(&agent).is_empty()).await;
+        eventually("a complaint", || !export_log_lines(&agent).is_empty()).await;
         agent.terminate();
         assert!(agent.wait(Duration::from_secs(20)).success(), "{answer:?}");
         assert!(receiver.received().spans.is_empty());
@@ -78,25 +78,25 @@ async fn a_receiver_that_fails_changes_nothing_for_callers() {
 
 /// The log contains one line when a receiver fails, and one when it works again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_is_logged_once() {
+async fn a_failure_and_a_recovery_are_each_logged_once() {
     let failing = Answers::Status(StatusCode::INTERNAL_SERVER_ERROR);
     let receiver = Receiver::answering(failing).await;
     let agent = exporting(&receiver)
         .env("OTEL_METRICS_EXPORTER", "none")
         .env("OTEL_LOGS_EXPORTER", "none")
         .start();
-    answers(&agent, 1).await;
-    eventually("a complaint", || !complaints(&agent).is_empty()).await;
-    answers(&agent, 5).await;
+    assert_answers(&agent, 1).await;
+    eventually("a complaint", || !export_log_lines(&agent).is_empty()).await;
+    assert_answers(&agent, 5).await;
     receiver.answer(Answers::Success);
     // Earlier spans are lost, as the specification requires for this status.
     eventually_some("an export", async || {
-        answers(&agent, 1).await;
+        assert_answers(&agent, 1).await;
         (!receiver.received().spans.is_empty()).then_some(())
     })
     .await;
-    eventually("both lines", || complaints(&agent).len() == 2).await;
-    let lines = complaints(&agent);
+    eventually("both lines", || export_log_lines(&agent).len() == 2).await;
+    let lines = export_log_lines(&agent);
     assert!(
         lines[0]["message"]
             .as_str()
@@ -112,14 +112,14 @@ async fn a_change_is_logged_once() {
 
 /// A function that blocks all threads does not prevent the other spans from being sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn blocked_threads_do_not_keep_spans() {
+async fn blocked_threads_do_not_prevent_the_export_of_spans() {
     let receiver = Receiver::start().await;
     let agent = exporting(&receiver)
         .env("OTEL_BSP_SCHEDULE_DELAY", "3600000")
         .env("PPIO_AGENT_WORKER_THREADS", "1")
         .env("PPIO_AGENT_SHUTDOWN_GRACE", "1")
         .start();
-    answers(&agent, 1).await;
+    assert_answers(&agent, 1).await;
     let _blocked = call::begin(&agent, &json!({"prompt": "blocked"})).await;
     // The only thread no longer accepts connections.
     eventually_some("the thread is blocked", async || {
@@ -135,7 +135,7 @@ async fn blocked_threads_do_not_keep_spans() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_without_a_receiver_has_no_exporter() {
     let agent = agent().start();
-    answers(&agent, 1).await;
+    assert_answers(&agent, 1).await;
     let threads = std::fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap();
     for thread in threads {
         let name = std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap();
@@ -144,5 +144,5 @@ async fn an_agent_without_a_receiver_has_no_exporter() {
             "{name}"
         );
     }
-    assert!(complaints(&agent).is_empty());
+    assert!(export_log_lines(&agent).is_empty());
 }

@@ -38,7 +38,7 @@ async fn a_trace_passes_through_the_agent() {
 
 /// Headers are passed on without a receiver, and in a trace that the caller does not record.
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_are_passed_on_where_nothing_is_recorded() {
+async fn headers_are_passed_on_even_if_no_span_is_recorded() {
     let agent = agent().start();
     let headers = [("traceparent", PARENT), ("baggage", "user=ann")];
     let request = json!({"prompt": "headers"});

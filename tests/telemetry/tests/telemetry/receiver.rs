@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::otlp::{self, LogRecord, Point, Span};
 
-/// Listens on loopback until it is dropped.
+/// A receiver that listens on loopback until it is dropped.
 pub(crate) struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -81,7 +81,7 @@ impl Receiver {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// Returns all spans, once there are `count` of them.
+    /// Waits until `count` spans have arrived, and returns all spans.
     pub(crate) async fn spans(&self, count: usize) -> Vec<Span> {
         let spans = eventually_some(&format!("{count} spans"), async || {
             let spans = self.received().spans;
@@ -92,7 +92,7 @@ impl Receiver {
         spans
     }
 
-    /// Returns the only span with a name, once it has arrived.
+    /// Waits for the only span with a name, and returns it.
     pub(crate) async fn span(&self, name: &str) -> Span {
         let mut found = eventually_some(&format!("the span {name}"), async || {
             let spans = self.received().spans.into_iter();

@@ -70,9 +70,9 @@ fn a_value_that_is_not_supported_is_an_error() {
     assert!(agent.stderr().contains("from 0 to 1"), "{}", agent.stderr());
 }
 
-/// Nothing is exported without an endpoint, or if a variable turns it off.
+/// Nothing is exported without an endpoint, or if a variable turns the export off.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_signal_is_exported_or_not() {
+async fn signals_are_exported_only_if_configured() {
     let spans = "/v1/traces";
     for (settings, has_spans, has_logs) in [
         (&[][..], true, true),

@@ -8,9 +8,9 @@ use crate::receiver::Receiver;
 
 const INVOCATION: &str = "invoke_agent telemetry-tests";
 
-/// Log lines are in the span of their invocation, including those of middleware.
+/// Log records belong to the span of their invocation, including those of middleware.
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_belong_to_their_spans() {
+async fn log_records_have_the_ids_of_their_span() {
     let receiver = Receiver::start().await;
     let agent = exporting(&receiver).start();
     let request = json!({"prompt": "log"});
@@ -76,7 +76,7 @@ async fn metrics_do_not_depend_on_traces() {
 
 /// A shutdown sends everything, including what no timer would have sent yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_sends_what_is_left() {
+async fn a_shutdown_exports_everything() {
     let receiver = Receiver::start().await;
     let agent = exporting(&receiver)
         .env("OTEL_BSP_SCHEDULE_DELAY", "3600000")

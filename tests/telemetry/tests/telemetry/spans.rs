@@ -37,7 +37,7 @@ const INVOCATION: &str = "invoke_agent telemetry-tests";
 
 /// The spans of a chat's steps, tools and models are within the invocation's span and time.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_has_its_tools_and_models_in_it() {
+async fn the_span_of_a_chat_contains_its_tools_and_models() {
     let receiver = Receiver::start().await;
     let agent = exporting(&receiver).start();
     let events = ("accept", "text/event-stream");
@@ -111,7 +111,7 @@ async fn a_chat_has_its_tools_and_models_in_it() {
 
 /// The span records how an invocation ends, for every kind of answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_is_in_the_span() {
+async fn the_span_records_how_an_invocation_ended() {
     for (prompt, status, error, is_error, tools) in [
         ("value", json!(200), Value::Null, false, &[][..]),
         ("refuse", json!(400), json!("BadRequest"), false, &[]),
@@ -158,9 +158,9 @@ async fn an_end_is_in_the_span() {
     }
 }
 
-/// A kept run has one span, which ends with the run; a request that joins the run has another.
+/// A kept run has one span, which ends with the run; a request that joins the run has its own span.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_run_has_a_span_like_any_other() {
+async fn a_kept_run_and_each_joining_request_have_a_span() {
     let receiver = Receiver::start().await;
     let agent = exporting(&receiver).start();
     let headers = [("accept", "text/event-stream"), ("idempotency-key", "k-1")];
@@ -183,7 +183,7 @@ async fn a_kept_run_has_a_span_like_any_other() {
 
 /// A protocol request has its own span, which contains that of the invocation.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_of_a_protocol_has_the_invocation_in_it() {
+async fn the_span_of_a_protocol_request_contains_the_invocation() {
     for stream in [true, false] {
         let receiver = Receiver::start().await;
         let agent = exporting(&receiver).start();

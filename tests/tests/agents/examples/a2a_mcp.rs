@@ -34,7 +34,7 @@ async fn a_tool_and_an_agent_are_called() {
 }
 
 #[tokio::test]
-async fn an_agent_that_asks_back_is_an_error() {
+async fn an_agent_that_requires_input_is_an_error() {
     let peer = AgentProcess::start("chat");
     let agent = agent_of(&peer.url(), &peer.url());
     let items = call::invoke(&agent, &json!({ "prompt": "Send a mail." }))
@@ -50,7 +50,7 @@ async fn an_agent_that_asks_back_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_not_there_is_an_error_that_names_the_setting() {
+async fn an_unreachable_peer_is_an_error_that_names_the_setting() {
     // The port is free again because the peer has been dropped.
     let url = ScriptedPlatform::start().await.url();
     let agent = agent_of(&url, &url);
@@ -69,7 +69,7 @@ async fn a_peer_that_is_not_there_is_an_error_that_names_the_setting() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_ends_the_call_of_the_agent() {
+async fn a_disconnected_caller_cancels_the_call_of_the_agent() {
     const CARD: &str = "GET /.well-known/agent-card.json";
     let tool = AgentProcess::start("chat");
     let peer = ScriptedPlatform::start().await;
@@ -84,7 +84,7 @@ async fn a_caller_that_leaves_ends_the_call_of_the_agent() {
 }
 
 #[tokio::test]
-async fn an_agent_without_its_settings_does_not_start_and_names_them() {
+async fn a_missing_setting_is_a_start_error_that_names_it() {
     let mut agent = AgentProcess::example("a2a-mcp")
         .env_remove("MCP_URL")
         .spawn();

@@ -52,7 +52,7 @@ async fn ag_ui_resumes_the_thread() {
 }
 
 #[tokio::test]
-async fn a2a_answers_the_task() {
+async fn a2a_resumes_the_task() {
     let agent = AgentProcess::start("approval");
     for (prompt, text) in [
         ("book a table for 4", "A table for 4 is booked."),
@@ -84,7 +84,7 @@ async fn a2a_answers_the_task() {
 }
 
 #[tokio::test]
-async fn a_page_of_the_ui_message_stream_approves_the_call() {
+async fn the_ui_message_stream_approves_the_call() {
     let agent = AgentProcess::start("approval");
     let question = json!({
         "id": "m1", "role": "user", "parts": [{ "type": "text", "text": "refund order 17" }],
@@ -95,7 +95,7 @@ async fn a_page_of_the_ui_message_stream_approves_the_call() {
     let request = find(&asked, "tool-approval-request");
     let call = find(&asked, "tool-input-available");
     assert_eq!(request["toolCallId"], call["toolCallId"]);
-    // The part that `addToolApprovalResponse` makes of the page's message.
+    // The message part that `addToolApprovalResponse` creates in the page.
     let part = json!({
         "type": "dynamic-tool", "toolName": "refund", "toolCallId": call["toolCallId"],
         "state": "approval-responded", "input": call["input"],

@@ -39,7 +39,7 @@ fn steps(items: &[Value]) -> (Vec<&str>, String) {
 }
 
 #[tokio::test]
-async fn the_edges_follow_the_review_and_each_step_is_visible() {
+async fn the_review_selects_the_next_step_and_each_step_is_an_event() {
     let (endpoint, agent) = start().await;
     let reviewed = ["draft", "review", "draft", "review", "publish"];
     let given_up = [
@@ -77,7 +77,7 @@ async fn the_edges_follow_the_review_and_each_step_is_visible() {
 }
 
 #[tokio::test]
-async fn the_steps_are_those_of_ag_ui() {
+async fn steps_are_ag_ui_events() {
     let (endpoint, agent) = start().await;
     endpoint.script(answer("a text"));
     endpoint.script(answer("OK"));
@@ -93,7 +93,7 @@ async fn the_steps_are_those_of_ag_ui() {
 }
 
 #[tokio::test]
-async fn a_task_that_fails_says_what_to_check() {
+async fn a_failed_task_is_an_error_with_a_remedy() {
     let (endpoint, agent) = start().await;
     endpoint.script(Reply::json(
         401,
@@ -114,7 +114,7 @@ async fn a_task_that_fails_says_what_to_check() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_stops_the_model() {
+async fn a_disconnected_caller_cancels_the_model_request() {
     let (endpoint, agent) = start().await;
     endpoint.script(Reply::nothing().hang());
     let mut answer = call::invoke(&agent, &json!({ "prompt": "tea" })).await;
@@ -124,7 +124,7 @@ async fn a_caller_that_leaves_stops_the_model() {
 }
 
 #[tokio::test]
-async fn an_agent_without_its_settings_does_not_start_and_names_them() {
+async fn a_missing_setting_is_a_start_error_that_names_it() {
     let mut agent = AgentProcess::example("graph")
         .env_remove("OPENAI_BASE_URL")
         .spawn();

@@ -2,7 +2,7 @@ use ppio_test_support::{AgentProcess, call};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_value_comes_back_as_a_value() {
+async fn a_value_is_returned() {
     let agent = AgentProcess::start("hello");
     let answer = call::invoke(&agent, &json!({ "prompt": "Ada" })).await;
     assert_eq!(answer.result().await, json!({ "message": "Hello, Ada!" }));
@@ -11,7 +11,7 @@ async fn a_value_comes_back_as_a_value() {
 }
 
 #[tokio::test]
-async fn what_the_agent_cannot_answer_is_an_error_with_its_body() {
+async fn invalid_requests_are_errors_with_a_body() {
     let agent = AgentProcess::start("hello");
     let json = [("content-type", "application/json")];
     let send = async |method, path, headers, body: &str| {
@@ -34,7 +34,7 @@ async fn what_the_agent_cannot_answer_is_an_error_with_its_body() {
     let plain = [("content-type", "text/plain")];
     let plain = send("POST", "/invocations", &plain, "{}").await;
     plain.error(415, "UnsupportedMediaType").await;
-    // None of these requests has harmed the process.
+    // The agent is still healthy after these requests.
     let ping = call::get(&agent, "/ping").await.json().await;
     assert_eq!(ping["status"], "Healthy");
 }

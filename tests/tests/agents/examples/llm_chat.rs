@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const ROUTE: &str = "POST /v1/chat/completions";
 
-/// Starts the agent with an endpoint whose replies the test scripts.
+/// Starts the agent with an endpoint whose replies are scripted by the test.
 async fn start() -> (ScriptedPlatform, AgentProcess) {
     let endpoint = ScriptedPlatform::start().await;
     let agent = configured(&endpoint.url()).start();
@@ -94,11 +94,11 @@ async fn the_endpoint_gets_the_key_the_model_and_the_conversation() {
 }
 
 #[tokio::test]
-async fn a_token_arrives_before_the_next_is_there_and_a_caller_that_leaves_stops_the_model() {
+async fn tokens_are_not_buffered_and_a_disconnect_cancels_the_model_request() {
     let (endpoint, agent) = start().await;
     endpoint.script(ROUTE, Reply::events().chunk(text("first")).hang());
     let mut answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
-    // The endpoint sends nothing more, so the item was not held back for a second one.
+    // The endpoint sends nothing more, so the agent has not buffered the first token.
     assert_eq!(answer.next_items().await, Some(vec![json!("first")]));
     assert_eq!(endpoint.open_connections(), 1);
     drop(answer);
@@ -109,7 +109,7 @@ async fn a_token_arrives_before_the_next_is_there_and_a_caller_that_leaves_stops
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_before_the_first_token_stops_the_model_too() {
+async fn a_disconnect_before_the_first_token_cancels_the_model_request() {
     let (endpoint, agent) = start().await;
     endpoint.script(ROUTE, Reply::nothing().hang());
     let prompt = json!({ "prompt": "hi" });
@@ -127,7 +127,7 @@ async fn a_caller_that_leaves_before_the_first_token_stops_the_model_too() {
 }
 
 #[tokio::test]
-async fn errors_of_the_endpoint_say_what_to_check() {
+async fn errors_of_the_endpoint_have_a_remedy() {
     let (endpoint, agent) = start().await;
     for (reply, status, error_type, part) in [
         (
@@ -181,7 +181,7 @@ async fn errors_of_the_endpoint_say_what_to_check() {
     }
     let ping = call::get(&agent, "/ping").await.json().await;
     assert_eq!(ping["status"], "Healthy");
-    // The log contains the endpoint's original text, with the id of the request.
+    // The log contains the original text of the endpoint, together with the request id.
     let line: Value = eventually_some("the log line", async || {
         let log = agent.stderr();
         let line = log.lines().find(|line| line.contains("bad key"))?;
@@ -193,7 +193,7 @@ async fn errors_of_the_endpoint_say_what_to_check() {
 }
 
 #[tokio::test]
-async fn a_model_over_its_limits_is_the_callers_to_wait_for() {
+async fn a_rate_limited_model_is_a_429() {
     let (endpoint, agent) = start().await;
     let body = json!({ "error": { "message": "no quota", "code": "insufficient_quota" } });
     endpoint.always(ROUTE, Reply::json(429, &body));
@@ -203,7 +203,7 @@ async fn a_model_over_its_limits_is_the_callers_to_wait_for() {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_once_is_retried() {
+async fn a_failed_request_is_retried() {
     let (endpoint, agent) = start().await;
     endpoint.script(ROUTE, refusal(503, "busy"));
     endpoint.script(ROUTE, Reply::events().chunk(text("ok") + &stop()).end());
@@ -220,7 +220,7 @@ async fn an_incomplete_answer_ends_with_an_error() {
     for (reply, shown) in [
         (begun().reset(), "is incomplete"),
         (begun().close(), "is incomplete"),
-        // The body ends as it should, but the answer does not.
+        // The body ends properly, but the answer is incomplete.
         (begun().end(), "is incomplete"),
         (begun().chunk(broken).end(), "failed during its answer"),
         (
@@ -241,7 +241,7 @@ async fn an_incomplete_answer_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_not_there_is_an_error() {
+async fn an_unreachable_endpoint_is_an_error() {
     // The port is free again because the endpoint has been dropped.
     let url = ScriptedPlatform::start().await.url();
     let agent = configured(&url).start();
@@ -251,7 +251,7 @@ async fn an_endpoint_that_is_not_there_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_image_without_certificates_gets_an_error_that_names_them() {
+async fn missing_certificates_are_an_error_that_names_them() {
     let agent = configured("http://localhost:1")
         .env("SSL_CERT_FILE", "/nowhere")
         .env("SSL_CERT_DIR", "/nowhere")

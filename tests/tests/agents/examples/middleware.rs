@@ -23,7 +23,7 @@ async fn answered(agent: &AgentProcess, count: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_entrypoint_learns_who_asks() {
+async fn the_entrypoint_receives_the_name_of_the_caller() {
     let agent = start();
     for (token, name) in [("sesame", "ada"), ("enigma", "alan")] {
         let bearer = format!("Bearer {token}");
@@ -45,7 +45,7 @@ async fn a_request_without_a_valid_token_is_refused_and_the_health_check_is_not(
         let answer = call::invoke_with(&agent, headers, &json!({})).await;
         answer.error(401, "Unauthorized").await;
     }
-    // `start` has already seen the agent healthy, without a token.
+    // `start` has already received a healthy `/ping` response without a token.
     let ping = call::get(&agent, "/ping").await.json().await;
     assert_eq!(ping["status"], "Healthy");
 }
@@ -86,7 +86,7 @@ async fn whole_streams_and_refusals_are_timed() {
         (&lines[1]["request_id"], &lines[1]["session_id"]),
         (&json!("r-2"), &json!("s-1"))
     );
-    // Three words with a pause before each, but no longer than their reader measured.
+    // The stream pauses before each of its three words, and is shorter than the caller measured.
     let elapsed = lines[1]["elapsed"]
         .as_str()
         .unwrap()

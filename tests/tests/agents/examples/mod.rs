@@ -1,4 +1,4 @@
-//! Tests every example as its reader runs it: as a separate process, called over a socket.
+//! Runs every example as a reader would: as a separate process, called over a socket.
 
 mod a2a_mcp;
 mod approval;

@@ -5,7 +5,7 @@ use ppio_test_support::scripted_platform::Reply;
 use ppio_test_support::{AgentProcess, call};
 use serde_json::{Value, json};
 
-/// Starts the agent with an endpoint whose replies the test scripts.
+/// Starts the agent with an endpoint whose replies are scripted by the test.
 async fn start() -> (ModelEndpoint, AgentProcess) {
     let endpoint = ModelEndpoint::start().await;
     let agent = endpoint
@@ -78,9 +78,9 @@ async fn tools_are_called_and_their_results_are_events() {
     assert_eq!(messages[3]["tool_call_id"], "call_1");
 }
 
-/// A chat continues from the messages of its caller, whatever protocol the caller uses.
+/// A chat continues from the messages in the request, whichever protocol the caller uses.
 #[tokio::test]
-async fn a_chat_of_ag_ui_reaches_the_model_with_its_calls_and_results() {
+async fn an_ag_ui_conversation_is_sent_to_the_model_with_calls_and_results() {
     let (endpoint, agent) = start().await;
     endpoint.script(answer(&["4.50"]));
     let call = json!({
@@ -117,7 +117,7 @@ async fn a_chat_of_ag_ui_reaches_the_model_with_its_calls_and_results() {
 }
 
 #[tokio::test]
-async fn a_token_arrives_before_the_next_is_there_and_a_caller_that_leaves_stops_the_model() {
+async fn tokens_are_not_buffered_and_a_disconnect_cancels_the_model_request() {
     let (endpoint, agent) = start().await;
     endpoint.script(texts(&["first"]).hang());
     let mut answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
@@ -127,7 +127,7 @@ async fn a_token_arrives_before_the_next_is_there_and_a_caller_that_leaves_stops
 }
 
 #[tokio::test]
-async fn a_failure_of_the_model_ends_the_stream_as_one() {
+async fn a_failure_of_the_model_ends_the_stream_with_an_error() {
     let (endpoint, agent) = start().await;
     let refusal = |status| {
         Reply::json(
@@ -142,7 +142,7 @@ async fn a_failure_of_the_model_ends_the_stream_as_one() {
             texts(&["half a"]).close(),
             "the connection to the model's provider failed",
         ),
-        // The body ends as it should, but the answer does not.
+        // The body ends properly, but the answer is incomplete.
         (texts(&["half a"]).end(), "is incomplete"),
     ] {
         endpoint.script(reply);
@@ -155,7 +155,7 @@ async fn a_failure_of_the_model_ends_the_stream_as_one() {
 }
 
 #[tokio::test]
-async fn an_agent_without_its_settings_does_not_start_and_names_them() {
+async fn a_missing_setting_is_a_start_error_that_names_it() {
     let mut agent = AgentProcess::example("rig-chat")
         .env("OPENAI_BASE_URL", "http://localhost:1/v1")
         .env("OPENAI_API_KEY", "none")

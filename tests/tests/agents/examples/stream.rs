@@ -2,7 +2,7 @@ use ppio_test_support::{AgentProcess, call};
 use serde_json::json;
 
 #[tokio::test]
-async fn each_word_arrives_by_itself() {
+async fn each_word_is_a_separate_item() {
     let agent = AgentProcess::start("stream");
     let mut answer = call::invoke(&agent, &json!({ "prompt": "one two three" })).await;
     assert_eq!(answer.status(), 200);

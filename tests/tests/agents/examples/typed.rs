@@ -27,7 +27,7 @@ async fn an_order_becomes_an_invoice() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_with_the_path_of_the_field() {
+async fn an_invalid_field_is_rejected_with_its_path() {
     let agent = AgentProcess::start("typed");
     for quantity in [json!(0), json!(-1), json!("two"), json!(null)] {
         let answer = call::invoke(&agent, &order(&quantity)).await;
@@ -43,7 +43,7 @@ async fn what_does_not_fit_is_refused_with_the_path_of_the_field() {
 }
 
 #[tokio::test]
-async fn the_agents_own_rule_has_its_own_error() {
+async fn a_custom_validation_has_its_own_error_type() {
     let agent = AgentProcess::start("typed");
     let empty = json!({ "customer": { "name": "Ada" }, "items": [] });
     let answer = call::invoke(&agent, &empty).await;

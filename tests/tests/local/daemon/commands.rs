@@ -26,7 +26,7 @@ const STREAM: (&str, &str) = ("content-type", "application/connect+json");
 const START: &str = "/process.Process/Start";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_finds_commands_that_are_being_started() {
+async fn a_kill_ends_commands_that_are_being_started() {
     for (number, mode) in IsolationMode::all().into_iter().enumerate() {
         let platform = TestPlatform::start(mode).await;
         let client = platform.client();
@@ -131,7 +131,7 @@ async fn a_killed_sandbox_breaks_its_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_stops_blocks_no_other() {
+async fn a_stalled_reader_does_not_block_other_readers() {
     let mode = isolations().await[0];
     let inside = TestSandbox::start(mode).await;
     // The reader of this command reads nothing after the response headers.
@@ -156,7 +156,7 @@ async fn a_reader_that_stops_blocks_no_other() {
 
     let listed = inside.envd.list_processes().await.unwrap();
     let yes = ProcessSelector::Pid(listed[0].pid);
-    // More than all buffers between the command and the first reader can hold.
+    // More bytes than all buffers between the command and the stopped reader can hold.
     for (reader, wanted) in [("a second", 20_000_000), ("a third", 1_000_000)] {
         let read = async {
             let mut events = inside.envd.connect(&yes).await.unwrap();
@@ -178,7 +178,7 @@ async fn a_reader_that_stops_blocks_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_reads_the_end_of_much_output() {
+async fn a_slow_reader_receives_all_output() {
     const LENGTH: usize = 40_000_000;
     let inside = TestSandbox::start(isolations().await[0]).await;
     let mut command = Command::new("/bin/sh");
@@ -190,7 +190,7 @@ async fn a_slow_reader_reads_the_end_of_much_output() {
             Some(ProcessEvent::Stdout(bytes)) => {
                 count += bytes.len();
                 last = bytes;
-                // This is longer than the platform waits for the output of a process that has
+                // The pause is longer than the platform waits for the output of a process that has
                 // ended, so the process ends while every buffer is full.
                 if count >= pause_at {
                     pause_at += LENGTH / 10;
@@ -207,7 +207,7 @@ async fn a_slow_reader_reads_the_end_of_much_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_is_a_device_that_the_sandbox_has() {
+async fn a_terminal_is_a_device_in_the_sandbox() {
     for mode in isolations().await {
         let inside = TestSandbox::start(mode).await;
         let line = "tty; test -c \"$(tty)\" && echo device; stat -c %u \"$(tty)\"; id -u; \
@@ -256,7 +256,7 @@ async fn a_terminal_is_a_device_that_the_sandbox_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_sandbox_keeps_a_command_whose_timeout_has_passed() {
+async fn a_command_whose_timeout_passes_during_a_pause_ends_after_it() {
     for mode in IsolationMode::all() {
         let inside = TestSandbox::start(mode).await;
         let headers = [STREAM, ("connect-timeout-ms", "1500")];
@@ -273,7 +273,7 @@ async fn a_paused_sandbox_keeps_a_command_whose_timeout_has_passed() {
             );
         };
         let (answer, ()) = tokio::join!(stream, pause);
-        // The stream has ended according to the caller's clock.
+        // The deadline of the stream has passed although the sandbox is paused.
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(text.contains("deadline_exceeded"), "{mode:?}: {text}");
         let path = format!("/sandboxes/{}/connect", inside.sandbox.sandbox_id);

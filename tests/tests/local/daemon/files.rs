@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{DEADLINE, TestSandbox, isolations};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_and_commands_see_one_tree() {
+async fn file_calls_and_commands_have_the_same_files() {
     for mode in isolations().await {
         let inside = TestSandbox::start(mode).await;
         let one_root = mode.isolation == IsolationKind::Bubblewrap;
@@ -124,7 +124,7 @@ async fn files_are_written_in_place() {
         write("four", "made").await;
         assert_eq!(inside.shell("cd ~ && cat later").await, "made");
 
-        // A program that follows the file sees what is written.
+        // A program that follows the file reads what is written.
         let mut follow = Command::new("/bin/sh");
         follow.args = vec![
             "-c".into(),
@@ -166,7 +166,7 @@ async fn files_are_written_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watch_reports_what_was_done_and_describes_it() {
+async fn a_watch_reports_changes_with_descriptions() {
     for mode in isolations().await {
         let inside = TestSandbox::start(mode).await;
         inside.shell("mkdir ~/watched").await;
@@ -255,7 +255,7 @@ async fn a_watch_reports_what_was_done_and_describes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_are_as_envd_describes_them() {
+async fn entries_have_the_fields_of_envd() {
     for mode in isolations().await {
         let inside = TestSandbox::start(mode).await;
         let line = "cd ~ && mkdir -p at/below && echo text > at/below/file && chmod 640 \

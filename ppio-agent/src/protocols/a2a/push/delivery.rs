@@ -189,8 +189,8 @@ where
     Ok(response?.status())
 }
 
-/// A TLS configuration that trusts the system's certificates (or those of `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR`), or Mozilla's if the system has none.
+/// Returns a TLS configuration that trusts the system's certificates (or those of `SSL_CERT_FILE`
+/// and `SSL_CERT_DIR`), or Mozilla's if the system has none.
 fn client_config() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();

@@ -48,7 +48,7 @@ impl KeptConfigs {
         self.tasks().contains_key(task)
     }
 
-    /// The configurations of a task.
+    /// Returns the configurations of a task.
     pub(super) fn of(&self, task: &str) -> Vec<Arc<PushConfig>> {
         let tasks = self.tasks();
         let configs = tasks.get(task).into_iter().flat_map(|task| &task.configs);

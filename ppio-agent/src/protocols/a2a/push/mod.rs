@@ -47,7 +47,7 @@ pub(crate) struct PushNotifications {
     is_stopped: watch::Sender<bool>,
 }
 
-/// The data that is needed to read the answer of a run after its request.
+/// The data that is needed to read the answer of a run after its request has ended.
 #[derive(Clone)]
 pub(super) struct RunReading {
     runs: Arc<RunRegistry>,
@@ -99,7 +99,7 @@ impl FollowedRun {
 }
 
 impl Notification {
-    /// The body of the request; `None` if there is nothing to send any more.
+    /// Returns the body of the request; `None` if there is nothing to send any more.
     async fn body(&self, version: Version) -> Option<Bytes> {
         let run = self.run.upgrade()?;
         if self.is_begin && run.status().is_ended() {
@@ -152,7 +152,7 @@ impl PushNotifications {
     ) {
         if let Some(config) = config {
             let added = self.configs.add(task, &followed.run, config, |_| None);
-            // The limit was not reached when the request was checked.
+            // The limit was not reached when the request was checked, but has been reached since.
             if let Err(error) = added {
                 tracing::warn!(task, %error, "a push notification configuration is not kept");
             }

@@ -95,7 +95,7 @@ fn list(push: &PushNotifications, task: &str, version: Version) -> Value {
     }
 }
 
-/// An id from the path, or from the parameters if the path has none.
+/// Returns an id from the path, or from the parameters if the path has none.
 fn text<'t>(in_path: &'t str, params: &'t Value, name: &str) -> Option<Cow<'t, str>> {
     if in_path.is_empty() {
         let text = params.get(name).and_then(Value::as_str);

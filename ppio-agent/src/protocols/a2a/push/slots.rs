@@ -8,16 +8,16 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit
 use super::target::Target;
 
 /// The maximum number of notifications that are sent concurrently.
-const MAX_AT_ONCE: usize = 32;
+const MAX_CONCURRENT: usize = 32;
 
-/// The maximum number of them for one receiver, so that a receiver that does not answer leaves
-/// slots for the others.
-const MAX_OF_RECEIVER: usize = 4;
+/// The maximum number of notifications that are sent concurrently to one receiver, so that a
+/// receiver that does not answer leaves slots for the others.
+const MAX_PER_RECEIVER: usize = 4;
 
 /// The host and the port of a receiver.
 type Receiver = (String, u16);
 
-/// The slots for notifications that are sent now.
+/// The slots for notifications that are being sent.
 pub(super) struct Slots {
     all: Semaphore,
     /// The slots of each receiver that has notifications.
@@ -33,7 +33,7 @@ pub(super) struct DeliverySlot<'a> {
 impl Slots {
     pub(super) fn new() -> Self {
         Self {
-            all: Semaphore::new(MAX_AT_ONCE),
+            all: Semaphore::new(MAX_CONCURRENT),
             of_receivers: Mutex::default(),
         }
     }
@@ -62,7 +62,7 @@ impl Slots {
         }
         // A semaphore in use is also held by a permit, or by a call that waits for one.
         receivers.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
-        let semaphore = Arc::new(Semaphore::new(MAX_OF_RECEIVER));
+        let semaphore = Arc::new(Semaphore::new(MAX_PER_RECEIVER));
         receivers.insert(receiver, Arc::clone(&semaphore));
         semaphore
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_receiver_has_some_of_the_slots_in_any_spelling() {
+    async fn a_receiver_has_a_limited_number_of_slots_in_any_spelling() {
         let slots = Slots::new();
         let target = |url: &str| Target::of(url).unwrap();
         let mut taken = Vec::new();

@@ -112,8 +112,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         // This network, private networks, loopback, and multicast, reserved and broadcast
         // addresses.
         (0 | 10 | 127 | 224.., ..) | (172, 16..=31, _) | (192, 168, _)
-            // Addresses of carriers, and link-local addresses, such as those of the metadata
-            // services of clouds.
+            // Addresses of carrier-grade NAT, and link-local addresses, such as those of the
+            // metadata services of clouds.
             | (100, 64..=127, _) | (169, 254, _)
             // Assignments, documentation, relays, benchmarks.
             | (192, 0, 0 | 2) | (198, 51, 100) | (203, 0, 113) | (192, 88, 99) | (198, 18..=19, _)
@@ -125,7 +125,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
-        // An IPv4 address behind a translator.
+        // An IPv4 address that NAT64 translates.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             is_public_v4(((u32::from(high) << 16) | u32::from(low)).into())
         }
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn other_urls_are_refused() {
+    fn invalid_urls_are_refused() {
         let long = format!("https://example.com/{}", "a".repeat(MAX_URL));
         for url in [
             "",

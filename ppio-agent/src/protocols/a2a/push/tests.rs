@@ -12,7 +12,7 @@ use crate::{AgentRuntimeApp, RuntimeConfig};
 /// A receiver that refuses connections, so that notifications are sent again for over 20 s.
 const URL: &str = "http://127.0.0.1:1/";
 
-/// An agent that never answers.
+/// Creates an agent that never answers.
 fn agent() -> AgentService {
     AgentRuntimeApp::builder()
         .config(RuntimeConfig::new().a2a_push_private(true))
@@ -54,7 +54,7 @@ async fn eventually(agent: &AgentService, followers: usize) {
 }
 
 #[tokio::test]
-async fn a_configuration_has_one_follower_and_none_when_it_is_gone() {
+async fn a_configuration_has_one_follower_and_none_once_deleted() {
     let agent = agent();
     let message = json!({
         "message": {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "a"}]},

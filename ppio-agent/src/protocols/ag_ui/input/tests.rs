@@ -8,7 +8,7 @@ fn request(input: Value) -> Value {
 }
 
 #[test]
-fn every_member_has_a_place() {
+fn every_member_is_converted() {
     let found = request(json!({
         "threadId": "t", "runId": "r", "parentRunId": "p", "protocolVersion": "1.0",
         "messages": [
@@ -99,7 +99,7 @@ fn files_are_parts() {
 }
 
 #[test]
-fn what_is_empty_or_null_is_absent() {
+fn empty_and_null_members_are_absent() {
     let found = request(json!({
         "threadId": "t", "runId": "r", "messages": [], "tools": [], "context": [], "state": null,
         "forwardedProps": {}, "resume": null,
@@ -111,7 +111,7 @@ fn what_is_empty_or_null_is_absent() {
 }
 
 #[test]
-fn what_a_model_thought_last_is_not_lost() {
+fn reasoning_after_the_last_message_is_kept() {
     let input = json!({"threadId": "t", "runId": "r", "messages": [
         {"id": "1", "role": "reasoning", "content": "hm"},
         {"id": "2", "role": "user", "content": "well?"},

@@ -52,7 +52,7 @@ struct FunctionCall {
 }
 
 impl CompletionMessage {
-    /// Turns the message at index `at` of the request into a chat message.
+    /// Converts the message at index `at` of the request to a chat message.
     pub(super) fn into_chat(self, at: usize) -> Result<ChatMessage, Error> {
         let role = match self.role {
             CompletionRole::System => ChatRole::System,

@@ -38,7 +38,7 @@ struct Tool {
 }
 
 impl CompletionRequest {
-    /// Turns the request into an invocation and the format of its answer.
+    /// Converts the request to an invocation and the format of its answer.
     pub(super) fn into_invocation(
         self,
         agent: &str,
@@ -70,7 +70,8 @@ impl CompletionRequest {
             extra.insert("model".to_owned(), model.as_str().into());
         }
         let of_messages = InvocationRequest::of_messages(messages);
-        // An extra member named like a member of `InvocationRequest`, such as `state`, sets it.
+        // An extra member named like a member of `InvocationRequest`, such as `state`, sets that
+        // member.
         let mut request = InvocationRequest::from(Value::Object(extra));
         request.prompt = of_messages.prompt;
         request.messages = of_messages.messages;

@@ -75,7 +75,7 @@ impl ResponseEvents {
         }
     }
 
-    /// Leaves out the events up to and including a sequence number.
+    /// Omits the events up to and including a sequence number.
     pub(super) fn after(mut self, number: Option<u64>) -> Self {
         self.numbers.after = number;
         self

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn items_that_are_not_complete_are_errors_with_their_place() {
+    fn incomplete_items_are_errors_with_their_location() {
         for (input, place) in [
             (json!(5), "`input`"),
             (json!(["Hi"]), "`input[0].role`"),

@@ -35,8 +35,9 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Returns the tag of the run, without the items if the tag would be larger than a run may be.
-    /// The journal stores the tag as a JSON string, so its size is that of the escaped string.
+    /// Returns the tag of the run; the tag does not contain the items if its data would otherwise
+    /// be larger than `max_size` bytes. The journal stores the tag as a JSON string, so its size is
+    /// that of the escaped string.
     pub(super) fn tag(&self, request: &InvocationRequest, max_size: usize) -> RunTag {
         let mut data = line(self);
         if escaped_size(data.as_bytes()) > max_size {

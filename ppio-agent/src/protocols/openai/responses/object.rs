@@ -23,7 +23,8 @@ pub(super) struct ResponseState<'a> {
 }
 
 impl ResponseHead {
-    /// `echo` contains the members of the request that the response repeats.
+    /// Creates the members of a response. `echo` contains the members of the request that the
+    /// response repeats.
     pub(super) fn new(id: &str, created_at: u64, echo: &Map<String, Value>) -> Self {
         #[derive(Serialize)]
         struct ObjectHead<'a> {

@@ -16,8 +16,8 @@ pub(super) enum TextKind {
 }
 
 impl TextKind {
-    /// The names of the events of the item's part: its beginning, more text, the whole text and its
-    /// end.
+    /// Returns the names of the events of the item's part: its beginning, more text, the whole text
+    /// and its end.
     fn events(self) -> [&'static str; 4] {
         match self {
             Self::Text => [
@@ -35,7 +35,7 @@ impl TextKind {
         }
     }
 
-    /// The JSON of the item's part.
+    /// Returns the JSON of the item's part.
     fn part(self, text: &str) -> String {
         match self {
             Self::Text => {
@@ -47,7 +47,7 @@ impl TextKind {
         }
     }
 
-    /// The JSON of the item.
+    /// Returns the JSON of the item.
     fn item(self, id: &str, status: &str, parts: &str) -> String {
         let (members, list) = match self {
             Self::Text => (r#""type":"message","role":"assistant""#, "content"),

@@ -44,7 +44,7 @@ pub(super) enum Mode {
 }
 
 impl ResponseRequest {
-    /// Turns the request into an invocation that continues the items in `previous`.
+    /// Converts the request to an invocation that continues the items in `previous`.
     pub(super) fn into_invocation(
         mut self,
         agent: &str,
@@ -92,7 +92,8 @@ impl ResponseRequest {
         if let Some(model) = self.model {
             extra.insert("model".to_owned(), model.into());
         }
-        // An extra member named like a member of `InvocationRequest`, such as `state`, sets it.
+        // An extra member named like a member of `InvocationRequest`, such as `state`, sets that
+        // member.
         let mut request = InvocationRequest::from(Value::Object(extra));
         request.prompt = of_messages.prompt;
         let instructions = self.instructions.map(ChatMessage::system);

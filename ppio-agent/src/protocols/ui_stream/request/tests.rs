@@ -130,7 +130,7 @@ fn decisions_of_the_last_step_are_responses() {
 }
 
 #[test]
-fn the_message_that_is_continued_is_the_last_or_the_named() {
+fn the_continued_message_is_the_last_or_the_named_one() {
     let message = |id: &str, role: &str| json!({"id": id, "role": role, "parts": []});
     for (trigger, named, last, expected) in [
         ("submit-message", None, "assistant", Some("3")),

@@ -64,7 +64,7 @@ fn tagged_alternatives() {
             "note: reply: new alternative \"C\"",
         ],
     );
-    // A new type is more than a new alternative.
+    // An alternative of a new type is a breaking change, not a note.
     check_both(
         &a,
         &one_of(&[a.clone(), text]),
@@ -125,7 +125,7 @@ fn references_and_combinations() {
         &document(&any, &either, &described("string")),
         &["note: reply: new alternative Envelope"],
     );
-    // The items of a stream, beside an item that is an error.
+    // The items of a stream, with an error item as the other alternative.
     let items = |kind: &str| {
         json!({
             "Item": object(&["a"], json!({"a": {"type": kind}})),
@@ -180,7 +180,7 @@ fn objects_in_parts() {
         ),
         [""; 0]
     );
-    // A reference to itself alone.
+    // A schema that is only a reference to itself.
     let circle = json!({"C": reference("C")});
     let circle = document(&reference("C"), &any, &circle);
     check(&circle, &circle, &[]);

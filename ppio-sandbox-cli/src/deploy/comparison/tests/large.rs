@@ -10,7 +10,7 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// A document whose request is the component `S0`.
+/// Returns a document whose request is the component `S0`.
 fn with_components(components: impl IntoIterator<Item = (String, Value)>) -> Value {
     let components: Map<_, _> = components.into_iter().collect();
     document(&reference("S0"), &json!({}), &components.into())
@@ -25,7 +25,7 @@ fn chain(count: usize, link: impl Fn(Value) -> Value, last: &Value) -> Value {
     with_components(links.chain([(format!("S{count}"), last.clone())]))
 }
 
-/// A document whose request is this schema.
+/// Returns a document whose request is this schema.
 fn requesting(schema: &Value) -> Value {
     document(schema, &json!({}), &json!({}))
 }
@@ -113,7 +113,7 @@ fn long_chains_and_lists_are_compared() {
     };
     assert_eq!(changes(&nested(50), &nested(50)), [""; 0], "a deep schema");
 
-    // Each is merged with the result of merging the ones before.
+    // Each schema is merged with the result of merging all earlier ones.
     let lists = (0..2_000).map(|at| json!({"type": "array", "items": {"maxLength": at}}));
     let lists = requesting(&json!({"allOf": lists.collect::<Vec<_>>()}));
     let _ = changes(&lists, &lists);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Severity, compare};
 
-/// A document of an agent whose request and answer have these schemas.
+/// Returns a document of an agent whose request and answer have these schemas.
 fn document(request: &Value, reply: &Value, components: &Value) -> Value {
     json!({
         "openapi": "3.1.0",
@@ -27,7 +27,7 @@ fn document(request: &Value, reply: &Value, components: &Value) -> Value {
     })
 }
 
-/// The changes that are found, each as its severity, its place and its text.
+/// Returns the changes that are found, each as its severity, its place and its text.
 fn changes(old: &Value, new: &Value) -> Vec<String> {
     let changes = compare(old, new).expect("documents");
     let changes = changes.into_iter().map(|change| {

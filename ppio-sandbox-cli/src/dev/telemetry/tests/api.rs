@@ -64,7 +64,7 @@ async fn a_trace_is_a_tree_with_its_tokens_and_what_outlived_the_answer() {
 }
 
 #[tokio::test]
-async fn spans_in_a_circle_are_shown() {
+async fn spans_in_a_cycle_are_shown() {
     let telemetry = DevTelemetry::new();
     let spans = vec![
         span(1, 1, 2, "a", 0, 1),

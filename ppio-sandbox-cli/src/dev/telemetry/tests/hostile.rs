@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A field of protobuf with these bytes.
+/// Returns a field of protobuf with these bytes.
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
     let mut field = Vec::with_capacity(content.len() + 8);
     encode_key(number, WireType::LengthDelimited, &mut field);
@@ -270,7 +270,7 @@ async fn numbers_of_tokens_have_a_largest_sum() {
 }
 
 #[tokio::test]
-async fn a_span_that_is_too_large_leaves_no_trace() {
+async fn a_span_that_is_too_large_creates_no_trace() {
     let telemetry = DevTelemetry::with_limits(StoreLimits {
         trace: 1000,
         ..StoreLimits::default()

@@ -23,7 +23,7 @@ const LOGS: &str = "/_ppio/dev/otlp/v1/logs";
 /// 2026-11-26T10:00:00Z.
 const START: u64 = 1_795_687_200_000_000_000;
 
-/// A span of the trace with this number, from one millisecond to another.
+/// Returns a span of the trace with this number, from one millisecond to another.
 fn span(trace: u8, id: u8, parent: u8, name: &str, from: u64, to: u64) -> Span {
     Span {
         trace_id: vec![trace; 16],
@@ -73,7 +73,8 @@ fn export(spans: Vec<Span>) -> ExportTraceServiceRequest {
     }
 }
 
-/// The trace of an invocation with a step, a tool that fails, a model, and a task that continues.
+/// Returns the trace of an invocation with a step, a tool that fails, a model, and a task that
+/// continues.
 fn invocation(trace: u8, run: &str) -> Vec<Span> {
     let operation = |name| ("gen_ai.operation.name", text(name));
     let mut tool = with(

@@ -1,4 +1,4 @@
-"""An agent on the published `bedrock-agentcore` package, with the port that it has by default."""
+"""An agent on the published `bedrock-agentcore` package, on its default port."""
 
 from bedrock_agentcore import BedrockAgentCoreApp
 

@@ -18,7 +18,7 @@ async fn echoing() -> Agent {
 
 /// Callers that cannot be told apart need the id of a task, so no request may list their tasks.
 #[tokio::test]
-async fn an_anonymous_caller_gets_no_list() {
+async fn anonymous_callers_cannot_list_tasks() {
     let agent = echoing().await;
     let mut secret = message("a secret");
     secret["message"]["contextId"] = "c1".into();
@@ -57,7 +57,7 @@ async fn an_anonymous_caller_gets_no_list() {
 }
 
 #[tokio::test]
-async fn a_caller_lists_its_own_tasks() {
+async fn a_caller_lists_only_its_own_tasks() {
     let agent = echoing().await;
     let callers = [
         &[("authorization", "Bearer a")][..],
@@ -91,9 +91,9 @@ async fn a_caller_lists_its_own_tasks() {
     );
 }
 
-/// Ids that give access come from the operating system, not from a generator with a state.
+/// Ids that give access come from the operating system, not from a generator that can be seeded.
 #[tokio::test]
-async fn no_id_follows_from_another() {
+async fn ids_do_not_depend_on_a_seeded_generator() {
     let agent = echoing().await;
     let mut ids = std::collections::HashSet::new();
     for _ in 0..2 {

@@ -108,7 +108,7 @@ fn assert_ended(shape: &crate::shapes::Shape, status: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_shape_is_a_task() {
+async fn every_shape_is_answered_as_a_task() {
     for shape in SHAPES {
         let agent = shape.start().await;
         let task = result(&agent, "SendMessage", &message("hi")).await["task"].take();
@@ -164,7 +164,7 @@ async fn every_shape_is_streamed() {
 }
 
 #[tokio::test]
-async fn the_card_says_where_the_agent_is() {
+async fn the_card_contains_the_url_of_the_agent() {
     let agent = talking().await;
     let path = "/.well-known/agent-card.json";
     let card = agent.send("GET", path, &[], "").await.json().await;
@@ -178,7 +178,7 @@ async fn the_card_says_where_the_agent_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn agent_core_says_where_its_agents_are() {
+async fn agentcore_sets_the_url_of_the_card() {
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_protocol-agent"));
     program
         .env("PPIO_AGENT_PLATFORM", "agentcore-a2a")
@@ -202,7 +202,7 @@ async fn agent_core_says_where_its_agents_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_ends_with_its_caller_only_if_the_caller_says_so() {
+async fn a_disconnect_cancels_the_task_only_on_request() {
     let agent = talking().await;
     let mut ids = Vec::new();
     for headers in [&[][..], &[("ppio-on-disconnect", "cancel")]] {
@@ -321,7 +321,7 @@ async fn tasks_are_listed() {
 }
 
 #[tokio::test]
-async fn version_0_3_is_spoken() {
+async fn version_0_3_is_supported() {
     let agent = talking().await;
     let request = json!({"message": {
         "kind": "message", "messageId": "m1", "role": "user",
@@ -348,7 +348,7 @@ async fn version_0_3_is_spoken() {
 }
 
 #[tokio::test]
-async fn a_repeated_key_is_the_same_task() {
+async fn a_repeated_idempotency_key_returns_the_same_task() {
     let agent = talking().await;
     let key = [("idempotency-key", "k1")];
     let mut ids = Vec::new();
@@ -361,7 +361,7 @@ async fn a_repeated_key_is_the_same_task() {
 }
 
 #[tokio::test]
-async fn hostile_requests_get_errors_of_json_rpc() {
+async fn invalid_requests_get_json_rpc_errors() {
     let agent = talking().await;
     let deep = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{}}}"#,
@@ -462,7 +462,7 @@ async fn hostile_requests_get_errors_of_json_rpc() {
 }
 
 #[tokio::test]
-async fn requests_that_are_refused_get_errors_of_the_protocol() {
+async fn requests_that_the_runtime_refuses_get_json_rpc_errors() {
     let agent = Agent::start(
         ppio::AgentRuntimeApp::builder()
             .entrypoint(|request: ppio::Value| async move { request })
@@ -489,7 +489,7 @@ async fn requests_that_are_refused_get_errors_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn rest_answers_with_statuses() {
+async fn rest_errors_have_a_status_and_a_reason() {
     let agent = talking().await;
     let answer = agent.post("/a2a/message:send", &message("hi")).await;
     assert_eq!(answer.status(), 200);

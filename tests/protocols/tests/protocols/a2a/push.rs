@@ -12,8 +12,8 @@ use super::receiver::{Answer, Receiver};
 use super::{call, code, message, result};
 use crate::support::{Agent, config};
 
-/// An agent that may send notifications to this machine, and repeats its prompt, fails, asks, or
-/// waits.
+/// An agent that may send notifications to this machine, and that repeats its prompt, fails, asks
+/// for approval, or waits.
 mod notifying {
     use futures_util::stream::{self, StreamExt as _};
     use ppio::{ChatEvent, Error, InvocationRequest};
@@ -60,7 +60,7 @@ fn message_with(text: &str, push: &Value) -> Value {
     message
 }
 
-/// Returns the same message for a caller that does not wait.
+/// Returns the same message with `returnImmediately`.
 fn started_with(text: &str, push: &Value) -> Value {
     let mut message = message_with(text, push);
     message["configuration"]["returnImmediately"] = true.into();
@@ -80,7 +80,7 @@ const COMPLETED: &str = "TASK_STATE_COMPLETED";
 const CANCELED: &str = "TASK_STATE_CANCELED";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_gets_the_states_of_a_task_with_its_secrets() {
+async fn a_receiver_gets_its_credentials_and_the_states_of_the_task() {
     let agent = notifying().await;
     let mut receiver = Receiver::start(&[]).await;
     let request = started_with("hang", &secrets(&receiver.url()));
@@ -140,7 +140,7 @@ async fn a_receiver_gets_the_states_of_a_task_with_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn version_0_3_has_notifications_of_its_own() {
+async fn version_0_3_has_its_own_notification_format() {
     let agent = notifying().await;
     let mut receiver = Receiver::start(&[]).await;
     let push = json!({
@@ -252,13 +252,13 @@ async fn configurations_are_created_read_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_was_answered_is_followed_on() {
+async fn notifications_continue_after_an_interrupt() {
     let agent = notifying().await;
     let mut receiver = Receiver::start(&[]).await;
     let request = message_with("approve", &json!({"url": receiver.url()}));
     let task = result(&agent, "SendMessage", &request).await["task"].take();
     receiver.states_until("TASK_STATE_INPUT_REQUIRED").await;
-    // A caller that joins receives that state, after which the stream ends.
+    // A caller that subscribes now receives that state, after which the stream ends.
     let id = json!({"id": task["id"]});
     let joined = agent.post("/a2a", &call("SubscribeToTask", &id)).await;
     let events = crate::support::events(&joined.text().await);
@@ -331,7 +331,7 @@ async fn private_receivers_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_configurations_are_refused() {
+async fn invalid_configurations_are_refused() {
     let agent = notifying().await;
     let task = result(&agent, "SendMessage", &message("hello")).await["task"]["id"].take();
     let url = "https://example.com/";
@@ -435,7 +435,7 @@ async fn bad_configurations_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_acknowledged_is_sent_again_if_that_may_help() {
+async fn notifications_are_retried_only_after_temporary_failures() {
     use Answer::{Close, Redirect, Status};
     let agent = notifying().await;
     let mut request = message("hang");
@@ -466,7 +466,7 @@ async fn what_is_not_acknowledged_is_sent_again_if_that_may_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_hangs_slows_nothing() {
+async fn a_receiver_that_hangs_delays_no_task_and_no_other_receiver() {
     let agent = notifying().await;
     let mut hangs = Receiver::start(&[Answer::Hang; 8]).await;
     let mut receiver = Receiver::start(&[]).await;
@@ -483,9 +483,9 @@ async fn a_receiver_that_hangs_slows_nothing() {
     assert_eq!(task["status"]["state"], COMPLETED);
 }
 
-/// The notifications for one receiver wait for each other, and delay none for other receivers.
+/// Notifications for one receiver wait for each other, and do not delay those for other receivers.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_never_answers_leaves_room_for_others() {
+async fn many_unanswered_notifications_do_not_delay_other_receivers() {
     let agent = notifying().await;
     let hangs = Receiver::start(&[Answer::Hang; 500]).await;
     let mut receiver = Receiver::start(&[]).await;
@@ -499,7 +499,7 @@ async fn a_receiver_that_never_answers_leaves_room_for_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_leaves_at_once_is_notified() {
+async fn notifications_are_sent_after_the_caller_disconnects() {
     let (called, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let app = AgentRuntimeApp::builder()
         .entrypoint({
@@ -536,7 +536,7 @@ async fn a_caller_that_leaves_at_once_is_notified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_waits_for_notifications_within_its_grace() {
+async fn a_shutdown_sends_notifications_within_its_grace_period() {
     // One run ends during the shutdown, and the other when the grace period ends.
     for (prompt, grace, state) in [("slow 3 200", "30", COMPLETED), ("hang", "0.2", CANCELED)] {
         let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_protocol-agent"));

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// The reaction of a receiver to a notification that it has read.
+/// How a receiver answers a notification that it has read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answer {
     Status(u16),
@@ -34,13 +34,13 @@ impl Notification {
         found.map(|(_, value)| value)
     }
 
-    /// Returns the state of a task of version 1.0.
+    /// Returns the state of the task in a notification of version 1.0.
     pub(super) fn state(&self) -> &str {
         self.body["task"]["status"]["state"].as_str().unwrap()
     }
 }
 
-/// Listens for notifications. Gives the listed answers, and then status 200.
+/// A server that listens for notifications. It sends the listed answers, and then status 200.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
     received: mpsc::UnboundedReceiver<Notification>,

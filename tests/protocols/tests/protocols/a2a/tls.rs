@@ -37,7 +37,7 @@ fn certificates() -> (String, TlsAcceptor) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_has_to_have_a_certificate_that_is_trusted() {
+async fn a_receiver_needs_a_trusted_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let trusted = folder.path().join("authority.pem");
     let (authority, good) = certificates();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{call, message, result, talking};
 
 #[tokio::test]
-async fn the_stated_version_is_that_of_the_call() {
+async fn the_stated_version_has_to_match_the_method() {
     let agent = talking().await;
     let list = call("ListTasks", &json!({})).to_string();
     let old = call("tasks/get", &json!({"id": "none"})).to_string();
@@ -52,9 +52,10 @@ async fn the_stated_version_is_that_of_the_call() {
     }
 }
 
-/// The agent declares no extension, so it activates none, and naming one is not an error.
+/// The agent declares no extension, so it activates none, and a request that names one is not an
+/// error.
 #[tokio::test]
-async fn extensions_are_for_the_agent_alone() {
+async fn unknown_extensions_are_kept_in_the_message() {
     let agent = talking().await;
     let extension = "https://example.com/extensions/a/v1";
     let mut request = message("hi");
@@ -78,7 +79,7 @@ async fn extensions_are_for_the_agent_alone() {
 }
 
 #[tokio::test]
-async fn a_page_of_tasks_stays_in_place_while_others_are_added() {
+async fn pages_do_not_shift_when_tasks_are_added() {
     let agent = talking().await;
     let mut ids = Vec::new();
     for _ in 0..4 {
@@ -109,7 +110,7 @@ async fn a_page_of_tasks_stays_in_place_while_others_are_added() {
 }
 
 #[tokio::test]
-async fn the_card_may_be_kept_by_its_callers() {
+async fn the_card_can_be_cached() {
     let agent = talking().await;
     let path = "/.well-known/agent-card.json";
     let card = agent.send("GET", path, &[], "").await;

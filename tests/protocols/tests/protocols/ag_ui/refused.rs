@@ -11,7 +11,7 @@ use crate::support::{Agent, config};
 type Case<'a> = (u16, &'a str, &'a [(&'a str, &'a str)], &'a str);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_before_the_run_is_an_http_error() {
+async fn a_refusal_before_the_run_is_an_http_error() {
     let small = |_: Value| async { Ok::<_, Error>("unused") };
     let app = AgentRuntimeApp::builder()
         .config(config().max_request_size(ppio::ByteSize::new(8 << 10)))
@@ -84,7 +84,7 @@ async fn what_is_refused_before_the_run_is_an_http_error() {
         (421, "HostNotAllowed", "POST", "evil.example"),
         (405, "MethodNotAllowed", "GET", "localhost"),
     ] {
-        let error = foreign_host(agent.address, method, host).await;
+        let error = send_with_host(agent.address, method, host).await;
         assert!(error.starts_with(&format!("HTTP/1.1 {status} ")), "{error}");
         let expected = r#""type":"RUN_ERROR""#;
         assert!(error.contains(expected), "{error}");
@@ -92,8 +92,8 @@ async fn what_is_refused_before_the_run_is_an_http_error() {
     }
 }
 
-/// Sends a request with another `Host` and returns the raw answer.
-async fn foreign_host(address: SocketAddr, method: &str, host: &str) -> String {
+/// Sends a request with this `Host` header and returns the raw answer.
+async fn send_with_host(address: SocketAddr, method: &str, host: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!(

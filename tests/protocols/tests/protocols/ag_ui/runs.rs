@@ -1,4 +1,4 @@
-//! Runs whose callers leave, join, or state another protocol version.
+//! Runs whose callers disconnect, join, or request another protocol version.
 
 use ppio::json;
 use ppio_test_support::call::send;
@@ -7,7 +7,7 @@ use ppio_test_support::{AgentProcess, eventually_some};
 use super::{input, post, protocol_agent, run, text, verify};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_version_is_answered_with_this_one() {
+async fn every_requested_version_is_answered_with_1_0() {
     let agent = protocol_agent();
     for version in ["0.9", "1.7", "2.0", "tomorrow"] {
         let mut input = input(version, "hello");
@@ -19,7 +19,7 @@ async fn another_version_is_answered_with_this_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_leaves_cancels_its_run() {
+async fn a_disconnect_cancels_the_run_on_request() {
     let agent = protocol_agent();
     let cancelled = ("ppio-on-disconnect", "cancel");
     let mut answer = post(agent.addr(), &[cancelled], &input("r", "hang")).await;
@@ -36,7 +36,7 @@ async fn a_caller_that_leaves_cancels_its_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_cancelled_says_so() {
+async fn a_cancelled_run_has_the_outcome_cancelled() {
     let agent = protocol_agent();
     let mut answer = post(agent.addr(), &[], &input("r", "hang")).await;
     let id = answer.headers()["x-request-id"].clone();
@@ -85,7 +85,7 @@ async fn the_same_input_joins_the_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn agent_core_calls_invocations() {
+async fn agentcore_runs_are_served_at_invocations() {
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_protocol-agent"));
     program.env("PPIO_AGENT_PLATFORM", "agentcore-ag-ui");
     let agent = AgentProcess::command(program).start();

@@ -59,7 +59,7 @@ async fn a_failure_is_the_last_event() {
 mod careless {
     use super::{ChatEvent, Stream, config, json, stream};
 
-    /// Leaves open what it begins, and ends what is not open.
+    /// Leaves steps and tool calls open, and ends steps and tool calls that are not open.
     #[ppio::entrypoint(config = config())]
     async fn agent(_request: ppio::Value) -> impl Stream<Item = ChatEvent> {
         let [start, arguments, end] = ChatEvent::tool_call("c", "look", &json!({}));
@@ -87,7 +87,7 @@ mod careless {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_agent_leaves_open_is_closed() {
+async fn unclosed_steps_and_tool_calls_are_closed() {
     let agent = Agent::start_module(&format!("{}::careless", module_path!())).await;
     let events = run(agent.address, &input("r", "go")).await;
     let results = of_type(&events, "TOOL_CALL_RESULT");

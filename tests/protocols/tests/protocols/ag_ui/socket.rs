@@ -66,7 +66,7 @@ async fn a_run_is_the_same_over_a_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_input_that_cannot_be_read_closes_with_1003() {
+async fn an_invalid_input_closes_the_socket_with_1003() {
     let agent = start_with(&[("PPIO_AGENT_BODY_TIMEOUT", "1")]);
     let long = format!(r#"{{"threadId": "{}"}}"#, "\u{e9}".repeat(500));
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
@@ -107,7 +107,7 @@ async fn an_input_that_cannot_be_read_closes_with_1003() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limits_of_sockets_and_of_invocations_hold() {
+async fn the_limits_of_sockets_and_of_invocations_apply() {
     let agent = start_with(&[
         ("PPIO_AGENT_WEBSOCKET_MAX_MESSAGE_SIZE", "64KiB"),
         ("PPIO_AGENT_MAX_CONCURRENCY", "1"),
@@ -144,7 +144,7 @@ async fn the_limits_of_sockets_and_of_invocations_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_closes_its_socket_leaves_its_run() {
+async fn closing_the_socket_cancels_the_run_on_request() {
     let agent = start_with(&[]);
     let cancels = [("ppio-on-disconnect", "cancel")];
     let mut socket = Socket::open(agent.addr(), &cancels).await;
@@ -170,7 +170,7 @@ async fn a_client_that_closes_its_socket_leaves_its_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_lets_the_run_end() {
+async fn a_shutdown_closes_idle_sockets_and_waits_for_the_run() {
     let mut agent = start_with(&[]);
     let mut idle = Socket::open(agent.addr(), &[]).await;
     let mut running = Socket::open(agent.addr(), &[]).await;
@@ -192,7 +192,7 @@ async fn a_shutdown_lets_the_run_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_protocol_websocket_there_is_no_socket() {
+async fn no_socket_is_served_without_the_websocket_protocol() {
     let agent = start_with(&[("PPIO_AGENT_PROTOCOLS", "ag-ui")]);
     let refused = Socket::try_open(agent.addr(), &[]).await;
     assert_eq!(refused.err(), Some(404));
@@ -216,7 +216,7 @@ async fn without_the_protocol_websocket_there_is_no_socket() {
 }
 
 #[test]
-fn a_websocket_function_cannot_be_served_beside_it() {
+fn a_websocket_function_conflicts_with_ag_ui_at_ws() {
     let build = |config: ppio::RuntimeConfig| {
         AgentRuntimeApp::builder()
             .config(config.platform(Platform::AgentCoreAgUi))

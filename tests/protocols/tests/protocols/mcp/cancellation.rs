@@ -35,8 +35,8 @@ async fn cancelled(agent: &AgentProcess) -> u64 {
     result.as_str().unwrap().parse().unwrap()
 }
 
-/// Waits until so many invocations were cancelled: a handler is dropped after its readers got the
-/// end.
+/// Waits until `count` invocations are cancelled: a handler is dropped only after its readers have
+/// received the end.
 async fn eventually_cancelled(agent: &AgentProcess, count: u64) {
     eventually_some("the invocation is cancelled", async || {
         (cancelled(agent).await == count).then_some(())

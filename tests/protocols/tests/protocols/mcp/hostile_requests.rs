@@ -43,7 +43,7 @@ async fn an_invalid_message_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_of_the_runtime_is_an_error_of_json_rpc() {
+async fn a_request_that_the_runtime_refuses_gets_a_json_rpc_error() {
     let agent = Agent::start_module(&format!("{}::limited", module_path!())).await;
     let deep = "[".repeat(100_000);
     let large = "x".repeat(300_000);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{STATELESS, post, request, start, text_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_chats_are_messages_of_progress() {
+async fn chat_events_are_sent_as_progress_messages() {
     let agent = start();
     let call = async |prompt: &str, arguments: Value| {
         let mut arguments = arguments;
@@ -38,7 +38,7 @@ async fn events_of_chats_are_messages_of_progress() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_asks_a_client_that_has_forms() {
+async fn an_interrupt_is_a_form_for_clients_that_support_forms() {
     let agent = start();
     let call = async |elicitation: Value, responses: Value| {
         let params = json!({

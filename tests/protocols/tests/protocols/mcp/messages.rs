@@ -31,7 +31,7 @@ async fn initialize_agrees_on_a_version() {
         assert_eq!(result["serverInfo"]["name"], "protocol-tests");
         assert_eq!(result["capabilities"], json!({"tools": {}}));
     }
-    // A platform in front of the agent has named the session.
+    // A platform in front of the agent has already set the session id.
     let body = request("initialize", &json!({"protocolVersion": "2025-06-18"})).to_string();
     let headers = [BOTH, ("mcp-session-id", "of-the-platform")];
     let answer = agent.send("POST", "/mcp", &headers, &body).await;
@@ -67,7 +67,7 @@ async fn messages_without_an_answer_are_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_version_has_batches() {
+async fn batches_are_accepted_in_one_version_only() {
     let agent = SHAPES[0].start().await;
     let batch = json!([
         {"jsonrpc": "2.0", "id": 1, "method": "ping"},
@@ -100,7 +100,7 @@ async fn one_version_has_batches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_requests_are_errors_of_the_protocol() {
+async fn unsupported_requests_get_json_rpc_errors() {
     let agent = SHAPES[0].start().await;
     for (method, params, code, status) in [
         ("prompts/list", json!({}), -32601, 404),

@@ -20,12 +20,12 @@ const STATELESS: &str = "2026-07-28";
 const BOTH: (&str, &str) = ("accept", "application/json, text/event-stream");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Returns a request of the generation with `initialize`.
+/// Returns a request of the protocol generation that begins with `initialize`.
 fn request(method: &str, params: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
 }
 
-/// Sends a request of the generation without `initialize`, with its headers.
+/// Sends a request of the protocol generation without `initialize`, with the headers it requires.
 async fn stateless(agent: &Agent, method: &str, mut params: Value) -> Answer {
     let name = params["name"].as_str().unwrap_or_default().to_owned();
     params["_meta"]["io.modelcontextprotocol/protocolVersion"] = STATELESS.into();

@@ -45,7 +45,7 @@ async fn every_shape_is_one_result() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_shape_tells_its_progress() {
+async fn every_shape_reports_its_progress() {
     for shape in SHAPES {
         let agent = shape.start().await;
         for is_stateless in [false, true] {

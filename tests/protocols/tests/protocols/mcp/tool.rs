@@ -83,7 +83,7 @@ async fn the_tool_has_the_schemas_of_the_function() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_not_an_object_is_an_argument() {
+async fn a_request_that_is_not_an_object_is_the_argument_input() {
     let agent = Agent::start_module(&format!("{}::plain_text", module_path!())).await;
     let list = stateless(&agent, "tools/list", json!({}))
         .await

@@ -154,7 +154,7 @@ async fn a_call_of_the_callers_tool_is_passed_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn functions_are_tools_by_their_older_name() {
+async fn deprecated_functions_are_supported_as_tools() {
     let agent = start();
     let mut body = request("tool", false);
     body["functions"] = json!([tool()["function"]]);
@@ -185,7 +185,7 @@ async fn functions_are_tools_by_their_older_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_agents_own_tools_stay_inside() {
+async fn calls_of_the_agents_own_tools_are_not_sent() {
     let agent = start();
     let usage = json!({"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19});
     let whole = post(agent.addr(), PATH, &request("weather", false)).await;
@@ -222,7 +222,7 @@ async fn the_agents_own_tools_stay_inside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_is_its_message() {
+async fn an_interrupt_is_answered_with_its_message() {
     let agent = start();
     let text = "May I?\nMay I send the mail?";
     let whole = post(agent.addr(), PATH, &request("approve", false)).await;
@@ -311,7 +311,7 @@ async fn the_request_reaches_the_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_leaves_cancels_the_agent() {
+async fn a_disconnect_cancels_the_invocation() {
     let agent = start();
     let address = agent.addr();
     for stream in [true, false] {
@@ -384,7 +384,7 @@ mod own_events {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_that_the_agent_answers_with_is_one() {
+async fn an_error_response_of_the_agent_becomes_an_openai_error() {
     let agent = Agent::start_module(&format!("{}::own_errors", module_path!())).await;
     for stream in [true, false] {
         let answer = agent.post(PATH, &request("hi", stream)).await;
@@ -396,7 +396,7 @@ async fn an_error_that_the_agent_answers_with_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_the_agent_made_need_not_be_json() {
+async fn events_of_the_agents_own_response_need_not_be_json() {
     let agent = Agent::start_module(&format!("{}::own_events", module_path!())).await;
     let chunks = chunks(agent.address, &request("hi", true)).await;
     let text: String = deltas(&chunks)

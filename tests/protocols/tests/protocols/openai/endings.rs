@@ -30,7 +30,7 @@ mod finishing {
 mod calling {
     use super::{ChatEvent, InvocationRequest, Stream, stream};
 
-    /// Calls two tools of the caller and one of its own, and does not end one of the calls.
+    /// Calls two tools of the caller and one of its own, and does not end one of these calls.
     #[ppio::entrypoint(config = crate::support::config())]
     async fn agent(_request: InvocationRequest) -> impl Stream<Item = ChatEvent> {
         let start = |id: &str, name: &str| ChatEvent::ToolCallStart {
@@ -58,7 +58,7 @@ mod calling {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_ends_with_its_reason() {
+async fn an_answer_has_its_finish_reason() {
     let agent = Agent::start_module(&format!("{}::finishing", module_path!())).await;
     for (prompt, finish, status, incomplete) in [
         ("stop", "stop", "completed", Value::Null),
@@ -101,7 +101,7 @@ async fn an_answer_ends_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_at_the_same_time_are_told_apart() {
+async fn concurrent_tool_calls_are_kept_apart() {
     let agent = Agent::start_module(&format!("{}::calling", module_path!())).await;
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}], "tools": [tool()]});
     let whole = agent.post(COMPLETIONS, &body).await.json().await;

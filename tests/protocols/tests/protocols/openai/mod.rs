@@ -69,7 +69,7 @@ fn tool() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_agent_is_the_model() {
+async fn the_agent_is_listed_as_the_model() {
     let agent = start();
     let list = get(agent.addr(), "/v1/models").await;
     assert_eq!(list["object"], "list");

@@ -32,7 +32,7 @@ async fn assert_refused(path: &str, all: Vec<Refused>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_completion_that_does_not_fit_is_explained() {
+async fn an_invalid_completion_request_is_explained() {
     let user = json!({"messages": [{"role": "user", "content": "hello"}]});
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     let deep = user
@@ -90,7 +90,7 @@ async fn a_completion_that_does_not_fit_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_that_does_not_fit_is_explained() {
+async fn an_invalid_response_request_is_explained() {
     let with = |members: Value| with(json!({"input": "hello"}), &members);
     let (type_error, parameter) = ("ValidationError", "UnsupportedParameter");
     let all = vec![
@@ -144,7 +144,7 @@ async fn a_response_that_does_not_fit_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_may_not_come_is_refused() {
+async fn a_request_that_the_runtime_refuses_gets_an_openai_error() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
         .env("PPIO_AGENT_MAX_REQUEST_SIZE", "1KiB")
         .start();

@@ -123,7 +123,7 @@ async fn every_shape_is_answered_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn items_have_their_events() {
+async fn each_output_item_has_its_events() {
     let agent = start();
     let events = stream(agent.addr(), &json!({"input": "weather", "stream": true})).await;
     assert_eq!(
@@ -230,7 +230,7 @@ async fn a_call_of_the_callers_tool_is_an_item() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_request_reaches_the_agent_and_is_repeated() {
+async fn the_request_reaches_the_agent_and_is_repeated_in_the_response() {
     let agent = start();
     let body = json!({
         "model": "m",

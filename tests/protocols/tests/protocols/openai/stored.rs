@@ -26,7 +26,7 @@ async fn ended(agent: SocketAddr, path: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_is_read_again() {
+async fn a_stored_response_can_be_read_again() {
     let agent = start();
     let agent = agent.addr();
     for input in ["hello", "weather", "value", "steps", "empty", "many 500"] {
@@ -79,7 +79,7 @@ async fn a_response_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_in_the_background_goes_on() {
+async fn a_background_response_runs_to_its_end() {
     let agent = start();
     let agent = agent.addr();
     let body = json!({"input": "slow 5 50", "background": true});
@@ -316,7 +316,7 @@ async fn the_input_of_a_response_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_belongs_to_its_caller() {
+async fn only_its_caller_can_read_a_response() {
     let agent = start();
     let agent = agent.addr();
     let key = |key| [("authorization", key), ("content-type", "application/json")];
@@ -334,7 +334,7 @@ async fn a_response_belongs_to_its_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_has_limits() {
+async fn stored_responses_have_size_limits() {
     let agent = AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))
         .env("PPIO_AGENT_MAX_RUN_SIZE", "4KiB")
         .env("PPIO_AGENT_MAX_TOTAL_RUN_SIZE", "64KiB")
@@ -370,7 +370,7 @@ async fn what_is_kept_has_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_makes_a_request_one_response() {
+async fn a_repeated_idempotency_key_returns_the_same_response() {
     let agent = start();
     let headers = [
         ("idempotency-key", "k1"),
@@ -390,7 +390,7 @@ async fn a_key_makes_a_request_one_response() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_keeps_responses() {
+async fn responses_in_a_journal_survive_a_restart() {
     let journal = tempfile::tempdir().unwrap();
     let start = || {
         AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_protocol-agent")))

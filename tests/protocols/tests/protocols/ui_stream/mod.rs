@@ -29,7 +29,7 @@ async fn post(address: SocketAddr, headers: &[(&str, &str)], request: &Value) ->
     send_to(address, "POST", "/api/chat", &headers, request.to_string()).await
 }
 
-/// Sends a request for the stream of a chat, or to stop the chat.
+/// Sends a request that resumes the stream of a chat or stops the chat.
 async fn ask(address: SocketAddr, method: &str, chat: &str, what: &str) -> Answer {
     let path = format!("/api/chat/{chat}/{what}");
     send_to(address, method, &path, &[], String::new()).await
@@ -57,7 +57,7 @@ fn protocol_agent() -> AgentProcess {
 }
 
 /// Checks that parts are open while they grow, that calls precede their results, that steps are
-/// closed, and that the stream has one end.
+/// closed, and that the stream ends once.
 fn verify(chunks: &[Value]) {
     let (mut open, mut calls, mut in_step) = (Vec::new(), Vec::new(), false);
     let (last, others) = chunks.split_last().unwrap();

@@ -10,7 +10,7 @@ use crate::support::{Agent, config};
 type Case<'a> = (u16, &'a [(&'a str, &'a str)], &'a str);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_an_error_chunk() {
+async fn a_refused_request_gets_an_error_chunk() {
     let small = |_: Value| async { Ok::<_, Error>("unused") };
     let app = AgentRuntimeApp::builder()
         .config(config().max_request_size(ppio::ByteSize::new(8 << 10)))

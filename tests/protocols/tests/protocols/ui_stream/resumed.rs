@@ -1,4 +1,4 @@
-//! Streams whose readers leave, resume them or stop them.
+//! Streams whose readers disconnect, and resume or stop the answer.
 
 use std::net::SocketAddr;
 
@@ -29,7 +29,7 @@ async fn eventually_cancelled(address: SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_loaded_again_reads_on() {
+async fn a_reloaded_page_resumes_the_stream() {
     let agent = protocol_agent();
     // An id that has to be encoded in a path.
     let (id, encoded) = ("a/b ü", "a%2Fb%20%C3%BC");
@@ -61,7 +61,7 @@ async fn eventually_idle(agent: SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
+async fn an_answer_that_ended_after_a_disconnect_can_be_read_once() {
     let agent = protocol_agent();
     let agent = agent.addr();
     for (prompt, last) in [
@@ -73,8 +73,8 @@ async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
         let chat = prompt.split_whitespace().next().unwrap();
         let body = request(chat, prompt);
         if prompt == "late 100 fail-first" {
-            // The page leaves before there is an answer.
-            leave_early(agent, &body).await;
+            // The page disconnects before there is an answer.
+            disconnect_early(agent, &body).await;
         } else {
             let mut first = post(agent, &[], &body).await;
             begin(&mut first).await;
@@ -96,7 +96,7 @@ async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
     run(agent, &request("whole", "hello")).await;
     let again = ask(agent, "GET", "whole", "stream").await;
     assert_eq!(again.status(), 204);
-    // Two readers that leave can each come back and read to the end once.
+    // Two readers that disconnect can each reconnect and read to the end once.
     let mut pages = Vec::new();
     pages.push(post(agent, &[], &request("twice", "slow 8 40")).await);
     pages.push(ask(agent, "GET", "twice", "stream").await);
@@ -110,7 +110,7 @@ async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
         assert_eq!(text(&resumed), "0 1 2 3 4 5 6 7 ");
     }
     assert_eq!(ask(agent, "GET", "twice", "stream").await.status(), 204);
-    // The next answer of the chat replaces one that was not read.
+    // The next answer of the chat replaces an answer that was not read to its end.
     let mut left = post(agent, &[], &request("next", "slow 5 30")).await;
     begin(&mut left).await;
     drop(left);
@@ -120,7 +120,7 @@ async fn an_answer_that_ended_while_its_page_was_away_is_read_once() {
 }
 
 /// Sends a request and disconnects while it is being answered.
-async fn leave_early(agent: SocketAddr, body: &Value) {
+async fn disconnect_early(agent: SocketAddr, body: &Value) {
     let body = body.to_string();
     let head = format!(
         "POST /api/chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
@@ -138,7 +138,7 @@ async fn leave_early(agent: SocketAddr, body: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_reaches_the_work_behind_a_resumed_stream() {
+async fn a_stop_cancels_the_run_of_a_resumed_stream() {
     let agent = protocol_agent();
     let mut first = post(agent.addr(), &[], &request("c", "hang")).await;
     begin(&mut first).await;
@@ -162,7 +162,7 @@ async fn a_stop_reaches_the_work_behind_a_resumed_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_leaves_ends_its_work_only_on_request() {
+async fn a_disconnect_cancels_the_run_only_on_request() {
     let agent = protocol_agent();
     for (chat, headers, goes_on) in [
         ("kept", &[][..], true),
@@ -189,7 +189,7 @@ async fn a_page_that_leaves_ends_its_work_only_on_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_continued_is_read_again_whole() {
+async fn a_continued_message_is_resumed_from_its_beginning() {
     let agent = protocol_agent();
     let mut continued = request("c", "slow 10 30");
     let parts = json!([
@@ -241,7 +241,7 @@ async fn a_message_that_is_continued_is_read_again_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_message_that_is_continued_is_not_kept() {
+async fn earlier_parts_of_a_large_continued_message_are_not_resumed() {
     let agent = protocol_agent();
     let mut continued = request("c", "slow 10 30");
     let message = json!({"id": "a1", "role": "assistant", "parts": [
@@ -258,7 +258,7 @@ async fn a_large_message_that_is_continued_is_not_kept() {
 
 /// A guessed id gives no access to the chat of a session.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_chat_of_a_session_is_found_in_the_session() {
+async fn a_chat_can_be_resumed_or_stopped_only_in_its_session() {
     let agent = protocol_agent();
     let agent = agent.addr();
     let session = "x-amzn-bedrock-agentcore-runtime-session-id";

@@ -61,7 +61,7 @@ async fn a_failure_is_a_status_or_the_last_chunk() {
 mod careless {
     use super::{ChatEvent, Stream, Value, config, json, stream};
 
-    /// Leaves open what it begins, and ends what is not open.
+    /// Leaves steps and tool calls open, and ends steps and tool calls that are not open.
     #[ppio::entrypoint(config = config())]
     async fn agent(_request: Value) -> impl Stream<Item = ChatEvent> {
         let [start, arguments, end] = ChatEvent::tool_call("c", "look", &json!({}));
@@ -94,7 +94,7 @@ mod careless {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_agent_leaves_open_is_closed() {
+async fn unclosed_steps_and_tool_calls_are_closed() {
     let agent = Agent::start_module(&format!("{}::careless", module_path!())).await;
     let chunks = run(agent.address, &request("c", "go")).await;
     let [unfinished] = of_type(&chunks, "tool-input-error")[..] else {
