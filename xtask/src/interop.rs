@@ -30,8 +30,9 @@ const BROWSER_HELP: &str = "install Chromium or Chrome (on Debian: apt-get insta
 /// The lock file of npm, written by
 /// `npm install --package-lock-only --omit-lockfile-registry-resolved`.
 const LOCK: &str = "package-lock.json";
-/// The folders with a list of npm packages.
+/// The folder with the npm package list of the interoperation tests.
 const NODE_LISTS: &str = "tests/interop";
+/// The folder with the npm package list of the protocol tests.
 const PROTOCOLS_NODE_LISTS: &str = "tests/protocols/interop";
 /// The program names of Chromium and Chrome.
 const BROWSERS: [&str; 4] = [
@@ -57,8 +58,9 @@ pub(crate) fn browser() -> Result<PathBuf, Error> {
         return Ok(named.into());
     }
     let installed = BROWSERS.iter().find_map(|name| workspace::program(name));
-    installed
-        .ok_or_else(|| format!("the interoperation tests: no browser is installed; {BROWSER_HELP}"))
+    installed.ok_or_else(|| {
+        format!("the interoperation tests: cannot find Chromium or Chrome\nhelp: {BROWSER_HELP}")
+    })
 }
 
 /// Installs all packages that are not installed yet.
@@ -99,7 +101,7 @@ fn virtual_environment(requirements: &str, folder: &str) -> Result<PathBuf, Erro
         .args([&environment])
         .install_help(PYTHON_HELP)
         .run()
-        .map_err(|error| format!("{error}\nif the venv module is missing: {PYTHON_HELP}"))?;
+        .map_err(|error| format!("{error}\nhelp: if the venv module is missing, {PYTHON_HELP}"))?;
     Step::new("Python packages", &python)
         .args(["-m", "pip", "install", "--quiet", "--no-input"])
         // Building a package would fetch build dependencies, for which there are no hashes here.

@@ -3,8 +3,8 @@
 use http::{HeaderValue, header};
 use serde_json::Value;
 
-use super::path_request::check_path;
-use super::response::{AgentResponse, BodyFormat, body_format, unexpected_format};
+use super::path_request::{check_path, unexpected_content_type};
+use super::response::{AgentResponse, BodyFormat, body_format};
 use crate::error::Error;
 use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
@@ -22,7 +22,8 @@ impl SandboxSession {
     /// [`Error::Timeout`].
     ///
     /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # use ppio_agent_client::{Error, SandboxSession};
+    /// # async fn run(session: SandboxSession) -> Result<(), Error> {
     /// let document = session.get("/openapi.json").await?;
     /// println!("{}", document["info"]["version"]);
     /// # Ok(())
@@ -44,12 +45,12 @@ impl AgentResponse {
     async fn into_plain_value(self) -> Result<Value, Error> {
         match body_format(self.response.headers()) {
             BodyFormat::Json => {
-                let response = self.read_plain_json().await?;
+                let response = self.read_plain_json(OPERATION).await?;
                 Ok(response.result.unwrap_or_default())
             }
-            BodyFormat::Other(content_type) => Err(unexpected_format(&content_type)),
-            BodyFormat::EventStream => Err(unexpected_format("text/event-stream")),
-            BodyFormat::JsonLines => Err(unexpected_format("lines of JSON")),
+            BodyFormat::Other(_) | BodyFormat::EventStream | BodyFormat::JsonLines => Err(
+                unexpected_content_type(OPERATION, self.response.headers(), "JSON"),
+            ),
         }
     }
 }

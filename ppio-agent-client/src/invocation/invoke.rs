@@ -198,7 +198,8 @@ impl Invoke {
     /// invoked.
     ///
     /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # use ppio_agent_client::{Error, SandboxSession};
+    /// # async fn run(session: SandboxSession) -> Result<(), Error> {
     /// let mut story = session.invoke("a long story").resumable().stream().await?;
     /// while let Some(item) = story.next().await {
     ///     println!("{}", item?);
@@ -309,7 +310,8 @@ impl Invoke {
     /// keep runs; the agent is then not invoked.
     ///
     /// ```no_run
-    /// # async fn run(client: ppio_agent_client::AgentRuntimeClient) -> Result<(), ppio_agent_client::Error> {
+    /// # use ppio_agent_client::{Error, AgentRuntimeClient};
+    /// # async fn run(client: AgentRuntimeClient) -> Result<(), Error> {
     /// let run = client.invoke_agent("tmpl_1", "write a book").detach().await?;
     /// println!("session {}, run {}", run.session().sandbox_id(), run.id());
     /// run.session().clone().detach();

@@ -66,7 +66,8 @@ impl SandboxSession {
     /// When awaited, [`Error::Runtime`] if the agent does not keep runs.
     ///
     /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # use ppio_agent_client::{Error, SandboxSession};
+    /// # async fn run(session: SandboxSession) -> Result<(), Error> {
     /// use ppio_agent_client::RunStatus;
     ///
     /// for run in session.runs().status(RunStatus::Running).await? {

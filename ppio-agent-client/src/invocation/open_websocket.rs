@@ -83,7 +83,8 @@ impl SandboxSession {
     /// sandbox is gone, [`Error::Network`] and [`Error::Timeout`].
     ///
     /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use ppio_agent_client::SandboxSession;
+    /// # async fn run(session: SandboxSession) -> Result<(), Box<dyn std::error::Error>> {
     /// let mut socket = session.websocket().header("authorization", "Bearer sesame").await?;
     /// socket.send("what is the time?").await?;
     /// while let Some(message) = socket.recv().await {

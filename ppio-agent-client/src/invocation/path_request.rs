@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, header};
 use tokio::time::Instant;
 
 use super::error_response::invocation_error;
@@ -19,6 +20,18 @@ pub(super) fn check_path(path: &str) -> Result<(), Error> {
     }
     let message = format!("{path:?} does not begin with `/`");
     Err(Error::validation("path", message))
+}
+
+/// Returns the error for a response whose content type is not one of `expected`.
+pub(super) fn unexpected_content_type(
+    operation: &str,
+    headers: &HeaderMap,
+    expected: &str,
+) -> Error {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.map_or("", |value| value.to_str().unwrap_or("unreadable"));
+    let message = format!("the response has the content type {content_type:?}, not {expected}");
+    Error::protocol(operation, message)
 }
 
 impl SandboxSession {

@@ -13,8 +13,8 @@ use super::caller_headers::CallerHeaders;
 use super::items::ItemReader;
 use super::options::ACCEPT_ANY;
 use super::output::InvocationOutput;
-use super::path_request::check_path;
-use super::response::{AgentResponse, BodyFormat, body_format, unexpected_format};
+use super::path_request::{check_path, unexpected_content_type};
+use super::response::{AgentResponse, BodyFormat, body_format};
 use super::stream::InvocationStream;
 use crate::deferred::{Deferred, DeferredCall};
 use crate::error::Error;
@@ -77,7 +77,8 @@ impl SandboxSession {
     /// [`Error::Network`] and [`Error::Timeout`].
     ///
     /// ```no_run
-    /// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+    /// # use ppio_agent_client::{Error, SandboxSession};
+    /// # async fn run(session: SandboxSession) -> Result<(), Error> {
     /// use ppio_agent_client::InvocationOutput;
     /// use serde_json::json;
     ///
@@ -139,10 +140,19 @@ impl AgentResponse {
     /// interpreting its contents.
     async fn into_raw_output(self) -> Result<InvocationOutput, Error> {
         let reader = match body_format(self.response.headers()) {
-            BodyFormat::Json => return self.read_plain_json().await.map(InvocationOutput::Value),
+            BodyFormat::Json => {
+                return self
+                    .read_plain_json(OPERATION)
+                    .await
+                    .map(InvocationOutput::Value);
+            }
             BodyFormat::EventStream => ItemReader::events,
             BodyFormat::JsonLines => ItemReader::lines,
-            BodyFormat::Other(content_type) => return Err(unexpected_format(&content_type)),
+            BodyFormat::Other(_) => {
+                let headers = self.response.headers();
+                let expected = "JSON, an event stream or lines of JSON";
+                return Err(unexpected_content_type(OPERATION, headers, expected));
+            }
         };
         let idle_timeout = self.session.stream_idle_timeout();
         let chunks = Chunks::new(self.response.into_body(), idle_timeout);

@@ -171,26 +171,29 @@ impl AgentResponse {
 
     /// Returns the whole body as JSON.
     pub(super) async fn into_json<T: DeserializeOwned>(self) -> Result<T, Error> {
-        read_json(OPERATION, &self.whole().await?)
+        read_json(OPERATION, &self.whole(OPERATION).await?)
     }
 
     /// Returns the whole JSON as the result, even if it looks like an envelope; null for an empty
     /// body.
-    pub(super) async fn read_plain_json(self) -> Result<InvocationResponse<Value>, Error> {
+    pub(super) async fn read_plain_json(
+        self,
+        operation: &str,
+    ) -> Result<InvocationResponse<Value>, Error> {
         let (request_id, started_at) = (self.request_id.clone(), self.started_at);
-        let body = self.whole().await?;
+        let body = self.whole(operation).await?;
         let value = if body.is_empty() {
             Value::Null
         } else {
-            read_json(OPERATION, &body)?
+            read_json(operation, &body)?
         };
         Ok(value_response(value, request_id, started_at))
     }
 
-    async fn whole(self) -> Result<bytes::Bytes, Error> {
+    async fn whole(self, operation: &str) -> Result<bytes::Bytes, Error> {
         let limit = self.session.response_limit();
-        let whole = self.response.into_body().whole(OPERATION, limit);
-        self.deadline.run(OPERATION, whole).await?
+        let whole = self.response.into_body().whole(operation, limit);
+        self.deadline.run(operation, whole).await?
     }
 
     /// Returns a reader of the items of a stream with ids.
@@ -223,7 +226,7 @@ impl AgentResponse {
         let (request_id, started_at) = (self.request_id.clone(), self.started_at);
         let status = self.response.status().as_u16();
         let announced = announced_format(self.response.headers())?;
-        let body = self.whole().await?;
+        let body = self.whole(OPERATION).await?;
         let envelope = match announced {
             Some(ResponseFormat::Envelope) => Ok(announced_envelope(read_json(OPERATION, &body)?)?),
             Some(_) => Err(read_json(OPERATION, &body)?),

@@ -29,7 +29,8 @@ use crate::transport::Deadline;
 /// sandbox; [`SandboxSession::detach`] keeps the sandbox.
 ///
 /// ```no_run
-/// # async fn run(session: ppio_agent_client::SandboxSession) -> Result<(), ppio_agent_client::Error> {
+/// # use ppio_agent_client::{Error, SandboxSession};
+/// # async fn run(session: SandboxSession) -> Result<(), Error> {
 /// let run = session.invoke("write a book").detach().await?;
 /// println!("{} is {}", run.id(), run.status().await?);
 ///

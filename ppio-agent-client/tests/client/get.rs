@@ -64,15 +64,32 @@ async fn an_error_status_or_a_body_that_is_not_json_is_an_error() {
     };
     assert_eq!(message, "Not Found");
 
-    for reply in [
-        Reply::body(200, "text/html", "<p>"),
-        Reply::events().chunk("data: 1\n\n").end(),
-        Reply::chunked("application/x-ndjson").chunk("1\n").end(),
-        Reply::body(200, "application/json", "{"),
+    for (reply, expected) in [
+        (
+            Reply::body(200, "text/html", "<p>"),
+            "the content type \"text/html\", not JSON",
+        ),
+        (
+            Reply::events().chunk("data: 1\n\n").end(),
+            "the content type \"text/event-stream; charset=utf-8\", not JSON",
+        ),
+        (
+            Reply::chunked("application/x-ndjson").chunk("1\n").end(),
+            "the content type \"application/x-ndjson\", not JSON",
+        ),
+        (
+            Reply::body(200, "application/json", "{"),
+            "EOF while parsing",
+        ),
     ] {
         platform.script(ROUTE, reply);
         let error = session.get(PATH).await.expect_err("no JSON");
         assert!(matches!(error, Error::Protocol { .. }), "{error:?}");
+        let text = error.report().to_string();
+        assert!(
+            text.starts_with("get from agent: ") && text.contains(expected),
+            "{text}"
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Limits on what is read into memory: responses of agents and of the control plane, files, the
 //! output of processes, and error texts. A response that never ends is cut off, and the call
-//! returns an error that names the limit and the setting.
+//! returns an error with the limit and, if there is one, its setting.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -103,7 +103,7 @@ async fn an_endless_answer_is_cut_off() {
     names_the_limit(&session.invoke("d").stream().await.unwrap_err());
     was_cut_off(&platform, 4).await;
 
-    // A response that announces its length need not be read.
+    // A response whose `content-length` exceeds the limit is rejected before its body is read.
     let before = platform.repeated();
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9000000000\r\n\r\n\"";
@@ -413,11 +413,14 @@ async fn the_memory_of_a_process_stays_bounded() {
     );
     assert!(
         endless <= base + 64 + 16,
-        "{endless} MiB, {base} MiB without"
+        "peak memory: {endless} MiB, and {base} MiB with a short response"
     );
     let (small, said) = ask(&platform, &[("PPIO_MAX_RESPONSE_SIZE", "1Mi")]).await;
     assert!(said.contains("larger than 1Mi"), "{said}");
-    assert!(small <= base + 1 + 8, "{small} MiB, {base} MiB without");
+    assert!(
+        small <= base + 1 + 8,
+        "peak memory: {small} MiB, and {base} MiB with a short response"
+    );
 
     // A large response: memory holds its bytes and the value that is parsed from them, and no third
     // copy.
@@ -425,9 +428,9 @@ async fn the_memory_of_a_process_stays_bounded() {
     let answer = format!(r#"{{"result":"{text}","status":"success","duration":0}}"#);
     platform.always(INVOKE, Reply::body(200, "application/json", &answer));
     let (large, said) = ask(&platform, &[]).await;
-    assert!(said.contains(&text), "it is not there");
+    assert!(said.contains(&text), "the answer is missing in the output");
     assert!(
         large <= base + 2 * 48 + 16,
-        "{large} MiB, {base} MiB without"
+        "peak memory: {large} MiB, and {base} MiB with a short response"
     );
 }

@@ -142,6 +142,19 @@ async fn a_failure_has_its_status_and_the_type_of_the_protocol() {
 }
 
 #[tokio::test]
+async fn a_response_of_another_type_is_an_error() {
+    let platform = ScriptedPlatform::start().await;
+    let session = session(&platform).await;
+    platform.script(ROUTE, Reply::body(200, "text/html", "<p>"));
+    let error = session.post(PATH, json!({})).await.expect_err("no JSON");
+    assert!(matches!(error, Error::Protocol { .. }), "{error:?}");
+    let text = error.report().to_string();
+    let expected = "content type \"text/html\", not JSON, an event stream or lines of JSON";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("post to agent"), "{text}");
+}
+
+#[tokio::test]
 async fn a_request_is_sent_once() {
     let platform = ScriptedPlatform::start().await;
     let session = session(&platform).await;

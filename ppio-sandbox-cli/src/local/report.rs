@@ -39,9 +39,9 @@ pub(super) fn print(running: &RunningPlatform, terminal: &Terminal) {
         )
     });
     terminal.note(
-        "\ndeploy to it   ppio-sandbox-cli agent deploy --local\n\
-         with any SDK   eval \"$(ppio-sandbox-cli local env)\"\n\
-         stop it        ppio-sandbox-cli local down",
+        "\ndeploy an agent     ppio-sandbox-cli agent deploy --local\n\
+         use it from an SDK  eval \"$(ppio-sandbox-cli local env)\"\n\
+         stop the platform   ppio-sandbox-cli local down",
     );
     for warning in report.isolation.warnings() {
         terminal.warn(&warning);

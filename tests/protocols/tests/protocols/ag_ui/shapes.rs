@@ -78,7 +78,7 @@ mod careless {
             end_of_other,
             ChatEvent::reasoning("hm"),
             ChatEvent::reasoning(""),
-            ChatEvent::tool_error("c", "no eyes"),
+            ChatEvent::tool_error("c", "no camera"),
             end,
             ChatEvent::tool_result("unknown", json!([1])),
             ChatEvent::reasoning("and"),
@@ -91,7 +91,7 @@ async fn unclosed_steps_and_tool_calls_are_closed() {
     let agent = Agent::start_module(&format!("{}::careless", module_path!())).await;
     let events = run(agent.address, &input("r", "go")).await;
     let results = of_type(&events, "TOOL_CALL_RESULT");
-    assert_eq!(results[0]["content"], "no eyes");
+    assert_eq!(results[0]["content"], "no camera");
     assert_eq!(results[0]["metadata"], json!({"isError": true}));
     assert_eq!(results[1]["content"], "[1]");
     assert_eq!(text(&events), "while it is open");

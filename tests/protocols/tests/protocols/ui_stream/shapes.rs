@@ -84,7 +84,7 @@ mod careless {
             step,
             ChatEvent::reasoning("hm"),
             ChatEvent::reasoning(""),
-            ChatEvent::tool_error("c", "no eyes"),
+            ChatEvent::tool_error("c", "no camera"),
             end,
             end_of_step,
             ChatEvent::tool_result("unknown", json!([1])),
@@ -102,7 +102,7 @@ async fn unclosed_steps_and_tool_calls_are_closed() {
     };
     assert_eq!(unfinished["input"], "{\"a\":");
     let error = of_type(&chunks, "tool-output-error")[0];
-    assert_eq!(error["errorText"], "no eyes");
+    assert_eq!(error["errorText"], "no camera");
     let output = of_type(&chunks, "tool-output-available")[0];
     assert_eq!(output["output"], json!([1]));
     assert_eq!(text(&chunks), "while it is open");
