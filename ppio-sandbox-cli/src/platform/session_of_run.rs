@@ -56,7 +56,7 @@ pub(crate) async fn find(
         );
         CliError::new(ExitKind::Platform, message).help(
             "list the runs with `ppio-sandbox-cli agent runs`, name a session with `--session`, \
-             or send the authorization that it was started with (`-H`)",
+             or send the authorization that the run was started with (`-H`)",
         )
     }))
 }

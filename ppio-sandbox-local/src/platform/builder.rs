@@ -167,8 +167,11 @@ impl LocalPlatformBuilder {
     ///
     /// [`Error::HomeInUse`] when another platform runs with the same home, [`Error::Listen`] when
     /// the port is taken, [`Error::Isolation`] when the requested isolation does not work here,
-    /// [`Error::Network`] when [`isolate_network`](Self::isolate_network) does not, and others for
-    /// a home or a variable that cannot be used.
+    /// [`Error::Network`] when [`isolate_network`](Self::isolate_network) does not work here,
+    /// [`Error::Certificate`] when the certificates for [`tls`](Self::tls) cannot be created,
+    /// [`Error::Watchdog`] when the process that ends the sandboxes with the platform does not
+    /// start, [`Error::NoHome`] or [`Error::Home`] when the home or an exposed path cannot be used,
+    /// and [`Error::Variable`] when an environment variable is not valid.
     pub async fn start(self) -> Result<LocalPlatform, Error> {
         let wanted = self.wanted_isolation()?;
         let kind = self.isolation.unwrap_or(IsolationKind::ProcessGroup);
@@ -200,7 +203,8 @@ impl LocalPlatformBuilder {
         let address = listener.local_addr().map_err(listening)?;
 
         let cgroup = self.cgroups.then(CgroupParent::create).flatten();
-        // Started before the first sandbox, which is the trial.
+        // Started before `isolation::choose` runs the first sandbox as a trial, so that the watchdog
+        // ends that sandbox too.
         let watchdog = PlatformWatchdog::start(
             &home.run(),
             home.link(),
@@ -332,7 +336,8 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let bare = LocalPlatform::builder;
-        // A directory below the home that takes the place of a file or directory of the platform.
+        // The path of an empty file below the home: `key/x` makes `key` a directory, `ca` is a file
+        // where the platform needs a directory, and `other` is not used by the platform.
         for (obstacle, builder) in [
             ("key/x", bare()),
             ("ca", bare().tls(true)),
