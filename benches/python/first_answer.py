@@ -1,8 +1,8 @@
-"""Measures the time from a new session to the first response, with the published AgentRuntimeClient.
+"""Measures the time from a new session to the first response, with the published Python client.
 
     first_answer.py TEMPLATE SESSIONS
 
-Prints the milliseconds of each session as `python=...`. `first-answer.rs` runs it.
+Prints the milliseconds of each session as `python=...`. `first-answer.rs` runs this script.
 """
 
 import asyncio

@@ -8,10 +8,12 @@
 //! | `axum` | axum, `OpenAI`'s chat completions as well |
 //! | `ours-openai` | this framework with all protocols: a stream of text |
 //! | `ours-protocols` | the same as `ours` with all protocols |
+//! | `ours-otel`, `ours-stream-otel` | `ours` and `ours-stream`, with telemetry export |
 //! | `python/agent.py` | the PPIO Python package |
 //!
-//! `load` sends requests to a server; `first-answer` measures new sessions on the local platform.
-//! `cargo xtask bench` runs them and compares the results.
+//! `load` sends requests to a server; `otlp-receiver` accepts what a server exports; `first-answer`
+//! measures new sessions on the local platform. `cargo xtask bench` runs them and compares the
+//! results.
 
 use serde::Serialize;
 use serde_json::{Value, json};

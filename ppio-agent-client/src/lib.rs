@@ -83,8 +83,8 @@
 //! Dropping a future, a stream or a session at any point is safe and leaves no sandbox behind, as
 //! long as the runtime runs:
 //!
-//! - [`CreateSession`]: a sandbox that is being created is killed as soon as it exists, even if its
-//!   connection broke.
+//! - [`CreateSession`]: a sandbox that is being created is killed as soon as it exists, even if the
+//!   connection of the request broke.
 //! - [`Invoke`] and [`InvocationStream`]: the connection is closed, which cancels the invocation. A
 //!   session that was created for the call is closed. An agent that honours idempotency keys waits
 //!   some seconds for the caller to reconnect, so the client also sends it a request to cancel.
@@ -97,7 +97,7 @@
 //! expires. A program has to call [`AgentRuntimeClient::close`] before it ends, even after an
 //! error. [`AgentRuntimeClient::scope`] closes the client, and [`AgentRuntimeClient::with_session`]
 //! the session, on every path: when the body returns, fails or panics. If their future is dropped,
-//! they do so in the background.
+//! the client or the session is closed in the background.
 //!
 //! # The API key
 //! The key is sent to the control plane, and to agents only over https on hosts of PPIO's cloud
@@ -108,9 +108,11 @@
 //!
 //! A response of the control plane cannot redirect the key: an id with characters other than
 //! letters, digits, `-` and `_` is an error, and so is a domain that is not a host name with an
-//! optional port. An agent on a domain that is not under [`ClientConfig::domain`] is not sent the
-//! key. Redirects are not followed. Plain http to another machine is logged as a warning, once for
-//! each host.
+//! optional port. If the platform returns a domain for a sandbox that is neither
+//! [`ClientConfig::domain`] nor a subdomain of it, the agent in the sandbox is not sent the key,
+//! unless both domains are of PPIO's cloud or the domain is not used
+//! ([`ClientConfig::sandbox_url`], [`ClientConfig::debug`]). Redirects are not followed. Plain http
+//! to another machine is logged as a warning, once for each host.
 //!
 //! # Large responses
 //! [`ClientConfig::max_response_size`] (64 MiB) limits one response, file, item of a stream or

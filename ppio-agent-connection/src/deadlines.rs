@@ -39,12 +39,14 @@ enum Reason {
 #[derive(Debug)]
 pub(crate) struct Deadlines<'a> {
     limits: &'a Limits,
-    /// The phase and the request number at the last poll, and when they last changed.
+    /// The phase and the request number at the last poll.
     phase: (Phase, u16),
+    /// When `phase` last changed.
     since: Instant,
     shutdown: Option<Instant>,
-    /// Whether the timer is set, and the task that it wakes.
+    /// Whether the timer is set.
     is_set: bool,
+    /// The task that the timer wakes.
     waker: Option<Waker>,
 }
 

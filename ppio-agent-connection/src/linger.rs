@@ -12,9 +12,11 @@ use crate::progress::Progress;
 /// How long a connection is kept for a client that is still sending; the default of nginx's
 /// `lingering_time`.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many bytes such a client may send: more than the 100 MB of AgentCore's largest request.
+/// How many bytes a client may send to a half-closed connection: more than the 100 MB of
+/// AgentCore's largest request.
 pub const MAX_LINGERED: u64 = 128 << 20;
-/// How long such a client may send nothing; the default of nginx's `lingering_timeout`.
+/// How long a client may send nothing to a half-closed connection; the default of nginx's
+/// `lingering_timeout`.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const BUFFER_SIZE: usize = 64 * 1024;

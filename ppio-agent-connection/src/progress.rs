@@ -66,9 +66,9 @@ pub(crate) struct Progress {
     /// Whether hyper's connection is being dropped in the middle of a response.
     is_releasing: AtomicBool,
     opened: Instant,
-    /// When the client stopped reading, and until when to linger, each in milliseconds after
-    /// `opened`; 0 if there is no such time.
+    /// When the client stopped reading, in milliseconds after `opened`; 0 while it reads.
     blocked_since: AtomicU64,
+    /// Until when the connection lingers, in milliseconds after `opened`; 0 while it does not.
     lingers_until: AtomicU64,
     abandoned: Mutex<Abandoned>,
     /// The response body that was kept when hyper's connection was dropped.

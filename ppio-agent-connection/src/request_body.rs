@@ -36,7 +36,7 @@ impl RequestBody {
     }
 }
 
-/// Returns how many bytes of a body are left.
+/// Returns how many bytes of a body are left; [`UNKNOWN`] for chunks.
 pub(crate) fn left(body: &Incoming) -> u64 {
     body.size_hint().exact().unwrap_or(UNKNOWN)
 }

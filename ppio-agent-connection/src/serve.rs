@@ -41,7 +41,8 @@ use crate::stream::ConnectionStream;
 /// request head then ends immediately; any other connection ends after its current request.
 ///
 /// # Errors
-/// If the connection breaks, or the client exceeds a limit.
+/// If the connection breaks, a request is invalid, the client exceeds a limit, or the body of a
+/// response fails.
 pub async fn serve<S, H, F, B, T>(
     stream: S,
     http: &http1::Builder,

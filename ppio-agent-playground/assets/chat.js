@@ -1,7 +1,7 @@
 // The chat: its messages, sending them, and continuing after the page is reloaded.
 //
 // Each answer is a run with an idempotency key, so that the page finds the run by its id after a
-// reload. The agent cancels a run that no page reads after a grace period.
+// reload. After a grace period the agent cancels a run that no page reads.
 
 /** The fields of a request that the chat fills. */
 const CHAT_FIELDS = ['prompt', 'messages', 'thread_id', 'resume', 'state', 'stream'];

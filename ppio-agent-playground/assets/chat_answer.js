@@ -4,7 +4,7 @@
 const MAX_PARTS = 1000;
 
 /**
- * `parts` are plain data, in the order of their first item:
+ * An answer as a list of parts. They are plain data, in the order of their first item:
  *
  * { type: 'text'|'reasoning', text }
  * { type: 'tool', id, name, arguments, isComplete, result, isError }

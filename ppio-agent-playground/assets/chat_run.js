@@ -2,6 +2,7 @@
 
 /** How long the page tries to reconnect after the connection broke, in milliseconds. */
 const RECONNECT_TIMEOUT = 60_000;
+/** The pause between two attempts to reconnect, in milliseconds. */
 const RECONNECT_PAUSE = 500;
 
 /**

@@ -68,7 +68,7 @@ async function loadBlocking() {
     const response = await fetch('./', { headers: { accept: 'application/json' }, cache: 'no-store' });
     blocking = (await response.json()).blocking ?? [];
   } catch {
-    // Not reachable: the health says so.
+    // Not reachable: the status of the agent in the header shows this.
   }
 }
 
@@ -91,7 +91,7 @@ async function loadLeftovers() {
     const { logs } = await response.json();
     leftovers = new Map(logs.map(({ run_id: id, fields }) => [id, fields]));
   } catch {
-    // Not reachable: the health says so.
+    // Not reachable: the status of the agent in the header shows this.
   }
 }
 

@@ -25,7 +25,7 @@ async function pollHealth() {
   light.dataset.state = isGone ? 'unreachable' : state;
   light.title = detail ?? '';
   const label = isGone ? 'Unreachable' : text;
-  // Set only when it changes: screen readers announce it each time.
+  // Set only if the text changes: screen readers announce a text each time that it is set.
   if ($('health-text').textContent !== label) $('health-text').textContent = label;
   $('notice').hidden = !(isDown && detail);
   if (isDown && detail && $('notice').textContent !== detail) $('notice').textContent = detail;

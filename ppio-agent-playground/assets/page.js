@@ -24,7 +24,7 @@ function setMode(value) {
   for (const box of document.querySelectorAll('.request textarea')) fitHeight(box);
 }
 
-/** The request as it would be sent. */
+/** Returns the request as it would be sent. */
 function requestText() {
   return mode === 'form' ? (form.read().text ?? 'null') : $('json').value;
 }
@@ -40,7 +40,10 @@ function setJson(text) {
   checkJson();
 }
 
-/** Fills the form from the JSON and shows it. If it does not fit, shows why and returns false. */
+/**
+ * Fills the form from the JSON and shows the form. If the JSON does not fit, shows why and returns
+ * false.
+ */
 function toForm() {
   const text = $('json').value;
   const wrong = jsonError(text) ? 'this is not JSON' : form.fill(text);
@@ -257,7 +260,7 @@ function indentedOr(text) {
   return jsonError(text) ? text : indented(text);
 }
 
-/** The request as a curl command. */
+/** Returns the request as a curl command. */
 function shellLine() {
   const quoted = (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
   const headers = $('headers')

@@ -1,7 +1,8 @@
 // The runs of the agent: the list, and the one or two runs that are open.
 
-/** The minimum pause between two requests for the list, in ms, and as a multiple of their time. */
+/** The minimum pause between two requests for the list, in milliseconds. */
 const RUNS_INTERVAL = 2000;
+/** The minimum pause between two requests, as a multiple of the time that the first one took. */
 const RUNS_INTERVAL_FACTOR = 10;
 /** The most runs that an agent lists. */
 const MAX_RUNS = 10_000;

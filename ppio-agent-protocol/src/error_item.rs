@@ -80,7 +80,7 @@ impl ErrorItem {
         if !fields.keys().all(known) {
             return None;
         }
-        // An object whose field has another type (`error: 5`) is an item as well.
+        // An object whose field has another type (`error: 5`) is not an error either.
         Self::deserialize(item).ok()
     }
 }

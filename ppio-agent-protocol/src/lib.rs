@@ -22,7 +22,7 @@
 //!
 //! - Writing is exact; reading is lenient where other programs are known to differ.
 //! - A value that was read is valid. Names, sizes and paths have types of their own, and their
-//!   errors say what to write instead.
+//!   errors contain what to write instead.
 //! - Fields that this version does not define are kept in `extra`.
 //!
 //! # Features

@@ -161,7 +161,7 @@ impl From<PingStatus> for PingResponse {
     }
 }
 
-/// Reads a number with a fraction as well: `time.time()` of Python is a float.
+/// Reads seconds since the Unix epoch, with a fraction as well: `time.time()` of Python is a float.
 fn unix_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     struct SecondsVisitor;
 

@@ -47,7 +47,7 @@ where
     })
 }
 
-/// Converts texts into a type by parsing them, for setters that take either.
+/// Converts texts into a type by parsing them, for setters that take a text or a value of the type.
 macro_rules! try_from_text {
     ($type:ty) => {
         impl TryFrom<&str> for $type {

@@ -1,8 +1,8 @@
 //! YAML scalars that every reader takes as the same value.
 //!
-//! YAML 1.1, which `PyYAML` and others implement, reads more plain scalars as types other than
-//! strings than YAML 1.2 does: `no` as a boolean, `2024-01-15` as a date, `12:30:00` as a number. A
-//! text is therefore written plain only if it looks like a word in both.
+//! YAML 1.1, which `PyYAML` and other libraries implement, reads more plain scalars as types other
+//! than strings than YAML 1.2 does: `no` as a boolean, `2024-01-15` as a date, `12:30:00` as a
+//! number. A text is therefore written plain only if it looks like a word in both versions.
 
 use std::fmt::Write as _;
 

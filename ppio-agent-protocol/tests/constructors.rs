@@ -1,4 +1,5 @@
-//! Every type that a user builds can be built outside the crate, and sets the field it names.
+//! Every type that a user builds can be built outside the crate, and each setter sets the field
+//! that it names.
 
 use std::time::Duration;
 

@@ -19,8 +19,9 @@ use rig::message::{
 /// | the result of a tool | a user message; the results of one turn are in one message |
 ///
 /// # Errors
-/// A 400 with the position of a message that cannot be sent to a model: a part of an unknown kind,
-/// a file whose type no model takes, a tool call without a name, the result of a call that no
+/// A 400 with the position of a message that cannot be sent to a model: an unknown role, a part of
+/// an unknown kind, a file without `url` and `data`, a file whose type no model takes, a tool call
+/// without a name, the result of a tool without the id of a call, or with the id of a call that no
 /// earlier message has.
 ///
 /// ```

@@ -17,7 +17,8 @@ use crate::messages::messages;
 /// tools of a rig agent are fixed when it is built, and rig calls them itself.
 ///
 /// # Errors
-/// A 400 if there is nothing to answer, and the errors of [`messages`].
+/// A 400 if there is nothing to answer, or if the last message is neither a user message nor the
+/// result of a tool and there is no other prompt; otherwise the errors of [`messages`].
 ///
 /// ```
 /// use ppio::{Error, InvocationRequest};

@@ -67,7 +67,7 @@ pub fn return_type<F: Callable<P>, P>(_: &F) -> SchemaOf<F::Return> {
 
 /// The output of a future; any other type is unchanged.
 pub trait AwaitedType<T> {
-    /// Returns the type after this step.
+    /// Returns the output type of the future, or the unchanged type.
     fn awaited(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -78,7 +78,7 @@ impl<T> AwaitedType<T> for SchemaOf<T> {}
 
 /// The success of a `Result`; any other type is unchanged.
 pub trait SuccessType<T> {
-    /// Returns the type after this step.
+    /// Returns the success type of the `Result`, or the unchanged type.
     fn success(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -89,7 +89,7 @@ impl<T> SuccessType<T> for SchemaOf<T> {}
 
 /// The result of an envelope, which is the value of the answer; any other type is unchanged.
 pub trait EnvelopedType<T> {
-    /// Returns the type after this step.
+    /// Returns the type of the envelope's result, or the unchanged type.
     fn enveloped(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }
@@ -153,7 +153,7 @@ impl<T> ReplyForm<ValueReply<T>> for SchemaOf<T> {
 
 /// The type of an item that is written as JSON: the success of a `Result`.
 pub trait WrittenItem<T> {
-    /// Returns the type after this step.
+    /// Returns the success type of the `Result`, or the unchanged type.
     fn written_item(&self) -> SchemaOf<T> {
         SchemaOf::new()
     }

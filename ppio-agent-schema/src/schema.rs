@@ -51,7 +51,8 @@ impl Schema {
         self.value.as_object().is_some_and(Map::is_empty)
     }
 
-    /// Returns the position of a key in the declaration that all keys of the object belong to.
+    /// Returns a function that returns the position of a key: in the declaration that all keys of
+    /// the object belong to, otherwise in [`KEYWORDS`].
     fn rank(&self, object: &Map<String, Value>) -> impl Fn(&str) -> usize {
         let declared = self
             .declarations

@@ -101,8 +101,9 @@ pub struct SocketDriver<S> {
     /// How many bytes of frames were added since the last flush.
     batch: usize,
     is_flushing: bool,
-    /// When the last message and the last frame were sent or received.
+    /// When the last message was sent or received.
     last_message: Instant,
+    /// When the last frame was sent or received.
     last_traffic: Instant,
     /// When the peer stopped reading, and how many bytes had been written by then.
     blocked: Option<(Instant, u64)>,

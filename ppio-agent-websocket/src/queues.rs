@@ -108,7 +108,7 @@ impl Queues {
     /// Queues a message once there is room.
     ///
     /// # Panics
-    /// If it is polled again after it was ready.
+    /// If `message` is `None`, as it is after the message was queued.
     pub(crate) fn poll_send(
         &self,
         message: &mut Option<WebSocketMessage>,

@@ -48,8 +48,8 @@ impl WebSocket {
         poll_fn(|cx| self.queues().poll_receive(cx)).await
     }
 
-    /// Sends a message. Returns once the message is queued; waits while more than 64 KiB are queued
-    /// already because the peer reads slowly.
+    /// Sends a message. Returns once the message is queued; waits while 64 KiB or 64 messages are
+    /// queued already because the peer reads slowly.
     ///
     /// # Errors
     /// If the connection is closed.

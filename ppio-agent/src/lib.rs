@@ -96,7 +96,7 @@
 //! A function with [`startup`] builds a value that all requests share, once, before the agent
 //! listens. It may fail: the process then exits with the error. Functions take the value as a
 //! [`State`]; a parameter for a state that no startup function builds does not compile. A function
-//! with [`shutdown`] releases it at the end.
+//! with [`shutdown`] releases the value when the agent shuts down.
 //!
 //! ```no_run
 //! use ppio::State;
@@ -272,7 +272,10 @@ pub use lifecycle::{LifecycleError, State};
 /// The function itself does not change and can be unit-tested. If the function is not in the root
 /// module of its crate, the crate's own `main` has to call [`run`].
 pub use ppio_agent_macros::entrypoint;
-/// Wraps a function around `/invocations`, or with `all` around every route.
+/// Wraps a function around the routes of invocations, or with `all` around every route.
+///
+/// The routes of invocations are `/invocations` and the paths below it, those of the protocols, and
+/// `/ws`.
 ///
 /// ```no_run
 /// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }
@@ -314,12 +317,12 @@ pub use ppio_agent_macros::entrypoint;
 /// [`RequestContext::extension`]. It takes [`State`]s as further parameters. The lowest order is
 /// outermost; equal orders keep the source order.
 ///
-/// A header that middleware sets is read by the entrypoint, and by the runtime if it determines the
-/// session, the content type or how the invocation is [kept](RuntimeConfig::on_disconnect)
-/// (`Idempotency-Key`, `Prefer`, `PPIO-On-Disconnect`, `PPIO-Stream-Ids`). The deadline, the format
-/// of the answer and the request id come from the caller's own headers, which are read before
-/// middleware runs: setting or removing `PPIO-Timeout`, `PPIO-Response-Format` or `X-Request-Id`
-/// has no effect on them.
+/// A header that middleware sets is read by the entrypoint. The runtime reads the header as well,
+/// if the header determines the session, the content type or how the invocation is
+/// [kept](RuntimeConfig::on_disconnect) (`Idempotency-Key`, `Prefer`, `PPIO-On-Disconnect`,
+/// `PPIO-Stream-Ids`). The deadline, the format of the answer and the request id come from the
+/// caller's own headers, which are read before middleware runs: setting or removing `PPIO-Timeout`,
+/// `PPIO-Response-Format` or `X-Request-Id` has no effect on them.
 pub use ppio_agent_macros::middleware;
 /// Makes a function the agent's health check, which answers `GET /ping`.
 ///
@@ -335,8 +338,10 @@ pub use ppio_agent_macros::middleware;
 /// ```
 ///
 /// The function takes no parameters or [`State`]s, may be `async`, and returns an [`IntoPing`]. A
-/// failed check is answered with a 500 and the status `HealthyBusy`, so that the platform does not
-/// reclaim the sandbox. While [`task`]s run, the status is `HealthyBusy` as well.
+/// check that fails or takes longer than 10 seconds is answered with a 500 and the status
+/// `HealthyBusy`, so that the platform does not reclaim the sandbox. While [`task`]s or
+/// [long](RuntimeConfig::busy_after) invocations run, the status is `HealthyBusy` as well. With a
+/// [`platform`](RuntimeConfig::platform), AgentCore's order applies instead.
 pub use ppio_agent_macros::ping;
 /// Serves the paths that are not the agent's own with a tower service, such as axum's `Router`.
 ///
@@ -357,8 +362,9 @@ pub use ppio_agent_macros::ping;
 /// most one such function.
 ///
 /// The agent's own paths take precedence, even for methods that they do not support: `/`, `/ping`,
-/// `/metrics`, `/invocations` and those below it. A path whose feature is switched off, such as
-/// `/metrics` with [`RuntimeConfig::enable_metrics`], goes to the service.
+/// `/metrics`, `/openapi.json`, `/invocations` and the paths below it, and the paths of the
+/// protocols that are served. A path whose feature is switched off, such as `/metrics` with
+/// [`RuntimeConfig::enable_metrics`], goes to the service.
 ///
 /// A request to the service is handled like an invocation: [`middleware`] with `all` runs around
 /// it, the body is limited by [`max_request_size`](RuntimeConfig::max_request_size) and
@@ -369,8 +375,9 @@ pub use ppio_agent_macros::ping;
 /// extensions of the request (axum: `Extension<RequestContext>`), and
 /// [`AgentRuntimeContext::current`] returns it.
 pub use ppio_agent_macros::routes;
-/// Runs a function when the agent shuts down, once requests and background tasks have ended. It has
-/// the remaining [`shutdown_grace`](RuntimeConfig::shutdown_grace), and at least one second.
+/// Runs a function when the agent shuts down, once requests and background tasks have ended. The
+/// function has the remaining [`shutdown_grace`](RuntimeConfig::shutdown_grace), and at least one
+/// second.
 ///
 /// ```no_run
 /// # #[ppio::entrypoint] async fn agent(request: ppio::Value) -> ppio::Value { request }

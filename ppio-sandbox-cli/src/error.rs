@@ -60,7 +60,7 @@ impl ExitKind {
 #[derive(Debug)]
 pub(crate) struct CliError {
     pub(crate) kind: ExitKind,
-    /// Identifies the error in JSON output.
+    /// The identifier of the error in JSON output.
     pub(crate) code: &'static str,
     pub(crate) message: String,
     /// The causes, outermost first.

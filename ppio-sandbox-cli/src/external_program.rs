@@ -27,7 +27,7 @@ pub(crate) enum ProgramError {
         /// The program and its arguments.
         command: String,
         status: ExitStatus,
-        /// The lines of its standard error.
+        /// The first [`MAX_LINES`] lines of its standard error that are not empty.
         stderr: Vec<String>,
     },
     /// The program was stopped after [`RUN_TIMEOUT`].

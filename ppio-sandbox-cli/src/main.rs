@@ -2,7 +2,7 @@
 //!
 //! Each command has a module of its name, which is a folder if it has more than one file. The other
 //! modules are shared by several commands: `arguments`, `platform`, `project`, `terminal`,
-//! `external_program`, `log_level`, `signals`, `error`.
+//! `external_program`, `log_level`, `shell`, `signals`, `error`.
 
 mod arguments;
 mod attach;
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs a command and returns its exit code, which is 0 unless the command runs a program. Commands
-/// that need no cleanup are dropped here on a signal; the others handle signals themselves.
+/// that need no cleanup are dropped here on a signal; the other commands handle signals themselves.
 async fn run(command: Command, terminal: &Terminal) -> Result<ExitCode, CliError> {
     match command {
         // Boxed: the future of its largest command is large.

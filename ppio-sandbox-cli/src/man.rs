@@ -42,7 +42,7 @@ fn write(command: &clap::Command, directory: &Path) -> io::Result<usize> {
     fs::write(directory.join(man.get_filename()), page)?;
     let mut pages = 1;
     for subcommand in command.get_subcommands() {
-        // The page of `help` would repeat the others.
+        // The page of `help` would repeat the other pages.
         if subcommand.get_name() != "help" && !subcommand.is_hide_set() {
             pages += write(subcommand, directory)?;
         }

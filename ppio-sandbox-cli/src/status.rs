@@ -16,7 +16,7 @@ use crate::terminal::table::Table;
 struct AgentOverview {
     name: String,
     version: String,
-    /// `None` for an agent without a project.
+    /// The state in agent.yaml; `None` without a project or before its first deployment.
     deployment: Option<AgentStatus>,
     platform: String,
     template: TemplateOverview,

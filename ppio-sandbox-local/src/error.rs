@@ -15,7 +15,7 @@ pub enum Error {
     /// No home was given, and the environment has neither `PPIO_LOCAL_HOME` nor `HOME`.
     #[error("no home directory: set PPIO_LOCAL_HOME or call LocalPlatformBuilder::home")]
     NoHome,
-    /// A directory or file of the platform's home could not be used.
+    /// A directory or file of the platform could not be used.
     #[error("failed to use {path}")]
     Home {
         /// The directory or file.

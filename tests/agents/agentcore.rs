@@ -1,4 +1,4 @@
-//! The counterpart of `tests/interop/agentcore_agent.py`, which runs on AgentCore's own runtime.
+//! The same agent as `tests/interop/agentcore_agent.py`, which runs on AgentCore's own runtime.
 
 use futures_util::stream::{self, Stream, StreamExt as _};
 use ppio::{

@@ -1,8 +1,9 @@
 // Tests the playground page in a real browser: node playground.mjs SCENARIO URL SCREENSHOTS
 //
-// playwright-core is loaded from the folder in PPIO_INTEROP_NODE_MODULES, and PPIO_INTEROP_BROWSER is the browser.
-// Actions that only the caller can perform are requested with a line on standard output, and the caller answers with
-// a line on standard input. Exits non-zero, with a stack trace, on the first difference.
+// playwright-core is loaded from the folder in PPIO_INTEROP_NODE_MODULES. PPIO_INTEROP_BROWSER is
+// the path of the browser. Actions that only the caller can perform are requested with a line on
+// standard output, and the caller answers with a line on standard input. Exits non-zero, with a
+// stack trace, on the first difference.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -90,7 +91,7 @@ const scenarios = {
     await visit.end()
   },
 
-  /** Cancelling with the button or the key ends the agent's work. */
+  /** Cancelling with the button or with Escape ends the agent's work. */
   async cancel(browser) {
     const visit = await Visit.begin(browser)
     await visit.field('prompt').fill('again ')
@@ -160,7 +161,7 @@ const scenarios = {
     // The browser reports the violation on the console.
     visit.faults = visit.faults.filter((fault) => !fault.includes('TrustedHTML'))
 
-    // An invalid header is not sent; a valid one arrives.
+    // An invalid header is not sent; a valid header reaches the agent.
     await visit.page.getByText('Headers', { exact: true }).first().click()
     await visit.field('Headers to send, one per line').fill('no header')
     await visit.button('Send').click()
@@ -340,9 +341,9 @@ const scenarios = {
     await visit.status('200 OK')
     assert.equal((await visit.view()).trim(), 'kept kept')
 
-    // The agent is replaced by one that takes any JSON, and then by the first one. The page detects
-    // a new agent by the interruption, or by the second in which the agent started; it cannot
-    // distinguish two agents that start in the same second.
+    // The agent is replaced by `hello`, which takes any JSON, and then by `storyteller` again. The
+    // page detects a new agent by the interruption, or by the second in which the agent started; it
+    // cannot distinguish two agents that start in the same second.
     await caller('stop')
     await visit.health('Restarting…')
     await caller('start hello')
@@ -431,7 +432,7 @@ const browser = await chromium.launch({
   executablePath: process.env.PPIO_INTEROP_BROWSER,
   args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
-  // The browser's own sandbox does not work as root, and tests run as root.
+  // The browser's own sandbox does not work as root, and the tests may run as root.
   chromiumSandbox: false,
 })
 try {

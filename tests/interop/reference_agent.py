@@ -1,7 +1,7 @@
-"""The agent that the interoperation test expects, on the published Python package.
+"""The agent of the interoperation test, on the published Python package.
 
-The same conversation must have the same results with this agent and with the Rust agents: this shows that the
-expectations are those of the package and not our own.
+The same conversation must have the same results with this agent and with the Rust agents. This
+shows that the test expects what agents on the package return.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-// Talks to an agent's WebSocket with the published npm package `ws`, and prints the results as JSON.
+// Uses an agent's WebSocket with the published npm package `ws`, and prints the results as JSON.
 //
 // `websocket_client.mjs URL SCENARIO NODE_MODULES`; the agent is `examples/websocket`.
 

@@ -1,4 +1,4 @@
-"""Talks to an agent's WebSocket with the published `websockets` client, and prints the results as JSON.
+"""Uses an agent's WebSocket with the published `websockets` client, and prints results as JSON.
 
 `websocket_client.py URL SCENARIO`; the agent is `examples/websocket`.
 """

@@ -1,7 +1,7 @@
 //! Runs a local platform in the home that its first argument names, until it is killed. The second
 //! argument selects the isolation of its sandboxes: `bubblewrap`, or `process-groups` without
-//! cgroups. No sandbox is then prepared ahead, so that whatever a sandbox leaves behind can be
-//! seen. The variables of the platform apply.
+//! cgroups. With a second argument no sandbox is prepared ahead, so that whatever a sandbox leaves
+//! behind can be seen. The variables of the platform apply.
 
 use ppio_sandbox_local::{IsolationKind, LocalPlatform};
 

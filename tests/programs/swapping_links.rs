@@ -12,7 +12,7 @@ fn main() {
     fs::write("ready", "").expect("a file can be written");
     loop {
         if renameat_with(CWD, "door", CWD, "link", RenameFlags::EXCHANGE).is_err() {
-            // The platform has replaced one of the two.
+            // The platform has replaced the directory or the link.
             lay_out(&outside);
         }
     }

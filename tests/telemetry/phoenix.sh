@@ -1,7 +1,7 @@
 #!/bin/sh
-# Starts Phoenix, a published receiver, lets the examples `client-traced` and `traced` export to it, reads the
-# trace back and checks how its spans are nested. Phoenix takes minutes to install, so the tests use their own
-# receiver instead.
+# Starts Phoenix, a published receiver, lets the examples `client-traced` and `traced` export to it,
+# reads the trace back and checks how its spans are nested. Phoenix takes minutes to install, so the
+# tests use their own receiver instead.
 #
 # usage: tests/telemetry/phoenix.sh [directory for the virtual environment]
 set -eu

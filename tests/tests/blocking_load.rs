@@ -92,7 +92,7 @@ async fn blocking_functions_do_not_delay_health_checks() {
         for answer in join_all(calls).await {
             assert_eq!(answer.result().await, 2000);
         }
-        // One after the other, they would take 400 s; on one thread per core still 200 s.
+        // One after the other, the 200 calls would take 400 s; on two threads still 200 s.
         assert!(started.elapsed() < Duration::from_secs(20));
         over.store(true, Ordering::Relaxed);
         let slowest = checks.join().unwrap();
@@ -123,7 +123,7 @@ async fn a_synchronous_health_check_has_a_reserved_thread() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_slow_iterators_share_a_few_hundred_threads() {
     const STREAMS: usize = 2000;
-    // The agent inherits the limit.
+    // The agent inherits this limit of open files.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();

@@ -23,7 +23,7 @@ fn manifest(name: &str) -> Value {
     serde_yaml::from_str(&deploy(&format!("kubernetes/{name}.yaml"))).unwrap()
 }
 
-/// Returns the pods of the two ways to run an agent, each with the name of its manifest.
+/// Returns the pod specifications of the two ways to run an agent, each with its manifest's name.
 fn pods() -> [(&'static str, Value); 2] {
     [
         (
@@ -168,8 +168,9 @@ fn the_image_runs_as_the_pods_user_and_checks_its_own_health() {
     assert_eq!(check, [entrypoint[0].as_str(), "--healthcheck"]);
 }
 
-/// Pages of every origin may call a deployed agent unless its author changes this. The variable is
-/// set in the image and the manifests, which an author reads.
+/// Pages of every origin may call a deployed agent unless its author changes
+/// `PPIO_AGENT_DEFAULT_CORS_ORIGINS`. This variable is set in the image and the manifests, which an
+/// author reads.
 #[tokio::test]
 async fn deployed_agents_answer_pages_of_every_origin() {
     let variable = "PPIO_AGENT_DEFAULT_CORS_ORIGINS";

@@ -1,4 +1,4 @@
-//! Checks `deploy/` with the schemas of Kubernetes and of the SIG's sandboxes, and with hadolint.
+//! Checks `deploy/` with the schemas of Kubernetes and of `agents.x-k8s.io`, and with hadolint.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -161,7 +161,7 @@ async fn python_e2b_templates() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the packages that `cargo xtask test` fetches"]
 async fn javascript_e2b() {
-    // The script reads the variable itself.
+    // Panics unless the variable from which the script reads the folder is set.
     node_modules();
     let platform = Platform::isolated(None).await;
     platform

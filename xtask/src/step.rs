@@ -21,9 +21,9 @@ impl Step {
     pub(crate) fn new(name: &str, program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
         command.current_dir(workspace::root());
-        // Cargo's variables of this package. A build script that watches them (ring's does) would
-        // run again, along with everything that depends on it, in each build where their values
-        // differ.
+        // Removes cargo's variables of this package. A build script that watches them (ring's does)
+        // would run again, along with everything that depends on it, in each build where their
+        // values differ.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

@@ -78,7 +78,7 @@ struct Delta {
     content: Option<String>,
 }
 
-/// `OpenAI`'s chat completions, as a stream of words.
+/// Answers a request for `OpenAI`'s chat completions with a stream of words.
 async fn complete(Json(request): Json<Value>) -> Response {
     let prompt = request["messages"][0]["content"].as_str();
     let length = ppio_benches::prompt_length(prompt.unwrap_or_default());

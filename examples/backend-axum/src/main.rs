@@ -1,8 +1,8 @@
 //! A web backend whose chat endpoint streams a deployed agent's answers to browsers.
 //!
 //! `POST /chat` with `{"prompt": "…", "conversation": "…"}` answers with an event stream. Each
-//! conversation has its own sandbox, created with its first question. The agent stops when the
-//! browser disconnects or stops the answer.
+//! conversation has its own sandbox, created with its first question. An invocation is cancelled
+//! when its browser disconnects or stops the answer.
 
 mod app_error;
 mod chat;

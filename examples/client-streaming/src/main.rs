@@ -1,4 +1,4 @@
-//! Prints an agent's answer item by item, and how the answer ended. Ctrl-C stops the agent.
+//! Prints an agent's answer item by item, and how the answer ended. Ctrl-C cancels the invocation.
 
 use std::env;
 use std::io::{self, Write as _};

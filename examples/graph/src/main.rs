@@ -15,7 +15,7 @@ use crate::tasks::{Draft, Publish, Review};
 /// The number of drafts after which a text is published even if the review still finds fault.
 const MAX_DRAFTS: u32 = 3;
 
-/// Built once: the graph has no state of its own.
+/// Builds the graph, once: it has no state of its own.
 #[ppio::startup]
 fn build() -> Result<Graph, Error> {
     let model = model::from_env()?;

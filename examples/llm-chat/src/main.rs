@@ -25,7 +25,7 @@ async fn agent(turn: Turn) -> Result<impl Stream<Item = Result<String, Error>>, 
     Model::get()?.answer(messages).await
 }
 
-/// The agent is not healthy while a setting is missing; the message names it.
+/// Returns `Healthy`, or an error that names the setting that is missing.
 #[ppio::ping]
 fn health() -> Result<PingStatus, Error> {
     Model::get().map(|_| PingStatus::Healthy)

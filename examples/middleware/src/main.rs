@@ -19,7 +19,7 @@ static USERS: LazyLock<HashMap<String, User>> = LazyLock::new(|| {
 #[derive(Clone)]
 struct User(String);
 
-/// The lowest order is the outermost, so this also measures requests that `auth` rejects.
+/// Measures every answer, including rejections by `auth`: the lowest order is the outermost.
 #[ppio::middleware(order = -10)]
 async fn timing(request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -33,8 +33,8 @@ async fn timing(request: Request, next: Next) -> Response {
     })
 }
 
-/// Wraps `/invocations` alone, so health checks of the platform need no token;
-/// `#[ppio::middleware(all)]` would wrap every route.
+/// Identifies the caller by its token. Health checks need none: `#[ppio::middleware]` wraps only
+/// `/invocations`, while `#[ppio::middleware(all)]` would wrap every route.
 #[ppio::middleware]
 async fn auth(mut request: Request, next: Next) -> Result<Response, Error> {
     let header = request.headers().get("authorization");

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use ppio_sandbox_local::LocalPlatform;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Any error, printed with its causes.
+/// The result of a step, whose error `main` prints with its causes.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-/// Long, because the first run builds the agents.
+/// The time limit for a condition. Long, because the first run builds the agents.
 const DEADLINE: Duration = Duration::from_secs(300);
 
 struct Quickstart {

@@ -38,7 +38,7 @@ async fn price(name: String) -> Result<u32, ToolExecutionError> {
     Ok(article(&name)?.2)
 }
 
-/// Built once, so that connections to the model are reused.
+/// Builds the agent once, so that connections to the model are reused.
 #[ppio::startup]
 fn build() -> Result<Agent, Error> {
     Ok(AgentBuilder::new(model::from_env()?)

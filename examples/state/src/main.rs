@@ -12,7 +12,7 @@ struct Notebook {
     notes: Mutex<Vec<String>>,
 }
 
-/// Runs once. The process ends with the error if the file cannot be read.
+/// Reads the notes, once. If the file cannot be read, the process ends with the error.
 #[ppio::startup]
 fn open() -> io::Result<Notebook> {
     let file = std::env::var_os("NOTES").unwrap_or_else(|| "notes.txt".into());
@@ -37,7 +37,7 @@ async fn agent(note: String, notebook: State<Notebook>) -> Vec<String> {
     notes.clone()
 }
 
-/// Runs after the last request.
+/// Writes the notes to the file, after the last request.
 #[ppio::shutdown]
 fn save(notebook: &State<Notebook>) -> io::Result<()> {
     let notes = notebook

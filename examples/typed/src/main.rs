@@ -48,7 +48,7 @@ struct Line {
 
 #[ppio::entrypoint]
 async fn agent(order: Order) -> Result<Invoice, Error> {
-    // The types have checked the shape. This checks what they cannot express.
+    // The types have checked the shape. The code below checks what types cannot express.
     if order.items.is_empty() {
         return Err(Error::bad_request("an order has at least one item").with_type("EmptyOrder"));
     }

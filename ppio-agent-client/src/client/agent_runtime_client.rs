@@ -187,6 +187,10 @@ impl AgentRuntimeClient {
 
     /// Lists the agent templates. Set tags and a name on the returned value, then await it.
     ///
+    /// # Errors
+    /// When awaited, any error of a call to the platform: [`Error::Authentication`],
+    /// [`Error::RateLimit`], [`Error::Network`], …
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// let agents = client.list_templates().tags(["data-analysis", "ai"]).await?;
@@ -199,7 +203,8 @@ impl AgentRuntimeClient {
     /// Returns the template with this id, alias or name.
     ///
     /// # Errors
-    /// [`Error::TemplateNotFound`] if there is none.
+    /// [`Error::TemplateNotFound`] if there is no such template, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -214,6 +219,10 @@ impl AgentRuntimeClient {
     /// [`session`](Invoke::session), in an existing one. See [`SandboxSession::invoke`] for
     /// `request` and for the ways to read the response; the session of a stream is closed when the
     /// stream is dropped.
+    ///
+    /// # Errors
+    /// When awaited, those of [`create_session`](Self::create_session) and of
+    /// [`SandboxSession::invoke`].
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -256,9 +265,15 @@ impl AgentRuntimeClient {
     /// Invokes an agent as Amazon Bedrock `AgentCore` does: by agent id or ARN, with bytes, in a
     /// session whose id the caller chooses.
     ///
-    /// Each session id has one sandbox, which is created by the first call, refreshed by later
-    /// calls, and replaced once it has expired. A payload that is a JSON object is sent as it is,
-    /// any other text as the prompt.
+    /// Each session id has one sandbox, which is created by the first call, refreshed by a later
+    /// call when less than half of its timeout remains, and replaced once it has expired. A payload
+    /// that is a JSON object is sent as it is, a blank payload as an empty object, and any other
+    /// text as the prompt.
+    ///
+    /// # Errors
+    /// When awaited, [`Error::Validation`] if the agent id is malformed or the payload is not UTF-8
+    /// text, and those of [`create_session`](Self::create_session) and of
+    /// [`SandboxSession::invoke`].
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -54,8 +54,9 @@ impl AgentRuntimeClient {
     /// Creates a client with the key and the addresses from the environment.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if neither `PPIO_API_KEY` nor `E2B_API_KEY` is set, or the key and
-    /// the address belong to different vendors; [`Error::Validation`] for an invalid variable.
+    /// [`Error::Authentication`] if neither `PPIO_API_KEY` nor `E2B_API_KEY` is set, the key or the
+    /// access token is malformed, or the key and the address belong to different vendors;
+    /// [`Error::Validation`] for an invalid variable.
     ///
     /// ```
     /// let client = ppio_agent_client::AgentRuntimeClient::from_env();
@@ -153,9 +154,9 @@ impl ClientBuilder {
     /// Builds the client. Opens no connection.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if there is no key, or the key of the environment and the address
-    /// belong to different vendors; [`Error::Validation`] for an invalid address, limit or
-    /// variable.
+    /// [`Error::Authentication`] if there is no API key, the key or the access token is malformed,
+    /// or the key of the environment and the address belong to different vendors;
+    /// [`Error::Validation`] for an invalid address, limit or variable.
     pub fn build(self) -> Result<AgentRuntimeClient, Error> {
         let settings = match self.api_key {
             Some(_) => EnvironmentSettings::read_without_keys()?,

@@ -44,6 +44,9 @@ impl AgentRuntimeClient {
     /// Runs `body` with a new session, which is closed when `body` returns or panics; see
     /// [`CreateSession::scope`](crate::CreateSession::scope).
     ///
+    /// # Errors
+    /// Those of [`CreateSession::scope`](crate::CreateSession::scope).
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// let answer = client
@@ -66,6 +69,10 @@ impl AgentRuntimeClient {
 impl ClientBuilder {
     /// Builds the client, runs `body` with it, and closes the client when `body` returns or panics;
     /// see [`AgentRuntimeClient::scope`].
+    ///
+    /// # Errors
+    /// The error of [`build`](Self::build) or of `body`; if `body` succeeds, the error of
+    /// [`AgentRuntimeClient::close`].
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), ppio_agent_client::Error> {

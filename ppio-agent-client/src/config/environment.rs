@@ -7,7 +7,8 @@ use super::secret::Secret;
 use crate::error::Error;
 
 /// The vendor of the environment's key and addresses. A key is only used with the addresses of its
-/// vendor, so that a machine with the variables of both vendors sends no key to the other vendor.
+/// vendor, so that a machine with the variables of both vendors sends neither key to the wrong
+/// vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Vendor {
     #[default]

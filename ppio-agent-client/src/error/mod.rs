@@ -13,7 +13,8 @@ pub use report::ErrorReport;
 
 /// Why a call to an agent or to the platform failed.
 ///
-/// The variant identifies what the caller did, and [`root`](Self::root) returns why it failed.
+/// For sessions and sandboxes, the variant identifies the operation that failed, and
+/// [`root`](Self::root) returns the cause.
 /// Every failure of creating a session is [`SandboxCreation`](Self::SandboxCreation), and every
 /// failure of an operation on a sandbox is [`SandboxOperation`](Self::SandboxOperation), with the
 /// cause as its source. The exceptions are an invalid argument, which is
@@ -59,7 +60,8 @@ pub enum Error {
         message: String,
     },
 
-    /// The platform, or a service in the sandbox, failed.
+    /// Any failure without a variant of its own: the platform or a service in the sandbox failed,
+    /// or the agent cannot do what the call requires, such as keeping a run.
     #[error("{operation}: {message}{}", status_suffix(*.status))]
     Runtime {
         /// The operation that failed.
@@ -79,12 +81,13 @@ pub enum Error {
         message: String,
     },
 
-    /// There is no API key, or the platform rejects it.
+    /// The API key or the access token is missing, malformed or of another vendor, or the platform
+    /// or the agent rejects it.
     #[error("authentication failed: {message}")]
     Authentication {
-        /// The HTTP status; `None` if the key was missing or malformed and nothing was sent.
+        /// The HTTP status; `None` if nothing was sent.
         status: Option<u16>,
-        /// The error text of the response, or how to set a key.
+        /// The error text of the response, or why nothing was sent.
         message: String,
     },
 
@@ -178,7 +181,8 @@ pub enum Error {
         setting: Option<&'static str>,
     },
 
-    /// Too many requests (429), after as many retries as are allowed and fit into the deadline.
+    /// The platform or the agent received too many requests (429). If the call is retried after
+    /// this status, no retry is left, or the next pause would outlast the deadline.
     #[error("rate limited: {message}")]
     RateLimit {
         /// The error text of the response.
@@ -234,7 +238,8 @@ impl Error {
         }
     }
 
-    /// The HTTP status of the response behind the error; `None` if no response was received.
+    /// The HTTP status of the response behind the error; `None` if there was no response, or its
+    /// status is not the cause of the error.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Runtime { status, .. }

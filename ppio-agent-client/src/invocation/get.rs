@@ -16,10 +16,12 @@ impl SandboxSession {
     /// Returns the JSON at a path of the agent, such as `/openapi.json`. The path may have a query.
     ///
     /// # Errors
-    /// [`Error::Invocation`] with the status if the response is not a success, [`Error::Protocol`]
-    /// if the response is not JSON, [`Error::Validation`] if the path does not begin with `/`,
-    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::Network`] and
-    /// [`Error::Timeout`].
+    /// [`Error::Invocation`] with the status if the response is not a success, except that 401 is
+    /// [`Error::Authentication`] and 429 is [`Error::RateLimit`]; [`Error::Protocol`] if the
+    /// response is not JSON, [`Error::ResponseTooLarge`] if the response exceeds the size limit,
+    /// [`Error::Validation`] if the path does not begin with `/`, [`Error::SandboxOperation`] if
+    /// the sandbox is paused, [`Error::SessionNotFound`] if the sandbox is gone,
+    /// [`Error::Network`] and [`Error::Timeout`].
     ///
     /// ```no_run
     /// # use ppio_agent_client::{Error, SandboxSession};

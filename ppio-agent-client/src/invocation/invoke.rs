@@ -184,14 +184,14 @@ impl Invoke {
 
     /// Lets the invocation outlive its connection. A stream whose connection breaks reconnects and
     /// continues after the last received item: no item is missing or repeated, even if the agent's
-    /// sandbox was paused and resumed in the meantime. It fails once an outage has lasted for the
-    /// [`timeout`](Self::timeout) of the call, and immediately if the agent no longer has the run
-    /// (status 404) or its next items (410).
+    /// sandbox was paused and resumed in the meantime. The stream fails once an outage has lasted
+    /// for the [`timeout`](Self::timeout) of the call, and immediately if the agent no longer has
+    /// the run (status 404) or its next items (410).
     ///
-    /// The agent continues when the stream is dropped; [`Run::cancel`] stops it, with
-    /// [`InvocationStream::request_id`] as the id of the run. An answer in one piece is fetched
-    /// again after a broken connection even without this option; with the option, the agent
-    /// continues however long the client is disconnected.
+    /// The run continues when the stream is dropped; [`Run::cancel`] stops the run, whose id is
+    /// [`InvocationStream::request_id`]. An answer in one piece is fetched again after a broken
+    /// connection even without this option; with the option, the agent continues however long the
+    /// client is disconnected.
     ///
     /// # Errors
     /// When awaited, [`Error::Runtime`] if the agent does not keep runs; the agent is then not

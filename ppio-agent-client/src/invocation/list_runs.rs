@@ -63,7 +63,9 @@ impl SandboxSession {
     /// value, then await it.
     ///
     /// # Errors
-    /// When awaited, [`Error::Runtime`] if the agent does not keep runs.
+    /// When awaited, [`Error::Runtime`] if the agent does not keep runs, [`Error::Validation`] for
+    /// an invalid header, and any other error of a call to the agent: [`Error::Invocation`],
+    /// [`Error::SessionNotFound`], [`Error::Network`], …
     ///
     /// ```no_run
     /// # use ppio_agent_client::{Error, SandboxSession};

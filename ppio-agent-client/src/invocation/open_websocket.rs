@@ -78,9 +78,12 @@ impl SandboxSession {
     /// all handles are dropped, the socket is closed in the background.
     ///
     /// # Errors
-    /// [`Error::Invocation`] if the agent has no WebSocket or refuses the handshake,
-    /// [`Error::SandboxOperation`] if the sandbox is paused, [`Error::SessionNotFound`] if the
-    /// sandbox is gone, [`Error::Network`] and [`Error::Timeout`].
+    /// When awaited, [`Error::Invocation`] if the agent has no WebSocket or refuses the handshake,
+    /// except that status 401 is [`Error::Authentication`] and 429 is [`Error::RateLimit`];
+    /// [`Error::Protocol`] if the agent's handshake is invalid, [`Error::Validation`] for an
+    /// invalid header or subprotocol, [`Error::SandboxOperation`] if the sandbox is paused,
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::Network`] and
+    /// [`Error::Timeout`].
     ///
     /// ```no_run
     /// # use ppio_agent_client::SandboxSession;

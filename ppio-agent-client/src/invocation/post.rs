@@ -72,9 +72,14 @@ impl SandboxSession {
     /// connection.
     ///
     /// # Errors
-    /// [`Error::Invocation`] with the status if the response is not a success, and with the `code`
-    /// of the protocol's error as its type; [`Error::SessionNotFound`] if the sandbox is gone,
-    /// [`Error::Network`] and [`Error::Timeout`].
+    /// When awaited, [`Error::Invocation`] with the status if the response is not a success, and
+    /// with the `code` of the protocol's error as its type, except that 401 is
+    /// [`Error::Authentication`] and 429 is [`Error::RateLimit`]; [`Error::Protocol`] if the
+    /// response has another format, [`Error::ResponseTooLarge`] if the response exceeds the size
+    /// limit, [`Error::Validation`] if the path does not begin with `/`, a header is invalid or
+    /// `body` cannot be serialized, [`Error::SandboxOperation`] if the sandbox is paused,
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::Network`] and
+    /// [`Error::Timeout`].
     ///
     /// ```no_run
     /// # use ppio_agent_client::{Error, SandboxSession};

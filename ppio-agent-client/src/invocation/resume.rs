@@ -137,8 +137,8 @@ struct Attempts {
 }
 
 impl Attempts {
-    /// Makes the first attempt of an outage immediately. Returns the last error if the next pause
-    /// would outlast the deadline.
+    /// Opens the stream again, with retries; the first attempt of an outage is made immediately.
+    /// Returns the last error if it is permanent, or if the next pause would outlast the deadline.
     async fn run(mut self, mut error: Error) -> Connected {
         loop {
             if let Some(number) = self.number.checked_sub(1) {

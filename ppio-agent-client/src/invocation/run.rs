@@ -88,7 +88,8 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Invocation`] with status 404 if the agent does not keep a run of this session with
-    /// this id.
+    /// this id, and any other error of a call to the agent: [`Error::SessionNotFound`],
+    /// [`Error::Network`], [`Error::Timeout`], …
     pub async fn status(&self) -> Result<RunStatus, Error> {
         self.info().await.map(|info| info.status)
     }
@@ -111,11 +112,12 @@ impl Run {
     /// is read with [`result`](Self::result).
     ///
     /// The stream reconnects by itself; see [`Invoke::resumable`](crate::Invoke::resumable).
-    /// Dropping it does not cancel the run.
+    /// Dropping the stream does not cancel the run.
     ///
     /// # Errors
     /// [`Error::Invocation`] with status 404 if the agent does not keep the run, and with status
-    /// 410 if it no longer keeps the first items.
+    /// 410 if it no longer keeps the first items; any other error of a call to the agent:
+    /// [`Error::SessionNotFound`], [`Error::Network`], [`Error::Timeout`], …
     pub async fn stream(&self) -> Result<InvocationStream, Error> {
         self.stream_after(0).await
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The name of the event.
+/// The name of the last event of a stream with ids.
 pub(super) const END_EVENT: &str = "end";
 
 /// How a run ended.

@@ -24,7 +24,7 @@ pub struct RunInfo {
     /// The session that it belongs to.
     #[serde(default)]
     pub session_id: Option<String>,
-    /// What happens when its caller leaves: `cancel` or `continue`.
+    /// What happens to the run when its caller's connection ends: `cancel` or `continue`.
     #[serde(default)]
     pub on_disconnect: Option<String>,
     /// The answer of a run that is not a stream, once there is one. Missing from lists.

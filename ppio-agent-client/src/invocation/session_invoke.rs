@@ -19,8 +19,13 @@ impl SandboxSession {
     /// idempotency key, so that the invocation runs once.
     ///
     /// # Errors
-    /// [`Error::Invocation`] if the agent fails, [`Error::SessionNotFound`] if the sandbox is
-    /// gone, [`Error::Network`] and [`Error::Timeout`].
+    /// When awaited, [`Error::Invocation`] if the agent fails, [`Error::Authentication`] or
+    /// [`Error::RateLimit`] if the agent responds with status 401 or 429, [`Error::Runtime`] if a
+    /// stream is read as a value, [`Error::Protocol`] if the response breaks the protocol,
+    /// [`Error::ResponseTooLarge`] if the response exceeds the size limit, [`Error::Validation`]
+    /// for an invalid request or option, [`Error::SandboxOperation`] if the sandbox is paused,
+    /// [`Error::SessionNotFound`] if the sandbox is gone, [`Error::Network`] and
+    /// [`Error::Timeout`].
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -35,6 +40,13 @@ impl SandboxSession {
     /// [`request_id`]: crate::InvocationRequest::request_id
     /// [`InvocationResponse`]: crate::InvocationResponse
     /// [`Error::Invocation`]: crate::Error::Invocation
+    /// [`Error::Authentication`]: crate::Error::Authentication
+    /// [`Error::RateLimit`]: crate::Error::RateLimit
+    /// [`Error::Runtime`]: crate::Error::Runtime
+    /// [`Error::Protocol`]: crate::Error::Protocol
+    /// [`Error::ResponseTooLarge`]: crate::Error::ResponseTooLarge
+    /// [`Error::Validation`]: crate::Error::Validation
+    /// [`Error::SandboxOperation`]: crate::Error::SandboxOperation
     /// [`Error::SessionNotFound`]: crate::Error::SessionNotFound
     /// [`Error::Network`]: crate::Error::Network
     /// [`Error::Timeout`]: crate::Error::Timeout

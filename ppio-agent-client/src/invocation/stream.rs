@@ -24,11 +24,12 @@ const OPERATION: &str = "read stream";
 ///
 /// A stream that ends early ends with an error: [`Error::Invocation`] if the agent reported one,
 /// [`Error::StreamIdle`] if nothing arrived for too long, [`Error::Timeout`] at the deadline of the
-/// request ([`InvocationRequest::timeout`](crate::InvocationRequest::timeout)), [`Error::Network`]
-/// if the connection broke, even within a character. [`next`](Self::next) returns `None` after the
-/// error, and after the last item of a complete stream.
+/// request ([`InvocationRequest::timeout`](crate::InvocationRequest::timeout)),
+/// [`Error::ResponseTooLarge`] if an item exceeds the size limit, [`Error::Network`] if the
+/// connection broke, even within a character. [`next`](Self::next) returns `None` after the error,
+/// and after the last item of a complete stream.
 ///
-/// The stream keeps its session open. Dropping it closes the connection, which cancels the
+/// The stream keeps its session open. Dropping the stream closes the connection, which cancels the
 /// invocation.
 ///
 /// A stream that is [resumable](crate::Invoke::resumable), or of a [`Run`](crate::Run), reconnects
@@ -130,7 +131,7 @@ impl InvocationStream {
         self.resumption = Some(Box::new(resumption));
     }
 
-    /// Cancels the run of the stream when the stream is dropped before its end.
+    /// Sets the guard that cancels the run if the stream is dropped before its end.
     pub(super) fn set_cancel(&mut self, cancel: CancelOnDrop) {
         self.cancel = cancel;
     }

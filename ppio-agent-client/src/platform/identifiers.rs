@@ -7,10 +7,11 @@
 use super::call::encode;
 use crate::error::Error;
 
-/// The maximum length of an id. Ids have about 20 characters, and older platforms join two ids.
+/// The maximum length of an id, in bytes. Ids have about 20 characters, and older platforms join
+/// two ids.
 const MAX_ID: usize = 128;
 
-/// The maximum length of a domain: the longest host name in DNS, and a port.
+/// The maximum length of a domain, in bytes: the longest host name in DNS, and a port.
 const MAX_DOMAIN: usize = 253 + ":65535".len();
 
 /// The maximum number of characters of a value that an error quotes.

@@ -95,7 +95,7 @@ async fn kill_all(platform: &ControlPlane, filter: &SandboxFilter, key: &str) ->
     };
     let mut any = false;
     for info in found {
-        // A platform that ignores the filter returns the sandboxes of others too.
+        // A platform that ignores the filter returns sandboxes with other keys too.
         if info
             .metadata
             .get(CREATE_KEY)

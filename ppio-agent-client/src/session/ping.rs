@@ -24,9 +24,12 @@ impl SandboxSession {
     /// Pings the agent and returns its health.
     ///
     /// # Errors
-    /// [`Error::Invocation`] if the agent responds that it is unhealthy, [`Error::Network`] if it
-    /// does not respond, [`Error::SandboxOperation`] if the sandbox is paused,
-    /// [`Error::SessionNotFound`] if the sandbox is gone.
+    /// [`Error::Invocation`] if the agent responds that it is unhealthy, [`Error::Authentication`],
+    /// [`Error::QuotaExceeded`] or [`Error::RateLimit`] if it responds with status 401, 403 or 429,
+    /// [`Error::Protocol`] if its response is invalid, [`Error::ResponseTooLarge`] if its response
+    /// is larger than 64 KiB, [`Error::Network`] or [`Error::Timeout`] if it does not respond,
+    /// [`Error::SandboxOperation`] if the sandbox is paused, [`Error::SessionNotFound`] if the
+    /// sandbox is gone.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -61,8 +61,8 @@ pub(super) struct SessionState {
 }
 
 impl SessionState {
-    /// The state of a sandbox that this client created: it is killed when its last handle is
-    /// dropped.
+    /// The state of a sandbox that this client created: the sandbox is killed when the session's
+    /// last handle is dropped.
     pub(super) fn created(timeout: Duration) -> Self {
         Self {
             owned: true,

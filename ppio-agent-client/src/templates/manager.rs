@@ -60,6 +60,10 @@ impl TemplateManager {
 
     /// Lists the templates. Set tags and a name on the returned value, then await it.
     ///
+    /// # Errors
+    /// When awaited, any error of a call to the platform: [`Error::Authentication`],
+    /// [`Error::RateLimit`], [`Error::Network`], …
+    ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
     /// let chat = client.templates().list_templates().name("chat").await?;
@@ -72,7 +76,8 @@ impl TemplateManager {
     /// Returns the template with this id, alias or name.
     ///
     /// # Errors
-    /// [`Error::TemplateNotFound`] if there is none.
+    /// [`Error::TemplateNotFound`] if there is no such template, and any other error of a call to
+    /// the platform: [`Error::Authentication`], [`Error::RateLimit`], [`Error::Network`], …
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -84,7 +84,7 @@ impl Chunks {
         self.body = None;
     }
 
-    /// Returns the error for a stream that ended within an item.
+    /// Returns the error for a stream whose connection broke or that ended too early.
     pub(crate) fn cut_error(
         &self,
         why: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -51,7 +51,7 @@ impl KeySupport {
         self.record(headers);
     }
 
-    /// Records any response; a response without the header is ignored.
+    /// Records any response; a response without the `PPIO-Idempotency` header is ignored.
     pub(super) fn record(&self, headers: &HeaderMap) {
         if !names_keys(headers) {
             return;

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// The largest frame of a body with a meter. hyper buffers up to 16 frames before it waits for the
-/// socket, so the count is at most 16 frames ahead of the socket.
+/// The largest frame of a body with a meter, in bytes. hyper buffers up to 16 frames before it
+/// waits for the socket, so the count is at most 16 frames ahead of the socket.
 const MAX_METERED_FRAME: usize = 16 * 1024;
 
 /// A callback that receives the number of bytes of a body sent so far.

@@ -13,7 +13,7 @@ use super::retry::Idempotency;
 pub(crate) struct PreparedRequest {
     /// The name of the operation in error texts: `create sandbox`, `invoke agent`.
     pub(crate) operation: String,
-    /// An absolute URI; no `Host` header is needed.
+    /// The request, with an absolute URI; no `Host` header is needed.
     pub(crate) request: Request<Bytes>,
     pub(crate) idempotency: Idempotency,
     /// Whether the server honours the idempotency key of a [`Idempotency::Keyed`] request.

@@ -12,7 +12,7 @@ use ppio_agent_protocol::host::is_loopback;
 #[derive(Debug)]
 pub(super) enum ProxyRoute {
     Direct,
-    /// TLS through a tunnel of the proxy (`CONNECT`).
+    /// A tunnel through the proxy (`CONNECT`), which https and upgrades use.
     Tunnel(Proxy),
     /// Plain requests to the proxy, with absolute URIs.
     Forward(Proxy),

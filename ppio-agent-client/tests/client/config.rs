@@ -42,8 +42,8 @@ async fn sandbox_url_takes_all_traffic_into_sandboxes() {
     assert!(platform.connections() <= 2, "{}", platform.connections());
 }
 
-/// A request as `curl` and a browser send it: to the host of the URL, which is a name below
-/// `localhost`.
+/// The test sends the request that `curl` or a browser sends: to the host of the URL, which is a
+/// name below `localhost`.
 #[tokio::test]
 async fn host_url_leads_to_the_agent_without_headers() {
     let platform = ScriptedPlatform::start().await;

@@ -63,7 +63,8 @@ async fn every_variant_has_the_expected_properties() {
         text: "",
     };
 
-    // Before anything is sent. In all later cases the request reaches the platform.
+    // This error occurs before anything is sent. In all later cases the request reaches the
+    // platform.
     let error = session.invoke("hi").request_id("a\nb").await.unwrap_err();
     expect(
         &error,
@@ -265,7 +266,8 @@ async fn every_variant_has_the_expected_properties() {
     assert_eq!(seen, BTreeSet::from(all));
 }
 
-/// The same statuses, returned by the agent's port instead of the control plane.
+/// The agent's port returns error statuses. For some of them, the error is another one than for the
+/// same status of the control plane.
 #[tokio::test]
 async fn the_agents_port_has_other_errors_than_the_control_plane() {
     let (platform, _client, session) = set_up().await;

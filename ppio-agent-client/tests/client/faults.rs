@@ -230,7 +230,7 @@ async fn rate_limits_are_waited_for_within_the_deadline() {
 async fn a_rate_limit_may_name_a_date() {
     let platform = ScriptedPlatform::start().await;
     let client = client_of(&platform);
-    // Dates count in whole seconds, so this one is between one and two seconds away.
+    // Dates count in whole seconds, so this date is between one and two seconds away.
     let then = std::time::SystemTime::now() + Duration::from_secs(2);
     let date = httpdate::fmt_http_date(then);
     let headers = [("retry-after", date.as_str())];

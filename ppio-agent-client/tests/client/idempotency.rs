@@ -21,7 +21,7 @@ async fn session(platform: &ScriptedPlatform) -> SandboxSession {
     client_of(platform).create_session("tmpl_1").await.unwrap()
 }
 
-/// Every way in which the answer to a request can get lost.
+/// Returns a reply for each way in which the answer to a request can get lost.
 fn endings() -> Vec<Reply> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n";
     vec![

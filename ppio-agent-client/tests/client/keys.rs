@@ -28,7 +28,8 @@ fn bearer() -> String {
     format!("Bearer {API_KEY}")
 }
 
-/// All requests to sandboxes, of any kind.
+/// Returns the requests to sandboxes: pings, invocations, and `GET /` and `GET /health` of other
+/// ports.
 fn traffic(platform: &ScriptedPlatform) -> Vec<Recorded> {
     [
         "agent GET /ping",
@@ -41,7 +42,8 @@ fn traffic(platform: &ScriptedPlatform) -> Vec<Recorded> {
     .collect()
 }
 
-/// A session with two ports: requests are sent to the agent's port and to the second port.
+/// Creates a session with two ports: the creation sends requests to the agent's port and to the
+/// second port.
 async fn session_of_two_ports(client: &AgentRuntimeClient) -> SandboxSession {
     let sandbox = SandboxConfig {
         ports: vec![8080, 3000],
@@ -118,7 +120,7 @@ async fn a_setting_sends_the_key_to_agents_of_the_domain_that_is_configured() {
         assert_eq!(other.requests(route)[0].header("authorization"), "");
     }
 
-    // With one address for all sandboxes, the caller has named that address.
+    // With `sandbox_url`, the caller has set the address of all agents, so they are sent the key.
     let config = ClientConfig {
         sandbox_url: Some(platform.url()),
         ..config
@@ -149,7 +151,7 @@ async fn a_traffic_token_is_sent_instead_of_the_key() {
         assert_eq!(request.header(TRAFFIC_TOKEN), "traffic-7", "{request:?}");
         assert_eq!(request.header("authorization"), "", "{request:?}");
     }
-    // The traffic token is a secret like the others.
+    // Errors do not contain the traffic token.
     platform.script(INVOKE, Reply::error(500, "what is traffic-7?"));
     let error = session.invoke("hi").await.unwrap_err();
     assert!(

@@ -14,7 +14,8 @@ use serde_json::json;
 
 use crate::clients::{client_of, client_with};
 
-/// Polls `future` at most `polls` times, each time it is woken.
+/// Polls `future` at most `polls` times, each time it is woken. Returns `None` if it is not ready
+/// then.
 async fn poll_times<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut done = 0;
@@ -191,7 +192,8 @@ async fn a_sandbox_created_over_a_broken_connection_is_killed() {
     }
 }
 
-/// No sandbox was created, and a client that is closed does not look for one for long.
+/// The platform has created no sandbox. A client that is being closed looks up the sandbox only
+/// once more.
 #[tokio::test]
 async fn close_looks_up_a_failed_creation_at_most_twice() {
     let platform = ScriptedPlatform::start().await;
@@ -281,7 +283,7 @@ async fn the_templates_own_start_timeout_is_used() {
         "{error}"
     );
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // Each pause is half as long again as the previous one: a dozen pings, not a hundred.
+    // Each pause is 1.5 times as long as the previous one, so about a dozen pings are sent.
     let pings = platform.count("agent GET /ping");
     assert!((5..30).contains(&pings), "{pings}");
 }
@@ -385,7 +387,7 @@ async fn a_session_that_was_created_for_a_call_is_closed() {
     drop(client.invoke_agent_stream("tmpl_1", "hi").await.unwrap());
     platform.eventually_empty().await;
 
-    // Dropped while the agent works.
+    // The future is dropped while the agent works.
     platform.script("agent POST /invocations", Reply::nothing().hang());
     let invoking = tokio::spawn(client.invoke_agent("tmpl_1", "hi").into_future());
     let asked = platform.count("agent POST /invocations");

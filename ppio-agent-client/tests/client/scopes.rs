@@ -58,7 +58,7 @@ async fn a_client_scope_closes_every_session_however_it_ends() {
         let platform = ScriptedPlatform::start().await;
         let kept = Kept::default();
         let (builder, handles) = (builder(&platform), Arc::clone(&kept));
-        // Spawned, so its future is `Send`.
+        // Spawning the scope shows that its future is `Send`.
         let scope = tokio::spawn(async move {
             builder
                 .scope(async |client| {

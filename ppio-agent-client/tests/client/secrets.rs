@@ -48,7 +48,8 @@ impl Paper {
         self.0.lock().unwrap().extend_from_slice(text.as_bytes());
     }
 
-    /// An error as it may be printed: itself, all its causes, and its `Debug`.
+    /// Prints an error in every form: its text, the texts of all its causes, and its `Debug`
+    /// output.
     fn error(&self, error: &Error) {
         self.debug(error);
         self.debug(&error.report().to_string());

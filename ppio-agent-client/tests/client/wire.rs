@@ -96,7 +96,8 @@ async fn sandboxes() {
         page_size: Some(7),
     };
     plane.list_sandboxes(&filter).await.unwrap();
-    // Encoded once inside the value, as the Python SDK does, and once as a part of the query.
+    // The metadata is encoded once inside the value, as the Python SDK does, and once as a part of
+    // the query.
     let target = sent(&platform, "GET /v2/sandboxes").target;
     assert_eq!(
         target,

@@ -64,7 +64,7 @@ async fn an_idle_connection_has_no_buffers_and_serves_further_requests() {
 async fn frequent_requests_share_buffers_until_the_connection_is_idle() {
     let mut client = Client::idle(limits()).await;
     let frequent = async {
-        // On a slow machine the first ones may not be frequent.
+        // On a slow machine the first requests may not be frequent.
         while client.size.load(Ordering::Relaxed) <= SMALL {
             client.write("GET /1 HTTP/1.1\r\n\r\n").await;
             client.expect(&["/1 0;"]).await;

@@ -18,7 +18,7 @@ use crate::support::{Client, TIMEOUT, limits};
 
 type Item = io::Result<Frame<Bytes>>;
 
-/// The items of a test.
+/// A body of the items that a test sends, which counts the addresses at which it is polled.
 struct Items {
     receiver: mpsc::UnboundedReceiver<Item>,
     address: usize,
@@ -49,7 +49,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// Creates a stream with one item, which is then silent until hyper is dropped.
+    /// Creates a stream with one item, and waits until the silent stream continues without hyper.
     async fn silent(limits: Limits, request: &str) -> Self {
         let (responses, next_response) = std::sync::mpsc::channel();
         let next_response = std::sync::Mutex::new(next_response);
@@ -122,7 +122,7 @@ async fn a_silent_stream_and_its_connection_continue() {
     stream.send("last");
     let large = format!("186A0\r\n{}\r\n", "x".repeat(100_000));
     stream.client.expect(&[&large, "4\r\nlast\r\n"]).await;
-    // A request that does not wait for the end.
+    // The client sends a request before the response has ended.
     stream.client.write(GET).await;
     let trailers = Frame::trailers(HeaderMap::new());
     stream.items.send(Ok(trailers)).expect("a body");

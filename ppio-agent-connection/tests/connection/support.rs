@@ -217,7 +217,7 @@ impl Client {
         served.expect("an end in time").expect("no panic")
     }
 
-    /// Waits for the end of the connection.
+    /// Waits until the server has ended the connection, and checks that it sent nothing more.
     pub(crate) async fn end(mut self) -> Result<(), ConnectionError> {
         let served = tokio::time::timeout(TIMEOUT, &mut self.served).await;
         let end = served.expect("an end in time").expect("no panic");

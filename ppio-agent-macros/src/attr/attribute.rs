@@ -50,7 +50,7 @@ impl Attribute {
         }
     }
 
-    /// Returns a name that such a function often has.
+    /// Returns a name that a function with the attribute often has.
     pub(crate) fn example_name(self) -> &'static str {
         match self {
             Self::Entrypoint => "agent",

@@ -14,7 +14,7 @@ use crate::attr::{Attribute, AttributeArguments};
 use crate::diagnostics::Diagnostics;
 use crate::valid::{self, EntrypointParameters};
 
-/// `rustc` shows this name if a module has two entrypoints.
+/// The name of the generated constant, which `rustc` shows if a module has two entrypoints.
 const CONSTANT: &str = "AN_AGENT_HAS_ONE_ENTRYPOINT_REMOVE_THE_OTHER";
 
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
@@ -103,7 +103,7 @@ fn agent_info(function: &Function, runtime: &RuntimePath<'_>) -> TokenStream {
 }
 
 /// Returns the function that creates the configuration, as an `Option`: the `config` expression,
-/// with the policies in arguments of their own.
+/// changed by the policies that other arguments of the attribute set.
 fn config(runtime: &RuntimePath<'_>, arguments: &AttributeArguments) -> TokenStream {
     let root = runtime.root();
     let policies: Vec<TokenStream> = [

@@ -10,7 +10,7 @@ use super::token_range::TokenRange;
 /// The code that passes the context and states to one function.
 #[derive(Default)]
 pub(super) struct FurtherParameters {
-    /// Statements that find the sources when the agent is built.
+    /// Statements that find the source of each value when the agent is built.
     pub(super) sources: TokenStream,
     /// Statements that create the values for one call.
     pub(super) values: TokenStream,

@@ -12,7 +12,7 @@ use crate::ast::Function;
 use crate::attr::Attribute;
 use crate::valid;
 
-/// `rustc` shows this name if a module has two pings.
+/// The name of the generated constant, which `rustc` shows if a module has two pings.
 const CONSTANT: &str = "AN_AGENT_HAS_ONE_PING_REMOVE_THE_OTHER";
 
 const RUNS_ON: RunsOn = RunsOn {

@@ -7,8 +7,8 @@ use super::runtime_path::RuntimePath;
 use super::token_range::TokenRange;
 use crate::ast::Function;
 
-/// Returns a closure from the value to a reply. A macro sees no types, so method resolution picks
-/// the conversion by the type; `ppio::__private::autoref` documents the steps.
+/// Returns a closure from the value to a reply. A macro has no information about types, so method
+/// resolution picks the conversion by the type; `ppio::__private::autoref` documents the steps.
 pub(super) fn conversion(runtime: &RuntimePath<'_>, function: &Function) -> TokenStream {
     let private = runtime.private();
     let autoref = quote!(#private::autoref);
@@ -28,7 +28,7 @@ pub(super) fn conversion(runtime: &RuntimePath<'_>, function: &Function) -> Toke
     };
     quote! {
         |#bind_value| {
-            // Twice, for a `Result` in a `Result`: either can fail.
+            // Written twice, for a value that is a `Result` in a `Result`.
             #split_result
             #split_result
             let __shape = (&&&&&#autoref::TypeTag::of(&#value)).reply_kind();

@@ -13,7 +13,7 @@ use crate::ast::Function;
 use crate::attr::Attribute;
 use crate::valid;
 
-/// `rustc` shows this name if a module has two routes functions.
+/// The name of the generated constant, which `rustc` shows if a module has two routes functions.
 const CONSTANT: &str = "AN_AGENT_HAS_ONE_ROUTES_FUNCTION_REMOVE_THE_OTHER";
 
 const RUNS_ON: RunsOn = RunsOn {

@@ -10,7 +10,7 @@ use super::token_range::TokenRange;
 /// The code that passes the states to one function.
 #[derive(Default)]
 pub(super) struct StateArguments {
-    /// Statements that find the slots when the agent is built.
+    /// Statements that find the slot of each state when the agent is built.
     pub(super) slots: TokenStream,
     /// Statements that copy the states for one call.
     pub(super) copies: TokenStream,

@@ -13,7 +13,8 @@ use crate::attr::{Attribute, AttributeArguments};
 use crate::diagnostics::Diagnostics;
 use crate::valid::{self, WebSocketParameters};
 
-/// `rustc` shows this name if a module has two functions for WebSockets.
+/// The name of the generated constant, which `rustc` shows if a module has two functions for
+/// WebSockets.
 const CONSTANT: &str = "AN_AGENT_HAS_ONE_WEBSOCKET_REMOVE_THE_OTHER";
 
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {

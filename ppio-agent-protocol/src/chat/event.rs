@@ -24,7 +24,7 @@ pub const CHAT_EVENT_NAME: &str = "ppio::ChatEvent";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename = "ppio::ChatEvent")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-// Not the text above, whose example is for Rust.
+// The description is not the text above, whose example is for Rust.
 #[cfg_attr(
     feature = "schema",
     schemars(rename = "ChatEvent", description = "An event of a chat.")

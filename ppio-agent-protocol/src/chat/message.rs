@@ -16,7 +16,7 @@ use super::tool::ToolCall;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-// Not the text above, whose example is for Rust.
+// The description is not the text above, whose example is for Rust.
 #[cfg_attr(feature = "schema", schemars(description = "A message of a chat."))]
 #[non_exhaustive]
 pub struct ChatMessage {

@@ -41,7 +41,8 @@ impl FromStr for CpuLimit {
     }
 }
 
-/// Parses without floating point: `0.001` is 1, and a fourth decimal is an error.
+/// Parses a number of processors into thousandths, without floating point: `0.001` is 1, and a
+/// fourth decimal is an error.
 fn millicores(text: &str) -> Option<u32> {
     let number = |digits: &str| {
         let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());

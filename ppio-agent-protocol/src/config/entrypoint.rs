@@ -47,7 +47,7 @@ pub enum InvalidEntrypoint {
          `src/main.rs`"
     )]
     Language(String),
-    /// The path is absolute, contains `..`, or does not end with a file name.
+    /// The path is absolute, contains `..`, or has an empty part, such as after a final `/`.
     #[error(
         "{0:?} is not a path inside the project, write it relative to agent.yaml and without `..`"
     )]

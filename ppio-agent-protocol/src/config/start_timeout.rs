@@ -45,7 +45,8 @@ impl StartTimeout {
     }
 }
 
-/// Converts a number of seconds. An integer literal is an `i32`.
+/// Implements the conversion of a number of seconds for types of integers. The list includes `i32`,
+/// the type of an integer literal without a suffix.
 macro_rules! try_from_seconds {
     ($($integer:ty),*) => {$(
         impl TryFrom<$integer> for StartTimeout {

@@ -117,7 +117,7 @@ impl Translation {
                     .push_back(ChatEvent::data("retry", json!({ "turn": turn })));
             }
             MultiTurnStreamItem::FinalResponse(response) => self.add_final(&response),
-            // A tool that ran has a result; payloads that rig does not define have no meaning here.
+            // A tool that ran has a result; payloads that rig does not define are left out.
             _ => {}
         }
     }

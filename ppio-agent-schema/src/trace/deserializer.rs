@@ -176,7 +176,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         self.deserialize_str(visitor)
     }
 
-    /// Reads the tag of an internally tagged enum: its names come with the error.
+    /// Reads the tag of an internally tagged enum: the names of the variants come with the error.
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         self.pass.count()?;
         visitor.visit_borrowed_str("")

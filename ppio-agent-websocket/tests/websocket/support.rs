@@ -54,7 +54,7 @@ pub(crate) async fn pair(limits: SocketLimits) -> (Side, Side) {
     (server, client)
 }
 
-/// Creates a server whose client is raw bytes.
+/// Creates a server whose client sends and receives raw bytes.
 pub(crate) async fn raw(limits: SocketLimits) -> (Side, RawPeer) {
     let (one, other) = tokio::io::duplex(16 * 1024);
     let server = Side::new(one, Role::Server, limits).await;

@@ -197,7 +197,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// Adds middleware around `/invocations`. The middleware that is added first is outermost.
+    /// Adds middleware around the routes of invocations: `/invocations` and the paths below it,
+    /// those of the protocols, and `/ws`. The middleware that is added first is outermost.
     pub fn middleware<F, R>(self, middleware: F) -> Self
     where
         F: Fn(Request, Next) -> R + Send + Sync + 'static,
@@ -215,8 +216,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self.wrap(Box::new(|_| Middleware::new(middleware, 0, true)))
     }
 
-    /// Adds middleware around `/invocations` that takes [`State`](crate::State)s after the request
-    /// and the [`Next`].
+    /// Adds middleware around the routes of [`middleware`](Self::middleware) that takes
+    /// [`State`](crate::State)s after the request and the [`Next`].
     pub fn middleware_with_state<M, F>(self, middleware: F) -> Self
     where
         F: MiddlewareWithState<M>,
@@ -245,8 +246,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// Sets what a second invocation of a session does while one runs. This replaces the policy in
-    /// [`config`](Self::config). The environment variable overrides it.
+    /// Sets how a second invocation of a session is handled while one runs. This replaces the
+    /// policy in [`config`](Self::config). The environment variable overrides it.
     pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
         self.session_concurrency = Some(concurrency);
         self
@@ -364,7 +365,9 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
     ///
     /// # Errors
     /// If the configuration is invalid (the error names every invalid variable), if a function
-    /// takes a state that the builder does not have, or if two states have the same type.
+    /// takes a state that the builder does not have, if two states have the same type, if a health
+    /// check is required but not set, or if a WebSocket function is set although the platform calls
+    /// AG-UI at `/ws`.
     pub fn build(self) -> Result<AgentRuntimeApp, StartError> {
         let mut config = self.config;
         config.on_disconnect = self.on_disconnect.or(config.on_disconnect);

@@ -8,10 +8,11 @@ use super::start_error::StartError;
 use crate::config::settings::Settings;
 use crate::server::reachable;
 
-/// The timeout of each step; container platforms allow about 30 s for a check.
+/// The timeout of the connection attempt, of each read and of each write. Container platforms allow
+/// about 30 s for a check.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Succeeds if the service answers with 200.
+/// Returns `Ok` if the service answers `/ping` with a 200, otherwise [`StartError::Unhealthy`].
 pub(crate) fn check(settings: &Settings) -> Result<(), StartError> {
     match status_line(&settings.values.host, settings.values.port) {
         Ok(line) if line.split(' ').nth(1) == Some("200") => Ok(()),

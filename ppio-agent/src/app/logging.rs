@@ -73,7 +73,7 @@ pub(crate) fn start(settings: &Settings) {
     all.extend(layers(&settings.log).into_iter().flatten());
     if tracing_subscriber::registry().with(all).try_init().is_ok() {
         log_ids::read_from_context();
-        // The hook runs in the context of the request, so the line carries its ids.
+        // The hook runs in the context of the request, so the line carries the ids of the request.
         std::panic::set_hook(Box::new(|panic| {
             stalls::end_at_panic();
             let place = panic.location().map(ToString::to_string);

@@ -152,7 +152,8 @@ fn in_source_order<R: inventory::Collect>(
     registrations
 }
 
-/// Returns the only registration, or the locations of the first two.
+/// Returns the only registration or `None`. If there are several, returns the locations of the
+/// first two.
 fn at_most_one<R>(
     registrations: impl Iterator<Item = &'static R>,
     location: impl Fn(&R) -> SourceLocation,

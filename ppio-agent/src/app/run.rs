@@ -72,10 +72,11 @@ impl AgentRuntimeApp {
     /// has a `tracing` subscriber of its own.
     ///
     /// # Errors
-    /// If a startup function fails, the agent cannot listen on the address, the runtime cannot
-    /// start, a shutdown function fails, the health check fails, or the `OpenAPI` document cannot
-    /// be printed. It also fails inside a tokio runtime, as with `#[tokio::main]`: use
-    /// [`AgentRuntimeServer`](crate::AgentRuntimeServer) in that case.
+    /// If a startup function fails, the journal cannot be used, the agent cannot listen on the
+    /// address, the runtime cannot start, a shutdown function fails, an `OTEL_*` variable has a
+    /// value that is not supported (feature `otel`), the health check fails, or the `OpenAPI`
+    /// document cannot be printed. This method also fails inside a tokio runtime, as with
+    /// `#[tokio::main]`: use [`AgentRuntimeServer`](crate::AgentRuntimeServer) in that case.
     pub fn run(self) -> Result<(), StartError> {
         let has = |argument: &str| std::env::args_os().skip(1).any(|arg| arg == argument);
         if has("--healthcheck") {

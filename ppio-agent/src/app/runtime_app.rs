@@ -37,8 +37,8 @@ use crate::stalls::{AsyncFunctions, FunctionName, FunctionNames};
 
 /// A configured agent, ready to be served.
 ///
-/// The `main` that `#[ppio::entrypoint]` generates builds an app and runs it. The same without a
-/// macro:
+/// The `main` that `#[ppio::entrypoint]` generates builds an app and runs it. A program without a
+/// macro does the same with a builder:
 ///
 /// ```no_run
 /// use ppio::{AgentRuntimeApp, RequestContext, Value};
@@ -85,8 +85,9 @@ impl AgentRuntimeApp {
     ///
     /// # Errors
     /// If there is no entrypoint or more than one, more than one ping, WebSocket or routes
-    /// function, a state that no startup function builds or that two build, or an invalid
-    /// configuration.
+    /// function, a state that no startup function builds or that two build, an invalid
+    /// configuration, no ping function although one is required, or a WebSocket function although
+    /// the platform calls AG-UI at `/ws`.
     pub fn annotated() -> Result<Self, StartError> {
         Self::annotated_where(|_| true)
     }

@@ -74,7 +74,8 @@ pub enum StartError {
         /// The entrypoint whose configuration requires a health check.
         entrypoint: String,
     },
-    /// A state is missing, or a startup or shutdown function failed.
+    /// A state is missing, exists twice or cannot be replaced, or a startup or shutdown function
+    /// failed.
     #[error("{0}")]
     Lifecycle(LifecycleError),
     /// The agent cannot listen on the address.

@@ -79,7 +79,8 @@ impl Environment<'_> {
     }
 
     /// Returns the port that a platform calls. Images often have a `PORT` that belongs to another
-    /// protocol, so `PORT` is read only under `agentcore dev`, which chooses the port.
+    /// protocol, so `PORT` is read only under `agentcore dev`, which chooses the port and sets
+    /// `LOCAL_DEV`. For A2A, `A2A_PORT` is read instead of `PORT`.
     fn contract_port(&mut self, platform: Platform) -> u16 {
         let name = if platform == Platform::AgentCoreA2a {
             Some("A2A_PORT")

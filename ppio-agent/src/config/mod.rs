@@ -67,7 +67,8 @@ use crate::exchange::protocol::Protocol;
 ///
 /// A variable that is empty or has only white space counts as not set. `PORT`, which some platforms
 /// set for every program, applies only if neither the code nor `PPIO_AGENT_PORT` names a port, and
-/// no platform is set.
+/// no platform is set. With a platform, `PORT` applies only under `agentcore dev`, which sets
+/// `LOCAL_DEV`; with [`Platform::AgentCoreA2a`], `A2A_PORT` applies instead of `PORT`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -197,8 +198,8 @@ impl RuntimeConfig {
     /// If an agent listens on a loopback address, a request for another host than `localhost`,
     /// `*.localhost`, a loopback address or [`host`](Self::host) is answered with a 421, because a
     /// web page can make its own name resolve to this machine. A reverse proxy on the same machine
-    /// that forwards the `Host` of its clients needs its public name in this list. On any other
-    /// address every host is served.
+    /// that forwards the `Host` of its clients needs its public name in this list. An agent on any
+    /// other address serves every host.
     pub fn allowed_hosts<I>(mut self, hosts: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,
@@ -274,9 +275,9 @@ impl RuntimeConfig {
 
     /// Sets how long an invocation runs before `/ping` answers `HealthyBusy` because of it.
     ///
-    /// Platforms reclaim sandboxes that look idle, and a request that sends nothing for minutes
-    /// looks idle to them. An invocation that continues without its caller makes the agent busy
-    /// from its start.
+    /// Platforms reclaim idle sandboxes, and a sandbox whose requests send nothing for minutes
+    /// counts as idle. An invocation that continues without its caller makes the agent busy from
+    /// its start.
     pub fn busy_after(mut self, duration: Duration) -> Self {
         self.busy_after = Some(duration);
         self
@@ -479,7 +480,7 @@ impl RuntimeConfig {
     /// Sets what is logged: a level, or `target=level` pairs separated by commas.
     ///
     /// With `ppio::invocation` at `info` each invocation writes a line when it ends; by default
-    /// only failed invocations do.
+    /// only failed and cancelled invocations do.
     #[cfg(feature = "logging")]
     pub fn log(mut self, filter: impl Into<String>) -> Self {
         self.log = Some(filter.into());

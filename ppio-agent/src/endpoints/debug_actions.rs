@@ -30,7 +30,8 @@ pub(crate) enum DebugRequest {
     Invocation(Request),
 }
 
-/// Performs the action that a request names. Returns the request if it names no action.
+/// Performs the action that a request names. Returns the request if its body names no action, or is
+/// known to be larger than `MAX_BODY`.
 pub(crate) async fn find(
     request: Request,
     ping: &Ping,

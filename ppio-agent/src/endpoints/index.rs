@@ -123,7 +123,7 @@ struct Description<'a> {
     version: &'static str,
     status: &'static str,
     timestamp: String,
-    /// In debug mode only.
+    /// The details of the agent; only in debug mode.
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<AgentDetails>,
     endpoints: &'a EndpointPaths,
@@ -132,7 +132,7 @@ struct Description<'a> {
     /// The functions that have blocked an async worker; only in debug mode.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     blocking: Vec<BlockingFunction>,
-    /// In debug mode only.
+    /// The schemas of the entrypoint; only in debug mode.
     #[serde(flatten)]
     schema: Option<&'a EntrypointSchema>,
 }

@@ -67,7 +67,7 @@ where
     }
 }
 
-/// Converts the value that an annotated function returned.
+/// Converts the return value of an annotated function to a service.
 pub fn into_routes<S: IntoRoutes>(service: S) -> MountedService {
     service.into_routes()
 }
@@ -188,7 +188,7 @@ impl MountedRoutes {
             status.is_client_error() || status.is_server_error()
         };
         match (result, body_error.get()) {
-            // A router converts such an error to a response with a status of its own.
+            // A router may convert the error of the body to a response with another status.
             (Err(_), Some(error)) => Err(guard.failed(error.clone())),
             (Ok(response), Some(error)) if has_failed(&response) => {
                 Err(guard.failed(error.clone()))

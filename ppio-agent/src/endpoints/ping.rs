@@ -39,7 +39,7 @@ pub trait IntoPing {
     /// Returns the answer of the check.
     ///
     /// # Errors
-    /// Returns the text of the error if the check failed.
+    /// Returns the text of the error if the check failed, or if the value is not a health status.
     fn into_ping(self) -> Result<PingResponse, String>;
 }
 
@@ -74,7 +74,7 @@ impl<T: IntoPing, E: Display> IntoPing for Result<T, E> {
     }
 }
 
-/// Converts the value that an annotated function returned.
+/// Converts the return value of an annotated function to the answer of the check.
 pub fn into_ping<A: IntoPing>(answer: A) -> Result<PingResponse, String> {
     answer.into_ping()
 }
@@ -314,8 +314,8 @@ impl Ping {
             Some(status) => Health::of(status),
             None => self.checked(busy).await,
         };
-        // AgentCore ends a session that has been idle since this time, so a check cannot set this
-        // time.
+        // AgentCore ends a session that has been idle since `time_of_last_update`, so a check
+        // cannot set this member.
         let changed = self.last_change.update(health.ping.status);
         health.ping.time_of_last_update = Some(unix_seconds(changed));
         health

@@ -16,8 +16,9 @@ use crate::invocation::Invoker;
 use crate::runs::registry::RunRegistry;
 use crate::runs::{self, view};
 
-/// The maximum number of runs in a list: without `limit`, and with the largest `limit`.
+/// The maximum number of runs in a list without `limit`.
 const DEFAULT_LIMIT: usize = 100;
+/// The largest `limit`.
 const MAX_LIMIT: usize = 10_000;
 
 /// A path below `/invocations/`.

@@ -24,7 +24,7 @@ const PASSED_TO_AGENT: [&str; 4] = [
 ];
 
 /// Removes the headers of AWS's infrastructure, such as its signature, from a request that
-/// AgentCore sends. AgentCore's contract does not pass them to the agent.
+/// AgentCore sends. By AgentCore's contract, these headers are not passed to the agent.
 pub(crate) fn remove_reserved(headers: &mut HeaderMap) {
     let reserved = headers.keys().filter(|name| is_reserved(name));
     let reserved: Vec<HeaderName> = reserved.cloned().collect();
@@ -43,7 +43,7 @@ fn is_reserved(name: &HeaderName) -> bool {
 /// Headers that AgentCore sends, and the trace headers of the W3C. Each is absent on other
 /// platforms, unless the caller sends it.
 impl RequestContext {
-    /// Returns the shell that the request belongs to.
+    /// Returns the id of the shell that the request belongs to.
     pub fn shell_id(&self) -> Option<&str> {
         self.header(AGENT_CORE_SHELL_ID)
     }

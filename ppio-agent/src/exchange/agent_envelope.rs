@@ -23,7 +23,7 @@ impl AgentEnvelope {
         Self { result, fields }
     }
 
-    /// Returns the error of an envelope with the status `error`.
+    /// Returns the error of an envelope with the status `error`; `None` for any other status.
     pub(crate) fn failure(&self) -> Option<Error> {
         let text = |name: &str| self.fields.get(name).and_then(Value::as_str);
         if text("status") != Some("error") {

@@ -72,7 +72,9 @@ impl Body {
     ///
     /// # Errors
     /// A 413 error if the body is larger than the limit, a 408 if it arrives too slowly, and a 400
-    /// if the connection ends before the body does.
+    /// if the connection ends before the body does. A body that user code created with
+    /// [`new`](Self::new), and the body of a response, fail with their own error: an [`Error`] is
+    /// returned unchanged, any other error as a 500.
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
         self.read().await
     }
@@ -110,7 +112,8 @@ impl Body {
         self.wrap(|body| OnEndBody::new(body, callback))
     }
 
-    /// Returns the body of a request that arrived on a connection.
+    /// Returns the body of a request that arrived on a connection, under a size limit and a read
+    /// deadline.
     pub(crate) fn incoming(body: RequestBody, limit: ByteSize, deadline: Duration) -> Self {
         if body.is_end_stream() {
             return Self::empty();
@@ -118,7 +121,8 @@ impl Body {
         BodyKind::Incoming(Box::new(LimitedBody::new(body, limit, deadline))).into()
     }
 
-    /// Returns the body of a request that another server received, under the same limits.
+    /// Returns the body of a request that another server received, under the limits of
+    /// [`incoming`](Self::incoming).
     pub(crate) fn limited<B>(body: B, limit: ByteSize, deadline: Duration) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,

@@ -107,7 +107,7 @@ impl RequestContext {
         self.change(|inner| inner.deadline = None)
     }
 
-    /// Adds a header.
+    /// Sets a header, and replaces its previous values.
     pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         self.change(|inner| {
             inner.headers.insert(name, value);
@@ -132,8 +132,8 @@ impl RequestContext {
         self.0.request_id.as_bytes()
     }
 
-    /// Returns the session that the request belongs to: AgentCore's session header, otherwise the
-    /// body's `sandbox_id`.
+    /// Returns the id of the session that the request belongs to: AgentCore's session header,
+    /// otherwise the body's `sandbox_id`.
     pub fn session_id(&self) -> Option<&str> {
         let inner = &*self.0;
         if let Some(known) = inner.session_id.get() {
@@ -193,10 +193,11 @@ impl RequestContext {
         earlier(self.0.header_deadline, self.0.body_deadline.get().copied())
     }
 
-    /// Whether the request was cancelled: the client disconnected or the deadline passed.
+    /// Whether the invocation was cancelled, for example because the client disconnected or the
+    /// deadline passed. After the end of an invocation, this returns `true` as well.
     ///
     /// An `async` handler is dropped in that case. Synchronous code cannot be stopped from outside,
-    /// so a long loop has to call this method, and to return if the request was cancelled.
+    /// so a long loop has to call this method, and to return if the invocation was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Relaxed)
     }
@@ -219,7 +220,7 @@ impl RequestContext {
         self.0.body.get().map_or(&[], |body| body)
     }
 
-    /// Returns the exported span.
+    /// Returns the exported span of the request.
     pub(crate) fn trace(&self) -> &RequestTrace {
         &self.0.trace
     }

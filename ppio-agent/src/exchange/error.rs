@@ -217,7 +217,8 @@ impl Error {
         Self::from_user(type_name::<E>(), &*error)
     }
 
-    /// Returns a copy of the first [`Error`] in a chain, without its source.
+    /// Returns a copy of the first [`Error`] in a chain, without its source. The error of a
+    /// WebSocket is converted to an [`Error`].
     fn find_in(error: &(dyn StdError + 'static)) -> Option<Self> {
         match error.downcast_ref::<Self>() {
             Some(found) => {

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::rejection::Rejection;
 
-/// Why an invocation failed, as sent to its caller. In a stream that a protocol reads, it is the
-/// last event.
+/// Why an invocation failed, as sent to its caller. In a stream that a protocol reads, the failure
+/// is the last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
-    /// The text.
+    /// The text of the error.
     pub(crate) message: String,
     /// The name that programs match on.
     pub(crate) error_type: String,
@@ -21,7 +21,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Converts an error.
+    /// Returns the failure that an error causes.
     pub(crate) fn of(error: &Error, request_id: &str) -> Self {
         let rejection = error.rejection();
         Self {

@@ -346,7 +346,7 @@ impl Rejection {
         )
     }
 
-    /// Whether the answer, or its next item, took too long.
+    /// Whether the answer, its next item or the whole stream took too long.
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(
             self,
@@ -359,7 +359,7 @@ impl Rejection {
         matches!(self, Self::Interrupted | Self::Cancelled { .. })
     }
 
-    /// Returns the headers of a response to a handshake.
+    /// Returns the further headers of a response that rejects a handshake.
     #[cfg(feature = "websocket")]
     pub(crate) fn handshake_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {

@@ -151,7 +151,7 @@ impl InvalidHeader<'_> {
 }
 
 /// Parses digits as whole seconds. A number that does not fit into a `u32` becomes `u32::MAX`: over
-/// a century, which is no limit in practice.
+/// a century, which does not limit an invocation in practice.
 fn seconds(value: &HeaderValue) -> Option<u32> {
     let digits = value.to_str().ok()?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -14,7 +14,8 @@ pub(crate) enum RequestedFormat {
     Envelope,
     /// The caller requests the bare value.
     Value,
-    /// A protocol reads the response and writes its own: the bare value, with a mark if it is a
+    /// A protocol of this crate reads the response and writes its own response. The response that
+    /// it reads is the bare value, with a mark if it is a
     /// [`ChatEvent`](ppio_agent_protocol::ChatEvent).
     #[cfg(feature = "chat")]
     Chat,

@@ -57,7 +57,7 @@ pub struct RuntimeSettings {
     /// The web origins whose pages may call the agent; `None` for its own origin and pages of this
     /// machine.
     pub cors_origins: Option<Vec<String>>,
-    /// Whether pages of these origins may send credentials.
+    /// Whether pages of [`cors_origins`](Self::cors_origins) may send credentials.
     pub cors_credentials: bool,
     /// Whether there is a route `GET /metrics`; never without the feature `metrics`.
     pub enable_metrics: bool,

@@ -55,8 +55,8 @@ impl WrittenValue {
     }
 }
 
-/// Appends the JSON of an item of a stream; for a protocol, a chat event is marked. Returns whether
-/// the item is a chat event.
+/// Appends the JSON of an item of a stream. If `format` is that of a protocol, a chat event is
+/// marked. Returns whether the item is a chat event.
 pub(crate) fn write_item<T: Serialize + ?Sized>(
     item: &T,
     format: RequestedFormat,

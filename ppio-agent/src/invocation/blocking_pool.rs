@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::exchange::per_connection::PerConnection;
 
 /// The number of threads that invocations never occupy, so that a synchronous health check runs
-/// while user code occupies all others.
+/// while user code occupies all other threads.
 const RESERVED: usize = 16;
 
 /// A share of the tokio runtime's blocking threads.

@@ -26,7 +26,7 @@ pub(crate) enum InvocationEnd {
     Success,
     ClientError,
     ServerError,
-    /// The answer, or its next item, took too long.
+    /// The answer, its next item or the whole stream took too long.
     Timeout,
     /// The client disconnected before the end, or the invocation was ended from outside.
     Cancelled,
@@ -143,7 +143,7 @@ impl Counters {
         self.durations[kind].offer(bucket, duration, context);
     }
 
-    /// Counts the first item of a stream.
+    /// Counts the first item of a stream, which was sent `duration` after the request arrived.
     pub(crate) fn count_first_item(
         &self,
         protocol: Option<Protocol>,
@@ -267,17 +267,17 @@ impl Counters {
     }
 }
 
-/// The totals since the start of the agent.
+/// The totals since the start of the agent, and the number of running invocations.
 #[cfg(feature = "metrics")]
 pub(crate) struct Totals {
     pub(crate) running: u64,
     /// The number of invocations that ended in each way, with the label of that way.
     pub(crate) ends: [(&'static str, u64); ENDS.len()],
     pub(crate) duration: Distribution,
-    /// The exemplars of the buckets.
+    /// The exemplars of the buckets of `duration`.
     pub(crate) durations: BTreeMap<usize, Exemplar>,
     pub(crate) first_item: Distribution,
-    /// The exemplars of the buckets.
+    /// The exemplars of the buckets of `first_item`.
     pub(crate) first_items: BTreeMap<usize, Exemplar>,
     pub(crate) progress: InvocationProgress,
 }

@@ -20,7 +20,7 @@ use crate::stalls::Watch;
 use crate::telemetry::{EndedInvocation, RequestTrace};
 
 /// The `tracing` target of the log line that is written when an invocation ends, at level `info`,
-/// or `error` if it failed.
+/// or `error` if it failed. The line of a cancelled invocation has the target `ppio`.
 ///
 /// Writing the line costs more than answering a small request, so `info` is off by default.
 pub(crate) const LOG_TARGET: &str = "ppio::invocation";
@@ -35,7 +35,8 @@ pub(crate) struct Admission {
     /// The number of running invocations; counted only if there is a limit.
     running: AtomicUsize,
     /// The time after which a running invocation makes `/ping` return `HealthyBusy`. Platforms
-    /// reclaim idle sandboxes, and a request without traffic for minutes counts as idle.
+    /// reclaim idle sandboxes, and a sandbox whose requests have no traffic for minutes counts as
+    /// idle.
     busy_after: Duration,
     /// The number of running invocations that have run for longer than `busy_after`.
     long: AtomicUsize,
@@ -177,7 +178,7 @@ impl InvocationGuard {
         &self.context
     }
 
-    /// Returns the watch of the function, for the time in which it is polled.
+    /// Returns the watch that records the polls of the function.
     pub(crate) fn watch(&self) -> Watch {
         self.admission.watch
     }

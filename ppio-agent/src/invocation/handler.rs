@@ -88,7 +88,7 @@ pub fn request<T: AgentRequest + SendRequest>(call: &mut Call) -> Result<T, Erro
     call.request()
 }
 
-/// Creates a handler from the function that the expansion generates.
+/// Creates a handler from a function that starts an invocation.
 pub fn handler<F>(start: F) -> Handler
 where
     F: Fn(Call) -> Result<Job, Error> + Send + Sync + 'static,

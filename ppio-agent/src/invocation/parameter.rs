@@ -90,7 +90,8 @@ impl<'a> PassParameter<'a, RequestContext, ()> for &'a RequestContext {
     }
 }
 
-// Without `do_not_recommend`, so that a state that is not built is reported instead.
+// These two implementations have no `do_not_recommend`, so that the compiler reports that no
+// startup function builds the state, and not that `PassParameter` is not implemented.
 impl<'a, T: Built<StartupFunction>, StartupFunction> PassParameter<'a, State<T>, (StartupFunction,)>
     for State<T>
 {

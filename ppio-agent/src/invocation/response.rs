@@ -23,7 +23,7 @@ use crate::exchange::header_names::X_ACCEL_BUFFERING;
 use crate::exchange::json;
 use crate::exchange::scoped_body::scoped;
 
-/// Returns the response. Without an outcome, a stream has begun.
+/// Returns the response of an invocation. If `head` is `None`, a stream has begun.
 #[inline]
 pub(super) fn respond(
     invoker: &Invoker,
@@ -77,7 +77,8 @@ fn envelope_response(
     }))
 }
 
-/// Returns a response of user code. The invocation ends when the body of the response ends.
+/// Returns a response of user code. The invocation ends when the body of the response ends, or
+/// immediately if polling the body runs no user code.
 pub(crate) fn user_response(
     exchange: &Exchange,
     response: Response,

@@ -50,6 +50,8 @@ impl SessionGate {
     }
 
     /// Adds an invocation to a session. The invocation runs when its turn is ready.
+    ///
+    /// Fails if another invocation runs and the policy is to reject, or if the queue is full.
     pub(crate) fn enter(self: &Arc<Self>, session: &str) -> Result<SessionTurn, Rejection> {
         let mut sessions = self.sessions();
         let state = match sessions.entry(session.to_owned()) {
@@ -155,7 +157,7 @@ impl SessionTurn {
     }
 
     /// Waits for the turn. Once the turn is ready, this returns `Ok`, or an error as soon as a
-    /// later invocation interrupts this one. It is therefore polled before each step.
+    /// later invocation interrupts this one. The turn is therefore polled before each step.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
         let mut state = self.state.lock();
         let poll = match state.0 {

@@ -126,7 +126,7 @@ impl HttpBody for UserBody {
 
 impl Drop for UserBody {
     fn drop(&mut self) {
-        // Otherwise dropping the guard counts the invocation as cancelled.
+        // Without this call, dropping the guard would count a complete body as cancelled.
         if self.body.is_end_stream() {
             self.end(None);
         }

@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use super::error::LifecycleError;
 use super::state::State;
 
-/// The slot of one state, which is empty until its startup function has run.
+/// The slot of one state, which is empty until the state is built or its value is given to the
+/// agent.
 pub struct StateSlot<T>(Arc<OnceLock<State<T>>>);
 
 impl<T> StateSlot<T> {

@@ -46,7 +46,8 @@ pub(crate) fn run_options(
 /// Calls the agent, and waits until its answer begins.
 ///
 /// # Errors
-/// The error with which the agent failed before its answer began.
+/// Returns the error with which the runtime rejected the request, or the error with which the agent
+/// failed before its answer began.
 pub(crate) async fn invoke(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -220,7 +220,7 @@ impl Items {
     }
 
     fn read_event(&mut self, event: &[u8], each: &mut impl FnMut(NextItem<'_>)) {
-        // The form in which the runtime writes an item.
+        // The runtime writes an item in this form.
         if self.kind == AnswerKind::Events
             && let Some(line) = event.strip_prefix(b"data: ")
             && let Some(json) = line.strip_suffix(b"\n\n")

@@ -4,8 +4,8 @@
 //! [`InvocationRequest`](ppio_agent_protocol::InvocationRequest), which [`call::invoke`] answers as
 //! `POST /invocations` would, and writes the [`items`] of the answer as its own events ([`events`])
 //! or as one answer ([`whole`]). So limits, deadlines, cancellation, middleware, counters and runs
-//! are the same for all. A protocol writes JSON; statuses, headers and the lines of event streams
-//! are written here and in `exchange`.
+//! are the same for all protocols. A protocol writes JSON; statuses, headers and the lines of event
+//! streams are written here and in `exchange`.
 
 #[cfg(feature = "a2a")]
 mod a2a;
@@ -60,7 +60,7 @@ pub(crate) struct Protocols {
     push: Arc<a2a::PushNotifications>,
 }
 
-/// A path of a protocol.
+/// The protocol of a path, and the methods of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProtocolRoute {
     pub(crate) protocol: Protocol,

@@ -23,12 +23,12 @@ pub(crate) struct WholeAnswer {
     pub(crate) tool_calls: Vec<AnswerToolCall>,
     /// The items that are neither text nor chat events.
     pub(crate) values: Vec<Value>,
-    /// The other chat events, in order.
+    /// The chat events that the other fields do not represent, in order.
     pub(crate) events: Vec<ChatEvent>,
     /// The tokens, if the agent reported them.
     pub(crate) usage: Option<TokenUsage>,
     pub(crate) finish: Option<FinishReason>,
-    /// An [`Interrupt`](ChatEvent::Interrupt).
+    /// The last [`Interrupt`](ChatEvent::Interrupt), if the agent sent one.
     pub(crate) interrupt: Option<ChatEvent>,
 }
 
@@ -57,7 +57,8 @@ impl WholeAnswer {
         }
     }
 
-    /// Adds the message of the interrupt to the text, for a protocol that has no other form of it.
+    /// Moves the interrupt to the text, as its message or otherwise its reason, for a protocol that
+    /// cannot represent an interrupt.
     #[cfg(feature = "openai")]
     pub(crate) fn add_interrupt_text(&mut self) {
         if let Some(ChatEvent::Interrupt {

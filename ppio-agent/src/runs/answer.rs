@@ -57,7 +57,7 @@ impl Answer {
         (status, Self::Failed(error, duration))
     }
 
-    /// Returns the bytes that the answer holds in memory, without the log.
+    /// Returns the number of bytes that the answer holds in memory, without the log.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Value(value) => value.json.len() + value.envelope.as_ref().map_or(0, Bytes::len),
@@ -79,7 +79,8 @@ impl Answer {
         }
     }
 
-    /// Returns the envelope for a caller that does not request a format.
+    /// Returns the envelope for a caller that does not request a format; `None` if the answer is in
+    /// the log or was dropped.
     pub(super) fn envelope(&self, id: &str) -> Option<Bytes> {
         match self {
             Self::Value(value) => Some(value.body(RequestedFormat::Envelope, id)),

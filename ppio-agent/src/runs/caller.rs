@@ -13,7 +13,7 @@ use crate::exchange::random;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunCaller {
     session: Option<String>,
-    /// A hash of `Authorization`, which is not kept itself.
+    /// A hash of the `Authorization` headers. The headers themselves are not kept.
     credentials: Option<u128>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct ScopedKey {
 
 impl RunCaller {
     /// Whether the caller has neither a session nor credentials, which would distinguish it from
-    /// others.
+    /// other callers.
     pub(super) fn is_anonymous(&self) -> bool {
         self.session.is_none() && self.credentials.is_none()
     }
@@ -56,11 +56,11 @@ impl RunCaller {
 
     /// Whether a request of this caller may read and cancel the run of `owner`.
     ///
-    /// The credentials of a session's caller may change. A caller without a session sees the runs
-    /// with the same credentials (or, if it has none, without any) in any session. A caller with a
-    /// session also sees the runs that were started with its credentials outside of sessions. The
-    /// caller must already have the id of the run, since lists are refused to callers without
-    /// session and credentials.
+    /// Within a session, the credentials are not compared, since they may be renewed. A caller
+    /// without a session sees the runs with the same credentials (or, if it has none, without any)
+    /// in any session. A caller with a session also sees the runs that were started with its
+    /// credentials outside of sessions. A caller without session and credentials needs the id of
+    /// the run, since lists are refused to such callers unless the configuration allows them.
     pub(super) fn sees(&self, owner: &Self) -> bool {
         match (&self.session, &owner.session) {
             (Some(session), Some(other)) => session == other,

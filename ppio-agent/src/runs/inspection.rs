@@ -23,8 +23,8 @@ pub(super) struct Inspection {
     request: Option<Bytes>,
     summary: String,
     usage: Option<TokenUsage>,
-    /// For each group of items that were written together: the number of the first, and the
-    /// milliseconds since the start of the run.
+    /// For each group of items that were added in the same millisecond: the number of the first
+    /// item, and the milliseconds since the start of the run.
     times: VecDeque<(u64, u64)>,
 }
 

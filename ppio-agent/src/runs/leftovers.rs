@@ -1,5 +1,6 @@
-//! Finds the tasks that a run spawned and the spans that it opened that outlive its answer. This is
-//! for the developer of an agent, and is done only if runs are inspected.
+//! Finds the tasks that a run spawned and the spans that it opened that outlive its answer. The
+//! result is for the developer of the agent. Tasks and spans are checked only if runs are
+//! inspected.
 //!
 //! tokio counts the tasks of a process, but does not record which task spawned them. The tasks of a
 //! run can therefore be counted only if no other run overlaps with it, for example if a developer
@@ -38,7 +39,8 @@ pub(super) struct Leftovers {
     background: TaskTracker,
     context: RequestContext,
     span: Span,
-    /// The number of tasks before the start of the run; `None` if another run was active.
+    /// The number of tasks before the start of the run; `None` if another run was active or the
+    /// number was not available.
     before: Option<i64>,
     number: u64,
     _own: Counted,
@@ -103,7 +105,8 @@ impl Leftovers {
         Left { tasks, spans }
     }
 
-    /// Returns how many more tasks there are than before the run; 0 if other runs have begun since.
+    /// Returns how many more tasks there are than before the run; 0 if other runs have begun since,
+    /// or if one of the two numbers is not available.
     fn more_tasks(&self) -> i64 {
         let begun = self.runs.inspected_tasks().begun.load(Relaxed);
         let before = self.before.filter(|_| begun == self.number);
@@ -115,7 +118,7 @@ impl Leftovers {
 }
 
 /// Returns the number of tasks other than connections, background tasks and the runtime's own;
-/// `None` if the number is not known.
+/// `None` if the number is not available.
 fn count_tasks(runs: &RunRegistry, background: &TaskTracker) -> Option<i64> {
     let tasks = runs.inspected_tasks();
     let connections = tasks.connections.get()?.load(Relaxed);

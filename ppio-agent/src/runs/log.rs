@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// The size of a segment of small items, and about the size of one read with ids, in bytes.
+/// The maximum size of a segment of small items, and about the maximum size of one read with ids,
+/// in bytes.
 const SEGMENT_SIZE: usize = 32 * 1024;
 /// The minimum size of events that become a segment without being copied, in bytes.
 const MIN_LARGE_EVENTS: usize = 4 * 1024;

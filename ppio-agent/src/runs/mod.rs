@@ -1,10 +1,11 @@
 //! Runs: invocations whose answer is kept, so that it can be read again and by several readers.
 //!
 //! An invocation becomes a run if its caller may reconnect to read the answer: with the policy
-//! `continue`, an idempotency key, `Prefer: respond-async`, or a stream with ids. Then a task of
-//! the registry (`producer`) polls the handler and appends its items to the log of the run (`run`,
-//! `log`), and every connection, that of the first caller included, is a reader with a position of
-//! its own (`reader`). All other invocations have no run and go through `invocation` alone.
+//! `continue`, an idempotency key, `Prefer: respond-async`, or a stream with ids. If runs are
+//! inspected, every invocation becomes a run. For each run, a task of the registry (`producer`)
+//! polls the handler and appends its items to the log of the run (`run`, `log`), and every
+//! connection, that of the first caller included, is a reader with a position of its own
+//! (`reader`). All other invocations have no run and go through `invocation` alone.
 
 mod answer;
 mod caller;

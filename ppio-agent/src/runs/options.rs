@@ -101,7 +101,7 @@ impl RunOptions {
         self.keep(on_disconnect, tag)
     }
 
-    /// Answers without waiting for the answer of the agent, like `Prefer: respond-async`.
+    /// Makes the response not wait for the answer of the agent, as with `Prefer: respond-async`.
     #[cfg(feature = "chat")]
     pub(crate) fn without_waiting(mut self) -> Self {
         self.respond_async = true;

@@ -30,7 +30,7 @@ use crate::invocation::guard::InvocationGuard;
 use crate::invocation::reply::Outcome;
 use crate::invocation::session_gate::SessionTurn;
 
-/// Runs the invocation of a run to its end.
+/// A future that polls the invocation of a run to its end.
 pub(super) struct Producer {
     pub(super) run: Arc<Run>,
     pub(super) source: AnswerSource,
@@ -201,8 +201,8 @@ impl Producer {
         ProducerStep::Ended
     }
 
-    /// Ends with an envelope that the handler filled. An envelope with the status `error` fails the
-    /// invocation.
+    /// Ends the run with an envelope that the handler filled. An envelope with the status `error`
+    /// fails the invocation.
     fn finish_envelope(&mut self, envelope: AgentEnvelope) {
         let id = self.run.id.as_str();
         let queue_time = match &self.source {

@@ -33,7 +33,7 @@ impl RunReader {
     /// Adds a reader that starts after the item with the id `after`; 0 is the start.
     ///
     /// # Errors
-    /// If there is no such item, or it is no longer kept.
+    /// If the run has no item with this id, or if the item after it is no longer kept.
     pub(super) fn attach(run: &Arc<Run>, after: u64) -> Result<Self, Rejection> {
         let (number, cursor) = run.attach(after)?;
         Ok(Self {
@@ -113,6 +113,8 @@ impl ReaderBody {
     }
 
     /// Returns the bytes to send after the last item: an `end` event, an error event, or nothing.
+    /// Returns an error, which cuts the response, if a response that the handler returned has
+    /// failed.
     fn end(&self, end: &RunOutcome) -> Result<Bytes, Error> {
         let run = &self.reader.run;
         match (self.format, &end.answer) {

@@ -14,7 +14,7 @@ pub(crate) struct RunTag {
 }
 
 impl RunTag {
-    /// Returns the bytes that the tag holds in memory.
+    /// Returns the number of bytes that the tag holds in memory.
     pub(super) fn size(&self) -> usize {
         self.protocol.len() + self.thread.as_ref().map_or(0, String::len) + self.data.len()
     }

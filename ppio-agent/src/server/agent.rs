@@ -174,8 +174,8 @@ impl Agent {
         self.mounted = Some(routes);
     }
 
-    /// Whether a request is for the WebSocket function. Without that function, the author's routes
-    /// may serve its path.
+    /// Whether a request is for the WebSocket endpoint. If there is no WebSocket function, and the
+    /// author has routes, the routes serve `/ws`.
     #[cfg(feature = "websocket")]
     pub(crate) fn takes_websocket(&self, request: &Request) -> bool {
         (self.mounted.is_none() || self.websocket.has_handler()) && self.websocket.takes(request)

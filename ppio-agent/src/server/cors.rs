@@ -46,7 +46,7 @@ pub(crate) enum Caller {
 }
 
 impl Cors {
-    /// Returns a policy that allows no page of another origin.
+    /// Returns a policy that allows no page whose browser sends an `Origin`.
     pub(crate) fn none() -> Self {
         Self {
             origins: Origins::These(Vec::new()),

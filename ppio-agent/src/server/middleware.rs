@@ -54,7 +54,8 @@ pub fn into_response<A: IntoResponse>(answer: A) -> Result<Response, Error> {
     answer.into_response()
 }
 
-/// The first parameter of middleware. A macro has no type information, so this trait checks it.
+/// The first parameter of middleware. A macro has no type information, so this trait checks the
+/// type.
 #[diagnostic::on_unimplemented(
     message = "the first parameter of middleware must be `ppio::Request`, not `{Self}`",
     label = "expected `ppio::Request`",
@@ -77,7 +78,8 @@ pub fn pass_request<T: PassRequest>(request: Request) -> T {
     T::pass(request)
 }
 
-/// The second parameter of middleware. A macro has no type information, so this trait checks it.
+/// The second parameter of middleware. A macro has no type information, so this trait checks the
+/// type.
 #[diagnostic::on_unimplemented(
     message = "the second parameter of middleware must be `ppio::Next`, not `{Self}`",
     label = "expected `ppio::Next`",

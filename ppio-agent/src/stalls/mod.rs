@@ -27,7 +27,7 @@ pub(crate) struct AsyncFunctions {
     functions: Vec<Arc<AsyncFunction>>,
 }
 
-/// One function.
+/// A function that is polled on async workers.
 #[derive(Debug)]
 pub(crate) struct AsyncFunction {
     /// The path of the function, or its role in the builder.
@@ -37,7 +37,7 @@ pub(crate) struct AsyncFunction {
     limit: Duration,
     stalls: AtomicU64,
     stalled_micros: AtomicU64,
-    /// The id of the request of its first stall.
+    /// The id of the request in which the function first blocked its thread.
     first_request: OnceLock<String>,
 }
 
@@ -45,8 +45,9 @@ pub(crate) struct AsyncFunction {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct BlockingFunction {
     function: String,
-    /// How many polls have taken too long; `seconds` is their total time.
+    /// The number of polls that have taken too long.
     count: u64,
+    /// The total time of these polls, in seconds.
     seconds: f64,
     /// The id of the request of the first such poll.
     request_id: String,
@@ -126,7 +127,7 @@ pub(crate) struct FunctionNames {
 /// The name of a function.
 #[derive(Debug, Clone)]
 pub(crate) struct FunctionName {
-    /// Its path, which stays the same when the source changes.
+    /// The path of the function, which stays the same when lines are added to the source.
     pub(crate) path: String,
     /// The function and its location in the source.
     pub(crate) described: String,
@@ -190,7 +191,7 @@ impl AsyncFunction {
 const LOG_TARGET: &str = "ppio::blocking";
 
 impl Watch {
-    /// Watches nothing.
+    /// A watch that records no polls.
     pub(crate) const OFF: Self = Self(0);
 
     /// Polls a function. Meanwhile, the slot of the thread holds the function and the request.

@@ -122,8 +122,8 @@ impl Poll {
         }
     }
 
-    /// Compares the slot with its previous content. Returns whether the thread has polled anything
-    /// since.
+    /// Compares the slot with its previous content. Returns whether the thread has polled user code
+    /// since the previous look.
     fn look(&mut self, passed: Duration) -> bool {
         let (epoch, function) = self.slot.current();
         if epoch != self.epoch {

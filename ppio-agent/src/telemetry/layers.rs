@@ -24,8 +24,8 @@ const REQUEST_SPAN_TARGET: &str = "ppio::exchange::log_ids";
 
 type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
-/// Returns the layers for a subscriber; `None` if nothing is exported. `logs` selects the exported
-/// events.
+/// Returns the layers for a subscriber; `None` if neither traces nor logs are exported. `logs`
+/// selects the exported events.
 pub(crate) fn layers<S>(logs: &Targets) -> Option<Vec<BoxedLayer<S>>>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,

@@ -106,7 +106,7 @@ impl OtlpClient {
         }
     }
 
-    /// Logs the first failure, and the first success after a failure.
+    /// Logs the first failure of consecutive failures, and the first success after a failure.
     fn report(&self, endpoint: &Uri, failure: Option<String>) {
         let was_failing = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
         let signal = self.signal.as_str();

@@ -177,7 +177,7 @@ impl RequestTrace {
         }
     }
 
-    /// Polls a future in the context of the span.
+    /// Returns a future that polls `future` in the context of the span.
     #[inline]
     pub(crate) fn scope<F: Future>(&self, future: F) -> InTrace<F> {
         let context = self.context();

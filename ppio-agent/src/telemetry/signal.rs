@@ -1,6 +1,6 @@
 //! The signals of OpenTelemetry.
 
-/// A kind of data that OTLP exports. Each kind has its own path.
+/// A kind of data that OTLP exports. Each kind is sent to its own URL path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TelemetrySignal {
     Traces,

@@ -68,7 +68,8 @@ impl SpanQueue {
         self.queued.load(Relaxed) >= self.capacity
     }
 
-    /// Counts a span that is not recorded, or a trace that does not begin.
+    /// Counts a span that is dropped at its end, or a trace that does not begin, because the queue
+    /// is full. Logs a warning at the first call.
     pub(super) fn count_dropped(&self) {
         self.dropped.fetch_add(1, Relaxed);
         if !self.has_dropped.load(Relaxed) && !self.has_dropped.swap(true, Relaxed) {

@@ -63,7 +63,7 @@ impl TestAgent {
     /// Runs the startup functions of the agent, which otherwise run before the first request.
     ///
     /// # Errors
-    /// If a startup function fails.
+    /// If a startup function fails, or if the startup functions did not finish in an earlier call.
     pub async fn start(&self) -> Result<(), StartError> {
         Ok(self.service.agent().lifecycle.start().await?)
     }
@@ -245,7 +245,7 @@ impl TestReply {
     /// Returns the error in the response, with its status, type and text.
     ///
     /// # Panics
-    /// If the response is not an error.
+    /// If the status is not that of an error, or if the body has no error text and type.
     pub async fn error(self) -> Error {
         #[derive(serde::Deserialize)]
         struct ErrorAnswer {

@@ -14,7 +14,7 @@ use crate::support::{TestServer, config, get, invocation, invocation_with, with_
 
 const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id: s-1\r\n";
 
-/// An agent that returns the headers it receives, and changes its tasks and health check as a
+/// An agent that returns the headers it receives, and changes its tasks and its forced status as a
 /// request selects.
 fn scripted(config: RuntimeConfig) -> AgentRuntimeAppBuilder<BuilderEntrypoint> {
     AgentRuntimeApp::builder()

@@ -29,7 +29,7 @@ fn json_of(length: usize) -> String {
     format!("\"{}\"", "x".repeat(length - 2))
 }
 
-/// The request with its body in two chunks.
+/// Returns an invocation whose body is sent in two chunks.
 fn chunked(body: &str) -> String {
     let (first, second) = body.split_at(body.len() / 2);
     format!(
@@ -465,7 +465,7 @@ async fn a_request_that_arrives_during_another_is_answered_after_it() {
     }
 }
 
-/// An example is `nc`, which closes its sending side after the request.
+/// `nc` is such a client: it closes its sending side after the request.
 #[tokio::test]
 async fn a_client_that_closes_its_sending_side_gets_its_answer() {
     let server = echo().await;

@@ -297,7 +297,7 @@ fn a_stream_is_dropped_at_each_item_and_between_the_items() {
     assert_eq!(bad(&report), [1, 3, 5], "{report}");
 }
 
-/// Returns an agent whose invocation takes a ticket at its second await point, and its state.
+/// Returns an agent whose invocation holds a ticket at its second await point, and the tickets.
 fn tickets(is_guarded: bool) -> (TestAgent, Arc<Counter>) {
     let tickets = Arc::new(Counter::default());
     let state = Arc::clone(&tickets);

@@ -84,7 +84,7 @@ async fn a_client_that_disconnects_drops_the_handler() {
     assert_stops_soon(app, false, started, dropped).await;
 }
 
-/// Sends `true` once, then nothing, and holds a guard.
+/// Returns a stream that holds a guard, sends `true` once, and then sends nothing.
 fn silent(guard: Guard) -> impl Stream<Item = Result<bool, Infallible>> + Send {
     let first = stream::once(async { Ok(true) });
     first.chain(stream::pending()).inspect(move |_| {

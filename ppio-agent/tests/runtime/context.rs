@@ -33,7 +33,7 @@ impl Seen {
         seen.iter().any(|(at, _)| *at == place)
     }
 
-    /// Records the context at its drop.
+    /// Returns a guard that records the context when the guard is dropped.
     fn guard(&self, place: &'static str) -> Guard {
         Guard(self.clone(), place)
     }
@@ -47,8 +47,8 @@ impl Drop for Guard {
     }
 }
 
-/// Calls the agent once, and checks that all of `places` and no others were seen, with the ids of
-/// the call. Disconnects from an endless stream after its first item.
+/// Calls the agent once, and checks that the context was read at all of `places` and at no other
+/// place, with the ids of the call. Disconnects from an endless stream after its first item.
 async fn assert_seen(app: Result<AgentRuntimeApp, StartError>, seen: &Seen, places: &[&str]) {
     let server = TestServer::start(app).await;
     let mut connection = server.connect().await;

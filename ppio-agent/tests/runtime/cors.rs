@@ -356,7 +356,7 @@ async fn with_an_empty_list_no_page_may_call() {
     assert_eq!(call(&server, None, "2").await.status, 200);
 }
 
-/// Middleware that answers one method of its own path.
+/// The middleware answers `POST /own`, and every request to `/preflights`.
 #[tokio::test]
 async fn a_preflight_for_a_route_of_middleware_is_answered() {
     for config in [

@@ -360,7 +360,7 @@ async fn the_time_in_the_queue_is_not_processing_time() {
         let time = |name: &str| answer[name].as_f64().expect("seconds");
         assert_eq!(time("queue_time") > 0.0, is_queued, "{answer}");
         let parts = time("queue_time") + time("processing_time");
-        // Each of the three is rounded to microseconds.
+        // Each of the three times is rounded to microseconds.
         assert!((parts - time("duration")).abs() < 2e-6, "{answer}");
     }
 }

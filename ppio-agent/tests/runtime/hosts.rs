@@ -129,6 +129,7 @@ async fn any_host_is_served_when_bound_to_all_addresses() {
 }
 
 /// Sends a request that must be rejected, and a pipelined request that must not be answered.
+/// Returns the error text, which is empty if hyper itself rejected the request.
 async fn refused(server: &TestServer, request: &str) -> String {
     let mut connection = server.connect().await;
     let smuggled = "GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n";

@@ -24,7 +24,7 @@ impl Story {
         std::mem::take(&mut self.0.lock().expect("a lock"))
     }
 
-    /// Middleware that records the request and the response.
+    /// Returns middleware that records the request and the response.
     fn around(
         &self,
         name: &'static str,
@@ -311,7 +311,7 @@ async fn disabled_middleware_does_not_run() {
     assert_eq!(story.take(), [""; 0]);
 }
 
-/// A stream that ends, a stream that fails, and an error response.
+/// The responses are a stream that ends, a stream that fails, and an error.
 #[tokio::test]
 async fn middleware_can_measure_a_whole_stream() {
     const STEP: Duration = Duration::from_millis(20);
@@ -377,8 +377,8 @@ async fn middleware_wraps_a_health_check() {
     assert_eq!(story.take()[1], "all out 500");
 }
 
-/// Errors of the runtime before and after the handler, of the handler, of other middleware and of a
-/// health check.
+/// The errors are those of the runtime before and after the handler, of the handler, of other
+/// middleware and of a health check.
 #[tokio::test]
 async fn middleware_can_read_the_error_of_a_response() {
     let story = Story::default();

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`.
+//! Tests of `GET /openapi.json`.
 
 use ppio::{AgentRuntimeApp, RuntimeConfig, Value};
 

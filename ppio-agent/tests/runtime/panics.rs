@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for Unreadable {
     }
 }
 
-/// The text for the caller, without the panic's own text.
+/// The error text for the caller, up to the request id.
 const TEXT: &str = "the agent panicked; its log has the reason at request id ";
 
 /// Checks that a panic is a 500 without the panic's own text, that the connection stays open, and

@@ -129,7 +129,7 @@ async fn connections_without_complete_headers_are_closed_immediately() {
     let mut second = server.connect().await;
     second.write(get("/ping") + "POST /invoc").await;
     assert_eq!(second.answer().await.status, 200);
-    // A ping on a later connection is answered, so the server has read the others.
+    // A ping on a later connection is answered, so the server has read the other connections.
     server.assert_alive().await;
     server.begin_shutdown();
     for mut connection in [fresh, first, second] {
@@ -207,7 +207,7 @@ async fn the_agent_is_busy_while_a_background_task_runs() {
     }
     assert_eq!(status().await.as_deref(), Some("HealthyBusy"));
     assert_eq!(server.metric("background_tasks").await, 2);
-    // Tasks that return and tasks that panic have ended.
+    // One task returns and the other task panics. Neither counts as running afterwards.
     gate.add_permits(2);
     with_timeout("the end of the work", async {
         while status().await.as_deref() != Some("Healthy") {}

@@ -101,7 +101,7 @@ async fn connect_with_small_buffer(address: SocketAddr) -> Connection {
 }
 
 const ITEM: usize = 16 * 1024;
-/// An upper bound for what the sockets of both sides and the runtime buffer together.
+/// An upper bound for what the sockets of both sides and the runtime buffer together, in bytes.
 const BUFFERED: usize = 16 << 20;
 
 /// An endless iterator that counts its items, and closes a channel when it is dropped.

@@ -126,7 +126,7 @@ async fn a_stream_ends_at_the_callers_deadline() {
             }))
         })
         .build();
-    // Always ready, but not so fast that the test has to read gigabytes.
+    // An item is always ready, but takes 1 ms, so that the test does not have to read gigabytes.
     let item = || {
         std::thread::sleep(Duration::from_millis(1));
         Ok::<_, Error>("x".repeat(1024))

@@ -202,7 +202,7 @@ async fn an_endless_body_is_not_read_further_after_the_answer() {
     server.assert_alive().await;
 }
 
-/// The client may then send the body or, since it has its answer, another request.
+/// After the answer, the client may send the body or another request, so the connection ends.
 #[tokio::test]
 async fn a_client_that_waits_for_100_continue_gets_connection_close() {
     let servers = Servers::start().await;

@@ -6,11 +6,11 @@ use ppio_agent_protocol::{
 
 use crate::project::edit::{Edit, NewValue};
 
-/// A value with its flag, question and check.
+/// A value of agent.yaml with its flag, question and check.
 #[derive(Debug)]
 pub(crate) struct ConfigField {
     pub(crate) path: &'static [&'static str],
-    /// The name of its flag, without dashes.
+    /// The name of the flag, without the leading `--`.
     pub(crate) flag: &'static str,
     pub(crate) question: &'static str,
     /// Whether agent.yaml is invalid without the value.

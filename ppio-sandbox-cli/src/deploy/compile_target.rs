@@ -33,6 +33,10 @@ impl CompileTarget {
 
     /// Returns the static target if it is installed, otherwise the host, with a warning if the
     /// program may not run in a sandbox.
+    ///
+    /// # Errors
+    /// If rustc cannot be run, or a program for the host does not run in the sandboxes of the
+    /// cloud.
     pub(super) async fn find(
         folder: &Path,
         is_local: bool,

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::bundle::LeftOutFile;
 use super::comparison::Change;
 
-/// The names of events and fields are a contract with the programs that read them.
+/// An event of a deployment. The names of events and fields are a contract with the programs that
+/// read them.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum DeployEvent<'a> {
@@ -24,8 +25,8 @@ pub(super) enum DeployEvent<'a> {
     LeftOut { files: &'a [LeftOutFile] },
     /// A warning; the deployment continues.
     Warning { message: &'a str },
-    /// The API was compared with that of the deployed agent, or could not be. Not sent if none is
-    /// deployed.
+    /// The API was compared with that of the deployed agent, or could not be. Not sent if no agent
+    /// of this name is deployed.
     Api(ApiReport<'a>),
     /// The platform has created the template and the build.
     Deploying {

@@ -192,7 +192,7 @@ async fn python(
     Ok((program, archive.await?))
 }
 
-/// Fills a bundle with agent.yaml and what `fill` adds, on a thread that may block.
+/// Packs agent.yaml and the files that `fill` adds into an archive, on a thread that may block.
 async fn pack(
     project: &Project,
     include: &[String],
@@ -240,9 +240,9 @@ fn listed_files(config: &AgentConfig) -> Result<Vec<String>, CliError> {
     }
 }
 
-/// Returns the configuration that the template's metadata holds: agent.yaml without its status and,
-/// for a Rust agent, without its entrypoint: clients start a template that has an entrypoint with
-/// Python.
+/// Returns the configuration that the template's metadata holds: agent.yaml without `status` and
+/// `spec.sandbox` and, for a Rust agent, without its entrypoint, because clients start a template
+/// that has an entrypoint with Python.
 fn template_config(config: &AgentConfig) -> Result<String, CliError> {
     let mut config = config.clone();
     config.status = None;

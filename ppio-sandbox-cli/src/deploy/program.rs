@@ -6,12 +6,12 @@ use super::python_packages::PythonPackages;
 
 /// The folder of the agent in its sandboxes.
 pub(super) const AGENT_FOLDER: &str = "/app";
-/// Makes a deployed agent log a line for each invocation, which the runtime omits by default for
-/// speed. Settings in code, `PPIO_AGENT_LOG` and `RUST_LOG` override it.
+/// The variable that makes a deployed agent log a line for each invocation, which the runtime omits
+/// by default for speed. Settings in code, `PPIO_AGENT_LOG` and `RUST_LOG` override the variable.
 const DEFAULT_LOG: (&str, &str) = ("PPIO_AGENT_DEFAULT_LOG", "info");
-/// Allows pages of every origin to call a deployed agent. The runtime's default allows only pages
-/// of the agent's own host and of loopback, which would exclude every user. `--env` can set another
-/// value.
+/// The variable that allows pages of every origin to call a deployed agent. The runtime's default
+/// allows only pages of the agent's own host and of loopback, which would exclude every user.
+/// `--env` can set another value.
 const CORS_ORIGINS: (&str, &str) = ("PPIO_AGENT_DEFAULT_CORS_ORIGINS", "*");
 /// The program of an agent.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ pub(super) const REQUIREMENTS: &str = "requirements.txt";
 pub(super) const PYPROJECT: &str = "pyproject.toml";
 pub(super) const SETUP: &str = "setup.py";
 
-/// Lock files, which pip does not read, and the command that writes their versions.
+/// Lock files, which pip does not read, and the command that writes their versions into
+/// requirements.txt.
 const LOCK_FILES: [(&str, &str); 3] = [
     ("uv.lock", UV_EXPORT),
     ("poetry.lock", POETRY_EXPORT),
@@ -21,15 +22,16 @@ const LOCK_FILES: [(&str, &str); 3] = [
 const UV_EXPORT: &str = "uv export --no-dev --no-emit-project -o requirements.txt";
 const POETRY_EXPORT: &str = "poetry export -o requirements.txt";
 
-/// Installs the packages into the agent's folder, which Python searches first for every user. Needs
-/// no network if all packages are installed already, which a dry run of pip checks.
+/// The command that installs the packages into the agent's folder, which Python searches first for
+/// every user. It needs no network if all packages are installed already, which a dry run of pip
+/// checks.
 const INSTALL_REQUIREMENTS: &str = "\
     lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
     case $lacks in *'Would install'*) false;; esac || \
     PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
     python -m pip install --no-cache-dir --no-warn-conflicts --target /app -r requirements.txt";
-/// Installs the project with its dependencies. Modules of the project that are already in the
-/// folder are kept.
+/// The command that installs the project with its dependencies. Modules of the project that are
+/// already in the agent's folder are kept.
 const INSTALL_PROJECT: &str = "\
     PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
     python -m pip install --no-cache-dir --no-warn-conflicts --target /app .";
@@ -51,7 +53,8 @@ impl PythonPackages {
     /// Reads the project's files: requirements.txt, otherwise pyproject.toml or setup.py.
     ///
     /// # Errors
-    /// If the packages are listed where pip does not read them.
+    /// If pyproject.toml cannot be read or is not valid, or if the packages are listed where pip
+    /// does not read them.
     pub(super) fn find(folder: &Path) -> Result<Self, CliError> {
         let exists = |name: &str| folder.join(name).is_file();
         if exists(REQUIREMENTS) {

@@ -33,7 +33,7 @@ use crate::error::CliError;
 
 /// The number of output lines that are kept to explain an exit.
 const MAX_TAIL_LINES: usize = 60;
-/// The maximum number of bytes that are kept of each of these lines.
+/// The maximum number of bytes that are kept of one output line.
 const MAX_TAIL_LINE: usize = 4096;
 /// The longest time that one `GET /ping` may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,9 +1,9 @@
 //! Texts that are cut to a length.
 
-/// Marks a text that was cut.
+/// The mark at the end of a text that was cut.
 const MARK: char = '…';
 
-/// Returns the text, or its first `limit` bytes followed by a mark.
+/// Returns the text, or the characters in its first `limit` bytes followed by a mark.
 pub(super) fn clipped(text: String, limit: usize) -> String {
     if text.len() <= limit {
         return text;

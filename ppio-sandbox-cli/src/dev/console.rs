@@ -145,7 +145,7 @@ impl DevConsole {
         });
     }
 
-    /// Reports another failure.
+    /// Reports a failure whose errors cargo has not printed.
     pub(super) fn failed(&self, error: &CliError, output: &str, old_one_serves: bool) {
         let event = DevEvent::Failed {
             error: &error.message,

@@ -19,8 +19,8 @@ pub(super) type Variables = BTreeMap<String, String>;
 /// is no file.
 ///
 /// # Errors
-/// If the file cannot be read, or a line is malformed; its value is not quoted, because it may be a
-/// secret.
+/// If the file cannot be read, or a line is malformed. The error does not quote the value of the
+/// line, which may be a secret.
 pub(super) fn read(folder: &Path) -> Result<Variables, CliError> {
     let text = match fs::read_to_string(folder.join(FILE_NAME)) {
         Ok(text) => text,

@@ -14,7 +14,8 @@ pub(super) fn is_source(path: &Path) -> bool {
     matches!(extension, Some("py")) || matches!(name, Some("pyproject.toml" | "requirements.txt"))
 }
 
-/// Runs the entrypoint with the project's virtual environment, otherwise with `python3`.
+/// Returns the command that runs the entrypoint with the Python of the project's virtual
+/// environment, otherwise with `python3`.
 pub(super) fn command(folder: &Path, entrypoint: &str) -> Command {
     let own = ENVIRONMENTS
         .iter()

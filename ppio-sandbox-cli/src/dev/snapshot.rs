@@ -12,8 +12,8 @@ use super::dot_env;
 /// Files that mark a directory of generated files: cargo's target, a Python virtual environment.
 const OUTPUT_MARKERS: &[&str] = &["CACHEDIR.TAG", "pyvenv.cfg"];
 
-/// The files that are neither hidden nor ignored by git, and the `.env` of the first root, with
-/// their modification times and sizes.
+/// The files that are neither hidden, ignored by git nor generated, and the `.env` of the first
+/// root, with their modification times and sizes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SourceSnapshot {
     files: BTreeMap<PathBuf, (Option<SystemTime>, u64)>,
@@ -21,7 +21,7 @@ pub(super) struct SourceSnapshot {
 }
 
 impl SourceSnapshot {
-    /// Walks `roots`. Unreadable files are left out.
+    /// Takes a snapshot of the files below `roots`. Unreadable files are left out.
     pub(super) fn take(roots: &[PathBuf]) -> Self {
         let mut snapshot = Self::default();
         let Some((first, others)) = roots.split_first() else {
@@ -40,7 +40,7 @@ impl SourceSnapshot {
                 snapshot.insert(entry.into_path(), &metadata);
             }
         }
-        // The file is hidden, and usually ignored by git.
+        // `.env` is hidden, and usually ignored by git.
         let variables = first.join(dot_env::FILE_NAME);
         if let Ok(metadata) = variables.metadata() {
             snapshot.insert(variables, &metadata);

@@ -10,9 +10,9 @@ use rustix::process::Pid;
 /// The variable that marks the agent's processes, including those that leave its process group.
 pub(super) const RUN_VARIABLE: &str = "PPIO_DEV_RUN";
 
-/// Reads a list of process groups from a pipe. The kernel closes the pipe when the writer ends,
-/// even by SIGKILL. Then the script kills those groups and, with the help of `/proc`, the processes
-/// that have the variable.
+/// The script of the watchdog, which reads a list of process groups from a pipe. The kernel closes
+/// the pipe when the writer ends, even by SIGKILL. Then the script kills those groups and, with the
+/// help of `/proc`, the processes that have the variable.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 variable=$1 groups=
@@ -83,7 +83,7 @@ impl GroupWatchdog {
 
     fn write(&self, sign: char, group: Pid) -> io::Result<()> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        // Less than the buffer of a pipe, so it does not block.
+        // The line is shorter than the buffer of a pipe, so the write does not block.
         writeln!(groups, "{sign} {}", group.as_raw_nonzero())
     }
 

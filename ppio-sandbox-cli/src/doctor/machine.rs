@@ -66,7 +66,7 @@ fn compiler(text: &str) -> Check {
     .help("`rustup update stable`")
 }
 
-/// Returns the static target, whose programs need no C library in the sandbox.
+/// Checks whether the static target is installed, whose programs need no C library in the sandbox.
 async fn static_target(rustc: &str) -> Check {
     let host = field(rustc, "host:").unwrap_or_default();
     let machine = host.split('-').next().unwrap_or_default();
@@ -86,8 +86,9 @@ async fn static_target(rustc: &str) -> Check {
     .help(format!("`rustup target add {target}`"))
 }
 
-/// Starts a local platform with bubblewrap, which may be installed but not permitted. If that
-/// fails, starts one without it.
+/// Checks the isolation, the networks and the limits of sandboxes. Starts a local platform with
+/// bubblewrap, which may be installed but not permitted. If that fails, starts a platform without
+/// bubblewrap.
 pub(super) async fn isolation() -> Vec<Check> {
     let (trial, isolated) = match trial_of(IsolationKind::Bubblewrap, false).await {
         Ok(trial) => (Ok(trial), Ok(())),
@@ -122,7 +123,7 @@ struct Trial {
     offline_unavailable: Option<String>,
 }
 
-/// Starts a platform with this isolation.
+/// Starts and stops a platform with this isolation, and returns the properties that it lacks.
 async fn trial_of(kind: IsolationKind, isolate_network: bool) -> Result<Trial, String> {
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
     let platform = LocalPlatform::builder()

@@ -160,7 +160,7 @@ fn cut_short(operation: &str) -> Error {
 /// The reason why the streams of a program were disconnected.
 #[derive(Debug)]
 enum DisconnectReason {
-    /// This process cannot read, write or use its terminal.
+    /// This process cannot use its standard streams or its terminal, or has received SIGQUIT.
     Local(CliError),
     /// The platform failed, or the connection to it was lost.
     Lost(Error),

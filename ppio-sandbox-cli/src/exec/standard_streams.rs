@@ -4,12 +4,13 @@ use std::io::{self, Read as _};
 
 use tokio::sync::mpsc;
 
-/// The number of bytes in one chunk of input. A pipe holds twice as many.
+/// The maximum number of bytes in one chunk of input. A pipe holds twice as many.
 const INPUT_PIECE: usize = 32 * 1024;
 
-/// Standard input in chunks, until its end.
+/// Returns the receiver of standard input in chunks, until its end.
 ///
-/// Read by a thread that nothing waits for, because reading a terminal cannot be cancelled.
+/// Standard input is read by a thread that nothing waits for, because reading a terminal cannot be
+/// cancelled.
 pub(super) fn input() -> mpsc::Receiver<io::Result<Vec<u8>>> {
     // One chunk is read ahead.
     let (sender, receiver) = mpsc::channel(1);

@@ -15,7 +15,7 @@ use crate::terminal::{OutputFormat, Terminal};
 /// The summary of an invocation. The names are a contract with the programs that read JSON output.
 #[derive(Debug, Serialize)]
 pub(crate) struct InvocationSummary {
-    /// `None` if the answer is not a stream.
+    /// The number of items; `None` if the answer is not a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) items: Option<u64>,
     pub(crate) session_id: String,

@@ -29,7 +29,7 @@ use crate::terminal::{ProgressLine, Terminal};
 
 /// The shortest lifetime of a new session, long enough for another call with `--keep`.
 const MIN_LIFETIME: Duration = Duration::from_secs(300);
-/// How much longer a session lives than its call may take.
+/// The time by which the lifetime of a new session exceeds the timeout of its call.
 const LIFETIME_MARGIN: Duration = Duration::from_secs(60);
 /// The longest time that closing the session may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);

@@ -24,7 +24,7 @@ use crate::terminal::{OutputFormat, Terminal};
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// The time for which `--follow` retries when the platform does not answer.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The number of lines in a request.
+/// The maximum number of lines that one request returns.
 const PAGE_LINES: u32 = 1000;
 const OPEN_ONE: &str =
     "a log is deleted with its session; keep one open with `ppio-sandbox-cli agent invoke --keep`";

@@ -9,7 +9,7 @@ use ppio_agent_client::platform::LogEntry;
 /// several lines.
 #[derive(Debug, Default)]
 pub(super) struct LogPosition {
-    /// The time of the last line, since the Unix epoch.
+    /// The time of the last line, in milliseconds since the Unix epoch.
     milliseconds: Option<i64>,
     /// The lines of that millisecond.
     read: VecDeque<LogEntry>,
@@ -40,7 +40,7 @@ impl LogPosition {
         }
     }
 
-    /// Returns the time that the next request starts at.
+    /// Returns the time that the next request starts at, in milliseconds since the Unix epoch.
     pub(super) fn milliseconds(&self) -> Option<i64> {
         self.milliseconds
     }
@@ -136,7 +136,7 @@ mod tests {
             // The platform has dropped the lines before.
             (vec![at("003", "f")], vec!["f"]),
             (vec![at("003", "f"), at("003", "g")], vec!["g"]),
-            // A line that came late.
+            // A line that arrived late.
             (vec![at("003", "h"), at("003", "e")], vec!["h"]),
         ] {
             let expected: Vec<String> = new.into_iter().map(str::to_owned).collect();

@@ -93,7 +93,8 @@ pub(crate) async fn sandboxes_of(
 /// note.
 ///
 /// # Errors
-/// If the agent has no open session; `help` states how to open one.
+/// If the agent or its sessions cannot be read, or it has no open session; `help` states how to
+/// open one.
 pub(crate) async fn newest_session(
     agent: &DeployedAgent,
     platform: &Platform,
@@ -120,7 +121,7 @@ pub(crate) async fn newest_session(
 /// Returns the session with this id.
 ///
 /// # Errors
-/// If it does not exist.
+/// If the session does not exist or cannot be read.
 pub(crate) async fn session(id: &str, platform: &Platform) -> Result<SandboxSession, CliError> {
     let failed = |error| platform.error(format!("cannot use session {id}"), &error);
     match platform.client().get_session(id).await {
@@ -137,7 +138,7 @@ pub(crate) async fn session(id: &str, platform: &Platform) -> Result<SandboxSess
 /// before it resumes the session.
 ///
 /// # Errors
-/// If it does not exist, or cannot be resumed.
+/// If the session does not exist, or cannot be read, resumed or extended.
 pub(crate) async fn usable_session(
     id: &str,
     platform: &Platform,

@@ -13,7 +13,8 @@ use crate::terminal::Terminal;
 /// newest first.
 ///
 /// # Errors
-/// If no session has the run.
+/// If a header is not valid, if the agent or its sessions cannot be read, or if no running session
+/// has the run. With `--session`, whether the session has the run is not checked.
 pub(crate) async fn find(
     arguments: &RunArguments,
     platform: &Platform,

@@ -8,7 +8,7 @@ use crate::external_program::{ProgramError, stdout_of};
 use crate::terminal::Terminal;
 use crate::terminal::question::ask;
 
-/// Git's `user.email`, or the answer to a question.
+/// Returns git's `user.email`, otherwise the answer to a question.
 pub(crate) async fn find_or_ask(terminal: &Terminal) -> Result<AuthorEmail, CliError> {
     let causes = match from_git().await {
         Ok(author) => return Ok(author),
@@ -30,7 +30,7 @@ pub(crate) async fn find_or_ask(terminal: &Terminal) -> Result<AuthorEmail, CliE
     })
 }
 
-/// Git's `user.email`, or why there is none.
+/// Returns git's `user.email`, or the reasons why there is none.
 pub(crate) async fn from_git() -> Result<AuthorEmail, Vec<String>> {
     let mut command = Command::new("git");
     command.args(["config", "user.email"]);

@@ -76,7 +76,8 @@ impl DockerIgnore {
         deciding.is_some_and(|pattern| !pattern.keeps)
     }
 
-    /// [`leaves_out`](Self::leaves_out), for patterns that select files.
+    /// Whether patterns that select files select a path: the same as
+    /// [`leaves_out`](Self::leaves_out).
     pub(crate) fn matches(&self, path: &Path) -> bool {
         self.leaves_out(path)
     }

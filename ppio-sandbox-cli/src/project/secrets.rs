@@ -122,8 +122,9 @@ fn compiled(names: &[&str]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// [`NAMES`] as lines of `.dockerignore`, whose patterns are relative to the folder of the file.
-/// Without [`EXAMPLES`]: an image needs none, and with `!` lines Docker walks each ignored folder.
+/// Returns [`NAMES`] as lines of `.dockerignore`, whose patterns are relative to the folder of the
+/// file. No `!` lines keep [`EXAMPLES`]: an image needs no examples, and with `!` lines Docker
+/// walks each ignored folder.
 pub(crate) fn docker_ignore_lines() -> String {
     let lines = NAMES.iter().flat_map(|name| ["**/", name, "\n"]);
     lines.collect()

@@ -44,7 +44,7 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
-/// Prints, in colour if the stream is a terminal and `NO_COLOR` is not set.
+/// Prints results and messages, in colour if the stream is a terminal and `NO_COLOR` is not set.
 #[derive(Debug, Clone)]
 pub(crate) struct Terminal {
     format: OutputFormat,

@@ -16,7 +16,7 @@ use crate::terminal::styled::Styled;
 use crate::terminal::table::Table;
 use crate::terminal::{OutputFormat, Terminal};
 
-/// The digits of a trace id.
+/// The number of digits of a trace id.
 const TRACE_ID_LENGTH: usize = 32;
 
 pub(crate) async fn run(command: TracesCommand, terminal: &Terminal) -> Result<(), CliError> {

@@ -15,7 +15,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default();
 const OWN_MEMBERS: [&str; 4] = ["timestamp", "level", "message", "target"];
 /// The deepest level that has an indentation of its own, as on the page.
 const MAX_INDENT: usize = 12;
-/// The width of a duration.
+/// The width of the column of durations, in characters.
 const DURATION_WIDTH: usize = 9;
 
 #[derive(Debug, Deserialize)]

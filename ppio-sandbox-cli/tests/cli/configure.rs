@@ -131,7 +131,7 @@ fn agent_yaml_is_created() {
     );
 }
 
-/// A file written by hand: one value is not valid, others are missing.
+/// A file written by hand: one value is not valid, and other values are missing.
 const BY_HAND: &str = r#"# Ours, by hand.
 kind: Agent
 spec:

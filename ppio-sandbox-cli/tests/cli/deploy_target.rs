@@ -49,7 +49,7 @@ impl Toolchain {
         }
     }
 
-    /// `agent deploy` with the fake toolchain.
+    /// Returns `agent deploy` with the fake toolchain.
     fn deploy(&self, arguments: &[&str]) -> Invocation {
         let cargo = Path::new(env!("CARGO"));
         let rustc = cargo.with_file_name("rustc");
@@ -125,7 +125,7 @@ fn the_static_target_is_used_if_it_is_installed() {
     assert!(!done.stderr.contains("warning"), "{done:?}");
     assert_eq!(toolchain.built_for().as_deref(), Some(MUSL));
 
-    // `--target` overrides it.
+    // `--target` overrides the static target.
     toolchain.deploy_remote(&["--target", "host"]).code(0);
     assert_eq!(toolchain.built_for(), None);
     assert_eq!(toolchain.template_target(), json!("host"));
@@ -189,7 +189,8 @@ fn other_hosts_need_the_static_target_for_the_cloud() {
         let toolchain = Toolchain::new("my-foreign", host, &[host, MUSL]);
         toolchain.deploy_remote(&[]).code(0);
         assert_eq!(toolchain.built_for().as_deref(), Some(MUSL));
-        // Locally it is the target of the host's architecture.
+        // Locally, the program is compiled for the host: the static target of the host's
+        // architecture is not installed.
         toolchain.deploy(&["--local"]).run().code(0);
         assert_eq!(toolchain.built_for(), None);
     }

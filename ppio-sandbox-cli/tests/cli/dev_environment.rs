@@ -51,7 +51,8 @@ fn the_agent_has_the_variables_of_the_file_and_restarts_with_new_ones() {
     dev.running.wait().code(0);
 }
 
-/// Runs are inspected unless `.env` or the environment of the command says otherwise.
+/// Runs are inspected unless `PPIO_AGENT_INSPECT_RUNS` is `false` in the environment of the
+/// command, or in `.env` if the environment does not set the variable.
 #[test]
 fn whether_runs_are_inspected_is_a_variable_of_the_file() {
     let agent = PYTHON_AGENT.replace(

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::Sandbox;
 
-/// `doctor` with the toolchain that builds this test, without rustup's proxies.
+/// Returns `doctor` with the toolchain that builds this test, without rustup's proxies.
 fn doctor(sandbox: &Sandbox) -> crate::support::Invocation {
     let empty = sandbox.path("no-rustup");
     sandbox.command(["doctor"]).env("RUSTUP_HOME", empty)
@@ -84,7 +84,7 @@ fn missing_tools_fail_with_help_and_an_exit_code() {
             .is_some_and(|text| text.contains("cargo, rustc, linker"))
     );
 
-    // These programs are installed, but fail, are too old or hang.
+    // Both programs are installed, but cargo fails and rustc is too old.
     for (name, script) in [
         ("cargo", "#!/bin/sh\necho broken >&2\nexit 1\n"),
         (

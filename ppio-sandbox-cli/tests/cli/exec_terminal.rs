@@ -6,7 +6,7 @@ use rustix::termios::LocalModes;
 
 use crate::support::{PtySession, Relay, eventually, on_runtime, quiet_sandbox, send};
 
-/// Modes of a terminal in which a shell reads lines.
+/// The modes of a terminal in which a shell reads lines.
 const LINES: LocalModes = LocalModes::ICANON
     .union(LocalModes::ECHO)
     .union(LocalModes::ISIG);

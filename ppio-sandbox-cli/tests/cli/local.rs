@@ -15,7 +15,8 @@ use serde_json::Value;
 use crate::support::scaffold::{command, python_project};
 use crate::support::{Done, Sandbox, agent, config, eventually, on_runtime, python_agent, send};
 
-/// Returns the processes whose command line contains this folder, except the platform.
+/// Returns the command lines that contain this folder. The command line of the platform does not
+/// contain it.
 fn processes_of(home: &Path) -> Vec<String> {
     let home = home.display().to_string();
     let mut found = Vec::new();

@@ -23,7 +23,7 @@ fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
     end["session_id"].as_str().expect("an id").to_owned()
 }
 
-/// `agent logs --follow` with a connection that can be cut.
+/// Starts `agent logs --follow` through a relay, which can cut the connection.
 fn follow_through_relay(sandbox: &Sandbox, session: &str) -> (Running, Relay) {
     let relay = Relay::to(sandbox.running().expect("it runs").url());
     let following = sandbox
@@ -161,7 +161,7 @@ fn a_long_log_is_complete_and_output_may_be_closed_early() {
     stdout.read_exact(&mut start).expect("a start");
     assert_eq!(&start, b"1\n");
     drop(stdout);
-    // A closed pipe is noticed only by a write that exceeds its buffer.
+    // The command detects the closed pipe only when it writes again.
     on_runtime(async {
         let session = sandbox
             .client()

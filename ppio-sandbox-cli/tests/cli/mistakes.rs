@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, scaffold, scripted};
 
-/// All commands that need an agent on a platform.
+/// Commands that need an agent on a platform.
 const COMMANDS: [&[&str]; 5] = [
     &["agent", "invoke", "--input", "x"],
     &["agent", "status"],

@@ -1,4 +1,4 @@
-//! `agent invoke --protocol`: an agent with all protocols, and agents without.
+//! `agent invoke --protocol`: an agent with all protocols, and agents without them.
 
 use serde_json::{Value, json};
 

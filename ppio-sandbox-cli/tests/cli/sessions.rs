@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{Sandbox, agent, on_runtime};
 
-/// Returns a platform with two agents and a template without one.
+/// Returns a platform with two agents and a template without an agent.
 fn platform() -> Sandbox {
     let hello = ppio_test_support::example_binary("hello");
     Sandbox::with([

@@ -28,7 +28,7 @@ struct GatedProxy {
 
 #[derive(Default)]
 struct Gate {
-    /// The forwarded bytes; `None` once the gate is open.
+    /// The number of forwarded bytes; `None` once the gate is open.
     passed: Mutex<Option<u64>>,
     opened: Condvar,
 }
@@ -107,7 +107,7 @@ fn large_project(sandbox: &Sandbox, name: &str, size: usize) -> PathBuf {
     folder
 }
 
-/// `agent deploy` to a platform by its address and API key.
+/// Returns `agent deploy` to a platform by its address and API key.
 fn deploy(sandbox: &Sandbox, folder: &Path, url: &str) -> Invocation {
     command(sandbox, folder, &["agent", "deploy", "--remote"])
         .env("PPIO_API_KEY", sandbox.key())

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Invocation, Sandbox};
 
-/// All commands that use a platform.
+/// Commands that use a platform.
 const COMMANDS: [&[&str]; 8] = [
     &["agent", "list"],
     &["agent", "invoke", "--input", "x"],

@@ -83,7 +83,7 @@ impl Walk {
         shown
     }
 
-    /// `agent dev`, with one call and Ctrl-C.
+    /// Runs `agent dev`, with one call and Ctrl-C.
     #[track_caller]
     fn develop(&mut self) {
         let port = free_port();

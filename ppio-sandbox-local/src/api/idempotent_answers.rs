@@ -68,7 +68,8 @@ impl IdempotentAnswers {
     ///
     /// # Errors
     ///
-    /// Status 422 if the first request had a different body; otherwise the error of the work.
+    /// Status 422 if the first request had a different body; 500 if the work panicked; otherwise
+    /// the error of the work.
     pub(crate) async fn answer(
         &self,
         key: String,

@@ -21,7 +21,7 @@ pub(super) struct NetworkRequest {
     allow_public_traffic: Option<bool>,
     mask_request_host: Option<String>,
     deny_out: Option<Vec<String>>,
-    /// Exceptions from `denyOut`, without effect by itself.
+    /// Exceptions from `denyOut`. They have no effect if the sandbox may reach other machines.
     allow_out: Option<Vec<String>>,
     #[serde(alias = "allow_internet_access")]
     allow_internet_access: Option<bool>,

@@ -89,7 +89,7 @@ struct ListFilter {
     metadata: BTreeMap<String, Vec<String>>,
     /// The id or the name of a template.
     template: Option<String>,
-    /// In milliseconds since 1970, the precision of `startedAt`.
+    /// The earliest start, in milliseconds since 1970, which is the precision of `startedAt`.
     started_after: Option<u64>,
     order: ListOrder,
     limit: usize,

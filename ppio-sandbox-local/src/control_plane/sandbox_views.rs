@@ -9,7 +9,8 @@ use crate::shared::Shared;
 
 /// The version of the daemon, by which clients choose the features that they use.
 pub(super) const ENVD_VERSION: &str = "0.6.4";
-/// The disk size of the smallest sandboxes of the cloud. Here the disk is not limited.
+/// The disk size in responses, in MiB: that of the cloud's smallest sandboxes. The local platform
+/// does not limit the disk.
 pub(super) const DISK_MB: u64 = 10 * 1024;
 
 pub(super) fn created(shared: &Shared, sandbox: &LocalSandbox) -> Value {
@@ -48,7 +49,7 @@ pub(super) fn detail(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     detail
 }
 
-/// Returns a sandbox in a list, without its access token.
+/// Returns a sandbox as an item of a list, without its two access tokens.
 pub(super) fn listed(shared: &Shared, sandbox: &LocalSandbox) -> Value {
     let mut listed = detail(shared, sandbox);
     if let Value::Object(fields) = &mut listed {

@@ -315,7 +315,7 @@ pub(super) async fn resume(
     ))
 }
 
-/// Replaces the rules for outgoing traffic. Only rules that already apply are accepted.
+/// Accepts new rules for outgoing traffic only if they are the rules that already apply.
 pub(super) async fn set_network(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,

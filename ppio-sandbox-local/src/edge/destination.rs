@@ -22,8 +22,8 @@ impl Destination {
     ///
     /// # Errors
     ///
-    /// If a header that names a sandbox or a port is malformed, or a signed link belongs to no
-    /// sandbox.
+    /// If a header that names a sandbox or a port is malformed, or a signed link has expired, is
+    /// ambiguous or was not signed for a sandbox that exists.
     pub(super) fn of(
         request: &Request<Body>,
         sandboxes: &SandboxRegistry,

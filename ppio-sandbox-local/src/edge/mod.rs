@@ -67,7 +67,7 @@ impl Edge {
     async fn route(&self, mut request: Request<Body>) -> Result<Response, ApiError> {
         request_checks::check(&mut request, &self.hosts)?;
         let target = Destination::of(&request, &self.shared.sandboxes)?;
-        // A server in a sandbox decides for itself which pages may call it.
+        // The origin of a request to a server in a sandbox is checked by that server only.
         if target.is_platform() {
             request_checks::check_page(&request, &self.hosts)?;
         }

@@ -29,7 +29,8 @@ pub(super) fn check(request: &mut Request<Body>, hosts: &Hosts) -> Result<(), Ap
 }
 
 /// Returns the host with its port: from the request line if that names one (RFC 9112, section
-/// 3.2.2), otherwise from the header. `None` for an HTTP/1.0 request without either.
+/// 3.2.2), otherwise from the header. `None` for an HTTP/1.0 request without a host in the request
+/// line or a header.
 fn host(request: &Request<Body>) -> Result<Option<String>, ApiError> {
     let mut headers = request.headers().get_all(header::HOST).iter();
     let header = headers.next();

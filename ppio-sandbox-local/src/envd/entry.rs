@@ -115,7 +115,7 @@ fn permissions(metadata: &Metadata) -> String {
     text
 }
 
-/// Maps a path that a call names; a relative path starts at the home directory of its user.
+/// Maps a path that a call names; a relative path starts at the home directory of the call's user.
 pub(super) fn locate(
     sandbox: &LocalSandbox,
     call: &ConnectCall,
@@ -147,7 +147,7 @@ pub(super) fn io_error(doing: &str, path: &ConfinedPath, error: &io::Error) -> C
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             ConnectCode::PermissionDenied
         }
-        // A mount point, or two file systems.
+        // The file is a mount point, or the move crosses file systems.
         io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
             ConnectCode::FailedPrecondition
         }

@@ -150,7 +150,7 @@ async fn upload_form(
         if field.name() != Some("file") {
             continue;
         }
-        // With several files, the file name of each is its path.
+        // If the query has no path, the file name of each field is its path.
         let name = field.file_name().map(str::to_owned);
         let path = query
             .path

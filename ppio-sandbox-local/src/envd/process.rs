@@ -133,7 +133,7 @@ fn list(sandbox: &LocalSandbox) -> Value {
     json!({ "processes": processes })
 }
 
-/// Proto3 JSON writes an enum by name or by number.
+/// Reads a signal. Proto3 JSON writes an enum by name or by number.
 fn signal(value: &Value) -> Result<Signal, ConnectError> {
     match (value.as_str(), value.as_u64()) {
         (Some("SIGNAL_SIGTERM"), _) | (_, Some(15)) => Ok(Signal::TERM),

@@ -33,8 +33,8 @@ struct StartProcessRequest {
     stdin: Option<bool>,
 }
 
-/// Starts a process and streams it. The process outlives the stream, but not the timeout of the
-/// call.
+/// Starts a process and streams its output. The process outlives the stream, but not the timeout of
+/// the call.
 pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Response, ConnectError> {
     let request: StartProcessRequest = call.message()?;
     let streams = match request.pty {
@@ -65,7 +65,7 @@ pub(super) fn start(sandbox: &LocalSandbox, call: &ConnectCall) -> Result<Respon
                 ProcessStartError::User(_) => ConnectCode::Unauthenticated,
                 ProcessStartError::TooMany => ConnectCode::ResourceExhausted,
                 ProcessStartError::Gone => ConnectCode::Unavailable,
-                // The program cannot be run, or not in the directory of the request.
+                // The program cannot be executed, or its working directory cannot be entered.
                 ProcessStartError::Spawn(source)
                     if matches!(
                         source.kind(),

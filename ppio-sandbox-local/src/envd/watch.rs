@@ -17,8 +17,8 @@ use super::entry::{describe, io_error, locate};
 use crate::files::{LastLink, OpenDirectory};
 use crate::sandbox::{DirectoryChange, DirectoryChangeKind, DirectoryWatch, LocalSandbox};
 
-/// The field `allowNetworkMounts` is not read: every change to the files of a sandbox is made on
-/// this machine, whose kernel reports it on any file system.
+/// A request to watch a directory. The field `allowNetworkMounts` is not read: every change to the
+/// files of a sandbox is made on this machine, whose kernel reports it on any file system.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WatchRequest {

@@ -32,7 +32,8 @@ struct Identity {
     _dumpable: DumpableGuard,
 }
 
-/// How many threads have another identity, and whether the process was dumpable before the first.
+/// The number of threads that have another identity, and whether the process was dumpable before
+/// the first of them took its identity.
 static TAKEN: Mutex<(usize, DumpableBehavior)> = Mutex::new((0, DumpableBehavior::NotDumpable));
 
 /// Makes the process dumpable again: the kernel clears this flag when a thread changes its

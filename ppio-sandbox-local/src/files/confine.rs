@@ -1,8 +1,8 @@
 //! Maps paths as a sandbox sees them to paths of this machine.
 //!
 //! Symbolic links of a sandbox are followed as the sandbox would follow them, with its directory as
-//! `/`. No path leads out of it, not even while a program of the sandbox swaps directories and
-//! links.
+//! `/`. No path leads out of that directory, not even while a program of the sandbox swaps
+//! directories and links.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -118,7 +118,7 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = PathPart> {
 ///
 /// `openat2` with `RESOLVE_IN_ROOT` is as safe, but resolves existing paths only, and does not
 /// return the directory of the last name, which renaming, removing and creating need. Older kernels
-/// lack it, and some container profiles refuse it.
+/// lack `openat2`, and some container profiles refuse it.
 pub(super) struct PathWalk {
     /// The absolute path that the caller named.
     inside: PathBuf,

@@ -26,7 +26,7 @@ pub(crate) struct ConfinedPath {
     pub(super) rest: Vec<OsString>,
 }
 
-/// Opens a directory to resolve names in, without the right to read it.
+/// The flags that open a file, or a directory to resolve names in, without the right to read it.
 pub(super) const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl ConfinedPath {
@@ -93,7 +93,7 @@ impl ConfinedPath {
         match &*self.rest {
             [] => Ok(OsStr::new(".")),
             [name] => Ok(name),
-            // A directory above it does not exist.
+            // A directory above the last name does not exist.
             _ => Err(self
                 .host_path()
                 .err()
@@ -101,8 +101,7 @@ impl ConfinedPath {
         }
     }
 
-    /// Creates a file that does not exist yet. Like everything created here, it gets the owner of
-    /// its directory.
+    /// Creates a file that does not exist yet. The file gets the owner of its directory.
     pub(crate) fn create(&self) -> io::Result<File> {
         let file = OpenOptions::new()
             .write(true)
@@ -150,7 +149,7 @@ impl ConfinedPath {
 }
 
 /// Opens the file of an `O_PATH` descriptor, if the file is of one of `kinds`. Opening a device
-/// could change its state, and a terminal could become that of the platform.
+/// could change its state, and a terminal could become the controlling terminal of the platform.
 fn reopen(found: &OwnedFd, flags: OFlags, kinds: &[FileType]) -> io::Result<File> {
     let kind = FileType::from_raw_mode(fstat(found)?.st_mode);
     if !kinds.contains(&kind) {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::ownership::Owner;
 
-/// The bits of a mode that a copy keeps: without setuid and setgid.
+/// The bits of a mode that the copy of a file keeps: without setuid, setgid and the sticky bit.
 const KEPT_MODE: u32 = 0o777;
 
 /// Copies the contents of `source` into `target`, over existing files. Blocks.

@@ -24,7 +24,8 @@ impl OpenDirectory {
     ///
     /// # Errors
     ///
-    /// `NotADirectory` if something else is there.
+    /// `NotADirectory` if a file is at `path`, `InvalidInput` if a link, a named pipe, a device or
+    /// a socket is.
     pub(crate) fn open(path: &ConfinedPath) -> io::Result<Self> {
         let file = path.open()?;
         if !file.metadata()?.is_dir() {

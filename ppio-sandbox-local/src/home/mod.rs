@@ -12,8 +12,8 @@
 //! ```
 //!
 //! The sandboxes of a platform that runs as root have users of their own. Without mount namespaces
-//! these cannot reach files below root's home. Then an entry of `home/run` is a link to a directory
-//! that every user can enter.
+//! these users cannot reach files below root's home. Then an entry of `home/run` is a link to a
+//! directory that every user can enter.
 
 mod api_key;
 
@@ -131,7 +131,7 @@ impl Home {
         self.link.as_deref()
     }
 
-    /// Removes the link to [`Home::run`], once that directory is gone.
+    /// Removes the link to [`Home::run`]. Called once that directory is gone.
     pub(crate) fn remove_link(&self) -> io::Result<()> {
         self.link.as_ref().map_or(Ok(()), fs::remove_file)
     }
@@ -186,8 +186,8 @@ fn make_directory(directory: &Path, mode: u32) -> io::Result<()> {
 }
 
 impl Drop for Home {
-    /// Removes the directory of a failed start. A directory that contains sandboxes is left to the
-    /// watchdog.
+    /// Releases the lock and removes the directory of a failed start. A directory that contains
+    /// sandboxes is left to the watchdog.
     fn drop(&mut self) {
         // Closing the file is not enough: a process that is being started has a copy until `exec`.
         let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);

@@ -25,7 +25,8 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 use crate::processes;
 
 /// For each line with an address and a port, prints the number of a connected socket, or `refused`.
-/// The next line of input reports that the socket was copied. Only bash opens sockets.
+/// The next line of input reports that the socket was copied. The shell must be bash, which opens a
+/// socket for a path below `/dev/tcp`.
 const SCRIPT: &str = r#"
 while read -r address port; do
   if { exec {socket}<>"/dev/tcp/$address/$port"; } 2>/dev/null; then
@@ -189,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// Connections to a server that accepts none, until its queue is full.
+    /// Opens connections to a server that accepts none, until its queue is full.
     fn fill_queue(address: SocketAddr) -> Vec<StdTcpStream> {
         let timeout = Duration::from_millis(200);
         let connect = || StdTcpStream::connect_timeout(&address, timeout).ok();

@@ -25,7 +25,7 @@ pub(crate) struct SandboxCommand {
     pub(crate) environment: BTreeMap<String, String>,
     /// The absolute path of the working directory, as the sandbox sees it.
     pub(crate) directory: String,
-    /// Whether its standard input is a terminal, which becomes its controlling terminal.
+    /// Whether the command's standard input is a terminal, which becomes its controlling terminal.
     pub(crate) terminal: bool,
 }
 

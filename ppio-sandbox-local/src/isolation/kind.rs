@@ -12,7 +12,8 @@ use std::fmt;
 /// **The network is the machine's**: agents reach what the machine reaches, servers on its loopback
 /// address and abstract Unix sockets included, and sandboxes share its ports. With bubblewrap, a
 /// sandbox that is created without internet access has a network of its own, and
-/// [`isolate_network`](crate::LocalPlatformBuilder::isolate_network) gives one to all others.
+/// [`isolate_network`](crate::LocalPlatformBuilder::isolate_network) gives one to all other
+/// sandboxes.
 ///
 /// Which limits hold depends on the machine: see
 /// [`LocalPlatform::unenforced_limits`](crate::LocalPlatform::unenforced_limits).
@@ -24,7 +25,7 @@ pub enum IsolationKind {
     /// A sandbox sees its own files, the machine's programs (`/usr`, `/bin` and similar
     /// directories, read-only), a copy of those files of `/etc` that programs need, and what
     /// [`expose`](crate::LocalPlatformBuilder::expose) adds. Home directories, `/var`, `/opt`,
-    /// `/run`, `/sys` and the processes of others are not visible; settings of the kernel are
+    /// `/run`, `/sys` and processes outside the sandbox are not visible; settings of the kernel are
     /// read-only. The kernel itself is shared.
     Bubblewrap,
     /// A process group. It separates processes for pausing and killing, and **hides nothing** that

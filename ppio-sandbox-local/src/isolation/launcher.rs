@@ -32,7 +32,7 @@ exec "$@"
 
 /// The largest file that a process of a sandbox can write, in bytes.
 const MAX_FILE: u64 = 64 << 30;
-/// Descriptors that one process of a sandbox can have open.
+/// The maximum number of descriptors that one process of a sandbox can have open.
 const MAX_DESCRIPTORS: u64 = 65_536;
 
 /// Builds the commands that start the processes of a sandbox.
@@ -43,7 +43,7 @@ pub(crate) struct ProcessLauncher {
     pub(super) controllers: CgroupControllers,
     pub(super) limits: SandboxLimits,
     pub(super) network: SandboxNetwork,
-    /// The limit of file locks that marks its processes.
+    /// The limit of file locks that marks the processes of the sandbox.
     pub(super) locks: u64,
     /// The processors that the sandbox may use, if no cgroup limits its share.
     pub(super) processors: Option<String>,

@@ -15,7 +15,7 @@ pub(crate) struct Namespaces {
     pub(super) first: i32,
     /// The pid of the process whose namespaces an ordinary user's `nsenter` enters.
     pub(super) joined: i32,
-    /// The user namespace that owns the others.
+    /// The user namespace that owns the other namespaces.
     pub(super) user: Namespace,
     pub(super) mount: Namespace,
     pub(super) pid: Namespace,
@@ -75,7 +75,8 @@ impl Namespace {
 }
 
 impl Namespaces {
-    /// Opens the namespaces of a sandbox, given its first process and the one that others join.
+    /// Opens the namespaces of a sandbox, given its first process and the process whose namespaces
+    /// commands join.
     pub(super) fn open(first: i32, joined: i32, network: SandboxNetwork) -> io::Result<Self> {
         Ok(Self {
             first,

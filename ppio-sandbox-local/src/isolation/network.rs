@@ -13,12 +13,12 @@ pub(crate) enum SandboxNetwork {
 }
 
 impl SandboxNetwork {
-    /// Whether it is a namespace of its own.
+    /// Whether the network is a namespace of its own.
     pub(crate) fn is_own(self) -> bool {
         self != Self::Machine
     }
 
-    /// Whether programs in it reach other machines.
+    /// Whether programs in the network reach other machines.
     pub(crate) fn has_internet(self) -> bool {
         self != Self::Loopback
     }
@@ -27,9 +27,9 @@ impl SandboxNetwork {
 /// The networks that sandboxes can have on this machine.
 #[derive(Debug)]
 pub(crate) struct Networks {
-    /// For sandboxes that may reach other machines.
+    /// The network of sandboxes that may reach other machines.
     with_internet: SandboxNetwork,
-    /// Why sandboxes cannot have a network of their own, if they cannot.
+    /// `Err` with the reason if sandboxes cannot have a network of their own.
     own: Result<(), String>,
 }
 

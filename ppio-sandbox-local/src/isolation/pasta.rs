@@ -65,7 +65,8 @@ impl PastaProcess {
     ///
     /// # Errors
     ///
-    /// If `pasta` ends; the error contains what it printed. There is no time limit for the route.
+    /// If [`TUN_DEVICE`] cannot be opened, or `pasta` cannot be started or ends; in the last case,
+    /// the error contains what `pasta` printed. There is no time limit for the route.
     pub(super) async fn start(
         program: &Path,
         launcher: &ProcessLauncher,

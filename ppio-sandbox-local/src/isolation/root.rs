@@ -16,9 +16,9 @@ use crate::files::{self, Owner};
 /// The treatment of a file or link at the path of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
-    /// It comes from the template.
+    /// It is kept, because it comes from the template.
     Keep,
-    /// An isolation mounts at the directory.
+    /// It is replaced, because the platform or an isolation needs the directory.
     Replace,
 }
 
@@ -119,8 +119,8 @@ fn make_file(root: &Path, path: &Path, text: &str, mode: u32, owner: Owner) -> i
     owner.give_path(&target)
 }
 
-/// Creates the directory of a sandbox with its `root`. Only the sandbox's user can enter it, and
-/// even that user cannot list it.
+/// Creates the directory of a sandbox with its `root`. Only the platform and the sandbox's user can
+/// enter it, and a user of the sandbox's own cannot list it.
 pub(crate) fn prepare_directory(directory: &Path, user: &SandboxUser) -> io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(directory)?;
     let root = directory.join("root");

@@ -180,13 +180,14 @@ impl SandboxProcesses {
         self.namespaces.as_ref().map(|_| self.files.root())
     }
 
-    /// Returns the pid, on this machine, of the first process of its process namespace.
+    /// Returns the pid, on this machine, of the first process of the sandbox's process namespace.
+    /// `None` without namespaces.
     pub(crate) fn first_process(&self) -> Option<i32> {
         self.namespaces.as_ref().map(|namespaces| namespaces.first)
     }
 
-    /// Whether its processes see a directory at this absolute path. Also true if that cannot be
-    /// determined; the start of the program then reports the error.
+    /// Whether the sandbox's processes see a directory at this absolute path. Also true if that
+    /// cannot be determined; the start of the program then reports the error.
     pub(crate) fn has_directory(&self, path: &str) -> bool {
         let Some(first) = self.first_process() else {
             // Resolves the path as the isolation without namespaces does.
@@ -212,7 +213,7 @@ impl SandboxProcesses {
         self.connector.as_ref()
     }
 
-    /// Returns the owner of its files and streams.
+    /// Returns the owner of the sandbox's files and streams.
     pub(crate) fn owner(&self) -> Owner {
         self.launcher.owner()
     }
@@ -234,7 +235,7 @@ impl SandboxProcesses {
         } = Handover::new(programs, &launch.directory, &variables, &launch.program);
         let mut all = launch.entering;
         if run.terminal && launch.enters_namespaces {
-            // A session of the process namespace, whose number shells can read.
+            // Creates the session in the process namespace, so that shells can read its number.
             processes::push_program(&mut all, &programs.setsid, ["--ctty"]);
         }
         all.extend(arguments);
@@ -322,14 +323,14 @@ async fn end_processes(
             return Err(timed_out(alive.len(), Signal::KILL));
         }
         let (killed, waiting) = match namespaces {
-            // The kernel ends a process namespace with its first process, once the parents of the
-            // others have waited for them. Some parents are outside; if they were killed, the
-            // machine's first process would have to wait instead, and may do so late or never.
+            // The kernel ends a process namespace with its first process, once the parents of its
+            // other processes have waited for them. Some parents are outside; if they were killed,
+            // the machine's first process would have to wait instead, and may do so late or never.
             Some(namespaces) if started.elapsed() < PARENT_TIMEOUT => namespaces.split(&alive)?,
             _ => (alive, Vec::new()),
         };
         processes::signal(&killed, Signal::KILL);
-        // These are stopped if the sandbox is paused.
+        // The waiting processes are stopped if the sandbox is paused.
         processes::signal(&waiting, Signal::CONT);
         tokio::time::sleep(SETTLE_INTERVAL).await;
     }

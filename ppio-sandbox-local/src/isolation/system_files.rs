@@ -66,8 +66,8 @@ pub(crate) const OWN_SYSTEM: &str = ".ppio/system";
 /// The copies that are updated while the platform runs, because machines change networks.
 const CURRENT: &[&str] = &["hosts", "resolv.conf"];
 
-/// Files of `/etc` of which each sandbox has its own; in this directory they are links into the
-/// sandbox.
+/// Files of `/etc` of which each sandbox has its own; in the directory of [`SystemFiles`] they are
+/// links into the sandbox.
 const OWN: &[&str] = &["environment", "group", "passwd", "profile.d"];
 
 /// Directories that a sandbox sees as they are on the machine, so links into them are kept.

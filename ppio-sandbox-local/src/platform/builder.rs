@@ -203,8 +203,8 @@ impl LocalPlatformBuilder {
         let address = listener.local_addr().map_err(listening)?;
 
         let cgroup = self.cgroups.then(CgroupParent::create).flatten();
-        // Started before `isolation::choose` runs the first sandbox as a trial, so that the watchdog
-        // ends that sandbox too.
+        // Started before `isolation::choose` runs the first sandbox as a trial, so that the
+        // watchdog ends that sandbox too.
         let watchdog = PlatformWatchdog::start(
             &home.run(),
             home.link(),

@@ -41,7 +41,7 @@ pub struct LocalPlatform {
     pub(super) closing: watch::Sender<bool>,
     pub(super) server: JoinHandle<()>,
     pub(super) state_file: Option<StateFile>,
-    // Dropping it closes the pipe that the watchdog process reads, which then ends the sandboxes.
+    // Dropping it closes a pipe. The watchdog process reads this pipe and then ends the sandboxes.
     pub(super) watchdog: Option<PlatformWatchdog>,
 }
 
@@ -115,7 +115,8 @@ impl LocalPlatform {
     ///
     /// # Errors
     ///
-    /// [`Error::Home`] when the files of a sandbox could not be removed.
+    /// [`Error::Home`] when a process of a sandbox could not be ended or its files could not be
+    /// removed, [`Error::Watchdog`] when the watchdog process could not be ended.
     pub async fn shutdown(mut self) -> Result<(), Error> {
         // Removes the state file first, so that no program finds a platform that is about to end.
         self.state_file.take();

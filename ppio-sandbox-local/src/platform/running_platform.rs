@@ -90,14 +90,14 @@ impl RunningPlatform {
         &self.state.isolation
     }
 
-    /// Whether its sandboxes with internet access have a network namespace of their own, as
-    /// [`LocalPlatform::isolates_network`].
+    /// Whether the platform's sandboxes with internet access have a network namespace of their own,
+    /// as [`LocalPlatform::isolates_network`].
     pub fn isolates_network(&self) -> bool {
         self.state.isolates_network
     }
 
-    /// Returns the reason why its sandboxes cannot be created without internet access, as
-    /// [`LocalPlatform::offline_unavailable`].
+    /// Returns the reason why the platform's sandboxes cannot be created without internet access,
+    /// as [`LocalPlatform::offline_unavailable`].
     pub fn offline_unavailable(&self) -> Option<&str> {
         self.state.offline_unavailable.as_deref()
     }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::home;
 use crate::isolation::UnenforcedLimit;
 
-/// What `platform.json` holds.
+/// The content of `platform.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PlatformState {
     pub(crate) url: String,

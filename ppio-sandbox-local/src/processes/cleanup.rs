@@ -87,7 +87,7 @@ mod tests {
 
     type Removal = fn(&Path, &Path) -> io::Result<()>;
 
-    /// Creates the same files in `directory` again and again, for a while.
+    /// Writes 20,000 times to a hundred files in `directory`, or until a write fails.
     fn create_files(directory: &Path) {
         for number in 0..20_000 {
             let file = directory.join((number % 100).to_string());

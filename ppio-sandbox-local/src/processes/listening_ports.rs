@@ -24,7 +24,7 @@ pub(crate) fn open_sockets(process: &Path) -> impl Iterator<Item = u64> + use<> 
 ///
 /// # Errors
 ///
-/// `/proc` cannot be read.
+/// If `/proc` cannot be read, or `process_group` is larger than `i32::MAX`.
 ///
 /// ```
 /// # fn example(child: &std::process::Child) -> std::io::Result<()> {

@@ -16,7 +16,8 @@ pub(crate) fn find_by_marks(directory: &Path) -> io::Result<Vec<i32>> {
     search(directory, &[directory.to_owned()])
 }
 
-/// Returns the processes of all `sandboxes`, and those started for others below `directory`.
+/// Returns the processes of all `sandboxes`, and those started for other sandboxes below
+/// `directory`.
 ///
 /// A process belongs to a sandbox when one of four things holds: the mark is in the environment
 /// that it was started with, which children inherit; its process group is one of the sandbox's; its
@@ -69,9 +70,10 @@ pub(crate) fn is_in_namespace(pid: i32, wanted: &Path) -> bool {
 /// Returns the running processes that were started for the sandbox in `directory`, and their
 /// descendants.
 ///
-/// `first` is the first process of its process namespace, unless that has ended. Its descendants
-/// are included, because it becomes the parent of processes in the namespace whose parent has
-/// ended. Reads no other process of this machine. `None` if the kernel does not list children.
+/// `first` is the first process of the sandbox's process namespace, unless that process has ended.
+/// Its descendants are included, because it becomes the parent of processes in the namespace whose
+/// parent has ended. Reads no other process of this machine. `None` if the kernel does not list
+/// children.
 pub(crate) fn find_descendants(directory: &Path, first: Option<i32>) -> Option<Vec<i32>> {
     let started = groups_of(&[directory.to_owned()]).into_iter();
     let mut pending: Vec<_> = started

@@ -28,8 +28,9 @@ const IPPROTO_TCP: u8 = 6;
 const LISTENING: u32 = 1 << 10;
 /// The length of a message's header, in bytes.
 const HEADER: usize = 16;
-/// The lengths of a request and of an answer, header included.
+/// The length of a request with its header, in bytes.
 const REQUEST: usize = 72;
+/// The length of an answer with its header, in bytes.
 const ANSWER: usize = HEADER + 72;
 const BUFFER: usize = 32 * 1024;
 

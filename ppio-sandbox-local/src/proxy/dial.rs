@@ -27,8 +27,9 @@ const LOOPBACK: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// Connects to a port of `sandbox`. After a start of a process, waits for the port to open. `None`
-/// if no process of the sandbox listens on it.
+/// Connects to a port of `sandbox`. Waits for the port to open until [`START_GRACE`] after the last
+/// start of a process, or until nothing runs in the sandbox. `None` if no process of the sandbox
+/// listens on it.
 pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<TcpStream> {
     if let Some(known) = sandbox.verified_listeners.get(port) {
         if let Some(stream) = dial(&known).await {

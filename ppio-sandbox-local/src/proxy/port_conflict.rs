@@ -60,8 +60,8 @@ impl PortConflict {
         })
     }
 
-    /// Logs the conflict to the sandbox, and with the holder to the platform. Logs each conflict
-    /// only once, because callers try again.
+    /// Adds the conflict to the sandbox's log, and with the holder to the platform's log. Logs each
+    /// conflict only once, because callers try again.
     pub(super) fn log(&self, sandbox: &Arc<LocalSandbox>) {
         if sandbox
             .logs

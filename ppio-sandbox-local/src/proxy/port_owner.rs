@@ -1,9 +1,9 @@
 //! Checks whether a listener belongs to a sandbox.
 //!
-//! Sandboxes share this machine's network, so a port may be another sandbox's, or a database of the
-//! developer. A socket belongs to a sandbox with a user of its own if that user opened it: root in
-//! a container may not be allowed to read the processes of other users. It belongs to any other
-//! sandbox if one of the sandbox's processes has it open.
+//! Sandboxes share this machine's network, so a listener may be that of another sandbox, or a
+//! database of the developer. A socket belongs to a sandbox with a user of its own if that user
+//! opened it: root in a container may not be allowed to read the processes of other users. A socket
+//! belongs to any other sandbox if one of the sandbox's processes has it open.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -65,7 +65,7 @@ where
 mod tests {
     use super::*;
 
-    /// Two ends of a tunnel, and the tunnel.
+    /// Returns the two ends of a tunnel, and the task that runs the tunnel.
     fn tunnelled() -> (
         tokio::io::DuplexStream,
         tokio::io::DuplexStream,

@@ -35,7 +35,7 @@ impl DirectoryChangeKind {
 
 #[derive(Debug, Clone)]
 pub(crate) struct DirectoryChange {
-    /// Relative to the watched directory.
+    /// The path of the file, relative to the watched directory.
     pub(crate) name: String,
     pub(crate) kind: DirectoryChangeKind,
     /// The file as a client sees it, if the watch describes files and the file still exists.
@@ -109,7 +109,7 @@ fn change_kind(kind: EventKind) -> Option<DirectoryChangeKind> {
         EventKind::Modify(ModifyKind::Metadata(_)) => Some(DirectoryChangeKind::Chmod),
         EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(DirectoryChangeKind::Rename),
         EventKind::Remove(_) => Some(DirectoryChangeKind::Remove),
-        // Reads, and the event that repeats both halves of a rename.
+        // Not reported: reads, and the event that repeats both halves of a rename.
         _ => None,
     }
 }

@@ -30,18 +30,20 @@ pub(crate) struct LocalSandbox {
     pub(crate) cpu_count: u32,
     pub(crate) memory_mb: u32,
     pub(crate) started_at: SystemTime,
-    /// The token that calls to its daemon carry. The token also identifies the sandbox that a call
-    /// is for.
+    /// The token that calls to the sandbox's daemon carry. The token also identifies the sandbox
+    /// that a call is for.
     pub(crate) access_token: String,
     /// Whether a request resumes the sandbox when it is paused.
     pub(crate) auto_resume: bool,
     /// The timeout at creation, in seconds. A request that resumes the sandbox sets it again.
     pub(crate) timeout_seconds: u64,
-    /// The real port behind its port 8080, if it shares the ports of this machine.
+    /// The real port behind port 8080 of the sandbox, if the sandbox shares the ports of this
+    /// machine.
     pub(crate) agent_port: Option<ReservedPort>,
     pub(crate) verified_listeners: VerifiedListeners,
-    /// The variables and the working directory of every process started in it.
+    /// The variables of every process started in the sandbox.
     pub(crate) environment: BTreeMap<String, String>,
+    /// The working directory of a process whose start names none; `None` for its home directory.
     pub(crate) directory: Option<String>,
     /// The start command, which runs at the first start and after a pause that kept only the files.
     pub(crate) start: StartCommands,

@@ -14,8 +14,8 @@ const BUFFERED_EVENTS: usize = 64;
 /// The longest time for which a reader with a full buffer may stop reading if it is the only one.
 /// The process waits during this time.
 const LONE_READER_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest time for which a reader with a full buffer may stop reading while others wait for
-/// it.
+/// The longest time for which a reader with a full buffer may stop reading while other readers wait
+/// for it.
 const SHARED_READER_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Prepares sandboxes: their files, user and namespaces, up to the start command.
 //!
-//! This takes most of the time of a creation and depends only on the template. So the platform
-//! prepares the next sandbox of a template after each creation, in the background.
+//! This takes most of the time of a creation and depends only on the template and the network. So
+//! the platform prepares the next sandbox of a template after each creation, in the background.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -165,7 +165,7 @@ impl SandboxRegistry {
         Ok(true)
     }
 
-    /// Refuses new sandboxes and ends the others, all at the same time.
+    /// Refuses new sandboxes and ends the existing ones, all at the same time.
     pub(crate) async fn close(&self) -> io::Result<()> {
         self.closed.store(true, Ordering::Release);
         let ids: Vec<_> = self.lock().keys().cloned().collect();

@@ -18,7 +18,7 @@ pub(super) struct PreparedSandbox {
 /// The data that a prepared sandbox depends on: parts of its template, and its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PreparedParts {
-    /// Each build has a directory of its own.
+    /// The directory with the files of the build; each build has a directory of its own.
     pub(super) root: Option<PathBuf>,
     pub(super) cpu_count: u32,
     pub(super) memory_mb: u32,

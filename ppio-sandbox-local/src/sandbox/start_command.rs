@@ -20,8 +20,10 @@ impl LocalSandbox {
     ///
     /// # Errors
     ///
-    /// If the start command fails before the ready command succeeds, or ends and leaves no process
-    /// running. [`CreateError::NotReady`] after a minute.
+    /// [`CreateError::StartCommand`] if one of the commands cannot be started,
+    /// [`CreateError::StartCommandEnded`] if the start command fails before the ready command
+    /// succeeds, or ends and leaves no process running, and [`CreateError::NotReady`] after a
+    /// minute.
     pub(super) async fn run_start_command(&self) -> Result<(), CreateError> {
         let start = |command| {
             let process = self.run(command, "start-command")?;

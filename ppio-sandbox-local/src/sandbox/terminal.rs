@@ -15,8 +15,8 @@ use tokio::process::Command;
 
 use crate::files::Owner;
 
-/// With `NOCTTY`: the platform may lead a session without a terminal, and a terminal that it opens
-/// would become its controlling terminal.
+/// The flags that open a terminal. They include `NOCTTY`: the platform may lead a session without a
+/// terminal, and a terminal that it opens would become its controlling terminal.
 const FLAGS: OpenptFlags = OpenptFlags::RDWR
     .union(OpenptFlags::NOCTTY)
     .union(OpenptFlags::CLOEXEC);

@@ -52,7 +52,8 @@ fn choose(host: &str, proxy: &str, direct: &str) -> Option<UpstreamProxy> {
         format!("http://{proxy}").parse().ok()?
     };
     let is_plain = uri.scheme() == Some(&Scheme::HTTP);
-    // A loopback proxy is the platform itself: `local env` was evaluated before it started.
+    // A loopback proxy is the platform itself: `local env` was evaluated before the platform
+    // started.
     let authority = uri.authority()?;
     (is_plain && !is_loopback(authority.host())).then(|| UpstreamProxy(authority.clone()))
 }

@@ -41,7 +41,7 @@ impl BuildLogWriter {
         self.lines.snapshot()
     }
 
-    /// Sets the step that lines belong to from now on, counted from 1.
+    /// Sets the step that lines belong to from now on, counted from 1; `None` for no step.
     pub(super) fn enter(&self, step: Option<usize>) {
         self.step.store(step.unwrap_or(0), Ordering::Relaxed);
     }

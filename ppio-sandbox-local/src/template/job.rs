@@ -25,8 +25,8 @@ use crate::sandbox::{
     TemplateImage,
 };
 
-/// The timeout of the sandbox that tries a start command; the sandbox is ended as soon as it is
-/// ready.
+/// The timeout of the sandbox that tries a start command; the sandbox is ended as soon as the start
+/// command is ready.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(600);
 /// The largest `agent.yaml` that is read, in bytes.
 const MAX_AGENT_FILE: u64 = 1024 * 1024;
@@ -41,7 +41,8 @@ pub(super) struct BuildJob {
     pub(super) stop: StopSignal,
 }
 
-/// The value is true, or the sender was dropped, once the build has to stop.
+/// The signal that stops a build: the value is true, or the sender was dropped, once the build has
+/// to stop.
 #[derive(Clone)]
 pub(super) struct StopSignal(pub(super) watch::Receiver<bool>);
 
@@ -259,7 +260,8 @@ impl BuildJob {
         }
     }
 
-    /// Reads the configuration of an agent from its `agent.yaml`, unless the request has one.
+    /// Reads the configuration of an agent from its `agent.yaml`, unless the request has a
+    /// configuration.
     fn read_agent_file(&self, root: &Path, metadata: &mut BTreeMap<String, String>) {
         if metadata.contains_key(TEMPLATE_METADATA_KEY) {
             return;

@@ -30,7 +30,7 @@ pub(crate) struct TemplateRecord {
     /// Free text by key; `agent_runtime` holds the agent's configuration as JSON.
     #[serde(default)]
     pub(crate) metadata: BTreeMap<String, String>,
-    /// Oldest first.
+    /// The builds, oldest first.
     pub(crate) builds: Vec<BuildRecord>,
     pub(crate) tags: BTreeMap<String, TagRecord>,
     /// The sandbox that the template is a snapshot of.

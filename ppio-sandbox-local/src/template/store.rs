@@ -1,4 +1,5 @@
-//! The templates of this home. A change is on disk before the call that makes it returns.
+//! The templates of this home. A change is on disk before the call that makes it returns, except
+//! for the count of created sandboxes, which is stored with the next change.
 //!
 //! ```text
 //! templates/{id}/template.json      written aside, then renamed

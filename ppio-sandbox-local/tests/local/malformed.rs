@@ -15,7 +15,7 @@ use crate::test_platform::TestPlatform;
 
 const MISSING: &str = "i0000000000000000000";
 
-/// Checks that a refusal has its own status and a text.
+/// Checks that a refusal has this status and a text.
 fn refused(answer: &RawAnswer, status: u16, what: &str) {
     assert_eq!(answer.status, status, "{what}: {answer:?}");
     let body = answer.json();
@@ -366,7 +366,7 @@ async fn upload_path(platform: &TestPlatform, path: &str) -> String {
     format!("/{place}")
 }
 
-/// Returns a tar.gz with one entry, which may be one that no library would write.
+/// Returns a tar.gz with one entry, which may have a path that the library refuses to write.
 fn archive(path: &str, kind: EntryType, link: &str, data: &[u8]) -> Vec<u8> {
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut header = tar::Header::new_gnu();

@@ -1,8 +1,8 @@
 """Checks Kubernetes manifests against their schemas: validate.py FILE…
 
-Prints a line for each document, and exits with 1 and the reason at the first invalid one. The
-schemas of Kubernetes itself come from the package `kubernetes-validate`; the schema of the SIG's
-Sandbox is next to this file.
+Prints a line for each document other than a Kustomization. At the first invalid document, prints
+the reason and exits with 1. The schemas of Kubernetes itself come from the package
+`kubernetes-validate`; the schema of a `Sandbox` of `agents.x-k8s.io` is next to this file.
 """
 
 import json
@@ -13,8 +13,8 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
-# The first release in which a container can sleep before it is stopped without a program for that,
-# and the newest known release.
+# The first release whose `preStop` hook can sleep without a program in the image, and the newest
+# known release.
 RELEASES = ["1.30", "1.37"]
 SANDBOX = json.loads((Path(__file__).parent / "sandbox.schema.json").read_text())
 

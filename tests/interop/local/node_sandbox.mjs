@@ -1,7 +1,8 @@
 // Drives the local platform with the published JavaScript SDK `e2b`, unpatched.
 //
-// The package is loaded from the folder in PPIO_INTEROP_NODE_MODULES if that is set, otherwise as usual. The platform
-// is found through the variables that it prints. Exits non-zero, with a stack trace, on the first difference.
+// The package is loaded from the folder in PPIO_INTEROP_NODE_MODULES if that variable is set, and
+// otherwise as an import of this file. The platform is found through the variables that it prints.
+// Exits non-zero, with a stack trace, on the first difference.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'

@@ -2,11 +2,12 @@
 
     python_agent_client.py value:TEMPLATE_ID stream:TEMPLATE_ID ...
 
-Each agent greets the prompt: as a value `{"message": "Hello, Ada!"}`, or word by word. The platform, in
-TLS mode, is found through the variables that it prints. Exits non-zero on the first difference.
+Each agent greets the prompt: as a value `{"message": "Hello, Ada!"}`, or word by word. The
+platform, in TLS mode, is found through the variables that it prints. Exits non-zero on the first
+difference.
 
-Of the two published lines of the package, 1.x reaches everything under `https://...{domain}`, and 2.x reaches
-the control plane and the daemon by the URLs in its variables.
+Of the two published lines of the package, 1.x reaches everything under `https://...{domain}`, and
+2.x reaches the control plane and the daemon by the URLs in its variables.
 """
 
 import asyncio
@@ -39,8 +40,8 @@ def resolve_localhost():
 def give_api_client(client):
     """Gives the template manager of 2.1.0 the API client that it fails to create.
 
-    The manager passes a `limits` argument that its API client no longer takes, so it can neither list
-    templates nor create a session by itself, on any platform.
+    The manager passes a `limits` argument that its API client no longer takes. Without this fix,
+    the client of 2.1.0 can neither list templates nor create a session, on any platform.
     """
     manager = client.template_manager
     manager._client = AsyncApiClient(

@@ -1,7 +1,7 @@
 """Drives the local platform with a published Python SDK, unpatched.
 
-The argument names the package: `ppio_sandbox.core` (default) or `e2b`. The platform is found through
-the variables that it prints. Exits non-zero, with a traceback, on the first difference.
+The argument names the package: `ppio_sandbox.core` (default) or `e2b`. The platform is found
+through the variables that it prints. Exits non-zero, with a traceback, on the first difference.
 """
 
 import importlib
@@ -82,7 +82,7 @@ def files(sandbox):
     sandbox.files.remove("deep")
     expect(not sandbox.files.exists("deep/er/blob"), "remove")
     expect_raises(sdk.NotFoundException, lambda: sandbox.files.read("nothing"), "read of nothing")
-    # This is the sandbox's own file, as its commands see it, and not the machine's file.
+    # The file call reads the sandbox's own file, as commands do, and not the machine's file.
     accounts = sandbox.files.read("../../../etc/passwd")
     expect(accounts == sandbox.commands.run("cat /etc/passwd").stdout, "one tree")
     expect("daemon" not in accounts, "no way out")

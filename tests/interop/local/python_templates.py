@@ -1,7 +1,7 @@
 """Builds templates on the local platform with a published Python SDK, unpatched.
 
-The argument names the package: `ppio_sandbox.core` (default) or `e2b`. The platform is found through
-the variables that it prints. Exits non-zero, with a traceback, on the first difference.
+The argument names the package: `ppio_sandbox.core` (default) or `e2b`. The platform is found
+through the variables that it prints. Exits non-zero, with a traceback, on the first difference.
 """
 
 import importlib

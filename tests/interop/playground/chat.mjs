@@ -24,7 +24,7 @@ export class ChatVisit extends Visit {
   /** Reloads the page and waits until the chat is restored. */
   async reload() {
     await super.reload()
-    // The page shows the field once it has loaded the schema, and restores the chat at the same time.
+    // The page shows the message field and restores the chat once it has loaded the schema.
     await this.message().waitFor()
   }
 
@@ -52,7 +52,7 @@ export class ChatVisit extends Visit {
 }
 
 export const chat = {
-  /** Text, reasoning, a tool and its result, steps and tokens; each request contains the conversation. */
+  /** Text, reasoning, a tool, its result, steps, tokens, and the conversation in each request. */
   async chat(browser) {
     const visit = await ChatVisit.begin(browser)
     await visit.message().waitFor()
@@ -107,7 +107,7 @@ export const chat = {
       { role: 'user', content: 'steps' },
     ])
 
-    // One click shows the events of an answer, and another the other fields of the request.
+    // Details shows the events of an answer, and the JSON tab the other fields of the request.
     await visit.answer().getByRole('button', { name: 'Details' }).click()
     assert.match(await visit.view(), /data\s+\{"type":"data","name":"request"/)
     await visit.tab('JSON').click()

@@ -1,4 +1,4 @@
-// Chats with items that no agent of this project sends: the page shows the items and continues to work.
+// Chats with items that no agent of this project sends: the page shows them and continues to work.
 
 import assert from 'node:assert/strict'
 
@@ -19,7 +19,7 @@ class ScriptedChat extends ChatVisit {
     })
   }
 
-  /** Sends a message, answers it with these items, which are JSON texts, and returns the shown text. */
+  /** Sends a message, answers it with `items`, which are JSON texts, and returns the shown text. */
   async answered(items, end = '{"status":"success"}') {
     const data = items.map((item, at) => `id: ${at + 1}\ndata: ${item}\n\n`)
     this.#stream = `${data.join('')}event: end\ndata: ${end}\n\n`
@@ -164,7 +164,7 @@ export const malformed = {
     await visit.answered([snapshot({ a: 1 }), ...doubling.map((operation) => delta(operation)), delta(...doubling)])
     await visit.answered([])
     assert.ok(JSON.stringify(visit.request.state).length < 5_000_000)
-    // Agents refuse requests with deeper nesting, so such a state would end the chat.
+    // Agents refuse requests that are nested this deeply, so such a state would end the chat.
     const deeper = Array.from({ length: 20_000 }, () => [move('/a', '/b'), add('/a', {}), move('/b', '/a/b')]).flat()
     for (const items of [[snapshot({ a: 1 }), delta(...deeper)], [`{"type":"state_snapshot","state":${'['.repeat(150)}${']'.repeat(150)}}`]]) {
       await visit.button('New chat').click()
@@ -193,7 +193,7 @@ export const malformed = {
     const lines = (await visit.answered([`{"a":${nested(150)}}`])).split('\n')
     assert.equal(Math.max(...lines.map((line) => line.search(/\S/))), 80, 'the indentation has an end')
 
-    // A sent request is indented when it is opened again.
+    // A sent request that is nested too deeply is not indented when it is opened again.
     await visit.tab('Request').click()
     await visit.tab('JSON').click()
     await visit.json().fill(nested(100_000))

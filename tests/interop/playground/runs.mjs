@@ -11,7 +11,7 @@ export class RunsVisit extends Visit {
   pane = (number = 0) => this.panes().nth(number)
   count = () => this.page.locator('#run-count').innerText()
 
-  /** Starts several runs concurrently, as other programs do. */
+  /** Starts several runs concurrently, as other programs do, and returns their ids. */
   start(prompts, headers = {}) {
     return this.page.evaluate(async ([prompts, headers]) => {
       const ids = []

@@ -2,8 +2,8 @@
 //!
 //! The kit continues and cancels tasks after a blocking call, so an answer requests an input. The
 //! kit also lists tasks that it expects to be working after a blocking call, which the
-//! specification does not state. Its calls with such messages, recognized by their ids, are
-//! therefore made non-blocking.
+//! specification does not require. The agent therefore makes these calls non-blocking; it
+//! recognizes them by the ids of their messages.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-// Calls an agent with the client of @a2a-js/sdk: JSON-RPC and REST of version 1.0, and JSON-RPC of version 0.3.
+// Calls an agent with the client of @a2a-js/sdk: JSON-RPC and REST of version 1.0, and JSON-RPC of
+// version 0.3.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';

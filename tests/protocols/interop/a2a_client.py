@@ -1,4 +1,7 @@
-"""Calls an agent with the client of a2a-sdk: JSON-RPC and REST of version 1.0, and JSON-RPC of version 0.3."""
+"""Calls an agent with the client of a2a-sdk.
+
+Uses JSON-RPC and REST of version 1.0, and JSON-RPC of version 0.3.
+"""
 
 import asyncio
 import json

@@ -1,8 +1,9 @@
 // Calls the agent with AG-UI's published client: node ag_ui.mjs URL
 //
-// @ag-ui/client is loaded from the folder in PPIO_INTEROP_PROTOCOLS_NODE_MODULES. It verifies the order of events and
-// checks each by its schema; a warning about a member that the schema does not have is a failure here. Exits non-zero,
-// with a stack trace, on the first difference.
+// @ag-ui/client is loaded from the folder in PPIO_INTEROP_PROTOCOLS_NODE_MODULES. The client
+// verifies the order of events and checks each by its schema; a warning about a member that the
+// schema does not have is a failure here. Exits non-zero, with a stack trace, on the first
+// difference.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'

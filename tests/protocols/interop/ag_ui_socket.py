@@ -1,7 +1,8 @@
-"""Runs the agent by AG-UI over a WebSocket with the published `websockets` client: python ag_ui_socket.py URL
+"""Runs the agent by AG-UI over a WebSocket: python ag_ui_socket.py URL
 
-The agent is started for AgentCore's AG-UI runtimes. The input is made, and every event is read, with AG-UI's
-published models. Exits non-zero on the first difference.
+The client is the published package `websockets`. The agent is started for AgentCore's AG-UI
+runtimes. The input is made, and every event is read, with AG-UI's published models. Exits non-zero
+on the first difference.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 // The published JavaScript clients of MCP call the agent: mcp_client.mjs URL PACKAGE GENERATION.
 //
-// PACKAGE is `sdk`, the first package, or `client`, its successor. GENERATION is `legacy`, which sends
-// initialize, or a version without it. Prints the result of each call as JSON.
+// PACKAGE is `sdk`, the first package, or `client`, its successor. GENERATION is `legacy`, which
+// sends initialize, or a version without it. Prints the result of each call as JSON.
 
 import { createRequire } from "node:module";
 import path from "node:path";

@@ -1,7 +1,7 @@
 """The published Python client of MCP calls the agent: mcp_client.py URL GENERATION.
 
-GENERATION is `legacy`, which sends initialize, or `auto`, which detects what the agent supports. Prints
-the result of each call as JSON.
+GENERATION is `legacy`, which sends initialize, or `auto`, which detects what the agent supports.
+Prints the result of each call as JSON.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 // Calls an agent with the published npm packages `ai` and `@ai-sdk/openai-compatible`, unpatched.
 //
-// The argument is the URL of the agent that does what its prompt requests; the packages are in the folder that
-// PPIO_INTEROP_PROTOCOLS_NODE_MODULES names. Exits non-zero, with a stack trace, on the first difference.
+// The argument is the URL of the agent that does what its prompt requests; the packages are in the
+// folder that PPIO_INTEROP_PROTOCOLS_NODE_MODULES names. Exits non-zero, with a stack trace, on the
+// first difference.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'

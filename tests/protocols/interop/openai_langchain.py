@@ -1,7 +1,7 @@
-"""Calls an agent with the published `langchain-openai` package, unpatched, through both of its APIs.
+"""Calls an agent with the published `langchain-openai` package, unpatched.
 
-The argument is the URL of the agent that does what its prompt requests. Exits non-zero, with a traceback, on
-the first difference.
+The package calls chat completions and responses. The argument is the URL of the agent that does
+what its prompt requests. Exits non-zero, with a traceback, on the first difference.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 // Calls an agent with the published npm package `openai`, unpatched.
 //
-// The argument is the URL of the agent that does what its prompt requests; the package is in the folder that
-// PPIO_INTEROP_PROTOCOLS_NODE_MODULES names. Exits non-zero, with a stack trace, on the first difference.
+// The argument is the URL of the agent that does what its prompt requests; the package is in the
+// folder that PPIO_INTEROP_PROTOCOLS_NODE_MODULES names. Exits non-zero, with a stack trace, on the
+// first difference.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'

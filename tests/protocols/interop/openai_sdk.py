@@ -1,7 +1,7 @@
-"""Calls an agent with the published `openai` package, unpatched: sync, async, and its stream helpers.
+"""Calls an agent with the published `openai` package, unpatched.
 
-The argument is the URL of the agent that does what its prompt requests. Exits non-zero, with a traceback, on
-the first difference.
+Uses the sync client, the async client and the stream helpers. The argument is the URL of the agent
+that does what its prompt requests. Exits non-zero, with a traceback, on the first difference.
 """
 
 import asyncio

@@ -16,8 +16,8 @@ validate(document)
 for path in ("/invocations", "/v1/chat/completions", "/ag-ui", "/a2a", "/mcp", "/api/chat"):
     assert "post" in document["paths"][path], path
 
-# The document does not describe the bodies of protocols. An integer that is written with a fraction fits
-# a JSON Schema but not a Rust type, so valid requests may be refused.
+# The document does not describe the bodies of protocols. An integer that is written with a fraction
+# fits a JSON Schema but not a Rust type, so valid requests may be refused.
 checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 schemathesis = Path(sys.executable).with_name("schemathesis")
 with tempfile.TemporaryDirectory() as folder:

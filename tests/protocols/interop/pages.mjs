@@ -1,8 +1,8 @@
-// Tests a page in a real browser, which is reloaded in mid-answer: node pages.mjs URL PAGE
+// Tests a page that is reloaded in mid-answer, in a real browser: node pages.mjs URL PAGE
 //
-// This script bundles the pages. Their packages are loaded from the folder in PPIO_INTEROP_PROTOCOLS_NODE_MODULES, and
-// playwright-core from PPIO_INTEROP_NODE_MODULES; the browser is PPIO_INTEROP_BROWSER. Exits non-zero, with a stack
-// trace, on the first difference.
+// This script bundles the pages. Their packages are loaded from the folder in
+// PPIO_INTEROP_PROTOCOLS_NODE_MODULES, and playwright-core from PPIO_INTEROP_NODE_MODULES; the
+// browser is PPIO_INTEROP_BROWSER. Exits non-zero, with a stack trace, on the first difference.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'

@@ -1,7 +1,7 @@
 // Calls the agent with the AI SDK's published client: node ui_stream.mjs URL
 //
-// ai is loaded from the folder in PPIO_INTEROP_PROTOCOLS_NODE_MODULES. It checks each chunk by its schema. Exits
-// non-zero, with a stack trace, on the first difference.
+// The package ai is loaded from the folder in PPIO_INTEROP_PROTOCOLS_NODE_MODULES; it checks each
+// chunk by its schema. Exits non-zero, with a stack trace, on the first difference.
 
 import assert from 'node:assert/strict'
 import path from 'node:path'

@@ -11,9 +11,10 @@ use serde_json::Value;
 /// the features of the others.
 const RIG: [&str; 3] = ["ppio-agent-rig", "rig-chat", "graph"];
 
-/// Folders below the target directory for these programs, separate so that no other build replaces
-/// a program that a test is about to start.
+/// The folder below the target directory for the programs that are built together. Only tests build
+/// into it, so that no other build replaces a program that a test is about to start.
 const PROGRAMS: &str = "tests/programs";
+/// The folder below the target directory for programs that are built with only their own features.
 const PROGRAMS_ALONE: &str = "tests/programs-alone";
 
 /// The binaries that this test process has already built, by folder and name.
@@ -106,9 +107,9 @@ pub fn cargo() -> Command {
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null());
-    // Cargo's variables of the test's own package. A build script that watches them (ring's does)
-    // would run again, along with everything that depends on it, whenever a test builds after a
-    // developer did.
+    // Removes cargo's variables of the test's own package. A build script that watches them (ring's
+    // does) would run again, along with everything that depends on it, whenever a test builds after
+    // a developer did.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let is_of_package = name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");

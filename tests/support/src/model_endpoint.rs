@@ -83,7 +83,7 @@ pub fn chunk(delta: &Value, finish: &Value) -> String {
     }))
 }
 
-/// Returns the chunks that end a stream and report its tokens: 7 and 3.
+/// Returns the chunks that end a stream and report 7 prompt tokens and 3 completion tokens.
 fn finish(reason: &str) -> String {
     let usage = json!({
         "id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "small", "choices": [],

@@ -9,7 +9,7 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The time between two checks of a condition.
 const POLL: Duration = Duration::from_millis(2);
 
-/// Waits for a future.
+/// Waits for a future and returns its output.
 ///
 /// # Panics
 ///

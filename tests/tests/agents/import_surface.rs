@@ -1,6 +1,6 @@
 //! Checks that `agent.yaml` can be built, written and read with the exports of either crate.
 
-/// The example of the agent's configuration, with the names in one crate.
+/// Defines a test that builds, writes and reads an `agent.yaml` with the exports of one crate.
 macro_rules! configures_an_agent {
     ($name:ident, $crate_name:ident) => {
         #[test]
@@ -35,7 +35,7 @@ macro_rules! configures_an_agent {
     };
 }
 
-/// The errors of texts that are not valid values, with the names in one crate.
+/// Defines a test that names, with the exports of one crate, the error type of each checked value.
 macro_rules! names_its_errors {
     ($name:ident, $crate_name:ident) => {
         #[test]

@@ -14,7 +14,7 @@ fn shell(script: &str) -> AgentLauncher {
         .arg(script)
 }
 
-/// Starts `launcher` and returns the message of its panic.
+/// Starts `launcher`, which must fail, and returns the message of the panic.
 fn reason(launcher: AgentLauncher) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| launcher.start())) else {
         panic!("the agent started");

@@ -146,7 +146,7 @@ fn an_idle_agent_ends_immediately() {
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
-/// Returns the address on which an agent prints that it listens.
+/// Starts an agent and returns the address that it prints.
 fn bound(launcher: AgentLauncher) -> IpAddr {
     let agent = launcher.env("PPIO_AGENT_PORT", "0").spawn();
     eventually_blocking("a line", || agent.stdout().ends_with('\n'));
@@ -166,7 +166,7 @@ fn bare(command: Command) -> AgentLauncher {
 }
 
 fn cargo_run(package: &str) -> Command {
-    // Built in advance, so that the deadline does not include the build.
+    // The example is built in advance, so that the deadline does not include the build.
     example_binary_alone(package);
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", package]);
@@ -286,7 +286,7 @@ async fn the_openapi_document_is_printed() {
             "cannot print the OpenAPI document: there is none: set PPIO_AGENT_ENABLE_OPENAPI";
         assert!(text.contains(expected), "{text}");
     }
-    // The route answers with the same document.
+    // `GET /openapi.json` returns the same document.
     let hello = AgentProcess::example("hello").start();
     let served = call::get(&hello, "/openapi.json").await.json().await;
     let debug = [("PPIO_AGENT_DEBUG", "true")];

@@ -333,7 +333,7 @@ async fn no_secret_is_logged_at_any_level() {
     tokio::io::AsyncWriteExt::write_all(&mut stream, bytes)
         .await
         .unwrap();
-    // The agent also waits for more bytes until the client closes the connection.
+    // After its answer, the agent waits for more bytes until the client closes the connection.
     let mut answer = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
     with_timeout("the answer", read).await.unwrap();
@@ -517,7 +517,7 @@ async fn an_agent_from_closures_writes_the_same_log() {
         );
 
         if !has_log {
-            // The panic hook of the standard library prints it.
+            // The panic hook of the standard library prints the panic.
             eventually("the panic in the log", || {
                 agent.stderr().contains("password=1")
             })

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const SOON: &str = "0.2";
 /// The same limit, for comparisons.
 const LIMIT: Duration = Duration::from_millis(200);
-/// The delay that a busy machine may add; well below every default.
+/// The delay that a busy machine may add, which is shorter than the default of each measured limit.
 const SLACK: Duration = Duration::from_secs(10);
 
 fn agent(binary: &str, name: &str, value: &str) -> AgentProcess {
@@ -227,7 +227,7 @@ async fn keep_alive_timeout() {
     assert!(in_time(elapsed), "{elapsed:?}");
 }
 
-/// The port variable of platforms that start arbitrary programs.
+/// Platforms that start arbitrary programs set `PORT`. `PPIO_AGENT_PORT` takes precedence over it.
 #[tokio::test]
 async fn port_of_the_platform() {
     let (platform, own) = (free_port(), free_port());
@@ -254,7 +254,7 @@ async fn port_of_the_platform() {
     assert!(said.contains("PORT=\"http\" is not a port"), "{said}");
 }
 
-/// `agentcore dev` chooses the port.
+/// `agentcore dev` sets `LOCAL_DEV`, and chooses the port, which the agent reads from `PORT`.
 #[tokio::test]
 async fn port_of_agentcore() {
     let port = free_port();
@@ -531,7 +531,7 @@ fn one_error_names_all_bad_values() {
     assert_eq!(agent.stderr(), error);
 }
 
-/// The tests above cover every variable in the documentation.
+/// `BAD` contains exactly the variables in the documentation.
 #[test]
 fn every_documented_variable_is_tested() {
     let source = concat!(

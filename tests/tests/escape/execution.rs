@@ -109,7 +109,7 @@ fn impostors(platform: &Platform, directory: &str) -> String {
     )
 }
 
-/// Returns every variable that makes a program run code other than its own.
+/// Returns variables that make a program run other code, which is below `inside` or in `/app`.
 fn variables(inside: &str) -> Vec<(String, String)> {
     let (library, programs) = (format!("{inside}/app/spy.so"), format!("{inside}/app/bin"));
     let both = format!("{library}:/app/spy.so");
@@ -157,7 +157,7 @@ async fn environment_variables_of_a_call_run_no_code_outside() {
     for setting in Setting::confining() {
         let platform = Platform::start(setting, Start::Plain).await;
         // The template has fewer processors than the machine. Without a cgroup, `taskset` limits
-        // them.
+        // the processors of the sandbox.
         let template = platform.template("small", json!({"cpuCount": 1}), json!([]));
         let inside = platform.sandbox(&template.await).await;
         let directory = inside.shell("printf %s \"$PPIO_LOCAL_SANDBOX\"").await;

@@ -290,7 +290,7 @@ impl Fuzz<'_> {
     }
 }
 
-/// Records every file below a directory: its kind, mode, owner and content.
+/// Records every file below a directory, except `leave_out`: its kind, mode, owner and content.
 fn snapshot(directory: &Path, leave_out: &[PathBuf], files: &mut BTreeMap<PathBuf, String>) {
     for entry in fs::read_dir(directory).unwrap().flatten() {
         let path = entry.path();

@@ -45,8 +45,8 @@ mount --bind /mnt/resolv.conf /etc/resolv.conf
 exec "$@"
 "#;
 
-/// Whether the test runs in the namespaces. If it does not, runs it again there, and returns
-/// `false` once that run has passed.
+/// Whether the test runs in the namespaces. If it does not and the user is root, runs the test
+/// again there, and returns `false` once that run has passed.
 fn runs_inside() -> bool {
     if std::env::var_os(IS_INSIDE).is_some() {
         return true;
@@ -236,7 +236,7 @@ async fn builds_and_resumed_sandboxes_have_an_isolated_network() {
     }
 }
 
-/// Answers every query with the address of the other machine.
+/// Answers queries for IPv4 addresses with the address of the other machine, and others with none.
 fn answer_queries() {
     let socket = UdpSocket::bind((NAME_SERVER, 53)).unwrap();
     thread::spawn(move || {

@@ -48,8 +48,8 @@ async fn a_sandbox_without_internet_access_reaches_only_itself() {
         ];
         let sockets = "cat /proc/net/unix";
 
-        // A sandbox with internet access can reach the servers, which other sandboxes must not
-        // reach.
+        // A sandbox with internet access can reach the servers, which a sandbox without internet
+        // access must not reach.
         let open = platform.sandbox("base").await;
         let shared = reached(&open, &addresses).await;
         assert_eq!(shared.lines().count(), 3, "{setting:?}: {shared}");

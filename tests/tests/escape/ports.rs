@@ -46,7 +46,7 @@ async fn root_without_ptrace_reaches_only_ports_of_its_sandboxes() {
 
         inside.shell("./server >/dev/null 2>&1 &").await;
         assert_eq!(ask().await.status, 200);
-        // Another program holds the port of the other address family.
+        // Another program holds the same port of the other address family.
         let _foreign = TcpListener::bind(("::1", port)).unwrap();
         for _ in 0..3 {
             assert_eq!(ask().await.status, 200);

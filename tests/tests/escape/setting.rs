@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const LIFE: Duration = Duration::from_secs(600);
-/// The first id of ordinary users, and the number of ids. No machine has accounts with these ids.
+/// The first id of ordinary users, and the number of ids. Machines rarely have accounts with these
+/// ids.
 const ORDINARY_USERS: (u32, u32) = (50_000, 10_000);
 
-/// Returns an ordinary user for one platform. The kernel counts the processes of each user, and a
-/// test may start as many as are allowed.
+/// Returns the id of an ordinary user for one platform. The kernel limits the processes of each
+/// user, and a test may start as many as this limit allows.
 fn ordinary_user() -> u32 {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let (first, count) = ORDINARY_USERS;
@@ -97,7 +98,7 @@ pub(crate) enum Start {
     IsolatedNetwork,
     /// As [`Start::Plain`], for a test that starts as many processes as its user may have.
     UsesAllProcesses,
-    /// As from a terminal, with root's secret open as descriptor 9.
+    /// In a session with a terminal, with root's secret open as descriptor 9.
     FromTerminal,
 }
 

@@ -199,7 +199,7 @@ async fn an_expired_session_with_auto_pause_pauses() {
         session.is_paused().await.unwrap().then_some(())
     })
     .await;
-    // Another client reads the setting from the platform.
+    // Another client reads from the platform that the session pauses at its end.
     let other = local.client();
     let found = other.get_session(session.sandbox_id()).await.unwrap();
     let found = found.unwrap();
@@ -520,7 +520,7 @@ async fn a_creation_dropped_at_any_time_leaves_no_sandbox() {
     let client = local.client();
     let mut pause = Duration::ZERO;
     let mut finished = 0;
-    // The timeout ranges from before the request to after the session, in steps of a millisecond.
+    // The attempts are cancelled ever later, in steps of a millisecond, until sessions are created.
     while finished < 3 {
         let creating = std::future::IntoFuture::into_future(client.create_session(&hello));
         if let Ok(session) = tokio::time::timeout(pause, creating).await {

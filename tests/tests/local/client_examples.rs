@@ -68,7 +68,7 @@ pub(crate) async fn run(mut command: Command) -> Ran {
     }
 }
 
-/// Runs an example against this platform and expects it to succeed.
+/// Runs an example with these variables, which must succeed, and returns its standard output.
 async fn succeed(
     name: &'static str,
     variables: &BTreeMap<String, String>,
@@ -269,7 +269,7 @@ async fn templates() {
     local.stop_when_empty().await;
 }
 
-/// The running backend.
+/// The running example `backend-axum`.
 struct Backend {
     child: Child,
     address: String,
@@ -405,7 +405,8 @@ async fn backend() {
     local.stop_when_empty().await;
 }
 
-/// Starts a proxy that connects every host to one address, and records the requests.
+/// Starts a proxy that connects every host to one address. Returns the proxy's address and the
+/// heads of the requests that the proxy receives.
 async fn proxy(target: std::net::SocketAddr) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -460,7 +461,7 @@ async fn proxies_of_the_environment_are_used() {
             heads.iter().any(|head| head.starts_with(start)),
             "{heads:?}"
         );
-        // "me:secret"
+        // "me:secret" in Base64, in lower case.
         let credentials = "proxy-authorization: basic bwu6c2vjcmv0";
         let has_credentials = |head: &String| head.to_ascii_lowercase().contains(credentials);
         assert!(heads.iter().all(has_credentials), "{heads:?}");

@@ -365,7 +365,7 @@ async fn everything_over_tls_with_the_local_authority() {
     assert!(session.envd().exists("/app").await.unwrap());
     session.close().await.unwrap();
 
-    // A client that does not trust the authority does not connect.
+    // A client that does not trust the platform's authority does not connect.
     let untrusting = local.client_with(config(Vec::new()));
     match untrusting.list_sessions().await.unwrap_err() {
         Error::Network { source, .. } => assert_eq!(source.kind(), NetworkErrorKind::Connect),

@@ -93,13 +93,14 @@ impl CuttingProxy {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of connections that were cut.
+    /// Returns the number of connections that were cut or broken.
     pub(crate) fn cuts(&self) -> usize {
         self.state.cuts.load(Ordering::SeqCst)
     }
 }
 
-/// The position at which a connection is cut: the first limit that is reached.
+/// The numbers of forwarded bytes after which a connection is cut. The limit that is reached first
+/// applies.
 #[derive(Clone, Copy)]
 struct Cut {
     request: usize,

@@ -13,7 +13,7 @@ use crate::isolation_mode::IsolationMode;
 use crate::raw_calls::call;
 use crate::test_platform::TestPlatform;
 
-/// The journal's variable and its path, relative to the folder of the agent.
+/// The variable that sets the path of the journal, and a path relative to the folder of the agent.
 const JOURNAL: (&str, &str) = ("PPIO_AGENT_JOURNAL", "journal");
 const SESSION: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
 
@@ -198,8 +198,8 @@ async fn runs_are_restored_after_a_pause_without_memory_and_in_a_copy() {
     }
 }
 
-/// If the agent ends during an invocation, the client sends the request again, which does not run
-/// twice.
+/// If the agent ends during an invocation, the client sends the request again, but the invocation
+/// does not run twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invocation_interrupted_by_a_restart_is_not_run_again() {
     for journal in [false, true] {

@@ -7,7 +7,7 @@ use crate::isolation_mode::IsolationMode;
 use crate::raw_calls::{call, create, id, kill, shell};
 use crate::test_platform::TestPlatform;
 
-/// Lists the interfaces of a sandbox's network.
+/// The shell command that lists the interfaces of a sandbox's network.
 const INTERFACES: &str = "ls /proc/sys/net/ipv4/conf";
 
 #[tokio::test(flavor = "multi_thread")]

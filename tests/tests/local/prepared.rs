@@ -32,7 +32,7 @@ async fn create(platform: &TestPlatform, template: &str) -> Sandbox {
         .unwrap()
 }
 
-/// Returns the ids of prepared sandboxes, some of which are still being prepared.
+/// Returns the ids of prepared sandboxes, including those that are still being prepared.
 fn prepared(platform: &TestPlatform, sandboxes: &[Sandbox]) -> Vec<String> {
     let mut ids = platform.directories();
     ids.retain(|id| {
@@ -43,7 +43,7 @@ fn prepared(platform: &TestPlatform, sandboxes: &[Sandbox]) -> Vec<String> {
     ids
 }
 
-/// Returns the processes of a sandbox, whose environment contains its directory.
+/// Returns the ids of a sandbox's processes, which have the sandbox's id in their environment.
 fn processes_of(id: &str) -> Vec<i32> {
     processes_naming(&[id.into()])
 }
@@ -53,7 +53,7 @@ fn is_first_process(pid: i32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"/bin/sh\0-c\0"))
 }
 
-/// Shuts the platform down, together with everything that it has prepared.
+/// Shuts the platform down, and checks that no process and no file of its sandboxes is left.
 async fn shut_down(platform: TestPlatform) {
     let home = platform.platform.home().to_owned();
     let folders = sandbox_folders(&home);

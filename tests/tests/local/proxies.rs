@@ -1,5 +1,5 @@
 //! Agents and the local platform behind proxies, and called by clients that reuse connections: a
-//! response that is sent before the request body has been read must not break the next one.
+//! response that is sent before the request body has been read must not break the next call.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -135,7 +135,8 @@ impl Drop for Proxy {
     }
 }
 
-/// Sends calls that are refused and calls that are served, in turn, with bodies of all sizes.
+/// Sends refused calls, with bodies of three sizes, and served calls in turn, and then a call whose
+/// body is too large. Checks the status of each response.
 async fn assert_no_call_is_lost(proxy: &Proxy, what: &str) {
     for call in 0..CALLS {
         let length = [1_000, 60_000, 400_000][call % 3];

@@ -102,7 +102,7 @@ async fn streaming_agent() {
     assert_eq!(items, expected);
     logged(&session, "the request took").await;
 
-    // The code's settings apply: with the quotes around them, 2 MiB are too much.
+    // The settings in the code apply: with its quotes, this text is larger than 2 MiB.
     let large = "x".repeat(2 << 20);
     let error = session.invoke(json!(large)).await.unwrap_err();
     assert_eq!(error.status(), Some(413), "{error}");

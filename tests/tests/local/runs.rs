@@ -67,8 +67,8 @@ fn stream_of(items: u64, pause_ms: u64) -> Value {
     json!({"stream": {"items": items, "pause_ms": pause_ms}})
 }
 
-/// Every stream yields each item exactly once, however often its connections break. vercel/ai
-/// #6502, google/adk-python #4029.
+/// Every stream yields each item exactly once, however often its connections break. Compare
+/// vercel/ai #6502 and google/adk-python #4029.
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_cut_two_thousand_times_are_complete() {
     const CUTS: usize = 2000;
@@ -185,7 +185,7 @@ async fn readers_of_a_run_continue_after_a_pause() {
 }
 
 /// Each invocation runs once and each caller receives its answer, even if its connections are cut.
-/// e2b-dev/E2B #1658.
+/// Compare e2b-dev/E2B #1658.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_invocations_run_once_each() {
     const INVOCATIONS: u64 = 5000;

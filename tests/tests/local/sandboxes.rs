@@ -17,7 +17,7 @@ use crate::test_platform::TestPlatform;
 
 const LIFE: Duration = Duration::from_secs(120);
 
-/// Creates a sandbox without an agent, and returns it with its daemon.
+/// Creates a sandbox, and returns it with its daemon.
 async fn create(client: &AgentRuntimeClient, template: &str) -> (Sandbox, Envd) {
     let sandbox = client
         .platform()
@@ -75,7 +75,7 @@ async fn a_kill_ends_detached_processes() {
     }
 }
 
-/// Waits until a process outside of the sandboxes has ticked ten times.
+/// Runs the script `ticking` outside of the sandboxes until it has ticked ten times.
 async fn tick_ten_times(ticking: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ticks");
@@ -93,8 +93,8 @@ async fn tick_ten_times(ticking: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_leaves_no_zombies() {
-    // Otherwise the machine's init process would have to reap processes whose parents were killed
-    // first.
+    // If the platform left zombies, the machine's init process would have to reap those whose
+    // parents were killed first.
     let platform = TestPlatform::start(IsolationMode {
         isolation: IsolationKind::Bubblewrap,
         cgroups: false,

@@ -383,7 +383,7 @@ async fn the_error_for_a_port_in_use_does_not_name_its_owner() {
         let foreign = |entry: &&LogEntry| entry.message.contains(&first.sandbox_id);
         assert_eq!(logs.iter().find(foreign), None);
 
-        // The suggested remedy works.
+        // Killing the sandbox that holds the port, as the error suggests, frees the port.
         assert!(api.kill_sandbox(&first.sandbox_id).await.unwrap());
         assert!(api.kill_sandbox(&second.sandbox_id).await.unwrap());
         let third = api.create_sandbox(&new).await.unwrap();
@@ -436,8 +436,8 @@ async fn requests_are_not_answered_by_another_sandbox_on_the_same_port() {
             platform.request("GET", "/", &[("host", &host)], b"").await
         };
 
-        // The other sandbox takes the port first, and would take every request if it could. In the
-        // second round, the sandbox itself has used the port before.
+        // The other sandbox listens on the port first, and would answer every request that reached
+        // it. In the second round, the sandbox itself has used the port before.
         for round in 0..2 {
             let line = format!("cd /app; PPIO_AGENT_PORT={port} exec ./upgrading-server");
             let taker = foreign.start(&Command::shell(&line)).await.unwrap();

@@ -14,7 +14,8 @@ use super::socket::Socket;
 use super::{metered, scrape, scrape_open_metrics};
 
 const CALLERS: usize = 40;
-/// A multiple of the number of kinds, so that each kind is called equally often.
+/// The number of calls of each caller: a multiple of the number of kinds, so that each kind is
+/// called equally often.
 const CALLS: usize = 2 * KINDS.len();
 /// The number of invocations that the agent runs concurrently, so that some are refused.
 const MAX_CONCURRENCY: usize = 24;
@@ -170,7 +171,7 @@ impl Load {
         self.finish_stream(&items);
     }
 
-    /// Sends a request twice with the same key; it runs once.
+    /// Sends a request twice with the same idempotency key; the invocation runs once.
     async fn repeat(&self, key: &str) {
         let headers = [("idempotency-key", key)];
         let body = json!({ "do": "stream" }).to_string();

@@ -114,7 +114,7 @@ async fn open_metrics_buckets_have_exemplars() {
     );
     assert!(page.contains("\nppio_agent_invocations_total{"), "{page}");
     assert!(page.contains("# TYPE ppio_agent_build info\n"), "{page}");
-    // The other format has the same samples, but no exemplars.
+    // Prometheus' own format has the same samples, but no exemplars.
     let plain = scrape(&agent).await;
     check(&plain);
     assert!(!plain.contains(" # "), "{plain}");

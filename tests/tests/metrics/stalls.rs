@@ -1,4 +1,4 @@
-//! Checks that functions that block an async worker are named.
+//! Checks that the log and the metrics name functions that block an async worker.
 
 use ppio_test_support::{AgentProcess, call, eventually, metric};
 use serde_json::{Value, json};

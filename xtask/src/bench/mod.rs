@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::step::Step;
 use crate::{interop, workspace};
 
-/// The worker threads of every Rust server and of the load program.
+/// The number of worker threads of every Rust server and of the load program.
 const WORKER_THREADS: u32 = 2;
 const UNARY_CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 4;
@@ -53,17 +53,18 @@ const PROTOCOLS: [&str; 2] = ["ours", "ours-protocols"];
 const TRACED: [&str; 3] = ["ours", "ours-otel", "ours-exporting"];
 const TRACED_STREAM: [&str; 3] = ["ours-stream", "ours-stream-otel", "ours-stream-exporting"];
 /// The suffix after `ours` and `ours-stream` in the name of a server that exports to the receiver.
-/// The name of its program ends with `OTEL` instead.
 const EXPORTING: &str = "-exporting";
+/// The suffix in the name of a program with tracing, such as that of a server with [`EXPORTING`].
 const OTEL: &str = "-otel";
 const CLIENTS: [&str; 2] = ["ours", PYTHON];
 const FIRST_ANSWER: &str = "first answer";
-/// The number of complete responses in a run of the load program.
+/// The name of a sample: the number of complete responses in a run of the load program.
 const RESPONSES: &str = "responses";
-/// The processor time that the server takes for a response, in microseconds.
+/// The name of a sample: the processor time that the server takes for a response, in microseconds.
 const CPU: &str = "cpu";
-/// The responses per second if every server thread had a core of its own. During a run the threads
-/// share the cores with the load program, which slows down a server with cheap responses most.
+/// The name of a sample: the responses per second if every server thread had a core of its own.
+/// During a run the threads share the cores with the load program, which slows down a server with
+/// cheap responses most.
 const CAPACITY: &str = "capacity";
 
 /// The number and length of rounds.

@@ -22,7 +22,7 @@ pub(crate) struct ResponseReader<R> {
     end: usize,
 }
 
-/// Large, so that reading a stream needs few system calls.
+/// The size of the buffer, in bytes: large, so that reading a stream needs few system calls.
 const BUFFER_SIZE: usize = 256 * 1024;
 
 enum Framing {
@@ -40,7 +40,8 @@ impl<R: AsyncRead + Unpin> ResponseReader<R> {
         }
     }
 
-    /// Reads one response; a status other than 200 is an error.
+    /// Reads one response. A status other than 200, a malformed response and a connection that ends
+    /// before the response does are errors.
     pub(crate) async fn next(&mut self) -> Result<ResponseCounts> {
         let framing = {
             let head = self.read_until(b"\r\n\r\n").await?;

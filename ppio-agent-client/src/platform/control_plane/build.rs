@@ -55,10 +55,10 @@ pub struct BuildTicket {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct FileUpload {
-    /// Whether the platform has them.
+    /// Whether the platform has the files.
     #[serde(default)]
     pub present: bool,
-    /// Where to upload them.
+    /// The URL to upload the files to.
     #[serde(default)]
     pub url: Option<String>,
 }
@@ -81,7 +81,7 @@ pub struct NewBuild {
     /// The command that succeeds when the start command is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_cmd: Option<String>,
-    /// Whether to ignore the cache.
+    /// Whether to ignore the cache of earlier builds.
     pub force: bool,
     /// The template's metadata, if the platform accepts metadata in this call.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -100,7 +100,7 @@ pub struct BuildStep {
     /// The hash of the step's uploaded files, for `COPY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_hash: Option<String>,
-    /// Whether to ignore the cache for this step.
+    /// Whether to ignore the cache of earlier builds for this step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
 }
@@ -109,15 +109,15 @@ pub struct BuildStep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum StepKind {
-    /// Copy files.
+    /// Copies files.
     Copy,
-    /// Run a command.
+    /// Runs a command.
     Run,
-    /// Set environment variables.
+    /// Sets environment variables.
     Env,
-    /// Change the working directory of later steps.
+    /// Changes the working directory of later steps.
     Workdir,
-    /// Change the user of later steps.
+    /// Changes the user of later steps.
     User,
 }
 
@@ -134,7 +134,7 @@ pub struct BuildStatus {
     /// The log as plain lines.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub logs: Vec<String>,
-    /// Why it failed.
+    /// Why the build failed.
     #[serde(default)]
     pub reason: Option<BuildReason>,
 }
@@ -190,7 +190,7 @@ pub struct BuildLog {
     pub level: String,
     /// The text.
     pub message: String,
-    /// The step it belongs to.
+    /// The step that the line belongs to.
     pub step: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use crate::platform::call::{Service, ServiceCall};
 use crate::platform::endpoints::PlatformEndpoints;
 use crate::transport::{BodyLimit, KeySupport, Transport};
 
-/// The size limit of one response: a long list of templates has a few megabytes.
+/// The size limit of one response, in bytes: a long list of templates has a few megabytes.
 const MAX_RESPONSE: usize = 16 * 1024 * 1024;
 
 /// A client of the control plane, which manages sandboxes and templates. Cheap to clone.

@@ -15,7 +15,8 @@ use crate::platform::json::null_is_empty;
 /// Selects log entries. The default selects what the platform returns without parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogQuery {
-    /// Entries from this time on (backward: up to it), in milliseconds since the Unix epoch.
+    /// The time from which entries are returned, or up to which they are returned if
+    /// [`backward`](Self::backward) is set, in milliseconds since the Unix epoch.
     pub start: Option<i64>,
     /// The maximum number of entries.
     pub limit: Option<u32>,
@@ -166,7 +167,7 @@ impl ControlPlane {
     }
 
     /// Returns the resources that a sandbox used between two times, in seconds since the Unix
-    /// epoch.
+    /// epoch; `None` is the oldest or newest time that the platform has.
     ///
     /// # Errors
     /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to

@@ -7,7 +7,7 @@ use ppio_agent_protocol::headers;
 use crate::error::Error;
 use crate::transport::BodyLimit;
 
-/// The size limit of all pages of one list.
+/// The size limit of all pages of one list together, in bytes.
 const MAX_LIST: usize = 64 * 1024 * 1024;
 
 /// Limits the total size of a list's pages: a platform could send pages without end.

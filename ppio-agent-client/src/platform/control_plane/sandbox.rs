@@ -259,7 +259,7 @@ pub struct SandboxInfo {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Whether it is paused instead of killed when it expires; `false` if the platform does not
-    /// send it.
+    /// send the sandbox's lifecycle.
     #[serde(rename = "lifecycle", default, deserialize_with = "pauses")]
     pub pauses_at_its_end: bool,
     /// The version of envd in it.

@@ -283,7 +283,8 @@ impl ControlPlane {
         unless_conflict(self.service.send(call).await.map(drop)).map(|done| done.is_some())
     }
 
-    /// Resumes a paused sandbox with this timeout. Returns `None` if it was running already.
+    /// Resumes a paused sandbox with this timeout. `auto_pause` sets whether the sandbox is paused
+    /// instead of killed when it expires. Returns `None` if the sandbox was running already.
     ///
     /// # Errors
     /// [`Error::SessionNotFound`] if the sandbox does not exist, and any other error of a call to

@@ -18,7 +18,7 @@ use crate::transport::Idempotency;
 pub struct TemplateTag {
     /// The tag.
     pub tag: String,
-    /// The build.
+    /// The id of the build.
     #[serde(rename = "buildID")]
     pub build_id: String,
     /// When it was assigned, RFC 3339.

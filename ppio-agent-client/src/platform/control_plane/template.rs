@@ -13,7 +13,7 @@ pub struct Template {
     /// The template's id.
     #[serde(rename = "templateID")]
     pub template_id: String,
-    /// The template's current build.
+    /// The id of the template's current build.
     #[serde(rename = "buildID")]
     pub build_id: String,
     /// The template's names; on some platforms with the owner before a slash.

@@ -11,7 +11,7 @@ use crate::platform::error_response::Subject;
 use crate::platform::identifiers::{self, segment};
 use crate::transport::Deadline;
 
-/// Some platforms wrap the list in an object.
+/// A list of templates, which some platforms wrap in an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TemplateList {
@@ -20,7 +20,7 @@ enum TemplateList {
 }
 
 impl ControlPlane {
-    /// Lists all templates, with their metadata.
+    /// Lists all templates, or those of the team `team_id`, with their metadata.
     ///
     /// # Errors
     /// Any error of a call to the platform: [`Error::Authentication`], [`Error::RateLimit`],

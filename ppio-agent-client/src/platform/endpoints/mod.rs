@@ -31,7 +31,7 @@ pub(crate) struct PlatformEndpoints {
     /// Whether the API key is sent to agents, if that is configured.
     send_api_key: Option<bool>,
     /// Whether sandboxes may be on PPIO's cloud: the key is PPIO's, and the control plane is on the
-    /// cloud unless the domain is configured.
+    /// cloud unless the domain or the sandbox URL is configured.
     may_be_cloud: bool,
 }
 

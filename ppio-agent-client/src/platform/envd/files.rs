@@ -47,7 +47,8 @@ impl Envd {
         }
     }
 
-    /// Writes a file, replacing an existing one, and creates missing directories.
+    /// Writes a file, replacing an existing one, and creates missing directories. Returns the file
+    /// as envd describes it.
     ///
     /// # Errors
     /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.

@@ -65,7 +65,7 @@ pub struct FileInfo {
     pub symlink_target: Option<String>,
 }
 
-/// Proto3 JSON encodes 64-bit numbers as strings.
+/// Reads a number, which proto3 JSON encodes as a string if it has 64 bits.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::String(text) => text.parse().map_err(serde::de::Error::custom),
@@ -90,7 +90,8 @@ impl Envd {
     /// Returns the metadata of the file or directory at `path`.
     ///
     /// # Errors
-    /// [`Error::SandboxOperation`] with status 404 if it does not exist.
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause; its status is 404 if
+    /// the file or directory does not exist.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -206,7 +207,8 @@ impl Envd {
     /// Removes a file, or a directory with its contents.
     ///
     /// # Errors
-    /// [`Error::SandboxOperation`] with status 404 if it does not exist.
+    /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause; its status is 404 if
+    /// the file or directory does not exist.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -33,9 +33,9 @@ pub struct ExitStatus {
     pub exit_code: i32,
     /// Whether it exited, rather than being killed by a signal.
     pub exited: bool,
-    /// A description.
+    /// A description of how the process ended, such as `exit status 1`.
     pub status: String,
-    /// Why it could not be started, if that failed.
+    /// Why the process could not be started, if the start failed.
     pub error: Option<String>,
 }
 
@@ -75,7 +75,7 @@ struct ProcessMessage {
     event: EventFields,
 }
 
-/// Proto3 JSON omits fields that are zero.
+/// The fields of an event. Proto3 JSON omits fields that are zero.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct EventFields {

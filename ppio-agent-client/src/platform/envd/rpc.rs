@@ -87,7 +87,7 @@ impl Envd {
     }
 }
 
-/// The interval of keepalive messages, below the idle timeout.
+/// Returns the interval of keepalive messages in seconds: half of the idle timeout, from 1 to 50.
 fn keepalive_seconds(idle_timeout: u64) -> u64 {
     (idle_timeout / 2).clamp(1, 50)
 }

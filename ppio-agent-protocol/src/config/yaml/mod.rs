@@ -15,7 +15,7 @@ impl AgentConfig {
     /// `spec.entrypoint`.
     ///
     /// Do not read YAML from untrusted senders: the YAML library takes quadratic time over deeply
-    /// nested text. Use JSON there.
+    /// nested text. Read their documents as JSON.
     ///
     /// ```
     /// use ppio_agent_protocol::AgentConfig;

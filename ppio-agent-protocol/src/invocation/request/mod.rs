@@ -29,7 +29,7 @@ use crate::chat::{ChatMessage, ChatRole, ChatTool, InterruptResponse};
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-// Not the text above, whose example is for Rust.
+// The description is not the text above, whose example is for Rust.
 #[cfg_attr(
     feature = "schema",
     schemars(description = "The common fields of a request.")

@@ -228,7 +228,7 @@ impl Decoder {
         if let Some(id) = &event.id {
             self.last_event_id.clone_from(id);
         }
-        // Without a `data` line there is no event; an empty line has left its `\n`.
+        // Without a `data` line there is no event; an empty `data` line has added a `\n`.
         if event.data.pop().is_none() {
             self.carried_id = event.id.or(self.carried_id.take());
             return;

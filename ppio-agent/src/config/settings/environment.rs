@@ -15,7 +15,8 @@ pub(in crate::config) struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// Returns the value of the variable if it is set, otherwise the setting in code.
+    /// Returns the value of the variable if it is set, otherwise the setting in code. An invalid
+    /// value adds a fault, and the setting in code is returned.
     pub(in crate::config) fn read<T>(
         &mut self,
         name: &str,

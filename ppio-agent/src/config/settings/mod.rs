@@ -40,8 +40,8 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Settings {
-    /// Overrides `config` with the environment variables that `lookup` finds. The error names all
-    /// invalid settings.
+    /// Returns the settings of `config`, overridden by the environment variables that `lookup`
+    /// finds. The error names all invalid settings.
     pub(crate) fn resolve(
         config: RuntimeConfig,
         lookup: &dyn Fn(&str) -> Option<String>,

@@ -126,8 +126,8 @@ impl Environment<'_> {
         }
     }
 
-    /// Returns the settings of sessions, of kept invocations and of the address; the other settings
-    /// have their defaults.
+    /// Returns the settings of sessions, of kept invocations, of push notifications and of the
+    /// address; the other settings have their defaults.
     fn run_values(&mut self, config: &RuntimeConfig, debug: bool) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         RuntimeSettings {

@@ -18,7 +18,7 @@ const MAX_EXEMPLAR: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Prometheus,
-    /// With exemplars.
+    /// The format of `OpenMetrics`, with exemplars.
     OpenMetrics,
 }
 

@@ -13,9 +13,9 @@ use crate::endpoints::entrypoint_schema::EntrypointSchema;
 const INVOCATION_ERRORS: [u16; 13] = [
     400, 403, 408, 409, 410, 413, 415, 421, 422, 500, 503, 504, 404,
 ];
-/// The statuses for every other path.
+/// The statuses of the runtime's own errors for `/`, `/ping`, `/openapi.json` and `/metrics`.
 const READ_ERRORS: [u16; 2] = [400, 421];
-/// The statuses for a path of a run.
+/// The statuses of the runtime's own errors for `/invocations/{id}`.
 const RUN_ERRORS: [u16; 4] = [400, 403, 404, 421];
 /// The version of an agent without a version, since `OpenAPI` requires one.
 const NO_VERSION: &str = "0.0.0";

@@ -12,7 +12,8 @@ use crate::lifecycle::State;
 use crate::lifecycle::annotated::Built;
 use crate::lifecycle::states::StateLookup;
 
-/// The type of the first parameter. A macro has no type information, so this trait checks the type.
+/// The type of the first parameter of a function for WebSockets. A macro has no type information,
+/// so this trait checks the type.
 #[diagnostic::on_unimplemented(
     message = "the first parameter of a websocket function must be `ppio::WebSocket`, not `{Self}`",
     label = "expected `ppio::WebSocket`",
@@ -30,7 +31,7 @@ impl PassSocket for WebSocket {
     }
 }
 
-/// Passes the socket.
+/// Returns the socket of a call as the first argument of the user function.
 pub fn pass_socket<T: PassSocket>(call: WebSocketCall) -> T {
     T::pass(call.socket)
 }
@@ -61,7 +62,8 @@ impl<'a> PassSocketParameter<'a, RequestContext, ()> for &'a RequestContext {
     }
 }
 
-// Without `do_not_recommend`, so that a state that is not built is reported instead.
+// These impls have no `do_not_recommend`, so that the compiler reports a state that is not built,
+// and not the type of the parameter.
 impl<'a, T: Built<StartupFunction>, StartupFunction>
     PassSocketParameter<'a, State<T>, (StartupFunction,)> for State<T>
 {

@@ -89,9 +89,9 @@ impl WebSocketEndpoint {
         self.serves_protocol
     }
 
-    /// Whether a request is for this endpoint. Without a function for WebSockets, this is true for
-    /// handshakes only: a handshake is accepted, and the WebSocket is closed with the code 1011, as
-    /// AgentCore's runtime does.
+    /// Whether a request is for this endpoint. If neither a function nor a protocol serves
+    /// WebSockets, this is true for handshakes only: a handshake is accepted, and the WebSocket is
+    /// closed with the code 1011, as AgentCore's runtime does.
     pub(crate) fn takes(&self, request: &Request) -> bool {
         self.is_enabled
             && request.uri().path() == PATH

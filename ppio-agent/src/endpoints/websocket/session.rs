@@ -35,8 +35,9 @@ pub(super) struct SocketSession {
     pub(super) function: SessionFunction,
     pub(super) watch: Watch,
     pub(super) context: RequestContext,
-    /// The invocation of the session. It is `None` if the function begins an invocation itself,
-    /// which has a deadline and continues during a shutdown, like that of a request.
+    /// The invocation of the session. The guard is `None` if the function begins an invocation
+    /// itself. Such an invocation has a deadline and continues during a shutdown, like the
+    /// invocation of a request.
     pub(super) guard: Option<InvocationGuard>,
     pub(super) span: Span,
     pub(super) started: Instant,

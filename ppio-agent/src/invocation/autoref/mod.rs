@@ -4,10 +4,10 @@
 //! `type Answer = Result<Chunks, Oops>` and `impl Iterator` look like any other type. However, the
 //! expansion can contain method calls whose resolution depends on the type
 //! ([autoref specialization]). For a value of type `T` the expansion calls
-//! `(&&TypeTag::of(&value)).reply_kind()`. `reply_kind` is implemented for `&TypeTag<T>` where
-//! `T: Iterator` and for `TypeTag<T>` without a condition, and method resolution takes the first
-//! implementation that applies, beginning with the most references. Each kind is a unit struct
-//! whose methods handle the value.
+//! `(&&&&&TypeTag::of(&value)).reply_kind()`. `reply_kind` is implemented for `TypeTag<T>` without
+//! a condition, for `&TypeTag<T>` where `T: Iterator`, and for more references to the tags of other
+//! kinds. Method resolution takes the first implementation that applies, beginning with the most
+//! references. Each kind is a unit struct whose methods handle the value.
 //!
 //! A trait with several blanket implementations cannot do this: `Result<Value, String>` implements
 //! `Serialize`, and a range implements both `Iterator` and `Serialize`.

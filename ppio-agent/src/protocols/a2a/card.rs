@@ -72,7 +72,7 @@ pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response
         headers.insert(ETAG, tag);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
-    // The URL in the card is built from these headers.
+    // Unless the URL in the card is configured, it is built from these headers.
     headers.insert(VARY, HeaderValue::from_static("host, x-forwarded-proto"));
     response
 }

@@ -12,7 +12,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::json::{self, to_bytes};
 use crate::exchange::rejection::Rejection;
 
-/// An error for which the specification defines a code.
+/// An error of the protocol, with its message.
 #[derive(Debug)]
 pub(super) struct A2aError {
     kind: A2aErrorKind,

@@ -21,13 +21,13 @@ struct SendParams {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Configuration {
-    /// Of version 1.0.
+    /// The option of version 1.0.
     return_immediately: bool,
-    /// Of version 0.3.
+    /// The option of version 0.3.
     blocking: Option<bool>,
     history_length: Option<usize>,
     task_push_notification_config: Option<Value>,
-    /// Of version 0.3.
+    /// The configuration of version 0.3.
     push_notification_config: Option<Value>,
 }
 
@@ -40,7 +40,7 @@ struct WireMessage {
     parts: Vec<InPart>,
     context_id: Option<String>,
     task_id: Option<String>,
-    /// `metadata`, `extensions`, `referenceTaskIds` and what newer callers send.
+    /// All other members, such as `metadata`, `extensions` and `referenceTaskIds`.
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
@@ -55,7 +55,7 @@ struct InPart {
     url: Option<String>,
     filename: Option<String>,
     media_type: Option<String>,
-    /// Of version 0.3.
+    /// The file of a part of version 0.3.
     file: Option<InFile>,
 }
 

@@ -34,8 +34,8 @@ use crate::exchange::failure::Failure;
 pub(super) enum A2aRoute {
     Card,
     JsonRpc,
-    /// A REST operation, built from the parameters of the path. If the path has two operations, it
-    /// is the operation of `GET`.
+    /// A REST operation, built from the parameters of the path. If the path has two operations, the
+    /// function returns the operation of `GET`.
     Rest(for<'a> fn(Parameters<'a>) -> Operation<'a>),
 }
 

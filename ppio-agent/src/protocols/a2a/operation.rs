@@ -199,7 +199,7 @@ async fn send(
             Ok((whole, parts)) => (Ok(whole), Some(parts)),
             Err(error) => (Err(failure(error)), None),
         };
-        // The same time as in the answers to later requests.
+        // The time is the end of the run, as in the answers to later requests.
         let run = task::found(agent, &headers, &started.ids.task).ok();
         let time = run.and_then(|run| run.ended_at());
         let time = time.unwrap_or_else(std::time::SystemTime::now);

@@ -51,7 +51,7 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-/// Converts the error of a request body that cannot be read.
+/// Converts the error of an unreadable request body to an error of the REST binding.
 fn in_rest(error: &Error) -> Error {
     A2aError::of(&Failure::of(error, "")).into_rest()
 }

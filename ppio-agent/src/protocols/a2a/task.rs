@@ -24,8 +24,8 @@ use crate::runs::run::Run;
 /// The id of the artifact with the text of an answer.
 pub(super) const ANSWER: &str = "answer";
 
-/// The data of its task that a run stores. The id of the task is the first field: the task is found
-/// by the beginning of the JSON.
+/// The data that a run stores about its task. The id of the task is the first field: the task is
+/// found by the beginning of the JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TaskData {
     pub(super) task: String,

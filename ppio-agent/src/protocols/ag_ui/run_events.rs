@@ -24,12 +24,14 @@ pub(super) struct RunEvents {
     thread_id: String,
     run_id: String,
     parent_run_id: Option<String>,
-    /// Whether the agent answers with a stream; otherwise its only value is the result.
+    /// Whether the agent answers with a stream; otherwise its only value is the result of the run,
+    /// unless the value is text.
     pub(super) is_stream: bool,
     /// The number of messages so far.
     messages: u64,
     open: OpenMessage,
-    /// The id of the assistant's message that tool calls belong to, until the first tool result.
+    /// The id of the assistant's message that tool calls belong to, until the next tool result or
+    /// reasoning.
     message_id: Option<String>,
     calls: Vec<OpenCall>,
     steps: Vec<String>,

@@ -1,4 +1,4 @@
-//! The event stream of a call that reports its progress.
+//! The event stream of a call: its progress, if the client requests it, and the result.
 
 use ppio_agent_protocol::ChatEvent;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::protocols::events::{EventWriter, Translator};
 use crate::protocols::items::Item;
 use crate::protocols::whole::Collector;
 
-/// The events of a call: its progress and the result.
+/// The events of a call: its progress, if the client requests it, and the result.
 pub(super) struct CallEvents {
     progress: Option<CallProgress>,
     /// Collects the answer for the result.

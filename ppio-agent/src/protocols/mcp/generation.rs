@@ -13,7 +13,7 @@ pub(super) const VERSIONS: [&str; 4] = [STATELESS, "2025-11-25", "2025-06-18", B
 /// The version without `initialize`.
 const STATELESS: &str = "2026-07-28";
 
-/// The only version with batches, and the version of requests that do not state one.
+/// The only version with batches, and the version of requests that do not state a version.
 const BATCHES: &str = "2025-03-26";
 
 /// The maximum number of messages in a batch; their answers are sent together.
@@ -23,8 +23,11 @@ const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-versi
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
-/// The members of `_meta` that every request of the generation without `initialize` contains.
+/// The member of `_meta` with the version, which every request of the generation without
+/// `initialize` contains.
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+/// The member of `_meta` with the capabilities of the client, which every request of the generation
+/// without `initialize` contains.
 pub(super) const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// A generation of the protocol.
@@ -91,8 +94,8 @@ impl Generation {
     }
 }
 
-/// Returns the version that `initialize` returns: the client's if it is served, otherwise the
-/// newest version that has `initialize`.
+/// Returns the version that `initialize` returns: the client's version if it is supported and has
+/// `initialize`, otherwise the newest version that has `initialize`.
 pub(super) fn handshake_version(wanted: Option<&str>) -> &'static str {
     let mut served = VERSIONS[1..].iter();
     served
@@ -128,8 +131,8 @@ fn request_version(request: &RpcRequest) -> Result<&str, JsonRpcError> {
     }
 }
 
-/// Returns the value of a header. More than one value is refused, since proxies may read a
-/// different one.
+/// Returns the value of a header. More than one value is refused, since a proxy may read a value
+/// that the server does not read.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, JsonRpcError> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(HeaderValue::to_str), values.next()) {

@@ -201,8 +201,8 @@ impl McpServer<'_> {
         Ok(MethodResult::Members(members))
     }
 
-    /// Returns the result of `initialize`: with the client's version if it is served, otherwise
-    /// with the newest version that has `initialize`.
+    /// Returns the result of `initialize`: with the client's version if it is supported and has
+    /// `initialize`, otherwise with the newest version that has `initialize`.
     fn initialize(&self, request: &RpcRequest) -> Map<String, Value> {
         let wanted = request.params.get("protocolVersion");
         let version = wanted.and_then(Value::as_str);

@@ -165,7 +165,9 @@ pub(super) struct Called {
 }
 
 impl Called {
-    /// Answers with events if there is progress to send, otherwise with JSON.
+    /// Answers with events if there is progress to send or if the client does not accept JSON,
+    /// otherwise with JSON. A call that failed before its answer began is always answered with
+    /// JSON.
     pub(super) async fn into_response(self, exchange: &Exchange, writer: ResultWriter) -> Response {
         let answer = match self.answer {
             Ok(answer) => answer,

@@ -3,7 +3,7 @@
 use ppio_agent_schema::ReplySchema;
 use serde_json::{Map, Value, json};
 
-/// How many references are followed to find out what a schema accepts.
+/// The maximum depth of references, `anyOf`, `oneOf` and `allOf` to which a schema is examined.
 const MAX_DEPTH: usize = 16;
 
 /// The schema of the arguments.

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 /// The maximum size of the data of a request that is kept with its run, in bytes.
 const MAX_KEPT: usize = 256 << 10;
 
-/// What the stream of an answer needs of its request. It is kept with the run.
+/// The data of a request that the stream of its answer needs. The data is kept with the run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Chat {
     /// The names of the tools that the page runs.
     pub(super) tools: Vec<String>,
-    /// The assistant's message that the answer continues, if it is not a message of its own.
+    /// The assistant's message that the answer continues, if the answer is not a message of its
+    /// own.
     pub(super) continued: Option<ContinuedMessage>,
 }
 

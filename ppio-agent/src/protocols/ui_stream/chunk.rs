@@ -116,7 +116,7 @@ pub(super) enum Chunk<'a> {
 pub(super) struct DataChunk<'a> {
     #[serde(rename = "type")]
     pub(super) chunk_type: &'a str,
-    /// A later part with the same type and id replaces this part.
+    /// The id of the part. A later part with the same type and id replaces this part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<&'a str>,
     pub(super) data: &'a Value,

@@ -40,7 +40,7 @@ const STREAM_VERSION: HeaderName = HeaderName::from_static("x-vercel-ai-ui-messa
 pub(super) enum ChatRoute {
     /// Sends the next message.
     Message,
-    /// Reads the answer from its beginning, if it is being written or its end was not read.
+    /// Reads the answer from its beginning, if the answer is being written or its end was not read.
     Stream,
     /// Cancels the answer.
     Stop,

@@ -44,7 +44,7 @@ pub(super) struct SegmentFile {
 }
 
 impl JournalDirectory {
-    /// Creates the directory, if necessary, and locks it.
+    /// Creates the directory, if necessary, locks it, and checks that files can be written to it.
     pub(super) fn lock(path: &Path) -> Result<Self, JournalError> {
         create(path)?;
         let lock = open_lock(&path.join(LOCK))?;
@@ -71,7 +71,7 @@ impl JournalDirectory {
             .join(format!("{:016x}-{:08x}{SUFFIX}", name.number, name.segment))
     }
 
-    /// Writes and removes a test file. Returns an error if the disk is full.
+    /// Writes and removes a test file. Returns an error if this fails, for example on a full disk.
     fn check_writable(&self) -> io::Result<()> {
         let path = self.path.join(PROBE);
         let written =
@@ -152,7 +152,7 @@ fn create_private_file(path: &Path) -> io::Result<File> {
     options().create(true).truncate(true).open(path)
 }
 
-/// Options to write a file that only this user can read.
+/// Returns options to write a file that only this user can read.
 pub(super) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);

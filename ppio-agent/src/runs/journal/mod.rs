@@ -131,8 +131,9 @@ impl Journal {
     }
 }
 
-/// Returns the size limit of a run's log. With this limit, the run's files, including the first
-/// records of each, stay below `max_size`, although the oldest file can only be deleted as a whole.
+/// Returns the size limit of a run's log, in bytes. With this limit, the run's files, including the
+/// first records of each, stay below `max_size`, although the oldest file can only be deleted as a
+/// whole.
 pub(super) fn log_limit(max_size: usize) -> usize {
     max_size - max_size / SEGMENTS * 2
 }

@@ -2,7 +2,8 @@
 //!
 //! A file begins with [`MAGIC`]. A record consists of the length and a checksum of its content,
 //! each of four bytes in little-endian order, and the content itself: a byte for the kind, and the
-//! data. The data is JSON, except for items and values, which are stored as they are.
+//! data. The data is JSON, except for the numbers of items, which are stored in little-endian
+//! order, and for items and values, which are stored as they are.
 
 use std::hash::Hasher as _;
 use std::io::{self, Read};
@@ -24,7 +25,7 @@ pub(in crate::runs) const ITEMS_OVERHEAD: usize = HEADER_SIZE + 1 + size_of::<u6
 /// The size of the length and the checksum, in bytes.
 const HEADER_SIZE: usize = 8;
 
-/// The maximum length of a record that holds neither items nor a value.
+/// The maximum length of a record that holds neither items nor a value, in bytes.
 const MAX_OTHER_RECORD: u64 = 1 << 20;
 
 /// The chunk size for reading a record that is too large, in bytes.
@@ -51,12 +52,12 @@ pub(in crate::runs) enum Record {
     End(StoredEnd),
 }
 
-/// What is known of a run at its start.
+/// The content of the first record in each file of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::runs) struct RunStart {
     pub(in crate::runs) id: String,
     pub(in crate::runs) session: Option<String>,
-    /// Hashes, see `Fingerprints`.
+    /// `credentials` and `request` are hashes, see `Fingerprints`.
     pub(in crate::runs) credentials: Option<u128>,
     pub(in crate::runs) key: Option<String>,
     pub(in crate::runs) request: u128,
@@ -68,7 +69,7 @@ pub(in crate::runs) struct RunStart {
     pub(in crate::runs) tag: Option<Box<RunTag>>,
 }
 
-/// How the answer begins.
+/// The beginning of an answer, as the journal stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::runs) enum StoredHead {
     Events,
@@ -76,11 +77,12 @@ pub(in crate::runs) enum StoredHead {
     Response(u16, Vec<(String, String)>),
 }
 
-/// How a run ended.
+/// The end of a run, as the journal stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::runs) struct StoredEnd {
     pub(in crate::runs) status: RunStatus,
-    /// Whether the run continued without its caller, which can change while it runs.
+    /// Whether the policy of the run was `continue` at the end. A caller that joins the run can
+    /// change the policy.
     pub(in crate::runs) continues: bool,
     /// Milliseconds since 1970.
     pub(in crate::runs) ended_at: u64,

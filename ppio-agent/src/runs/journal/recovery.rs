@@ -137,7 +137,8 @@ fn read(
             }
         };
         let size = run.as_ref().map_or(0, |run| run.size);
-        // Twice the limit, since a value or an item of the full size may follow other items.
+        // Twice the limit is allowed, since a value or an item of the full size may follow other
+        // items.
         if size > limits.run_size.saturating_mul(2) as u64 {
             return Ok(FoundRun::TooLarge);
         }

@@ -48,7 +48,7 @@ struct RunFiles {
     next: u64,
     /// The last file, if it is open.
     file: Option<File>,
-    /// The length of the last file.
+    /// The length of the last file, in bytes.
     length: u64,
     /// Whether a record was lost, so that no later record may be written.
     failed: bool,
@@ -215,7 +215,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes the file of another run, if many are open.
+    /// Closes the file of another run, if [`MAX_OPEN`] files are open.
     fn limit_open(&mut self, number: u64) {
         if self.open < MAX_OPEN {
             return;

@@ -240,8 +240,8 @@ impl RunRegistry {
         }
     }
 
-    /// Refuses lists to a caller that cannot be distinguished from others, unless the configuration
-    /// allows them. Such callers need the id of a run.
+    /// Refuses lists to a caller that cannot be distinguished from other callers, unless the
+    /// configuration allows them. Such callers need the id of a run.
     fn check_lists(&self, caller: &RunCaller) -> Result<(), Rejection> {
         if caller.is_anonymous() && !self.settings.lists_anonymous {
             return Err(Rejection::AnonymousList);
@@ -326,7 +326,7 @@ impl RunRegistry {
         self.continuing.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns the number of kept runs, and the total size of their data.
+    /// Returns the number of kept runs, and the total size of their data in bytes.
     #[cfg(feature = "metrics")]
     pub(crate) fn kept(&self) -> (usize, usize) {
         (

@@ -59,7 +59,8 @@ impl RunRegistry {
         for recovered in opened.runs {
             self.restore_run(&mut index, recovered);
         }
-        // The runs are in the order of their starts, so their ends are sorted.
+        // The runs are in the order of their starts, and `ended` must be in the order of their
+        // ends.
         index.ended.make_contiguous().sort_unstable();
         index.expire(self.settings.retention);
         self.start_expiring(&mut index);

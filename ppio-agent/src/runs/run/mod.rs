@@ -56,14 +56,14 @@ pub(crate) struct Run {
 pub(super) trait RunOwner: Send + Sync {
     fn settings(&self) -> &RunSettings;
 
-    /// The size of the logs, answers, tags and inspections of all runs, in bytes.
+    /// Returns the size of the logs, answers, tags and inspections of all runs, in bytes.
     fn total_size(&self) -> &Arc<AtomicUsize>;
 
     /// Counts a run that continues without a reader from now on.
     fn count_continuing(&self);
 
-    /// Drops ended runs, the oldest first, while the total size of all runs is over the limit.
-    /// Returns whether the total size is then within the limit.
+    /// Drops ended runs without readers, the oldest first, while the total size of all runs is over
+    /// the limit. Returns whether the total size is then within the limit.
     fn make_room(&self) -> bool;
 
     /// Keeps a run that has just ended until its retention is over.

@@ -22,7 +22,7 @@ const MAX_UNWRITTEN: usize = 2 * HIGH_WATER;
 
 /// The permission of the producer to continue.
 pub(in crate::runs) enum Permission {
-    /// Produce. Without readers the run is cancelled at the given time.
+    /// Produce. A run that waits for a reader is cancelled at this time, unless a reader attaches.
     Produce(Option<Instant>),
     /// Wait until the slowest reader has read more, or the journal has written more.
     Wait,

@@ -38,7 +38,7 @@ pub(in crate::runs) enum Read {
 
 impl Run {
     /// Adds a reader that starts after an item; 0 is the start of the answer.
-    /// [`leave`](Self::leave) removes it.
+    /// [`leave`](Self::leave) removes the reader.
     pub(in crate::runs) fn attach(&self, after: u64) -> Result<(usize, Cursor), Rejection> {
         let mut state = self.state();
         let last = state.items();
@@ -56,7 +56,8 @@ impl Run {
         Ok((state.readers.add(after + 1), Cursor::after(after)))
     }
 
-    /// Removes a reader. Without readers a run is cancelled, if that is its policy.
+    /// Removes a reader. A run without readers is cancelled after its grace, if its policy is
+    /// `cancel`.
     pub(in crate::runs) fn leave(self: &Arc<Self>, reader: usize) {
         let mut state = self.state();
         let has_end = state.readers.remove(reader);

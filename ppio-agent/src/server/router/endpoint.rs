@@ -98,8 +98,8 @@ pub(super) async fn call(
     }
 }
 
-/// Answers a request for a path that is not the agent's: one of the author's routes, or a path that
-/// middleware could have answered and passed on.
+/// Answers a request for a path that is not the agent's: a path of the author's routes, or a path
+/// that middleware has passed on without an answer.
 async fn author_route(
     agent: &ConnectionAgent,
     exchange: &Exchange,
@@ -117,8 +117,9 @@ async fn author_route(
     }
 }
 
-/// Answers a preflight in place of the author's routes, which seldom answer one. Only preflights of
-/// allowed origins reach this function; see `RoutedRequest::check_origin`.
+/// Answers a preflight in place of the author's routes, which seldom answer preflights. Returns
+/// `None` for any other request. Only preflights of allowed origins reach this function; see
+/// `RoutedRequest::check_origin`.
 fn preflight(request: &Request) -> Option<Response> {
     let headers = request.headers();
     let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD);

@@ -106,7 +106,7 @@ impl Route {
         }
     }
 
-    /// Whether the route calls the author's function.
+    /// Whether the route is `/invocations` or the WebSocket, where an invalid header is rejected.
     #[inline]
     pub(super) fn is_invocation(self) -> bool {
         match self {
@@ -138,8 +138,8 @@ impl Route {
             Self::Run(route) => route.has(method),
             #[cfg(feature = "chat")]
             Self::Protocol(route) => route.has(method),
-            // Any method is accepted here: the author's routes check the method themselves, and
-            // without them the path is rejected.
+            // Any method is accepted here: the author's routes check the method themselves, and in
+            // an agent without such routes the path is rejected.
             Self::Unknown => true,
             Self::Invocations if method == Method::POST => true,
             #[cfg(feature = "websocket")]

@@ -132,10 +132,10 @@ impl RoutedRequest {
     }
 
     /// Whether the request has no side effect: the runtime itself answers reads and preflights.
-    /// Middleware and the author's routes may do anything.
+    /// Middleware and the author's routes may have side effects.
     fn has_no_side_effect(&self, method: &Method) -> bool {
         match *method {
-            // A page may open a WebSocket to any host, and the function may do anything.
+            // A page may open a WebSocket to any host, and the function may have side effects.
             #[cfg(feature = "websocket")]
             Method::GET if self.route == Route::WebSocket => false,
             Method::GET | Method::HEAD => {
@@ -198,7 +198,8 @@ impl RoutedRequest {
         self.finish(caller, response)
     }
 
-    /// Adds the headers that every response has.
+    /// Counts a rejection, adds the headers that every response has, and ends the span of the
+    /// request.
     #[inline]
     fn finish(&self, caller: &Caller, mut response: Response) -> Response {
         self.count_rejection(&response);

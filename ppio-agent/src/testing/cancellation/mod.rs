@@ -206,7 +206,8 @@ impl<'a> CancelAtEveryAwait<'a> {
     /// Runs the test, and panics with the report if an invocation left something behind.
     ///
     /// # Panics
-    /// If an invocation left something behind, and with the errors of [`run`](Self::run).
+    /// If an invocation left something behind, and if [`run`](Self::run) returns an error or
+    /// panics.
     #[track_caller]
     pub fn assert_clean(self) {
         match self.run() {
@@ -218,13 +219,14 @@ impl<'a> CancelAtEveryAwait<'a> {
     /// Runs the test.
     ///
     /// # Errors
-    /// If the invocation has too many await points, is not deterministic, or waits forever; if this
-    /// method is called inside a tokio runtime; or if the runtime has several threads or cannot be
-    /// created.
+    /// If the invocation has too many await points or is not deterministic; if the invocation or a
+    /// closure of the test waits for longer than [`stuck_after`](Self::stuck_after) before an
+    /// invocation was dropped; if this method is called inside a tokio runtime; or if the runtime
+    /// has several threads, or the runtime or a thread cannot be created.
     ///
     /// # Panics
-    /// If the invocation panics when it is run to its end, or if a closure of
-    /// [`before`](Self::before) panics.
+    /// If the invocation, or a closure of [`before`](Self::before) or
+    /// [`unchanged`](Self::unchanged), panics before an invocation was dropped.
     pub fn run(mut self) -> Result<CancellationReport, CancellationError> {
         if Handle::try_current().is_ok() {
             return Err(CancellationError::InsideRuntime);

@@ -169,7 +169,7 @@ struct TracedWaker {
     trace: Arc<PollTrace>,
     poll: u64,
     depth: Depth,
-    /// The waker that this one replaces; without it, the whole future is woken.
+    /// The waker that this one replaces; if it is `None`, the whole future is woken.
     forward: Option<Waker>,
 }
 

@@ -102,7 +102,8 @@ impl LeftBehind {
 
     /// Returns the line at which the future waited.
     ///
-    /// `None` in a build without line tables, and for a future that stores no waker.
+    /// Returns `None` in a build without line tables, for a future that stores no waker, and if
+    /// only the next invocation failed.
     pub fn line(&self) -> Option<&SourceLine> {
         self.line.as_ref()
     }
@@ -159,8 +160,8 @@ pub enum CancellationError {
         /// The number of await points of another run.
         found: usize,
     },
-    /// The invocation waits for something that does not happen, although no invocation was dropped
-    /// before it.
+    /// The invocation or a closure of the test waits for something that does not happen, although
+    /// no invocation was dropped before.
     #[error(
         "the invocation waits for more than {after:?} at {}; pause the clock of the runtime if \
          it waits for time, or allow more with `stuck_after`",
@@ -183,7 +184,7 @@ pub enum CancellationError {
     /// The runtime has several threads.
     #[error("the runtime has several threads; make it with `Builder::new_current_thread`")]
     MultiThread,
-    /// The runtime cannot be created.
+    /// The runtime, or the thread that measures the time, cannot be created.
     #[error("cannot make a runtime")]
     Runtime(#[source] io::Error),
 }

@@ -172,7 +172,7 @@ impl CancelAtEveryAwait<'_> {
     }
 }
 
-/// One invocation.
+/// The result of one invocation.
 struct TriedInvocation {
     await_points: usize,
     tasks_before: usize,

@@ -65,7 +65,8 @@ async fn the_configured_size_limits_apply() {
     assert_eq!(client.closed().await.0, 1009);
 }
 
-/// AgentCore does not forward larger frames, so none are sent even if the setting allows them.
+/// AgentCore does not forward frames of more than 64 KiB, so the agent does not send larger frames
+/// even if the setting allows them.
 #[tokio::test]
 async fn no_frame_of_more_than_64_kib_is_sent() {
     let size = 150_000;

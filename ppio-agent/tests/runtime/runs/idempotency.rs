@@ -167,7 +167,7 @@ async fn a_caller_that_reconnects_within_the_grace_joins_its_run() {
     assert_eq!(again.answer().await.result(), "kept");
 
     // Without a caller the run is cancelled after the grace period, or immediately if the request
-    // says so.
+    // has `ppio-on-disconnect: cancel`.
     for (grace, headers) in [
         (Duration::from_millis(20), KEY.to_owned()),
         (grace, format!("{KEY}ppio-on-disconnect: cancel\r\n")),

@@ -56,7 +56,7 @@ fn agent_program() {
     app.expect("a valid configuration").run().expect("an agent");
 }
 
-/// Starts [`agent_program`].
+/// Returns a launcher of [`agent_program`].
 pub(super) fn program(journal: &Path) -> AgentLauncher {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", "runs::journal_kills::agent_program"]);
@@ -73,7 +73,7 @@ struct Invocation {
     received: Vec<u8>,
 }
 
-/// Sends an HTTP/1.0 request, whose answer ends with the connection.
+/// Sends an HTTP/1.0 request, and returns the connection, which ends after the answer.
 fn open(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let timeout = Some(Duration::from_secs(20));
@@ -180,13 +180,13 @@ impl Invocation {
             assert_eq!(state["items"], count);
             assert!(status == "interrupted" || count == self.count, "{state}");
         }
-        // The key joins the run, and does not start another.
+        // A request with the same key joins the run, and does not start another run.
         let (head, _) = call(address, "POST", "/invocations", &self.headers(), &self.body);
         assert!(head.contains("ppio-idempotency: replayed"), "{head}");
     }
 }
 
-/// The total size of the files of a journal.
+/// The total size of the files of a journal, in bytes.
 pub(super) fn size(journal: &Path) -> u64 {
     let files = std::fs::read_dir(journal).expect("a directory");
     files

@@ -94,7 +94,8 @@ async fn a_run_with_a_long_error_or_value_keeps_its_key_after_a_restart() {
         ("message", "\u{1}", exact, exact, 500),
         ("type", "x", small, small, 500),
         ("source", "x", small, small, 500),
-        // The journal contains these whole; they are read back with a lower limit.
+        // The journal contains this error and this value whole; they are read back with a lower
+        // limit.
         ("message", "x", large, small, 410),
         ("value", "x", large, small, 410),
     ] {

@@ -12,8 +12,8 @@ use ppio_test_support::{AgentLauncher, AgentProcess};
 
 use super::journal_kills::call;
 
-/// The agent of these tests: it records each call in a file, and does not return if the request
-/// says `wait`.
+/// The agent of these tests: it records each call in a file, and does not return if `wait` is
+/// `true` in the request.
 #[test]
 #[ignore = "a program, which other tests start"]
 fn agent_program() {
@@ -77,8 +77,8 @@ fn invoke(address: SocketAddr, key: &str, retry: Option<&str>, body: &Value) -> 
     (head, answer)
 }
 
-/// Starts an agent, kills it while it runs the request with the key `broken`, and starts another.
-/// Returns the instance id of the first, and the second agent.
+/// Starts an agent, kills it while it runs the request with the key `broken`, and starts a second
+/// agent. Returns the instance id of the first agent, and the second agent.
 fn restarted(marks_path: &Path, journal: Option<&Path>) -> (String, AgentProcess) {
     let agent = program(marks_path, journal).start();
     let address = agent.addr();
@@ -139,7 +139,7 @@ fn a_restarted_agent_refuses_retries_from_before_its_restart() {
         assert_eq!(answer["error_type"], "AgentRestarted");
         let text = answer["error"].as_str().unwrap_or_default();
         assert!(text.contains(expected), "{text}");
-        // The answer has the id of the agent that now runs.
+        // The answer has the instance id of the agent that now runs.
         assert_eq!(header(&head, "ppio-instance").as_ref(), Some(&second));
         assert_eq!(
             header(&head, "ppio-idempotency").as_deref(),
@@ -147,8 +147,8 @@ fn a_restarted_agent_refuses_retries_from_before_its_restart() {
         );
     }
     assert_eq!(marks(&marked), before, "nothing ran twice");
-    // A first attempt is never refused, not even with an earlier key. Retries join the run that it
-    // started, whichever instance they name.
+    // A first attempt is never refused, not even with an earlier key. Retries join the run that the
+    // first attempt started, whichever instance they name.
     for (retry, says) in [
         (None, "supported"),
         (Some("unknown"), "replayed"),
@@ -181,8 +181,8 @@ fn a_journal_keeps_the_instance_id_and_the_idempotency_keys() {
     let (_, answer) = invoke(address, "new", Some(&first), &json!("new"));
     assert_eq!(answer["result"], "new");
 
-    // An agent with a copy of the directory is the same instance; one with another directory is
-    // not.
+    // An agent with a copy of the directory is the same instance; an agent with another directory
+    // is not.
     let copied = directory.path().join("copy");
     std::fs::create_dir(&copied).expect("a directory");
     for file in std::fs::read_dir(&journal).expect("a directory") {

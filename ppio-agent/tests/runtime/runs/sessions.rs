@@ -1,4 +1,4 @@
-//! A second invocation of a session while another one runs.
+//! Tests of invocations of a session while an earlier invocation of the session runs.
 
 use std::time::Duration;
 

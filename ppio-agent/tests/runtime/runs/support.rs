@@ -143,7 +143,7 @@ impl Scripted {
         answer.json()
     }
 
-    /// Waits until a run has a status.
+    /// Waits until a run has a status, and returns the state of the run.
     pub(super) async fn has_status(&self, id: &str, status: &str) -> Value {
         with_timeout(status, async {
             loop {

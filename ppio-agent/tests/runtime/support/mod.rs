@@ -90,7 +90,7 @@ impl TestServer {
         self.shutdown.take();
     }
 
-    /// Waits for the end of the server, which [`begin_shutdown`](Self::begin_shutdown) began.
+    /// Waits until the server has ended, after [`begin_shutdown`](Self::begin_shutdown).
     pub(crate) async fn ended(self) {
         with_timeout("the end of the server", self.task)
             .await
@@ -278,7 +278,7 @@ impl Connection {
         }
     }
 
-    /// Reads the next chunk of a chunked body; returns `None` after the last.
+    /// Reads the next chunk of a chunked body; returns `None` at the end of the body.
     pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
         let size = self.take_through(b"\r\n").await;
         let size = std::str::from_utf8(&size).expect("a chunk size").trim_end();

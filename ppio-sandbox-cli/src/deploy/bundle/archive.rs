@@ -42,7 +42,7 @@ pub(in crate::deploy) struct Archive {
 pub(in crate::deploy) struct FileSizes {
     /// The size of all files together, in bytes.
     total: u64,
-    /// The files of a MiB or more, the largest first.
+    /// At most three files of 1 MiB or more, the largest first, with their sizes in bytes.
     largest: Vec<(u64, PathBuf)>,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// Creates an empty bundle. Paths that match `include` are sent although `.dockerignore` or the
+    /// Creates an empty bundle. Paths that match `include` are sent even if `.dockerignore` or the
     /// list of secrets leaves them out. Blocks.
     pub(in crate::deploy) fn new(project: &Path, include: &[String]) -> Result<Self, CliError> {
         let rules = SendRules::read(project, include)?;

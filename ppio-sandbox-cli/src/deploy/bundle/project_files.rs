@@ -1,4 +1,4 @@
-//! Reads the files of a project without leaving it.
+//! Reads the files of a project, and no file outside its folder.
 //!
 //! Each folder is opened relative to the one above it and without following links, so that a link
 //! which replaces a folder or file during the packing is refused.
@@ -43,7 +43,7 @@ pub(super) enum ResolvedLink {
     /// A path of the project, without links.
     Inside(PathBuf),
     Outside(PathBuf),
-    /// It does not exist.
+    /// The target does not exist.
     Missing,
 }
 

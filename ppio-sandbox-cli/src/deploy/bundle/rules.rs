@@ -53,8 +53,8 @@ impl SendRules {
         })
     }
 
-    /// Applies, in this order: [`NEVER_SENT`], `--include`, the names of secrets, `.dockerignore`.
-    /// So a `!` line of `.dockerignore` never sends a secret.
+    /// Returns whether a path is sent. Applies, in this order: [`NEVER_SENT`], `--include`, the
+    /// names of secrets, `.dockerignore`. So a `!` line of `.dockerignore` never sends a secret.
     pub(super) fn decide<'a>(&self, path: &'a Path) -> Decision<'a> {
         if self.never.leaves_out(path) && self.ignore.leaves_out(path) {
             return Decision::Ignore;

@@ -168,7 +168,7 @@ fn links_that_point_outside_the_project_are_refused_with_their_target() {
         }
         fs::remove_file(&link).unwrap();
     }
-    // A link to another link, as a folder of the listed path.
+    // The first folder of the listed path is a link to another link.
     symlink("b", &link).unwrap();
     symlink(outside.path(), project.path().join("b")).unwrap();
     let failure = listed(&project, "link/secret").unwrap_err();

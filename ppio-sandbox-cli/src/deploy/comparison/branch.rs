@@ -93,7 +93,7 @@ impl Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Branch {
     pub(super) kind: Kind,
-    /// `const` is an `enum` of one value.
+    /// The keywords with their values. A `const` is stored as an `enum` of one value.
     pub(super) keywords: Map<String, Value>,
     /// The name of the component that the branch comes from, by which branches are paired.
     pub(super) component: Option<String>,

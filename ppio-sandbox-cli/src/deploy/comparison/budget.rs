@@ -4,9 +4,10 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
-/// The maximum amount of work for one schema, or for checking whether two schemas are the same.
+/// The maximum amount of work for one schema, or for checking whether two schemas are the same, in
+/// JSON values.
 const MAX_OF_SCHEMA: usize = 500_000;
-/// The maximum amount of work for a whole comparison.
+/// The maximum amount of work for a whole comparison, in JSON values.
 const MAX_IN_ALL: usize = 5_000_000;
 
 /// The remaining work, counted in JSON values that are read or copied.
@@ -63,7 +64,7 @@ impl Share<'_> {
 
 /// Returns the amount of work to copy a value.
 pub(super) fn size(value: &Value) -> usize {
-    /// The bytes of a text that count as another value.
+    /// The number of bytes of a text that count as another value.
     const TEXT: usize = 64;
     1 + match value {
         Value::String(text) => text.len() / TEXT,

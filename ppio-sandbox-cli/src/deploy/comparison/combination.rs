@@ -10,8 +10,8 @@ use super::budget::Share;
 /// The maximum number of branches of a schema.
 const MAX_BRANCHES: usize = 256;
 
-/// Returns the branches of the values that are valid by both; `None` if there are too many branches
-/// or they take too much work.
+/// Returns the branches of the values that are valid by both lists; `None` if there are too many
+/// branches or they take too much work.
 pub(super) fn product(
     left: &[Branch],
     right: &[Branch],
@@ -42,7 +42,8 @@ fn common_kind(left: Kind, right: Kind) -> Option<Kind> {
     }
 }
 
-/// Returns the branch of the values of this type that are valid by both; `None` if there are none.
+/// Returns the branch of the values of this type that are valid by both branches; `None` if there
+/// are none.
 fn merge(left: &Branch, right: &Branch, kind: Kind) -> Option<Branch> {
     let mut merged = left.clone();
     merged.kind = kind;
@@ -139,8 +140,8 @@ fn both(keyword: &str, left: &Value, right: &Value) -> Option<Value> {
     }
 }
 
-/// Returns the schema of the values that are valid by both. Adding further schemas does not nest it
-/// more deeply.
+/// Returns the schema of the values that are valid by both schemas. Adding further schemas does not
+/// nest the result more deeply.
 fn all_of(left: &Value, right: &Value) -> Value {
     fn members(schema: &Value) -> &[Value] {
         let keywords = schema.as_object().filter(|keywords| keywords.len() == 1);

@@ -41,7 +41,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Compares the content types of a body, and the schemas of those that both have.
+    /// Compares the content types of a body, and the schemas of the content types that both bodies
+    /// have.
     pub(super) fn contents(
         &mut self,
         old: &Value,

@@ -33,7 +33,7 @@ const ANNOTATIONS: [&str; 20] = [
 ];
 /// Keywords whose members are schemas by name.
 const NAMED_SCHEMAS: [&str; 3] = ["properties", "patternProperties", "dependentSchemas"];
-/// The longest chain of references.
+/// The longest chain of references that is followed.
 const MAX_REFERENCES: usize = 32;
 
 /// Whether a keyword does not affect which values are valid.
@@ -120,7 +120,7 @@ impl<'a, 'w> Sameness<'a, 'w> {
         }
     }
 
-    /// Compares two schemas, or lists of them. Those that are too much work count as different.
+    /// Compares two schemas, or lists of them. Schemas that take too much work count as different.
     pub(super) fn of(mut self, old: &Value, new: &Value) -> bool {
         self.values(old, new) && self.all_targets()
     }

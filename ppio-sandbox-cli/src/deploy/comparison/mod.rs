@@ -53,7 +53,7 @@ const VERSION: &str = "3.1.";
 /// that are not compared, then notes.
 ///
 /// # Errors
-/// If one of them is not a document of `OpenAPI` 3.1.
+/// If one of the documents is not a document of `OpenAPI` 3.1.
 pub(super) fn compare(old: &Value, new: &Value) -> Result<Vec<Change>, String> {
     for (name, document) in [("deployed", old), ("new", new)] {
         let version = document["openapi"].as_str().unwrap_or_default();

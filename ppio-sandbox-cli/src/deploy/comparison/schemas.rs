@@ -46,8 +46,9 @@ pub(super) struct Comparison<'a> {
     pub(super) old: ComparedDocument<'a>,
     pub(super) new: ComparedDocument<'a>,
     pub(super) changes: Vec<Change>,
-    /// The pairs that were compared, and whether changes in them are blocking. Each is reported
-    /// where it is found first. A pair that is being compared is not blocking by itself.
+    /// The pairs that were compared, and whether changes in them are blocking. Each change is
+    /// reported where it is found first. A pair that is still being compared counts as not
+    /// blocking.
     pub(super) seen: HashMap<Pair, bool>,
     /// The number of changes found that are not notes, including repetitions.
     pub(super) blocking: usize,

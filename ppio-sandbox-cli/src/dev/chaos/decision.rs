@@ -8,7 +8,7 @@ use super::AgentAction;
 const CALLS: u8 = 32;
 /// The number of the last part in which an answer may be cut.
 const MAX_PART: usize = 3;
-/// The longest time from the start of a call to its effect on the agent.
+/// The longest time from the start of a call to its effect on the agent, in milliseconds.
 const MAX_DELAY_MS: u64 = 300;
 
 /// The disturbance of a call.

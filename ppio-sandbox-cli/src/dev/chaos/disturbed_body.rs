@@ -11,8 +11,9 @@ use tokio::time::{Sleep, sleep};
 
 use super::DisturbedCall;
 
-/// How many parts of an answer are read slowly, and the pause before each.
+/// The number of parts of an answer that are read slowly.
 const SLOW_PARTS: usize = 10;
+/// The pause before each part that is read slowly.
 const SLOW_PAUSE: Duration = Duration::from_millis(200);
 
 /// A body that is disturbed while it is sent.

@@ -41,7 +41,7 @@ const RESTART_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest time that an agent may take to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The fixed port of the Python SDK, on which most scripts for it listen.
+/// The fixed port of the Python SDK, on which most scripts that use the SDK listen.
 const PYTHON_PORTS: &[u16] = &[AGENT_PORT];
 
 #[derive(Debug)]
@@ -276,7 +276,7 @@ impl Rebuilder {
         }
     }
 
-    /// Starts an agent, and replaces the current one when it answers.
+    /// Starts an agent, and replaces the current one when the new one answers.
     async fn start(
         &mut self,
         project: &Project,
@@ -343,7 +343,8 @@ impl Rebuilder {
         }
     }
 
-    /// Makes the agent export its traces to this command, unless the author has another receiver.
+    /// Makes the agent export its traces to this command, unless the author has set another
+    /// receiver.
     fn set_export_target(&mut self, command: &mut Command, variables: &Variables) {
         match ExportTarget::choose(self.proxy.port(), variables) {
             ExportTarget::Dev(variables) => {

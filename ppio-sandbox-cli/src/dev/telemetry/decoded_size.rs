@@ -11,7 +11,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 
 /// The estimate for a JSON object, in bytes. Most messages take that much memory.
 const OBJECT_SIZE: usize = 128;
-/// The estimate for any other JSON value.
+/// The estimate for any other JSON value, in bytes.
 const VALUE_SIZE: usize = 64;
 
 /// The messages of OTLP that contain messages or lists.

@@ -8,9 +8,9 @@ use crate::dev::clipped::clipped;
 use crate::dev::output_line::OutputLine;
 use crate::log_level::LogLevel;
 
-/// Reads a line; `None` if it is not a log line with a level and a message.
+/// Returns the record of a line; `None` if the line is not a log line with a level and a message.
 ///
-/// The names are those of the runtime, or those of AgentCore's runtime.
+/// The names of the members are those of the runtime, or those of AgentCore's runtime.
 pub(super) fn parse(line: OutputLine<'_>) -> Option<LogRecord> {
     let Some(Value::Object(mut fields)) = line.json else {
         return None;

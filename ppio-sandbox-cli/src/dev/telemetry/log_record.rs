@@ -26,7 +26,7 @@ pub(super) struct LogRecord {
     pub(super) trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) span_id: Option<String>,
-    /// The service that exported it; none for the output of the agent.
+    /// The service that exported the record; `None` for the output of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) service: Option<SharedText>,
     #[serde(skip_serializing_if = "Attributes::is_empty")]

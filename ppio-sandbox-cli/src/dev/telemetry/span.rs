@@ -9,9 +9,11 @@ use serde_json::{Map, Value};
 
 use super::shared_text::SharedText;
 
-/// The maximum number of bytes that are kept of an id, of a name, and of any other text.
+/// The maximum number of bytes that are kept of an id.
 pub(super) const MAX_ID: usize = 256;
+/// The maximum number of bytes that are kept of a name.
 pub(super) const MAX_NAME: usize = 1024;
+/// The maximum number of bytes that are kept of any other text.
 pub(super) const MAX_TEXT: usize = 256 * 1024;
 
 /// The estimated size of a span without its strings, in bytes.
@@ -35,7 +37,7 @@ pub(super) struct Span {
     pub(super) parent_id: Option<String>,
     pub(super) name: String,
     pub(super) kind: &'static str,
-    /// The name of the service that exported it.
+    /// The name of the service that exported the span.
     pub(super) service: SharedText,
     pub(super) start: Nanos,
     pub(super) end: Nanos,

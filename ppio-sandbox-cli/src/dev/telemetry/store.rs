@@ -75,7 +75,7 @@ impl Store {
     }
 
     /// Adds a span, and drops the oldest traces if there is no room. Returns `false` if its trace
-    /// is too large.
+    /// would become too large.
     pub(super) fn add_span(&mut self, span: Span) -> bool {
         let size = span.size();
         if let Some(trace) = self.traces.get_mut(&*span.trace_id) {
@@ -111,8 +111,8 @@ impl Store {
         true
     }
 
-    /// Adds a log record, and drops the oldest ones if there is no room. Returns `false` if it is
-    /// too large.
+    /// Adds a log record, and drops the oldest ones if there is no room. Returns `false` if the
+    /// record is too large.
     pub(super) fn add_log(&mut self, record: LogRecord) -> bool {
         let size = record.size();
         if size > self.limits.logs {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::span::{Attributes, Nanos, Span, SpanCategory, SpansById, milliseconds};
 use super::trace::Trace;
 
-/// How much later than its invocation a span may end without being marked: the function of an
-/// invocation is dropped after the span of the invocation has ended.
+/// The time by which a span may end later than its invocation without being marked: the function of
+/// an invocation is dropped after the span of the invocation has ended.
 const OUTLIVING_SLACK: Duration = Duration::from_millis(10);
 
 /// A trace without its spans.
@@ -46,7 +46,7 @@ pub(super) struct SpanView<'a> {
     span_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<&'a str>,
-    /// 0 for a span whose parent is not in the trace.
+    /// The depth in the tree, which is 0 for a span whose parent is not in the trace.
     depth: usize,
     name: &'a str,
     category: SpanCategory,

@@ -35,7 +35,7 @@ impl AnswerPart {
         })
     }
 
-    /// Returns the result of a tool that the agent called.
+    /// Returns the note with the result of a tool that the agent called.
     pub(super) fn tool_result(result: &Value, is_error: bool) -> Self {
         let what = if is_error { "error" } else { "result" };
         let text = result.as_str().map(str::to_owned);

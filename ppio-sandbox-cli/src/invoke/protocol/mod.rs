@@ -122,8 +122,8 @@ pub(super) fn not_served(protocol: AgentProtocol, error: &Error) -> Option<CliEr
     else {
         return None;
     };
-    // A 404 of the protocol itself has an error type. For an unknown route, other servers send
-    // none, and the runtime sends one with this text.
+    // A 404 of the protocol itself has an error type. For an unknown route, other servers send no
+    // error type, and the runtime sends one and a message with this text.
     if error_type.is_some() && !message.starts_with("no route for ") {
         return None;
     }

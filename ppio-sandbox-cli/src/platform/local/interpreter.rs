@@ -6,8 +6,8 @@ use tokio::process::Command;
 
 use crate::external_program::{ProgramError, stdout_of};
 
-/// Prints the version, and the folders of the interpreter and of the one that a virtual environment
-/// was created from.
+/// The script that prints the version, and the folders of the interpreter and of the one that a
+/// virtual environment was created from.
 const PROBE_SCRIPT: &str = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.prefix); print(sys.base_prefix)";
 
 /// The `python3` on the PATH.

@@ -42,7 +42,7 @@ pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
 /// Returns the platform that runs in the home folder.
 ///
 /// # Errors
-/// If none is running.
+/// If none is running, or there is no home folder.
 pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
     running()?.ok_or_else(|| {
         CliError::new(ExitKind::Platform, "the local platform is not running").help(
@@ -59,8 +59,8 @@ pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
 /// `local down`, even if the command that started it fails.
 ///
 /// # Errors
-/// If the platform cannot be started, or if it shares the network although
-/// `PPIO_LOCAL_ISOLATE_NETWORK` is set.
+/// If there is no home folder, if `PPIO_LOCAL_ISOLATE_NETWORK` is not valid, if the platform cannot
+/// be started, or if it shares the network although the variable is set.
 pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, CliError> {
     let home = home()?;
     let arguments = UpArguments::default();

@@ -12,7 +12,7 @@ use super::toolchain;
 use crate::error::CliError;
 use crate::external_program::ProgramError;
 
-/// Cargo and every process that it starts. Dropping it kills them.
+/// Cargo and every process that it starts. Dropping the value kills them.
 #[derive(Debug)]
 pub(super) struct CargoProcess {
     pub(super) child: Child,

@@ -6,7 +6,7 @@ use ppio_agent_protocol::yaml::is_plain;
 use serde_yaml::Value;
 use yaml_edit::{Mapping, ScalarStyle, ScalarValue, YamlFile, YamlValue};
 
-/// Some editors on Windows write this character at the start of a file.
+/// The character that some editors on Windows write at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A value to set. Missing sections on its path are created.
@@ -220,7 +220,7 @@ fn edited(text: &str, change: &Edit) -> Option<String> {
     Some(file.to_string())
 }
 
-/// `last: value` inside nested sections.
+/// Returns `last: value` inside nested sections.
 fn nested(sections: &[&str], last: &str, value: YamlValue) -> Mapping {
     let innermost = Mapping::new();
     innermost.set(last, value);

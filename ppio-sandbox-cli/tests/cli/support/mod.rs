@@ -34,7 +34,7 @@ pub(crate) use relay::Relay;
 /// its dependencies while other tests hold cargo's lock.
 const DEADLINE: Duration = Duration::from_secs(400);
 const POLL: Duration = Duration::from_millis(5);
-/// The command.
+/// The path of the command.
 const CLI: &str = env!("CARGO_BIN_EXE_ppio-sandbox-cli");
 /// A start command that does nothing.
 pub(crate) const SLEEP: &str = "exec sleep 86400";
@@ -48,7 +48,8 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// An empty home folder, and commands whose environment has nothing else.
+/// An empty home folder, and commands whose environment has only this folder and the toolchain's
+/// variables.
 pub(crate) struct Sandbox {
     folder: TempDir,
     platform: Option<Running>,
@@ -303,7 +304,7 @@ pub(crate) fn agent(name: &str, binary: &Path) -> TemplateSpec {
     TemplateSpec::new(name).binary(binary).config(config(name))
 }
 
-/// Returns the smallest valid agent.yaml of this name.
+/// Returns the configuration of an agent of this name.
 pub(crate) fn config(name: &str) -> AgentConfig {
     AgentConfig::from_json(&format!(
         r#"{{"metadata": {{"name": "{name}", "version": "1.0.0", "author": "a@example.com", "tags": ["test"]}},

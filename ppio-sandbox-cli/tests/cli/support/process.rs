@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{DEADLINE, POLL};
 
-/// How long a process of a failed test may take to exit after SIGTERM.
+/// The longest time that a process of a failed test may take to exit after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Whether a process is running.
@@ -79,7 +79,7 @@ impl Process {
         self.0.id()
     }
 
-    /// Returns the exit status, if it has exited.
+    /// Returns the exit status, if the process has exited.
     pub(crate) fn status(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().expect("a child")
     }
@@ -186,14 +186,14 @@ impl Done {
         self
     }
 
-    /// Standard output as one JSON document on one line.
+    /// Returns standard output as one JSON document on one line.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.stdout.lines().count(), 1, "{self:?}");
         serde_json::from_str(&self.stdout).expect("standard output is JSON")
     }
 
-    /// Standard output as JSON lines.
+    /// Returns standard output as JSON lines.
     #[track_caller]
     pub(crate) fn json_lines(&self) -> Vec<Value> {
         let lines = self.stdout.lines();
@@ -202,7 +202,7 @@ impl Done {
             .collect()
     }
 
-    /// Standard error as the document of an error in JSON output.
+    /// Returns standard error as the document of an error in JSON output.
     #[track_caller]
     pub(crate) fn failure(&self) -> Value {
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");

@@ -14,7 +14,7 @@ use super::{DEADLINE, POLL};
 pub(crate) struct PtySession {
     keys: File,
     screen: Reader,
-    /// The length of the output that `expect_output` has passed.
+    /// The number of bytes of output that `expect_output` has passed.
     read: usize,
 }
 

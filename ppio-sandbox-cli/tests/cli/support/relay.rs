@@ -15,7 +15,7 @@ pub(crate) struct Relay {
 struct Gate {
     is_closed: bool,
     connections: Vec<TcpStream>,
-    /// The bytes that the platform may still send before the gate closes.
+    /// The number of bytes that the platform may still send before the gate closes.
     budget: Option<usize>,
 }
 
@@ -88,7 +88,7 @@ impl Relay {
     }
 }
 
-/// Forwards the bytes that it reads, of each piece as many as `allowed` returns.
+/// Forwards as many bytes of each piece as `allowed` returns, until that is less than the piece.
 fn forward(mut from: TcpStream, mut to: TcpStream, allowed: impl Fn(&[u8]) -> usize) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {

@@ -67,7 +67,8 @@ pub(crate) struct BubblewrapIsolation {
     unshare: PathBuf,
     /// The program that connects to sandboxes with a network of their own, or why it was not found.
     bash: Result<PathBuf, String>,
-    /// The program that connects such sandboxes to other machines, or why it was not found.
+    /// The program that connects sandboxes with a network of their own to other machines, or why it
+    /// was not found.
     pasta: Result<PathBuf, String>,
     exposed: Vec<PathBuf>,
     home: PathBuf,

@@ -29,8 +29,8 @@ impl BubblewrapIsolation {
                     replace_by_link(&root.join(name), &fs::read_link(&system)?, owner)?;
                 }
                 Ok(_) => make_mount_point(root, &system, true, owner)?,
-                // The machine has no such directory. A template's own would be searched for the
-                // loader.
+                // The machine has no such directory. A directory of this name from the template
+                // would be searched for the loader.
                 Err(_) => remove(&root.join(name))?,
             }
         }

@@ -22,7 +22,8 @@ const MASKED: &[&str] = &[
 /// Reports on standard error that the namespaces are set up, then waits until the platform closes
 /// the pipe.
 const INIT_SCRIPT: &str = "echo ready >&2; read -r _";
-/// Identifies a start of the machine; each start of a sandbox has one of its own.
+/// The file of the kernel that identifies a start of the machine. Each start of a sandbox mounts a
+/// file with an id of its own there.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// The size of `/dev/shm` if the template sets no memory limit, in bytes.
 const SHARED_MEMORY: u64 = 1 << 30;

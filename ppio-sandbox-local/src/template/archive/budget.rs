@@ -8,7 +8,7 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub(super) struct ReadBudget {
     total: Cell<u64>,
-    /// The bytes up to the content of the next entry.
+    /// The bytes that may still be read before the content of the next entry.
     header: Cell<u64>,
     exceeded: Cell<Option<BudgetExceeded>>,
 }

@@ -15,10 +15,11 @@ pub(super) const MAX_RATIO: u64 = 200;
 pub(super) const FREE_SIZE: u64 = 64 * 1024 * 1024;
 /// The maximum number of bytes before the content of an entry. They are read into memory.
 pub(super) const MAX_HEADER: u64 = 1024 * 1024;
-/// The longest path of an entry and the longest name in it, in bytes, and the maximum depth of the
-/// path.
+/// The longest path of an entry, in bytes.
 pub(super) const MAX_PATH: usize = 4000;
+/// The longest name in the path of an entry, in bytes.
 pub(super) const MAX_NAME: usize = 255;
+/// The maximum number of names in the path of an entry.
 pub(super) const MAX_LEVELS: usize = 250;
 
 #[derive(Debug, thiserror::Error)]

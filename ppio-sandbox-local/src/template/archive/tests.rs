@@ -25,7 +25,7 @@ fn entry(
     data: &[u8],
 ) {
     let mut header = tar::Header::new_gnu();
-    // The library refuses to write such paths.
+    // Written directly, because the library refuses to write invalid paths.
     header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
     header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
     header.set_entry_type(kind);
@@ -237,7 +237,7 @@ fn hard_links_and_headers_count_towards_the_limits() {
         inspect(file.path()),
         Err(ArchiveError::TooLarge(_))
     ));
-    // A name, which is read into memory.
+    // The name of an entry, which is read into memory.
     let name = vec![b'x'; 2 * 1024 * 1024];
     let file = archive(|builder| {
         entry(builder, "long", EntryType::GNULongName, "", &name);

@@ -160,8 +160,7 @@ fn every_variable_of_the_code_is_documented() {
         for text in texts {
             let is_other = OTHER_TEXTS.iter().any(|other| text.starts_with(other))
                 || OTHER_WORDS.contains(&text.as_str());
-            // As far as a test can tell, a single word is a variable only in a file that composes
-            // names.
+            // A single word counts as a variable only in a file that composes names.
             if is_other
                 || documented.contains_key(&text)
                 || (prefixes.is_empty() && !text.contains('_'))

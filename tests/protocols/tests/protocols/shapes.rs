@@ -71,7 +71,7 @@ impl Shape {
         Agent::start_module(&self.module()).await
     }
 
-    /// Starts the same agent, configured for a platform.
+    /// Starts an agent whose entrypoint has this shape, configured for a platform.
     pub(crate) async fn start_on(&self, platform: Platform) -> Agent {
         Agent::start_module_on(platform, &self.module()).await
     }

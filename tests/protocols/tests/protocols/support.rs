@@ -37,8 +37,8 @@ impl Agent {
         }
     }
 
-    /// Serves the same functions for a platform. The agent is mounted in another server, because
-    /// the platform would otherwise determine the port.
+    /// Serves the annotated functions of a module for a platform. The agent is mounted in another
+    /// server, because the platform would otherwise determine the port.
     pub(crate) async fn start_module_on(platform: Platform, module: &str) -> Self {
         PLATFORM.set(Some(platform));
         let app = AgentRuntimeApp::annotated_in(module);

@@ -5,7 +5,7 @@ use ppio_test_support::{browser, node_modules};
 use crate::support::{agent, run_with};
 
 fn try_page(page: &str) {
-    // The script reads the variables that both of these check.
+    // These calls check the variables that the script reads.
     let _ = (browser(), node_modules());
     run_with("pages.mjs", &agent(), &[page]);
 }

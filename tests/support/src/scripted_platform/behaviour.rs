@@ -165,7 +165,7 @@ fn create(state: &mut State, body: &Value, timeout: u64) -> Reply {
     reply
 }
 
-/// Returns two sandboxes per page, so that tests with more sandboxes exercise the paging.
+/// Returns a page of at most two sandboxes, so that tests with more sandboxes exercise the paging.
 fn list(state: &State, request: &Recorded) -> Reply {
     let query = request
         .target

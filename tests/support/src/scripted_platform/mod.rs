@@ -40,8 +40,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The replies to the next requests, by route; `standing` has the replies set with `always`.
+    /// The replies to the next requests, by route.
     scripts: HashMap<String, VecDeque<Reply>>,
+    /// The replies to all requests without a reply in `scripts`, by route.
     standing: HashMap<String, Reply>,
     requests: Vec<Recorded>,
     sandboxes: Vec<ScriptedSandbox>,

@@ -15,7 +15,7 @@ pub(crate) fn agent() -> AgentLauncher {
 pub(crate) fn exporting(receiver: &Receiver) -> AgentLauncher {
     agent()
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
-        // Sooner than with the default of 5 seconds.
+        // The defaults are 5 seconds for spans and 1 second for log records.
         .env("OTEL_BSP_SCHEDULE_DELAY", "20")
         .env("OTEL_BLRP_SCHEDULE_DELAY", "20")
 }

@@ -249,8 +249,8 @@ async fn leaked_tasks_and_blocking_functions_are_logged_with_their_run() {
     assert!(line["fields"]["blocked_ms"].as_u64() > Some(50), "{line}");
 }
 
-/// A push notification that is never acknowledged continues after the answer, and is not counted as
-/// a task of the run.
+/// The delivery of a push notification that is never acknowledged continues after the answer, and
+/// is not counted as a task of the run.
 async fn push_notifications_are_not_logged_as_leaked_tasks() {
     let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", receiver.local_addr().expect("an address"));

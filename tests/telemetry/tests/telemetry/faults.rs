@@ -1,4 +1,4 @@
-//! Tests receivers that fail, which callers do not notice.
+//! Tests that a receiver that fails does not affect callers.
 
 use std::time::Duration;
 

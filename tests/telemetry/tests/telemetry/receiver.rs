@@ -81,7 +81,7 @@ impl Receiver {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// Waits until `count` spans have arrived, and returns all spans.
+    /// Waits until `count` spans have arrived, and returns them. Panics if more have arrived.
     pub(crate) async fn spans(&self, count: usize) -> Vec<Span> {
         let spans = eventually_some(&format!("{count} spans"), async || {
             let spans = self.received().spans;

@@ -70,7 +70,7 @@ fn a_value_that_is_not_supported_is_an_error() {
     assert!(agent.stderr().contains("from 0 to 1"), "{}", agent.stderr());
 }
 
-/// Nothing is exported without an endpoint, or if a variable turns the export off.
+/// Spans and log records are exported only with an endpoint, and not if a variable turns them off.
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_are_exported_only_if_configured() {
     let spans = "/v1/traces";

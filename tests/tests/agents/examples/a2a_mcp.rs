@@ -51,7 +51,7 @@ async fn an_agent_that_requires_input_is_an_error() {
 
 #[tokio::test]
 async fn an_unreachable_peer_is_an_error_that_names_the_setting() {
-    // The port is free again because the peer has been dropped.
+    // The platform is dropped at the end of this statement, so nothing listens at the URL.
     let url = ScriptedPlatform::start().await.url();
     let agent = agent_of(&url, &url);
     let answer = call::invoke(&agent, &json!({ "prompt": "Hello" })).await;

@@ -1,4 +1,4 @@
-//! Runs every example as a reader would: as a separate process, called over a socket.
+//! Runs examples as a reader would: as separate processes, called over a socket.
 
 mod a2a_mcp;
 mod approval;

@@ -83,7 +83,7 @@ async fn the_timeout_of_a_command_kills_it_with_its_children() {
             running(&seconds).is_empty().then_some(())
         })
         .await;
-        // A command that ends in time is not affected.
+        // The timeout does not affect a command that ends before it.
         let body = start_body("echo short");
         let answer = inside.request("POST", START, &headers, &body).await;
         let text = String::from_utf8_lossy(&answer.body).into_owned();

@@ -11,7 +11,7 @@ async fn file_calls_and_commands_have_the_same_files() {
     for mode in isolations().await {
         let inside = TestSandbox::start(mode).await;
         let one_root = mode.isolation == IsolationKind::Bubblewrap;
-        // File calls read files as commands do.
+        // File calls read the files that commands read, or are refused.
         for path in [
             "/etc/passwd",
             "/etc/os-release",

@@ -32,7 +32,7 @@ pub(in crate::protocols::a2a) struct PushConfig {
     scheme: Option<String>,
 }
 
-/// The JSON of both versions.
+/// The JSON of a configuration, in either version.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
@@ -47,7 +47,7 @@ struct WireConfig {
 #[serde(rename_all = "camelCase", default)]
 struct Authentication {
     scheme: String,
-    /// Of version 0.3, which has several.
+    /// The schemes in version 0.3, of which the first is used.
     schemes: Vec<String>,
     credentials: Option<String>,
 }

@@ -85,7 +85,7 @@ impl Delivery {
     }
 
     /// Sends a notification until the receiver acknowledges it, there is nothing to send any more,
-    /// or all attempts have failed.
+    /// an error is not temporary, or all attempts have failed.
     pub(super) async fn deliver(
         &self,
         task: &str,
@@ -123,7 +123,7 @@ impl Delivery {
         }
     }
 
-    /// Makes one attempt. It connects only to addresses that were checked.
+    /// Makes one attempt, which connects only to addresses that were checked.
     async fn send(&self, config: &PushConfig, body: Bytes) -> Result<(), DeliveryError> {
         let target = &config.target;
         let addresses = target.addresses(self.allows_private).await?;

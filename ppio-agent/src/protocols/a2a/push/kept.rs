@@ -28,8 +28,8 @@ struct KeptConfig {
 }
 
 /// The tokio task that sends the notifications of a configuration about one run. Dropping this
-/// value aborts the task, so that a configuration has at most one, and none once it is deleted or
-/// replaced.
+/// value aborts the tokio task, so that a configuration has at most one such task, and a deleted or
+/// replaced configuration has none.
 pub(super) struct Follower(pub(super) AbortHandle);
 
 impl Drop for Follower {

@@ -1,9 +1,10 @@
 //! Push notifications: the state of a task is sent to the URLs that its caller has configured.
 //!
-//! A configuration is kept in memory as long as its task (`kept`). It has a tokio task of its own
-//! (`PushNotifications::follow`), which waits for the end of the run and reads its answer
-//! afterwards, so that no receiver slows down a run. A notification contains the whole task. One
-//! notification is sent when the task begins to work, and another when it ends or needs an input.
+//! A configuration is kept in memory as long as its A2A task (`kept`). Each configuration has a
+//! tokio task of its own (`PushNotifications::follow`), which waits for the end of the run and
+//! reads its answer afterwards, so that no receiver slows down a run. A notification contains the
+//! whole task. One notification is sent when the task begins to work, and another when it ends or
+//! needs an input.
 
 mod config;
 mod delivery;

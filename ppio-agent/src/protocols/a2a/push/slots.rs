@@ -11,7 +11,7 @@ use super::target::Target;
 const MAX_CONCURRENT: usize = 32;
 
 /// The maximum number of notifications that are sent concurrently to one receiver, so that a
-/// receiver that does not answer leaves slots for the others.
+/// receiver that does not answer leaves slots for other receivers.
 const MAX_PER_RECEIVER: usize = 4;
 
 /// The host and the port of a receiver.
@@ -43,7 +43,7 @@ impl Slots {
     /// # Errors
     /// Never: no semaphore is closed.
     pub(super) async fn acquire(&self, target: &Target) -> Result<DeliverySlot<'_>, AcquireError> {
-        // Notifications that wait for their receiver take no slot from others.
+        // Notifications that wait for a slot of their receiver do not occupy a slot of `all`.
         let of_receiver = self.of_receiver(target).acquire_owned().await?;
         let of_all = self.all.acquire().await?;
         Ok(DeliverySlot {
@@ -60,7 +60,7 @@ impl Slots {
         if let Some(known) = receivers.get(&receiver) {
             return Arc::clone(known);
         }
-        // A semaphore in use is also held by a permit, or by a call that waits for one.
+        // A semaphore in use is also held by a permit, or by a call that waits for a permit.
         receivers.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         let semaphore = Arc::new(Semaphore::new(MAX_PER_RECEIVER));
         receivers.insert(receiver, Arc::clone(&semaphore));

@@ -37,7 +37,7 @@ impl Target {
     /// Reads a URL.
     ///
     /// # Errors
-    /// A text about the URL, such as `has no valid port`.
+    /// Returns a text about the URL, such as `has no valid port`.
     pub(super) fn of(url: &str) -> Result<Self, String> {
         if url.len() > MAX_URL {
             return Err(format!("is longer than {MAX_URL} bytes"));
@@ -70,7 +70,7 @@ impl Target {
     }
 
     /// Whether the address is found without the lookup of a name: the host is an IP address in any
-    /// spelling, or `localhost`.
+    /// spelling, `localhost`, or a name below `localhost`.
     pub(super) fn is_literal(&self) -> bool {
         let host = self.host.trim_end_matches('.').to_ascii_lowercase();
         let last = host.rsplit('.').next().unwrap_or_default();

@@ -31,7 +31,7 @@ struct InputMessage {
     name: Option<String>,
     tool_calls: Option<Vec<InputToolCall>>,
     tool_call_id: Option<String>,
-    /// `error` of a tool, `encryptedValue`, `metadata` and others.
+    /// All other members, such as `error` of a tool message, `encryptedValue` and `metadata`.
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
@@ -133,7 +133,7 @@ impl ResumeEntry {
 }
 
 /// Returns the messages of the chat. Reasoning becomes part of the assistant's message that it
-/// precedes.
+/// precedes, or otherwise a message of its own.
 fn messages(input: Vec<InputMessage>) -> Vec<ChatMessage> {
     let mut messages = Vec::with_capacity(input.len());
     let mut reasoning = Vec::new();
@@ -208,7 +208,8 @@ impl InputToolCall {
 fn part(part: Value) -> ChatPart {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let source = &part["source"];
-    // A model needs the media type of a file; if it is absent, the kind of the part is used.
+    // A model needs the media type of a file; if the media type is absent, the kind of the part is
+    // used.
     let any_type = match part["type"].as_str() {
         Some("text") if part["text"].is_string() => {
             return ChatPart::text(part["text"].as_str().unwrap_or_default());
@@ -232,7 +233,7 @@ fn part(part: Value) -> ChatPart {
     let (url, data) = match source["type"].as_str() {
         Some("url") if value.is_some() => (value, None),
         Some("data") if value.is_some() => (None, value),
-        // A handle that only its provider can resolve.
+        // The source is a handle that only its provider can resolve.
         _ => return ChatPart::Other(part),
     };
     ChatPart::File {

@@ -19,7 +19,7 @@ pub(super) struct ChunkWriter {
     head: String,
     /// The JSON of a chunk up to the content of its delta.
     before_text: String,
-    /// The JSON of a chunk after its delta, unless it is the last one.
+    /// The JSON after the delta of a chunk that has no finish reason.
     after_delta: &'static str,
     text: AnswerText,
     /// The ids of the calls of the caller's tools, by index.

@@ -18,7 +18,7 @@ pub(super) struct CompletionMessage {
     refusal: Option<String>,
     tool_calls: Option<Vec<MessageToolCall>>,
     tool_call_id: Option<String>,
-    /// Replaced by `tool_calls`.
+    /// A call in the older form, which `tool_calls` replaces.
     function_call: Option<FunctionCall>,
     #[serde(flatten)]
     extra: Map<String, Value>,
@@ -32,7 +32,7 @@ enum CompletionRole {
     User,
     Assistant,
     Tool,
-    /// Replaced by `tool`: the result of the function in `name`.
+    /// The result of the function in `name`, in the older form that `tool` replaces.
     Function,
 }
 

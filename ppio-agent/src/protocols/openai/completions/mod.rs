@@ -31,7 +31,7 @@ struct CompletionFormat {
     include_usage: bool,
 }
 
-/// Answers the request.
+/// Answers `POST /v1/chat/completions`.
 pub(super) async fn create(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

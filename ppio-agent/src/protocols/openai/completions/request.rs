@@ -1,4 +1,4 @@
-//! The request.
+//! The request for a chat completion.
 
 use ppio_agent_protocol::{ChatTool, InvocationRequest};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ pub(super) struct CompletionRequest {
     stream: Option<bool>,
     stream_options: Option<Map<String, Value>>,
     tools: Option<Vec<Tool>>,
-    /// Replaced by `tools`.
+    /// The tools in the older form, which `tools` replaces.
     functions: Option<Vec<FunctionTool>>,
     n: Option<u64>,
     max_tokens: Option<u64>,

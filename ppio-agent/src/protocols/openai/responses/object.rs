@@ -19,12 +19,13 @@ pub(super) struct ResponseState<'a> {
     pub(super) error: Option<Value>,
     /// Why the response is incomplete, if it did not fail.
     pub(super) incomplete: Option<&'static str>,
+    /// The end of a completed response, in seconds since 1970.
     pub(super) completed_at: Option<u64>,
 }
 
 impl ResponseHead {
-    /// Creates the members of a response. `echo` contains the members of the request that the
-    /// response repeats.
+    /// Creates the members of a response. `created_at` is in seconds since 1970. `echo` contains
+    /// the members of the request that the response repeats.
     pub(super) fn new(id: &str, created_at: u64, echo: &Map<String, Value>) -> Self {
         #[derive(Serialize)]
         struct ObjectHead<'a> {

@@ -1,4 +1,4 @@
-//! The request.
+//! The request for a response.
 
 use ppio_agent_protocol::{ChatMessage, ChatTool, InvocationRequest};
 use serde::Deserialize;

@@ -19,7 +19,7 @@ pub(super) struct UiRequest {
     message_id: Option<String>,
     tools: Option<Tools>,
     state: Option<Value>,
-    /// What the page adds to its requests.
+    /// All other members, which the page adds to its requests.
     #[serde(flatten)]
     more: Map<String, Value>,
 }
@@ -32,7 +32,7 @@ enum Trigger {
     RegenerateMessage,
 }
 
-/// The tools of the page: a list, or an object with their names, as the AI SDK has them.
+/// The tools of the page: a list, or an object whose keys are their names, as in the AI SDK.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Tools {

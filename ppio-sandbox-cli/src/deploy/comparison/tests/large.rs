@@ -16,7 +16,8 @@ fn with_components(components: impl IntoIterator<Item = (String, Value)>) -> Val
     document(&reference("S0"), &json!({}), &components.into())
 }
 
-/// Components `S0` to `S{count}`, each made from a reference to the next; the last is `last`.
+/// Returns a document with the components `S0` to `S{count}`, each made from a reference to the
+/// next; the last is `last`.
 fn chain(count: usize, link: impl Fn(Value) -> Value, last: &Value) -> Value {
     let links = (0..count).map(|at| {
         let next = reference(&format!("S{}", at + 1));
@@ -74,9 +75,9 @@ fn what_is_too_large_is_not_compared() {
             "alternatives of alternatives",
             many(|next| json!({"anyOf": vec![next; 10]}), 14),
         ),
-        // A chain that is longer than the stack is deep.
+        // A recursion along this chain would overflow the stack.
         ("a chain", many(|next| next, 50_000)),
-        // They have 10⁸ pairs.
+        // The references of the two rings have 10⁸ pairs.
         ("two rings", (ring(10_007, &text), ring(10_009, &number))),
         (
             "untagged alternatives",
@@ -150,7 +151,7 @@ fn long_chains_and_lists_are_compared() {
 
 #[test]
 fn a_document_as_deep_as_json_can_be_is_compared() {
-    // The deepest that the parser accepts is 128 levels.
+    // The parser accepts at most 128 levels.
     for (open, close) in [
         ("{\"not\":", "}"),
         ("{\"allOf\":[", "]}"),

@@ -43,7 +43,7 @@ fn members() {
         &[],
     );
 
-    // Without other members.
+    // Objects that do not accept other members.
     let closed = |mut schema: Value| {
         schema["additionalProperties"] = json!(false);
         schema

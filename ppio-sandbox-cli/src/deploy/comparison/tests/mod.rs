@@ -1,4 +1,4 @@
-//! Pairs of documents, and what is found.
+//! Tests of the comparison: pairs of documents, and the changes between them.
 
 mod alternatives;
 mod large;

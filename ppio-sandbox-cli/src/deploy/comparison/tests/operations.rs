@@ -128,7 +128,7 @@ fn operations() {
         check(old, old, &[]);
         check(new, new, &[]);
     }
-    // A stream that is described in events.
+    // A stream whose events are described by a `contentSchema`.
     let items = |kind: &str| {
         let mut event = event.clone();
         event["200"]["content"]["text/event-stream"]["schema"]["properties"]["data"]["contentSchema"]

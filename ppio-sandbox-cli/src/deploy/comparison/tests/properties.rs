@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::compare;
 use super::{changes, document, object};
 
-/// Schemas, some of which refer to the components `A` and `B`.
+/// Returns a strategy for schemas, some of which refer to the components `A` and `B`.
 fn schema() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(json!({})),

@@ -20,7 +20,7 @@ fn field(number: u32, content: &[u8]) -> Vec<u8> {
     field
 }
 
-/// Nested fields with these numbers, the first one outermost.
+/// Returns nested fields with these numbers, the first one outermost.
 fn nested(numbers: &[u32], content: &[u8]) -> Vec<u8> {
     let mut content = content.to_vec();
     for number in numbers.iter().rev() {
@@ -54,7 +54,7 @@ fn logs(service: &str, target: &str, records: Vec<LogRecord>) -> Vec<u8> {
 async fn an_export_that_takes_much_memory_when_it_is_decoded_is_refused() {
     let telemetry = DevTelemetry::new();
     let empty = |number: u32, count: usize| field(number, &[]).repeat(count);
-    // Request, resource, scope.
+    // Wraps the content in the fields of a request, a resource and a scope.
     let in_scope = |content: &[u8]| nested(&[1, 2], content);
     let in_record = |number: u32, content: &[u8]| nested(&[1, 2, 2, number], content);
     let objects = |count| "{},".repeat(count) + "{}";

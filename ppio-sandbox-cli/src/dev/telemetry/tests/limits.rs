@@ -110,7 +110,7 @@ async fn one_export_is_decoded_at_a_time() {
         let telemetry = Arc::clone(&telemetry);
         exports.spawn(async move { post(&telemetry, invocation(trace, "run-1")).await });
     }
-    // Each of them reads its body, and waits.
+    // Each export reads its body, and waits.
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }

@@ -20,7 +20,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 const TRACES: &str = "/_ppio/dev/otlp/v1/traces";
 const LOGS: &str = "/_ppio/dev/otlp/v1/logs";
-/// 2026-11-26T10:00:00Z.
+/// 2026-11-26T10:00:00Z, in nanoseconds since the Unix epoch.
 const START: u64 = 1_795_687_200_000_000_000;
 
 /// Returns a span of the trace with this number, from one millisecond to another.

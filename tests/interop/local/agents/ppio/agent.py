@@ -1,4 +1,4 @@
-"""An agent on the published `ppio-sandbox` package, started by the caller as `agent.yaml` says."""
+"""An agent on the published `ppio-sandbox` package. Callers start the file in `agent.yaml`."""
 
 import os
 

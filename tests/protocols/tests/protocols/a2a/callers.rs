@@ -16,7 +16,7 @@ async fn echoing() -> Agent {
     Agent::start(app.unwrap()).await
 }
 
-/// Callers that cannot be told apart need the id of a task, so no request may list their tasks.
+/// Callers that cannot be distinguished need the id of a task, so no request may list their tasks.
 #[tokio::test]
 async fn anonymous_callers_cannot_list_tasks() {
     let agent = echoing().await;

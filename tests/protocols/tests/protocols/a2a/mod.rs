@@ -341,7 +341,7 @@ async fn version_0_3_is_supported() {
     let last: Value = serde_json::from_str(&events.last().unwrap().1).unwrap();
     assert_eq!(last["result"]["kind"], "status-update");
     assert_eq!(last["result"]["final"], true);
-    // Reads the same task in the other version.
+    // Reads the same task in version 1.0.
     let task = result(&agent, "GetTask", &json!({"id": task["id"]})).await;
     assert_eq!(task["history"][0]["role"], "ROLE_USER");
     assert_eq!(task["history"][0]["parts"][1]["mediaType"], "image/png");

@@ -60,7 +60,7 @@ fn message_with(text: &str, push: &Value) -> Value {
     message
 }
 
-/// Returns the same message with `returnImmediately`.
+/// Returns the message of [`message_with`] with `returnImmediately`.
 fn started_with(text: &str, push: &Value) -> Value {
     let mut message = message_with(text, push);
     message["configuration"]["returnImmediately"] = true.into();
@@ -258,7 +258,8 @@ async fn notifications_continue_after_an_interrupt() {
     let request = message_with("approve", &json!({"url": receiver.url()}));
     let task = result(&agent, "SendMessage", &request).await["task"].take();
     receiver.states_until("TASK_STATE_INPUT_REQUIRED").await;
-    // A caller that subscribes now receives that state, after which the stream ends.
+    // A caller that subscribes now receives `TASK_STATE_INPUT_REQUIRED`, after which the stream
+    // ends.
     let id = json!({"id": task["id"]});
     let joined = agent.post("/a2a", &call("SubscribeToTask", &id)).await;
     let events = crate::support::events(&joined.text().await);

@@ -70,7 +70,7 @@ async fn unknown_extensions_are_kept_in_the_message() {
     let sent = &task["history"][0];
     assert_eq!(sent["extensions"], request["message"]["extensions"]);
     assert_eq!(sent["metadata"], request["message"]["metadata"]);
-    // The metadata is also kept in the other version.
+    // The task in version 0.3 has the metadata as well.
     let task = result(&agent, "tasks/get", &json!({"id": task["id"]})).await;
     assert_eq!(
         task["history"][0]["metadata"],

@@ -99,7 +99,7 @@ async fn agentcore_runs_are_served_at_invocations() {
         .collect();
     verify(&events);
     assert_eq!(text(&events), "Hello, world!");
-    // The errors are also those of the protocol.
+    // Errors at `/invocations` are events of the protocol as well.
     let answer = send(&agent, "POST", "/invocations", &json, "{}".to_owned()).await;
     assert_eq!(answer.status(), 422);
     assert_eq!(answer.json().await["type"], "RUN_ERROR");

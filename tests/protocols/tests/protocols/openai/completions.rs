@@ -233,7 +233,7 @@ async fn an_interrupt_is_answered_with_its_message() {
         .filter_map(|delta| delta["content"].as_str())
         .collect();
     assert_eq!(streamed, text);
-    // A caller that is written for this agent responds with a member of its request.
+    // A caller that is written for this agent answers the interrupt in the member `resume`.
     let mut resumed = request("approve", false);
     resumed["resume"] = json!([{"interrupt_id": "interrupt-1", "payload": {"approved": true}}]);
     let whole = post(agent.addr(), PATH, &resumed).await;
