@@ -37,7 +37,7 @@ pub enum WebSocketError {
     },
     /// The code or the reason of [`close`](crate::WebSocket::close) cannot be sent.
     #[error(
-        "cannot close the WebSocket so: {problem}; send a code such as 1000, or one from 4000 to \
+        "cannot close the WebSocket: {problem}; send a code such as 1000, or one from 4000 to \
          4999, and a reason of up to 123 bytes"
     )]
     InvalidClose {

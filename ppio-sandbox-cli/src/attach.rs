@@ -20,7 +20,7 @@ pub(crate) async fn run(arguments: AttachArguments, terminal: &Terminal) -> Resu
         let id = &arguments.run.run_id;
         let headers = session_of_run::same_headers(&arguments.run.headers);
         terminal.note(&format!(
-            "the run goes on; cancel it with `ppio-sandbox-cli agent cancel {id}{headers}`"
+            "the run continues; cancel it with `ppio-sandbox-cli agent cancel {id}{headers}`"
         ));
     }
     outcome

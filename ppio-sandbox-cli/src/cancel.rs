@@ -19,7 +19,7 @@ pub(crate) async fn run(arguments: CancelArguments, terminal: &Terminal) -> Resu
     let document = json!({ "run_id": id, "session_id": session_id, "status": info.status });
     terminal.result(&document, || match info.status {
         RunStatus::Cancelled => format!("cancelled {id}"),
-        status => format!("{id} has ended before: {status}"),
+        status => format!("{id} had already ended: {status}"),
     });
     Ok(())
 }

@@ -208,7 +208,8 @@ impl AgentResponse {
         }
 
         if self.response.status() != StatusCode::ACCEPTED {
-            let message = "the agent answered at once, and kept no run; invoke it without `detach`";
+            let message =
+                "the agent responded immediately and keeps no run; invoke it without `detach`";
             return Err(Error::runtime(OPERATION, message));
         }
         let session = self.session.clone();

@@ -25,7 +25,7 @@ pub enum StartError {
     )]
     NoEntrypoint,
     /// More than one function is annotated with `#[ppio::entrypoint]`.
-    #[error("two entrypoints: {first} and {second}; a service has one, remove the other")]
+    #[error("two entrypoints: {first} and {second}; an agent has one, remove the other")]
     TwoEntrypoints {
         /// The first in source order.
         first: SourceLocation,
@@ -33,7 +33,7 @@ pub enum StartError {
         second: SourceLocation,
     },
     /// More than one function is annotated with `#[ppio::ping]`.
-    #[error("two pings: {first} and {second}; a service has one, remove the other")]
+    #[error("two pings: {first} and {second}; an agent has one, remove the other")]
     TwoPings {
         /// The first in source order.
         first: SourceLocation,
@@ -42,7 +42,7 @@ pub enum StartError {
     },
     /// More than one function is annotated with `#[ppio::websocket]`.
     #[cfg(feature = "websocket")]
-    #[error("two websocket functions: {first} and {second}; a service has one, remove the other")]
+    #[error("two websocket functions: {first} and {second}; an agent has one, remove the other")]
     TwoWebSockets {
         /// The first in source order.
         first: SourceLocation,
@@ -59,7 +59,7 @@ pub enum StartError {
     WebSocketOfPlatform,
     /// More than one function is annotated with `#[ppio::routes]`.
     #[error(
-        "two routes functions: {first} and {second}; a service has one, merge their routers and \
+        "two routes functions: {first} and {second}; an agent has one, merge their routers and \
          remove the other"
     )]
     TwoRoutes {
@@ -79,7 +79,9 @@ pub enum StartError {
     #[error("{0}")]
     Lifecycle(LifecycleError),
     /// The agent cannot listen on the address.
-    #[error("cannot listen on {address} (set PPIO_AGENT_HOST or PPIO_AGENT_PORT to use another)")]
+    #[error(
+        "cannot listen on {address} (set PPIO_AGENT_HOST or PPIO_AGENT_PORT to use another address)"
+    )]
     Bind {
         /// The address as configured.
         address: String,

@@ -132,8 +132,8 @@ pub(crate) enum Rejection {
     )]
     KeyReused,
     #[error(
-        "it is unknown whether the request ran, because the agent {has} restarted since it was \
-         first sent; check what it did before you send it with a new idempotency key"
+        "it is unknown whether the request ran, because the agent {has} restarted since the \
+         request was first sent; check what it did before you send it with a new idempotency key"
     )]
     AgentRestarted {
         /// `has`, or `may have` if the request was sent before its caller had an id of the agent.

@@ -87,7 +87,7 @@ impl Leftovers {
                 target: LOG_TARGET,
                 tasks,
                 open_spans,
-                "tasks or spans of this run go on after its answer"
+                "tasks or spans of this run continue after its answer"
             );
         });
     }

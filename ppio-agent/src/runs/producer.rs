@@ -281,7 +281,7 @@ impl Producer {
                 continue;
             }
             if cancelled_at.is_some_and(|at| now >= at) {
-                let reason = "its last reader has left and did not come back";
+                let reason = "its last reader disconnected and did not reconnect";
                 self.fail(Rejection::Cancelled { reason }.into());
                 return Poll::Ready(());
             }

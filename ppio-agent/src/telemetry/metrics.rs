@@ -63,7 +63,7 @@ impl Metrics {
             duration,
             tokens: meter
                 .u64_histogram("gen_ai.client.token.usage")
-                .with_description("Tokens that models took in an invocation.")
+                .with_description("Tokens that the models of an invocation used.")
                 .with_unit("{token}")
                 .with_boundaries(TOKEN_BOUNDARIES.to_vec())
                 .build(),

@@ -114,7 +114,7 @@ impl OtlpClient {
             Some(error) if !was_failing => tracing::warn!(
                 error,
                 endpoint = %WithoutSecrets(endpoint),
-                "cannot export {signal}; the agent goes on without"
+                "cannot export {signal}; the agent continues without it"
             ),
             None if was_failing => tracing::info!("exporting {signal} again"),
             _ => {}

@@ -75,7 +75,7 @@ impl SpanQueue {
         if !self.has_dropped.load(Relaxed) && !self.has_dropped.swap(true, Relaxed) {
             tracing::warn!(
                 capacity = self.capacity,
-                "the queue of spans is full; traces are dropped and counted until it is not"
+                "the queue of spans is full; traces are dropped and counted until it has room"
             );
         }
     }

@@ -52,7 +52,7 @@ impl ApiCheck {
             Err(Error::TemplateNotFound { .. }) => return Self::FirstDeployment,
             // If the platform cannot be used at all, the deployment reports the error.
             Err(error) => {
-                let reason = format!("cannot look up what is deployed: {}", error.report());
+                let reason = format!("cannot look up the deployed agent: {}", error.report());
                 return Self::NotCompared(reason);
             }
         };
@@ -164,7 +164,7 @@ async fn documents(
     let session = client.create_session(template).timeout(SESSION_LIFETIME);
     let session = session.await.map_err(|error| {
         format!(
-            "cannot open a session of what is deployed: {}",
+            "cannot open a session with the deployed agent: {}",
             error.report()
         )
     })?;

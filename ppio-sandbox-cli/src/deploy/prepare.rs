@@ -105,7 +105,7 @@ fn with_host_target_help(mut error: CliError, target: &CompileTarget) -> CliErro
     if let (ExitKind::Agent, Some(triple), Some(help)) =
         (error.kind, target.triple(), &mut error.help)
     {
-        *help = format!("{help}, or with `--target host` if it fails for {triple} alone");
+        *help = format!("{help}, or with `--target host` if it fails only for {triple}");
     }
     error
 }

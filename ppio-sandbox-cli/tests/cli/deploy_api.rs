@@ -144,7 +144,7 @@ fn a_deployed_agent_that_does_not_start_is_replaced() {
     command(&sandbox, &folder, &["agent", "deploy"])
         .run()
         .code(0)
-        .says("the API was not compared: cannot open a session of what is deployed: ");
+        .says("the API was not compared: cannot open a session with the deployed agent: ");
     let answer = sandbox.invoke("my-broken-api", json!({"prompt": "Ada"}));
     assert_eq!(answer, json!({"message": "Hello, Ada!"}));
 }

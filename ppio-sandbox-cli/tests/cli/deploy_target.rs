@@ -133,7 +133,7 @@ fn the_static_target_is_used_if_it_is_installed() {
     // A dependency with C code may fail for the static target alone.
     let main = toolchain.project.join("src/main.rs");
     fs::write(main, "fn main() { nothing }\n").expect("written");
-    let hint = format!("try again, or with `--target host` if it fails for {MUSL} alone");
+    let hint = format!("try again, or with `--target host` if it fails only for {MUSL}");
     toolchain.deploy_remote(&[]).code(1).says(&hint);
     let done = toolchain.deploy_remote(&["--target", "host"]).code(1);
     assert!(!done.stderr.contains("--target host"), "{done:?}");

@@ -155,7 +155,7 @@ fn a_run_is_cancelled_and_its_reader_ends() {
     let reading = sandbox.command(attach).spawn();
     eventually("the first item is printed", || reading.stdout() == "first ");
     reading.interrupt();
-    reading.wait().code(130).says("the run goes on");
+    reading.wait().code(130).says("the run continues");
     assert_eq!(runs(&sandbox)[0]["status"], "running");
 
     let reading = sandbox.command(attach).spawn();
@@ -177,7 +177,7 @@ fn a_run_is_cancelled_and_its_reader_ends() {
     let done = sandbox
         .run(["agent", "cancel", &other, "--template-id", "agent"])
         .code(0);
-    assert_eq!(done.stdout, format!("{other} has ended before: success\n"));
+    assert_eq!(done.stdout, format!("{other} had already ended: success\n"));
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn headers_are_sent_to_the_agent() {
     let done = with(&attach, &HEADER).code(0);
     assert_eq!(done.stdout, "{\"items\":7}\n");
     let done = with(&cancel, &HEADER).code(0);
-    assert_eq!(done.stdout, format!("{run} has ended before: success\n"));
+    assert_eq!(done.stdout, format!("{run} had already ended: success\n"));
     let done = with(&now, &HEADER).code(0);
     assert_eq!(done.stdout, "{\n  \"items\": 8\n}\n");
 

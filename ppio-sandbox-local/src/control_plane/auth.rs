@@ -19,7 +19,7 @@ pub(super) async fn require_key(
         Some(key) if shared.key.matches(key) => Ok(next.run(request).await),
         Some(_) => Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
-            "the API key is not the one of this local platform",
+            "the API key is not that of this local platform",
         )),
         None => Err(ApiError::new(
             StatusCode::UNAUTHORIZED,

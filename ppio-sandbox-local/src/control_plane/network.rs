@@ -103,7 +103,7 @@ pub(super) fn choose(
             StatusCode::NOT_IMPLEMENTED,
             format!(
                 "this platform cannot disable the network access of a sandbox: {reason}. It needs \
-                 bubblewrap and bash; `ppio-sandbox-cli doctor` says what is missing"
+                 bubblewrap and bash; `ppio-sandbox-cli doctor` lists what is missing"
             ),
         )
     })

@@ -25,7 +25,7 @@ pub(crate) enum ProcessStartError {
          empty or holds `=`"
     )]
     Malformed,
-    #[error("{MAX_PROCESSES} processes run already")]
+    #[error("{MAX_PROCESSES} processes are already running")]
     TooMany,
     #[error("the sandbox is gone")]
     Gone,

@@ -171,7 +171,7 @@ impl ProcessEvents {
         let decode = |text: String| {
             let invalid = |error| {
                 self.messages
-                    .protocol(format!("its output is not base64: {error}"))
+                    .protocol(format!("the output of the process is not base64: {error}"))
             };
             STANDARD.decode(text).map_err(invalid)
         };

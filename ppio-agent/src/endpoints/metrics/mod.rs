@@ -196,7 +196,7 @@ impl Measured<'_> {
         );
         page.gauge(
             "ppio_agent_blocking_waiting",
-            "Invocations that wait for such a thread now.",
+            "Invocations that wait for a thread for synchronous functions.",
             pool.waiting,
         );
         let (mut stalls, mut stalled) = (BTreeMap::new(), BTreeMap::new());

@@ -138,7 +138,7 @@ impl Document {
                 "tags": ["runs"],
                 "summary": "Lists runs",
                 "parameters": [
-                    parameter("query", "limit", "The number of runs at most", &limit),
+                    parameter("query", "limit", "The maximum number of runs", &limit),
                     parameter("query", "status", "Only runs with this status", &status),
                 ],
                 "responses": responses(json!({"200": list}), &[400, 403, 421]),
@@ -179,7 +179,7 @@ impl Document {
             "get",
             json!({
                 "tags": ["runs"],
-                "summary": "What the invocation answers with, once it is known",
+                "summary": "The answer of the invocation, once it has begun",
                 "responses": responses(
                     json!({"200": reply.response()}),
                     &[400, 403, 404, 409, 410, 421, 500, 504],
@@ -294,7 +294,7 @@ fn invoke(reply: &EntrypointReply) -> Value {
             header("PPIO-Timeout", "The deadline, in seconds", json!({"type": "integer", "minimum": 1})),
             header("PPIO-On-Disconnect", "What happens when the caller disconnects", json!({"enum": ["cancel", "continue"]})),
             header("PPIO-Stream-Ids", "Whether a stream has ids and an end event", json!({"enum": ["true", "false"]})),
-            header("Prefer", "`respond-async` answers at once and goes on without the caller", text.clone()),
+            header("Prefer", "`respond-async` answers immediately and continues without the caller", text.clone()),
             header("Idempotency-Key", "The same request with the same key runs once", json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"})),
             header("X-Request-ID", "The id of the request", text.clone()),
             header("X-Amzn-Bedrock-AgentCore-Runtime-Session-Id", "The session", text),

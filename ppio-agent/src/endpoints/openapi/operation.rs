@@ -59,14 +59,11 @@ pub(super) fn parameter(place: &str, name: &str, description: &str, schema: &Val
 /// The descriptions of the runtime's own errors, by their status.
 const ERRORS: [(u16, &str); 14] = [
     (400, "The request is malformed"),
-    (
-        403,
-        "A page of this origin, or this caller, may not do that",
-    ),
+    (403, "The origin or the caller may not send this request"),
     (404, "There is no such invocation"),
     (408, "The body did not arrive in time"),
     (409, "The invocation was cancelled, or its session is busy"),
-    (410, "What is requested is no longer kept"),
+    (410, "The requested answer or items are no longer kept"),
     (413, "The body is too large"),
     (415, "The body is not JSON"),
     (421, "The agent does not answer for this host"),

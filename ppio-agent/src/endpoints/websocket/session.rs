@@ -104,7 +104,7 @@ impl SocketSession {
                 () = at(deadline), if outcome.is_none() => {
                     function = None;
                     let limit = deadline.map_or(Duration::ZERO, |at| at - self.started);
-                    close(connection.as_ref(), close_code::GOING_AWAY, "the timeout of the client is over");
+                    close(connection.as_ref(), close_code::GOING_AWAY, "the client's timeout has expired");
                     outcome = Some(Err(Rejection::StreamTimedOut(limit).into()));
                 }
                 () = at(drop_at), if outcome.is_none() => break,

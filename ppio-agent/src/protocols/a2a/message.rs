@@ -89,7 +89,7 @@ impl Sent {
         let invalid = |error: serde_json::Error| {
             A2aError::new(
                 A2aErrorKind::InvalidParams,
-                format!("the message does not fit: {error}"),
+                format!("the message is not valid: {error}"),
             )
         };
         let params: SendParams = serde_json::from_value(params).map_err(invalid)?;

@@ -121,7 +121,10 @@ impl JournalDirectory {
             if let Some(file) = file.filter(|_| is_file) {
                 files.push(file);
             } else {
-                tracing::warn!(?name, "ignoring a file in the journal that is not a run");
+                tracing::warn!(
+                    ?name,
+                    "ignoring a file in the journal that does not belong to a run"
+                );
             }
         }
         files.sort_unstable();

@@ -82,7 +82,7 @@ pub(super) fn recover(
                 });
                 tracing::warn!(
                     path = %path.display(),
-                    "ignoring a file in the journal that no agent wrote"
+                    "ignoring a file in the journal that was not written by an agent"
                 );
                 continue;
             }

@@ -72,7 +72,7 @@ impl RunRegistry {
         let request = recovered.start.request;
         let run = Run::restored(recovered, &self.owner());
         let Some(run) = run.filter(|run| !index.by_id.contains_key(run.id.as_str())) else {
-            tracing::warn!(number, "ignoring a run in the journal that is damaged");
+            tracing::warn!(number, "ignoring a damaged run in the journal");
             return;
         };
         let id = run.id.as_str().to_owned();

@@ -74,7 +74,7 @@ impl Run {
         } else if state.is_open() && state.on_disconnect == OnDisconnect::Cancel {
             if state.grace.is_zero() {
                 drop(state);
-                self.cancel("its last reader has left");
+                self.cancel("its last reader disconnected");
             } else {
                 state.unattended_since = Some(Instant::now());
             }

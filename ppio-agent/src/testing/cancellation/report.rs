@@ -8,7 +8,7 @@ use super::source_line::SourceLine;
 
 /// The report of [`CancelAtEveryAwait::run`](super::CancelAtEveryAwait::run).
 #[derive(Debug, Clone)]
-#[must_use = "a report says what was left behind"]
+#[must_use = "a report lists what was left behind"]
 pub struct CancellationReport {
     pub(super) await_points: usize,
     pub(super) tried: usize,
@@ -150,7 +150,7 @@ pub enum CancellationError {
     },
     /// The invocation does not take the same path each time.
     #[error(
-        "the invocation does not take the same way each time: it was polled {found} times after \
+        "the invocation does not take the same path each time: it was polled {found} times after \
          {expected} times before; do what happens only once in `before`, and replace threads, \
          random choices and the network by something that is the same in each run"
     )]
@@ -182,9 +182,9 @@ pub enum CancellationError {
     )]
     InsideRuntime,
     /// The runtime has several threads.
-    #[error("the runtime has several threads; make it with `Builder::new_current_thread`")]
+    #[error("the runtime has several threads; create it with `Builder::new_current_thread`")]
     MultiThread,
     /// The runtime, or the thread that measures the time, cannot be created.
-    #[error("cannot make a runtime")]
+    #[error("cannot create the runtime")]
     Runtime(#[source] io::Error),
 }

@@ -76,7 +76,7 @@ impl Encoding {
             Self::Json => serde_json::from_slice(body).map_err(|error| error.to_string()),
         };
         decoded.map_err(|error| {
-            let message = format!("the body is no export of OTLP: {error}");
+            let message = format!("the body is not an OTLP export: {error}");
             ExportRefusal::new(StatusCode::BAD_REQUEST, message)
         })
     }

@@ -15,7 +15,7 @@ pub(super) struct ReadBudget {
 
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(super) enum BudgetExceeded {
-    #[error("the archive unpacks to too much")]
+    #[error("the archive unpacks to more bytes than the limit")]
     Total,
     #[error("the header of an entry is too large")]
     Header,

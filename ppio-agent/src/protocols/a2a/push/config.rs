@@ -61,7 +61,7 @@ impl PushConfig {
         allows_private: bool,
     ) -> Result<Self, A2aError> {
         let mut wire: WireConfig = serde_json::from_value(wire)
-            .map_err(|error| invalid(format!("the configuration does not fit: {error}")))?;
+            .map_err(|error| invalid(format!("the configuration is not valid: {error}")))?;
         let target = Target::of(&wire.url).map_err(|text| {
             let url: String = wire.url.chars().take(100).collect();
             invalid(format!("`url` {url:?} {text}"))
