@@ -89,14 +89,14 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Escapes the same characters in JSON, as `\u009b`, which changes no value.
+/// Escapes the control characters of [`escaped`] in JSON, as `\u009b`, which changes no value.
 pub(crate) fn escaped_json(json: String) -> String {
     if !json.contains(is_control) {
         return json;
     }
     let mut out = String::with_capacity(json.len() + 8);
     for c in json.chars() {
-        // All of them are single UTF-16 units, and occur only in strings.
+        // Each control character is one UTF-16 unit, and occurs only in JSON strings.
         if is_control(c) {
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {

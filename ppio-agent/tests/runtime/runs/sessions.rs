@@ -48,7 +48,8 @@ async fn by_default_invocations_of_a_session_run_concurrently() {
     assert_eq!(first.answer().await.json(), "one");
 }
 
-/// The caller may send the invocation again with the same key, also to the next process.
+/// The caller may send the invocation again with the same idempotency key, even after
+/// the agent has restarted.
 #[tokio::test]
 async fn a_refused_invocation_leaves_no_file_in_the_journal() {
     let journal = tempfile::tempdir().expect("a directory");
@@ -172,7 +173,7 @@ async fn a_busy_session_rejects_a_second_invocation() {
     }
     one.item(1);
     assert_eq!(first.answer().await.json(), 1);
-    // The key was not used by the refused request.
+    // The refused request did not reserve the idempotency key.
     let mut again = call(&agent, &format!("{SESSION}idempotency-key: k\r\n"), 2).await;
     started(&agent, 2).await.item(2);
     assert_eq!(again.answer().await.json(), 2);

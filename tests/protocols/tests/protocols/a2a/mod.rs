@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::shapes::{Fails, SHAPES};
 use crate::support::{Agent, config, events};
 
-/// An agent that asks for approval, waits forever, or repeats its prompt, and that lists the tasks
+/// An agent that sends an interrupt, never answers, or repeats its prompt, and that lists the tasks
 /// of anonymous callers.
 mod talking {
     use super::*;
