@@ -54,7 +54,7 @@
 //! | call | retried after |
 //! | --- | --- |
 //! | reads, and calls with the same effect when repeated (kill, pause, resume, refresh, …) | broken connections, 429, 500, 502, 503, 504 |
-//! | creating a sandbox on a platform that honours idempotency keys | the same |
+//! | creating a sandbox on a platform that honours idempotency keys | the same failures as reads |
 //! | creating a sandbox on any other platform, a template, a build | connections that were not established, 429, 503: nothing was created |
 //! | invocations of an agent that honours idempotency keys | broken connections; 502, 503 and 504 from a server between client and agent |
 //! | invocations of any other agent, input of a process | connections that were not established, or closed before a byte was written |
@@ -96,8 +96,8 @@
 //! Work in the background ends with the runtime: a sandbox that is not killed by then runs until it
 //! expires. A program has to call [`AgentRuntimeClient::close`] before it ends, even after an
 //! error. [`AgentRuntimeClient::scope`] closes the client, and [`AgentRuntimeClient::with_session`]
-//! the session, on every path: when the body returns, fails or panics. If their future is dropped,
-//! the client or the session is closed in the background.
+//! the session, on every path: when the body returns, fails or panics. If the future of `scope` or
+//! `with_session` is dropped, the client or the session is closed in the background.
 //!
 //! # The API key
 //! The key is sent to the control plane, and to agents only over https on hosts of PPIO's cloud
@@ -110,7 +110,7 @@
 //! letters, digits, `-` and `_` is an error, and so is a domain that is not a host name with an
 //! optional port. If the platform returns a domain for a sandbox that is neither
 //! [`ClientConfig::domain`] nor a subdomain of it, the agent in the sandbox is not sent the key,
-//! unless both domains are of PPIO's cloud or the domain is not used
+//! unless both domains are of PPIO's cloud or the returned domain is not used
 //! ([`ClientConfig::sandbox_url`], [`ClientConfig::debug`]). Redirects are not followed. Plain http
 //! to another machine is logged as a warning, once for each host.
 //!
@@ -129,7 +129,7 @@
 //! `SSL_CERT_DIR`. A variable that is empty or contains only white space counts as not set.
 //!
 //! # Features
-//! All are off by default.
+//! All features are off by default.
 //!
 //! - `otel`: an invocation sends `traceparent`, `tracestate` and `baggage` of the current
 //!   OpenTelemetry span. This is the span of the invocation itself if the program's subscriber has

@@ -29,7 +29,7 @@ pub enum FramingError {
 const EXCERPT_LENGTH: usize = 200;
 
 impl FramingError {
-    /// Checks the transfer encoding of a request with chunks.
+    /// Returns an error if the transfer encoding of a request with chunks is not `chunked` alone.
     pub(crate) fn check_coding(headers: &HeaderMap) -> Option<Self> {
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
         let only = codings.next().filter(|_| codings.next().is_none());

@@ -52,8 +52,8 @@ impl Phase {
 pub(crate) struct Progress {
     phase: AtomicU8,
     /// The number of the current request, `AWAITS_CONTINUE`, and how much of its body has not been
-    /// read. They share a word so that a body that is kept for longer than its request, whose last
-    /// bytes hyper holds, does not change the state of the next request.
+    /// read. These three values share a word so that a body that is kept for longer than its
+    /// request, whose last bytes hyper holds, does not change the state of the next request.
     body: AtomicU64,
     /// The length of the body that was found in the head, which hyper has not parsed yet.
     announced: AtomicU64,

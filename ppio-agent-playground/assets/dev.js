@@ -115,7 +115,7 @@ function costOf(input, output) {
   return ((priceIn || 0) * input + (priceOut || 0) * output) / 1e6;
 }
 
-/** Returns a cost as a text, without the currency: it is that of the prices. */
+/** Returns a cost as a text without a currency; the currency is that of the entered prices. */
 function costText(cost) {
   return cost === 0 ? '0' : cost >= 100 ? cost.toFixed(2) : String(Number(cost.toPrecision(3)));
 }

@@ -12,7 +12,7 @@ use crate::text::excerpt;
 ///
 /// Parses a whole number with an optional unit, in upper or lower case: `B`; `Ki`, `Mi`, `Gi`,
 /// `Ti`, `Pi` and `Ei`, powers of 1024; `k`, `M`, `G`, `T`, `P` and `E`, powers of 1000. A `B` may
-/// follow (`MiB`, `MB`). The units are those of [quantities in Kubernetes], where `m` is a
+/// follow the unit (`MiB`, `MB`). The units are those of [quantities in Kubernetes], where `m` is a
 /// thousandth; here `m` alone is rejected.
 ///
 /// Displays as the shortest exact text; of two texts of the same length, as the binary one.

@@ -39,7 +39,8 @@ pub const RESPONSE_FORMAT: &str = "ppio-response-format";
 /// The deadline of an invocation, a stream included, in whole seconds from its arrival.
 pub const TIMEOUT: &str = "ppio-timeout";
 
-/// The key of a request that may be sent again: an agent that honours keys runs it once.
+/// The key of a request that may be sent again: an agent that honours keys runs such a request
+/// once.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The support for [`IDEMPOTENCY_KEY`], on a response of an agent that honours keys. The value is
@@ -51,11 +52,11 @@ pub const PPIO_IDEMPOTENCY: &str = "ppio-idempotency";
 ///
 /// On a request with [`IDEMPOTENCY_KEY`] that is sent again: the id that the agent had when the
 /// request was first sent, or [`UNKNOWN_INSTANCE`]. An agent with another id refuses such a request
-/// unless it has the run of the key.
+/// unless the agent has the run of the key.
 pub const PPIO_INSTANCE: &str = "ppio-instance";
 
 /// The value of [`PPIO_INSTANCE`] in a request that was first sent before any response contained
-/// the id.
+/// the agent's id.
 pub const UNKNOWN_INSTANCE: &str = "unknown";
 
 /// What happens to an invocation whose caller disconnects: `cancel` or `continue`.

@@ -40,7 +40,8 @@ where
         }
     }
 
-    // Not as a string: YAML reads every plain scalar as one, and `null` would become a name.
+    // The value is not read as a string: YAML reads every plain scalar as a string, and `null`
+    // would become a name.
     deserializer.deserialize_any(ParsingVisitor {
         expecting,
         parsed: PhantomData,

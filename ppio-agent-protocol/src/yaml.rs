@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 /// Whether a text is a string in every version of YAML without quotes.
 ///
-/// It begins with a letter, contains only letters, digits, inner spaces and `-_./@+`, and is not a
-/// word for a boolean or for null. The rule excludes some texts that need no quotes.
+/// Such a text begins with a letter, contains only letters, digits, inner spaces and `-_./@+`, and
+/// is not a word for a boolean or for null. The rule excludes some texts that need no quotes.
 pub fn is_plain(text: &str) -> bool {
     const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     text.starts_with(char::is_alphabetic)

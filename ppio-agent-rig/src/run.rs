@@ -10,8 +10,8 @@ use crate::messages::messages;
 /// items, after options such as [`max_turns`](AgentRunner::max_turns).
 ///
 /// The [`messages`](InvocationRequest::messages) are the conversation. A prompt that is not the
-/// text of the user's last message follows them, so a caller may send earlier messages and a
-/// prompt. The `temperature` and `max_tokens` of the request override those of the agent.
+/// text of the user's last message follows the messages, so a caller may send earlier messages and
+/// a prompt. The `temperature` and `max_tokens` of the request override those of the agent.
 ///
 /// The [`tools`](InvocationRequest::tools) of the caller are not given to the model, because the
 /// tools of a rig agent are fixed when it is built, and rig calls them itself.

@@ -47,8 +47,8 @@
 //!
 //!   The macro always writes `schema: ppio::__private::entrypoint_schema!(agent, Question)`,
 //!   because a macro cannot see which features the runtime has. `entrypoint_schema!` is the
-//!   runtime's: with the feature it expands to the closure above, without it to a unit struct,
-//!   which is then the type of the registered member.
+//!   runtime's: with the feature `schema` it expands to the closure above, without the feature to a
+//!   unit struct, which is then the type of the registered member.
 //! - The builder's entrypoints are generic, so autoref specialization cannot see a type's derives.
 //!   They register `Schema::traced::<T>` for the request and [`Schema::any`] for the reply;
 //!   `InvocationRequest` is recognised by its `TypeId` and described by its `JsonSchema`.

@@ -1,5 +1,5 @@
 //! The codes of close frames that this crate sends (RFC 6455, section 7.4.1). Applications choose
-//! their own from 4000 to 4999.
+//! codes of their own from 4000 to 4999.
 
 /// The connection has fulfilled its purpose.
 pub const NORMAL: u16 = 1000;

@@ -88,8 +88,8 @@ where
     (WebSocket::new(queues, role == Role::Client), driver)
 }
 
-/// The future of a connection. It is ready once the connection has ended; dropping it closes the
-/// socket.
+/// The future of a connection. The future is ready once the connection has ended; dropping it
+/// closes the socket.
 #[derive(Debug)]
 pub struct SocketDriver<S> {
     socket: WebSocketStream<MeteredStream<S>>,
@@ -410,7 +410,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for SocketDriver<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SocketEnd> {
         let this = self.get_mut();
-        // Before the queues are read, so that no change is missed.
+        // The waker is set before the queues are read, so that no change is missed.
         this.queues.set_driver(cx);
         loop {
             if let Err(error) = this.write(cx) {

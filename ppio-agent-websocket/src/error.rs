@@ -21,9 +21,9 @@ pub enum WebSocketError {
     /// The peer sent a frame or message over the limit, and was sent the close code 1009.
     #[error("a frame or message of {size} bytes was received, the limit is {limit} bytes")]
     TooLarge {
-        /// The size, as far as it is known.
+        /// The size in bytes, as far as it is known.
         size: usize,
-        /// The limit that it exceeds.
+        /// The limit that the size exceeds, in bytes.
         limit: usize,
     },
     /// The peer sent a text message that is not UTF-8, and was sent the close code 1007.

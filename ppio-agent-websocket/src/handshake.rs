@@ -31,7 +31,7 @@ pub enum HandshakeError {
     /// The version is not 13.
     #[error("the header sec-websocket-version is {found:?}; send `13`")]
     Version {
-        /// The value, empty if there is no such header.
+        /// The first 50 characters of the value; empty if the header is missing or repeated.
         found: String,
     },
     /// There is no valid key.

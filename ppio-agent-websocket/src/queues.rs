@@ -167,7 +167,7 @@ impl Queues {
         wake(driver);
     }
 
-    // Called by the driver.
+    // The driver calls the methods below.
 
     /// Sets the task that is woken by a message to send, by room for a received one, and by a
     /// close.

@@ -60,8 +60,9 @@ impl WebSocket {
     /// Closes the connection after the messages that were sent, and waits until the peer has closed
     /// the connection as well, for at most a few seconds.
     ///
-    /// In an agent, the connection is also closed when the agent's function returns; in a client,
-    /// when all handles are dropped: with the code 1000, and without waiting.
+    /// In an agent, the connection is also closed when the agent's function returns. In a client,
+    /// the connection is also closed when all handles are dropped, with the code 1000 and without
+    /// waiting.
     ///
     /// # Errors
     /// If the code cannot be sent, or the reason has more than 123 bytes.

@@ -22,7 +22,7 @@ use crate::task::tracker;
 
 /// Makes `/ping` answer with a status until [`clear_forced_status`] is called.
 ///
-/// `Healthy` lets a platform reclaim the sandbox while tasks run; `HealthyBusy` prevents that.
+/// `Healthy` lets a platform reclaim the sandbox while tasks run; `HealthyBusy` keeps the sandbox.
 pub fn force_status(status: PingStatus) {
     tracker().force_status(status);
 }

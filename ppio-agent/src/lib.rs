@@ -14,7 +14,7 @@
 //! - `POST /invocations`: JSON in, JSON or an event stream out;
 //! - `GET /ping`: the health check of the platform;
 //! - `GET /metrics`: counters for Prometheus;
-//! - `GET /`: a description of the service, and for browsers in debug mode a page to try it;
+//! - `GET /`: a description of the service, and for browsers in debug mode a page to try the agent;
 //! - `/ws`: a WebSocket, for agents with a [`websocket`] function.
 //!
 //! The same binary runs in a PPIO or E2B sandbox, on AWS AgentCore, and in any container. Each
@@ -94,9 +94,9 @@
 //! # Shared state
 //!
 //! A function with [`startup`] builds a value that all requests share, once, before the agent
-//! listens. It may fail: the process then exits with the error. Functions take the value as a
-//! [`State`]; a parameter for a state that no startup function builds does not compile. A function
-//! with [`shutdown`] releases the value when the agent shuts down.
+//! listens. The function may fail: the process then exits with the error. Functions take the value
+//! as a [`State`]; a parameter for a state that no startup function builds does not compile. A
+//! function with [`shutdown`] releases the value when the agent shuts down.
 //!
 //! ```no_run
 //! use ppio::State;
@@ -128,7 +128,7 @@
 //!   [`RequestContext::settings`] returns the values in force.
 //! - [`routes`] serves further paths with a service such as axum's `Router`.
 //! - [`task::spawn`] starts a background task that continues after its request; [`task::info`]
-//!   lists them, and [`health`] forces a status of the health check.
+//!   lists the running tasks, and [`health`] forces a status of the health check.
 //! - [`trace`] propagates the caller's trace to the calls that an agent makes.
 //! - [`testing`] calls an agent without a socket, and drops an invocation at every await point.
 //! - [`AgentRuntimeApp::builder`] builds an agent from closures, without a macro.
@@ -341,7 +341,8 @@ pub use ppio_agent_macros::middleware;
 /// check that fails or takes longer than 10 seconds is answered with a 500 and the status
 /// `HealthyBusy`, so that the platform does not reclaim the sandbox. While [`task`]s or
 /// [long](RuntimeConfig::busy_after) invocations run, the status is `HealthyBusy` as well. With a
-/// [`platform`](RuntimeConfig::platform), AgentCore's order applies instead.
+/// [`platform`](RuntimeConfig::platform), the status is determined in the order that this setting
+/// describes.
 pub use ppio_agent_macros::ping;
 /// Serves the paths that are not the agent's own with a tower service, such as axum's `Router`.
 ///
@@ -397,7 +398,7 @@ pub use ppio_agent_macros::routes;
 /// time.
 ///
 /// The functions also run if the agent cannot listen on its address, but not if a startup function
-/// fails. A second signal ends the process without waiting for them.
+/// fails. A second signal ends the process without waiting for the functions.
 pub use ppio_agent_macros::shutdown;
 /// Builds a [`State`] before the agent listens.
 ///
@@ -491,7 +492,8 @@ pub use telemetry::TelemetryError;
 /// The async runtime that agents run on. An agent that only sleeps or sets timeouts needs no
 /// dependency of its own: `ppio::tokio::time::sleep`.
 ///
-/// Its features `macros`, `net`, `rt-multi-thread`, `signal`, `sync` and `time` are enabled.
+/// The features `macros`, `net`, `rt-multi-thread`, `signal`, `sync` and `time` of tokio are
+/// enabled.
 pub use tokio;
 
 /// The items that the expansion of the macros uses. They may change in any version.

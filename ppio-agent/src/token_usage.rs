@@ -10,7 +10,7 @@ pub(crate) struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// Parses the JSON of a chat event. Returns `None` if it is not a usage event.
+    /// Parses the JSON of a chat event. Returns `None` if the event is not a usage event.
     pub(crate) fn of_event(json: &[u8]) -> Option<Self> {
         let json = json.strip_prefix(b" ").unwrap_or(json);
         json.starts_with(br#"{"type":"usage","#)

@@ -8,9 +8,9 @@ use crate::telemetry::{TRACE_HEADERS, joined};
 /// Sets the headers that make an agent's outgoing request a part of the current trace:
 /// `traceparent`, `tracestate` and `baggage`.
 ///
-/// With the feature `otel` they name the current span: a `tracing` span, the span of a tool, or the
-/// span of the invocation. If there is none, the trace headers of the current request are passed
-/// on. Without a span and outside of a request, `headers` is not changed.
+/// With the feature `otel` the headers name the current span: a `tracing` span, the span of a tool,
+/// or the span of the invocation. If there is no such span, the trace headers of the current
+/// request are passed on. Without a span and outside of a request, `headers` is not changed.
 ///
 /// ```
 /// use ppio::http::HeaderMap;

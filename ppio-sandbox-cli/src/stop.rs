@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: StopArguments, terminal: &Terminal) -> Result
     Ok(())
 }
 
-/// Closes sessions. Returns those that were still open.
+/// Closes sessions. Returns the ids of the sessions that were still open.
 pub(crate) async fn close(ids: Vec<String>, platform: &Platform) -> Result<Vec<String>, CliError> {
     let mut closed = Vec::new();
     for id in ids {

@@ -37,19 +37,20 @@ pub enum Error {
         /// The reason why the port could not be bound.
         source: io::Error,
     },
-    /// The requested isolation does not work on this machine.
+    /// The isolation does not work on this machine: the requested one, or process groups if none is
+    /// requested.
     #[error("{kind} isolation does not work here: {reason}")]
     Isolation {
         /// The isolation that was tried.
         kind: IsolationKind,
-        /// The failure of the trial run.
+        /// The reason: what is missing, or how the sandbox that is started as a trial failed.
         reason: String,
     },
     /// Sandboxes with internet access cannot have a network of their own
     /// ([`isolate_network`](crate::LocalPlatformBuilder::isolate_network)) on this machine.
     #[error("sandboxes with internet access cannot have a network of their own here: {reason}")]
     Network {
-        /// The failure of the trial run, or the missing requirement.
+        /// The reason: what is missing, or how the sandbox that is started as a trial failed.
         reason: String,
     },
     /// The value of an environment variable is neither true nor false.

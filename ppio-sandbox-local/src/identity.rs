@@ -1,4 +1,4 @@
-//! Ids and secrets. All of them come from the operating system's random source.
+//! Ids and secrets, all from the operating system's random source.
 
 use uuid::Uuid;
 

@@ -2,9 +2,9 @@
 //!
 //! [`LocalPlatform`] serves the control plane, the in-sandbox daemon and the traffic of sandboxes
 //! on one loopback port. The published SDKs work with it unchanged. Sandboxes are processes of this
-//! machine with the isolation that it supports ([`IsolationKind`]); templates survive restarts. The
-//! platform is for development and tests: snapshots copy files and not memory, images are not
-//! pulled, and clones are answered with status 501.
+//! machine with the isolation that the machine supports ([`IsolationKind`]); templates survive
+//! restarts. The platform is for development and tests: snapshots copy files and not memory, images
+//! are not pulled, and clones are answered with status 501.
 //!
 //! A request passes through these folders, in this order: `server` (accept, TLS or not) → `edge`
 //! (which sandbox, which port) → `control_plane`, `envd`, or `proxy` to a port of a sandbox →

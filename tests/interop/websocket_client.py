@@ -131,7 +131,7 @@ async def agent_core():
     arn = "arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime/chat-abc123"
     session = "s" * 33
     _, headers = client.generate_ws_connection(arn, session_id=session)
-    # The handshake headers come from this client.
+    # The `websockets` client sets the headers of the handshake itself.
     own = ("host", "connection", "upgrade", "sec-websocket-key", "sec-websocket-version")
     headers = {name: value for name, value in headers.items() if name.lower() not in own}
     async with connect(URL, additional_headers=headers) as socket:

@@ -78,7 +78,7 @@ async fn invoke(agent: &AgentProcess, request: &Value) -> Seen {
 }
 
 impl Seen {
-    /// Returns the only item, which is a value.
+    /// Returns the only item of an answer with the status 200.
     fn value(&self) -> &Value {
         assert_eq!(self.status, 200, "{self:?}");
         &self.items[0]

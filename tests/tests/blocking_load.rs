@@ -25,7 +25,7 @@ const MAX_PING_TIME: Duration = Duration::from_millis(50);
 /// for the agent's code is late in every attempt.
 const ATTEMPTS: usize = 4;
 /// The maximum number of threads: those that the agent's code may occupy by default, those that are
-/// kept free of it, and a few for everything else.
+/// kept free of this code, and a few for everything else.
 const MAX_THREADS: usize = 496 + 16 + 20;
 
 /// A connection that requests `/ping`.
@@ -38,7 +38,7 @@ impl Checker {
         Self(socket)
     }
 
-    /// Returns the time of the slowest answer until `enough` returns true.
+    /// Requests `/ping` until `enough` returns true, and returns the time of the slowest answer.
     fn slowest(mut self, mut enough: impl FnMut() -> bool) -> Duration {
         let mut slowest = Duration::ZERO;
         let mut answer = [0; 4096];

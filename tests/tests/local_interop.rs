@@ -29,7 +29,7 @@ struct Platform {
 }
 
 impl Platform {
-    /// Starts a platform whose sandboxes can see the interpreter and its packages.
+    /// Starts a platform whose sandboxes can see the interpreter, if it is given, and its packages.
     async fn with(
         interpreter: Option<&Path>,
         settings: impl FnOnce(LocalPlatformBuilder) -> LocalPlatformBuilder,

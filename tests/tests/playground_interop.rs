@@ -76,7 +76,7 @@ fn play_dev(scenario: &str, agent: &Path) {
     });
 }
 
-/// Runs the script and performs its requests.
+/// Runs a scenario of `interop/playground.mjs`; calls `perform` with each request of the script.
 fn run_script(scenario: &str, address: SocketAddr, mut perform: impl FnMut(&[&str])) {
     let (modules, browser) = (node_modules(), browser());
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("playground");

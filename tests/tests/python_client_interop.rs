@@ -40,7 +40,7 @@ impl PythonSdk {
         self.call(agent, &["invoke", &request.to_string()])
     }
 
-    /// Starts an agent with the same contract on the Python runtime.
+    /// Starts an agent on the Python runtime, with the contract of the Rust agents in these tests.
     fn reference_agent(&self) -> AgentProcess {
         AgentProcess::command(Command::new(&self.interpreter))
             .arg(interop_file("reference_agent.py"))

@@ -9,11 +9,11 @@ use crate::error::Error;
 use crate::step::Step;
 use crate::workspace;
 
-/// The variable with the Python interpreter that has the packages.
+/// The variable with the Python interpreter that has `tests/interop/requirements.txt` installed.
 pub(crate) const PYTHON: &str = "PPIO_INTEROP_PYTHON";
 /// The variable with the Python interpreter that has the published agent client.
 pub(crate) const AGENT_CLIENT_PYTHON: &str = "PPIO_INTEROP_AGENT_CLIENT_PYTHON";
-/// The variable with the `node_modules` folder that has the packages.
+/// The variable with the `node_modules` folder of `tests/interop/package-lock.json`.
 pub(crate) const NODE_MODULES: &str = "PPIO_INTEROP_NODE_MODULES";
 /// The variable with the Python interpreter that has the clients of the protocols.
 pub(crate) const PROTOCOLS_PYTHON: &str = "PPIO_INTEROP_PROTOCOLS_PYTHON";
@@ -222,7 +222,7 @@ mod tests {
             let wanted = list_in(folder, "package.json");
             let (_, wanted) = wanted.split_once("\"dependencies\": {").unwrap_or_default();
             for line in wanted.lines().filter(|line| line.contains("\": \"")) {
-                // The indentation differs between the two files.
+                // The indentation differs between `package.json` and the lock file.
                 let pin = line.trim().trim_end_matches(',');
                 assert!(lock.contains(pin), "{folder}/{LOCK} lacks {pin}");
             }

@@ -66,7 +66,7 @@ const REQUIREMENTS: [Requirement; 9] = [
 enum Installation {
     /// Run these commands.
     Run(Vec<Vec<String>>),
-    /// The user installs them; the text explains how.
+    /// The user installs the packages; the text explains how.
     ByHand(String),
 }
 

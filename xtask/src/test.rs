@@ -25,7 +25,8 @@ const CARGO_NEXTEST: CargoTool = CargoTool {
 const PROTOCOLS: [&str; 6] = ["a2a", "ag-ui", "mcp", "openai", "ui-stream", "websocket"];
 
 /// The packages that depend on rig, which makes the maps of `serde_json` keep their order. They are
-/// checked separately, because they would change the features with which the others are tested.
+/// checked separately, because they would change the features with which the other packages are
+/// tested.
 const RIG: [&str; 3] = ["ppio-agent-rig", "rig-chat", "graph"];
 
 /// Whether the tests against the published Python and JavaScript packages run.

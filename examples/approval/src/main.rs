@@ -1,4 +1,4 @@
-//! Requests a person's approval before it acts: an interrupt, answered in the next request.
+//! An agent that acts once a person approves, by an interrupt that the next request answers.
 //!
 //! Booking a table needs no state: the id of the interrupt contains the question. A refund needs
 //! state, because the caller must not choose the amount.

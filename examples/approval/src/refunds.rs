@@ -22,7 +22,7 @@ impl Refund {
     }
 }
 
-/// The waiting refunds, in memory. That suffices for one process; several would share a database.
+/// The waiting refunds, in memory, for one process; several processes would share a database.
 #[derive(Default)]
 pub(crate) struct Refunds(Mutex<VecDeque<Waiting>>);
 

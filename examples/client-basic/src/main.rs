@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
 async fn ask(template: &str, question: &str) -> Result<(), Error> {
     // The sandbox is killed when the scope returns, even after an error.
     AgentRuntimeClient::scope(async |client| {
-        // The request may be any `Serialize` type; PPIO's agents usually take this one.
+        // The request may be any `Serialize` type; PPIO's agents usually take `InvocationRequest`.
         let request = InvocationRequest::prompt(question).with_user_id("example");
         let answer = client.invoke_agent(template, request).await?;
 

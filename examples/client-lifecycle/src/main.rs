@@ -53,7 +53,7 @@ async fn run(template: &str) -> Result<(), Error> {
         Ok(_) => println!("invoked while paused: the platform resumed it"),
     }
 
-    // Its memory is kept, and its timeout of 30 minutes restarts.
+    // The sandbox's memory is kept, and its timeout of 30 minutes restarts.
     session.resume().await?;
     println!("status: {}", session.get_status().await?);
     ask(&session, "go on").await?;

@@ -134,7 +134,7 @@ async fn next_text(
     }
 }
 
-/// Returns the error for the agent's caller. The endpoint's text is its source, which is logged.
+/// Returns the error for the agent's caller; its source is the endpoint's error, which is logged.
 fn failed(error: OpenAIError) -> Error {
     let for_caller = match &error {
         OpenAIError::ApiError(answer) => match answer.status_code {

@@ -25,7 +25,7 @@ async fn timing(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    // `next` returns when a stream begins; the body ends when the stream ends.
+    // `next.run` returns when a stream begins; the body ends when the stream ends.
     response.map(|body| {
         body.on_end(move |end| {
             tracing::info!(status, ?end, elapsed = ?started.elapsed(), "answered");

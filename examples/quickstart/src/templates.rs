@@ -47,7 +47,7 @@ pub(crate) async fn build(
     Ok(templates)
 }
 
-/// Advances a bar by the `[2/5]` that a build prints before each step.
+/// Sets a bar to the step in a line of a build, such as 2 of 5 in `[2/5]`.
 fn show(bar: &ProgressBar, line: &str) {
     let step = line
         .strip_prefix('[')

@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// The entrypoint is still a plain function.
+    /// Calls the entrypoint directly, as a plain function.
     #[tokio::test]
     async fn a_pro_customer_pays_a_tenth_less() {
         let order = Order {

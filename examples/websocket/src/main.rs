@@ -13,7 +13,7 @@ async fn chat(mut socket: WebSocket, context: RequestContext) -> Result<(), Erro
     while let Some(message) = socket.recv().await {
         let text = match message? {
             WebSocketMessage::Text(text) => text,
-            // For example audio.
+            // Sends binary messages, such as audio, back to the client.
             bytes @ WebSocketMessage::Binary(_) => {
                 socket.send(bytes).await?;
                 continue;

@@ -17,8 +17,8 @@ use crate::templates::{AgentTemplate, ListTemplates, TemplateManager};
 
 /// A client for deployed agents. Cheap to clone; clones share connections and sessions.
 ///
-/// When the last handle of a session that this client created is dropped, its sandbox is killed in
-/// the background. The client itself holds the sessions of
+/// When the last handle of a session that this client created is dropped, the sandbox of the
+/// session is killed in the background. The client itself holds the sessions of
 /// [`invoke_agent_runtime`](Self::invoke_agent_runtime), until its last clone is dropped.
 /// Background tasks end with the runtime: a program that ends without [`close`](Self::close) leaves
 /// sandboxes behind, which live until they expire. [`scope`](Self::scope) closes the client on

@@ -51,11 +51,11 @@ impl ClientOptions {
 }
 
 impl AgentRuntimeClient {
-    /// Creates a client with the key and the addresses from the environment.
+    /// Creates a client with the API key and the addresses from the environment.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if neither `PPIO_API_KEY` nor `E2B_API_KEY` is set, the key or the
-    /// access token is malformed, or the key and the address belong to different vendors;
+    /// [`Error::Authentication`] if neither `PPIO_API_KEY` nor `E2B_API_KEY` is set, the API key or
+    /// the access token is malformed, or the API key and the address belong to different vendors;
     /// [`Error::Validation`] for an invalid variable.
     ///
     /// ```
@@ -154,8 +154,8 @@ impl ClientBuilder {
     /// Builds the client. Opens no connection.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if there is no API key, the key or the access token is malformed,
-    /// or the key of the environment and the address belong to different vendors;
+    /// [`Error::Authentication`] if there is no API key, the API key or the access token is
+    /// malformed, or the API key of the environment and the address belong to different vendors;
     /// [`Error::Validation`] for an invalid address, limit or variable.
     pub fn build(self) -> Result<AgentRuntimeClient, Error> {
         let settings = match self.api_key {

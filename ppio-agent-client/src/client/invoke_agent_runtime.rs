@@ -28,7 +28,7 @@ pub struct AgentRuntimeResponse {
     pub output: InvocationOutput,
 }
 
-/// An invocation by agent id. Await it, spawn it, or join it with others.
+/// An invocation by agent id. Await it, spawn it, or join it with other futures.
 ///
 /// # Panics
 /// A method that sets an option panics after the first poll: the option would be ignored.
@@ -74,8 +74,8 @@ impl InvokeAgentRuntime {
         self
     }
 
-    /// Sets the session id, which the caller chooses. Calls with the same id reach the same
-    /// sandbox.
+    /// Sets the session id, which the caller chooses. Calls of one agent with the same session id
+    /// reach the same sandbox.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -140,7 +140,7 @@ impl DeferredCall for RuntimeCall {
         let outcome = invoke.output().await;
         if let Err(Error::SessionNotFound { .. }) = outcome {
             // The request may have reached the agent before its sandbox was gone, so it is not sent
-            // again. The next call with this id creates a new sandbox.
+            // again. The next call with this session id creates a new sandbox.
             sessions.remove(template_id, &session_id, &session);
         }
         Ok(AgentRuntimeResponse {

@@ -19,7 +19,8 @@ type SessionKey = (String, String);
 pub(super) struct RuntimeSessions(Mutex<HashMap<SessionKey, SharedSession>>);
 
 impl RuntimeSessions {
-    /// Returns the session with this id. `create` creates it if there is none or it has expired.
+    /// Returns the session with this id. If there is no such session, or the session has expired or
+    /// was closed, `create` creates a new session.
     pub(super) async fn get_or_create(
         &self,
         template_id: &str,
@@ -50,7 +51,7 @@ impl RuntimeSessions {
         sessions.insert(key, Arc::new(OnceCell::new_with(Some(session.clone()))));
     }
 
-    /// Removes a session that is gone, unless another one has replaced it.
+    /// Removes a session that is gone, unless another session has replaced it.
     pub(super) fn remove(&self, template_id: &str, session_id: &str, gone: &SandboxSession) {
         let key = (template_id.to_owned(), session_id.to_owned());
         let mut sessions = self.lock();
@@ -85,8 +86,8 @@ fn remove_expired(sessions: &mut HashMap<SessionKey, SharedSession>) {
     });
 }
 
-/// Returns whether the sandbox is alive. If it should have expired, looks it up, and resumes or
-/// refreshes it.
+/// Returns whether the session's sandbox is alive. If the sandbox should have expired, looks up the
+/// sandbox, and resumes or refreshes it.
 async fn is_alive(session: &SandboxSession) -> Result<bool, Error> {
     if session.is_closed() {
         return Ok(false);

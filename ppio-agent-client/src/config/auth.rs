@@ -8,21 +8,21 @@ use crate::error::Error;
 
 /// Holds the API key and builds the headers that carry it.
 ///
-/// A client creates its own `AuthManager`. A separate one authenticates other HTTP calls, or a
-/// [`TemplateManager`](crate::TemplateManager) without a client.
+/// A client creates its own `AuthManager`. A separate `AuthManager` authenticates other HTTP calls,
+/// or a [`TemplateManager`](crate::TemplateManager) without a client.
 #[derive(Debug, Clone)]
 pub struct AuthManager {
     api_key: Secret,
     source: KeySource,
-    /// The access token and the tokens of sandboxes. Like the key, they are replaced in error
-    /// texts.
+    /// The access token and the tokens of sandboxes. Like the API key, these tokens are replaced in
+    /// error texts.
     tokens: Vec<Secret>,
     bearer: HeaderValue,
     key_header: HeaderValue,
     token_bearer: HeaderValue,
 }
 
-/// The origin of the key. A key from the environment belongs to the vendor of its variable.
+/// The origin of the API key. A key from the environment belongs to the vendor of its variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeySource {
     Code,
@@ -33,7 +33,7 @@ impl AuthManager {
     /// Creates an `AuthManager` for `api_key`.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if the key is empty, or contains spaces or other characters that
+    /// [`Error::Authentication`] if `api_key` is empty, or contains spaces or other characters that
     /// no key contains (often a line break at the end of a key file).
     ///
     /// ```
@@ -66,7 +66,7 @@ impl AuthManager {
         })
     }
 
-    /// Adds the token for calls about templates; without a token, these calls use the key.
+    /// Adds the token for calls about templates; without a token, these calls use the API key.
     ///
     /// # Errors
     /// [`Error::Authentication`] if the token contains characters that no token contains.
@@ -82,12 +82,12 @@ impl AuthManager {
         Ok(self)
     }
 
-    /// Creates an `AuthManager` from `PPIO_API_KEY` and `PPIO_ACCESS_TOKEN` or, if that key is not
-    /// set, from `E2B_API_KEY` and `E2B_ACCESS_TOKEN`.
+    /// Creates an `AuthManager` from `PPIO_API_KEY` and `PPIO_ACCESS_TOKEN` or, if `PPIO_API_KEY`
+    /// is not set, from `E2B_API_KEY` and `E2B_ACCESS_TOKEN`.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if neither key is set, or the key or the token is malformed;
-    /// [`Error::Validation`] if another variable of the client is invalid.
+    /// [`Error::Authentication`] if neither key is set, or the API key or the access token is
+    /// malformed; [`Error::Validation`] if another variable of the client is invalid.
     pub fn from_env() -> Result<Self, Error> {
         let settings = EnvironmentSettings::read()?;
         let auth = Self::from_parts(settings.api_key, settings.access_token)?;
@@ -97,7 +97,7 @@ impl AuthManager {
         })
     }
 
-    /// Reads the environment variables with the addresses that this key may be used with.
+    /// Reads the environment variables with the addresses that the API key may be used with.
     pub(crate) fn environment(&self) -> Result<EnvironmentSettings, Error> {
         match self.source {
             KeySource::Code => EnvironmentSettings::read_without_keys(),
@@ -120,7 +120,7 @@ impl AuthManager {
         }
     }
 
-    /// Whether the key is well formed. Only the platform can accept or reject it.
+    /// Whether the API key is well formed. Only the platform can accept or reject the key.
     pub fn validate_credentials(&self) -> bool {
         well_formed(&self.api_key)
     }
@@ -159,7 +159,7 @@ impl AuthManager {
         self
     }
 
-    /// Returns `text` with the key and the tokens replaced by `***`.
+    /// Returns `text` with the API key and the tokens replaced by `***`.
     pub(crate) fn redact(&self, text: String) -> String {
         let text = self.api_key.redact(text);
         let tokens = self.tokens.iter();

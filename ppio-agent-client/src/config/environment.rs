@@ -39,7 +39,8 @@ pub(crate) struct EnvironmentSettings {
     pub(crate) debug: Option<bool>,
     pub(crate) send_api_key_to_agents: Option<bool>,
     pub(crate) max_response_size: Option<ByteSize>,
-    /// The name of an E2B variable whose address is ignored, because the key may not be E2B's.
+    /// The name of an E2B variable whose address is ignored, because the key that is set in code
+    /// may not be E2B's.
     pub(crate) unused_address: Option<&'static str>,
 }
 

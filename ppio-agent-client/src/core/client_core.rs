@@ -40,8 +40,8 @@ impl ClientCore {
         }
     }
 
-    /// Returns the service on a port of a sandbox. Its only headers are those that route to the
-    /// sandbox.
+    /// Returns the service on a port of a sandbox. The only headers of the service are those that
+    /// route to the sandbox.
     pub(crate) fn port_of(&self, address: &SandboxAddress, port: u16) -> Service {
         let (base, headers) = self.endpoints.port_of(address, port);
         Service {

@@ -1,4 +1,4 @@
-//! The state that a client, its clones and its sessions share.
+//! What the other modules share: the state of a client, background tasks, random ids and scopes.
 
 mod background;
 mod client_core;

@@ -1,5 +1,6 @@
-//! Random ids and keys. They must not be guessable, because an agent or a platform returns an
-//! earlier response to any caller that sends the same key.
+//! Random ids, idempotency keys and form boundaries. An idempotency key must not be guessable,
+//! because an agent or a platform returns an earlier response to any caller that sends the key of
+//! the earlier call.
 
 /// Returns 128 random bits from the operating system.
 ///

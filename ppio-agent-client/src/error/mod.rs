@@ -332,7 +332,7 @@ impl Error {
             Self::SandboxCreation { source, .. } | Self::SandboxOperation { source, .. } => {
                 source.edit_texts(edit);
             }
-            // Their texts come from the caller and from the operating system.
+            // The texts of these variants come from the caller and from the operating system.
             Self::TemplateNotFound { .. }
             | Self::SessionNotFound { .. }
             | Self::Network { .. }

@@ -62,8 +62,8 @@ impl Error {
         matches!(self.root(), Self::Authentication { .. })
     }
 
-    /// The pause that a response with status 429 (too many requests) requests; `None` for other
-    /// errors.
+    /// The pause that a response with status 429 (too many requests) requests; `None` if the
+    /// response requests no pause, and for other errors.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.root() {
             Self::RateLimit { retry_after, .. } => *retry_after,

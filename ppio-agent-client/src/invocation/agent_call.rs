@@ -37,7 +37,7 @@ pub(super) struct AgentCall<'a> {
     pub(super) request_id: String,
     /// What is needed to resume a stream with ids, if the call requests one.
     pub(super) stream: Option<StreamOfRun>,
-    /// The caller's headers for later calls about the same run.
+    /// The caller's headers for later calls about the run of this call.
     pub(super) run_headers: HeaderMap,
 }
 
@@ -77,7 +77,7 @@ impl AgentCall<'_> {
         {
             call = call.default_headers(HeaderMap::from_iter([(name.clone(), instance.clone())]));
         }
-        // Read before the call is sent: a later answer may come from a restarted agent.
+        // Read before the call is sent: after that, the instance may be that of a restarted agent.
         let instance = self.session.agent_instance();
         let response = match self.session.send(call, self.deadline).await {
             Ok(response) => response,
@@ -107,7 +107,7 @@ impl AgentCall<'_> {
             };
         }
         let error = invocation_error(response).await;
-        // Any other error means that the sandbox is not running.
+        // An error other than `Invocation` means that the sandbox is not running.
         let is_temporary = is_gateway_failure && matches!(error, Error::Invocation { .. });
         if is_temporary && self.may_repeat().await {
             first_sent_to.get_or_init(|| instance);

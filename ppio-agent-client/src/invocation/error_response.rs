@@ -65,7 +65,7 @@ pub(super) async fn invocation_error(response: AgentResponse) -> Error {
     }
 }
 
-/// Returns the error in the body of one of the agent's other protocols:
+/// Returns the error in the body of a protocol other than that of `/invocations`:
 /// `{"error": {"message", "code"}}` of OpenAI's protocol and JSON-RPC, or AG-UI's `RUN_ERROR`.
 fn protocol_error(body: &Value) -> Option<&Value> {
     let error = if body["type"] == "RUN_ERROR" {

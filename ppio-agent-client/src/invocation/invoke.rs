@@ -33,7 +33,7 @@ use crate::session::{CreateSession, SandboxConfig, SandboxSession, Sessions};
 /// | [`.output().await`](Self::output) | a response or a stream, as the agent sends it |
 /// | [`.detach().await`](Self::detach) | a [`Run`] that needs no connection |
 ///
-/// The builder is a future, so it can be spawned, or awaited together with others:
+/// The builder is a future, so it can be spawned, or awaited together with other futures:
 ///
 /// ```
 /// # ppio_test_support::client_example!(async |client| {

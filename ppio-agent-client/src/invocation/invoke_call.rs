@@ -81,7 +81,7 @@ impl InvokeCall {
             InvokeTarget::Session(session) => (session, false),
             InvokeTarget::NewSession(create) => (create.await?, true),
             InvokeTarget::SessionId(id) => {
-                // An open session needs no lookup; the response shows if it is gone.
+                // An open session needs no lookup; the response shows whether its sandbox is gone.
                 let session = if let Some(open) = self.sessions.find(&id) {
                     open
                 } else {

@@ -75,7 +75,7 @@ impl SandboxSession {
     /// proxies and TLS. The open socket keeps the session open, and counts as one of
     /// [`ClientConfig::max_connections`](crate::ClientConfig::max_connections). A message may be as
     /// large as [`ClientConfig::max_response_size`](crate::ClientConfig::max_response_size). When
-    /// all handles are dropped, the socket is closed in the background.
+    /// all handles of the socket are dropped, the socket is closed in the background.
     ///
     /// # Errors
     /// When awaited, [`Error::Invocation`] if the agent has no WebSocket or refuses the handshake,
@@ -182,7 +182,8 @@ fn offer(protocols: &[String]) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// Checks that the agent has selected one of the offered subprotocols, if there are any.
+/// Returns an error unless the agent has selected one of the offered subprotocols, or none if none
+/// was offered.
 fn check_selection(protocols: &[String], response: &HeaderMap) -> Result<(), Error> {
     let selected = response.get(SEC_WEBSOCKET_PROTOCOL);
     let is_offered = match selected {
@@ -244,7 +245,8 @@ async fn accept(
     };
     let (socket, driver) = open(TokioIo::new(upgraded), Role::Client, limits).await;
     let session = session.clone();
-    // The task ends with the connection, which is closed when the last handle is dropped.
+    // The task ends with the connection, which is closed when the last handle of the socket is
+    // dropped.
     tokio::spawn(async move {
         let end = driver.await;
         tracing::debug!(sandbox_id = session.sandbox_id(), ?end, "WebSocket closed");

@@ -59,7 +59,7 @@ pub(super) enum ExpectedResponse {
 /// The headers of an invocation.
 pub(super) struct InvocationHeaders {
     pub(super) map: HeaderMap,
-    /// The caller's headers for later calls about the same run, such as `authorization`.
+    /// The caller's headers for later calls about the invocation's run, such as `authorization`.
     pub(super) for_run: HeaderMap,
     /// Whether dropping the invocation may cancel its run: the run is not meant to continue without
     /// a caller, and no other call can share the run.
@@ -85,7 +85,8 @@ impl InvokeOptions {
         timeout: Option<u64>,
     ) -> Result<InvocationHeaders, Error> {
         let ids = request_id::headers(request_id)?;
-        // An agent that honours the key runs the invocation once, however often it is sent.
+        // An agent that honours the idempotency key runs the invocation once, however often the
+        // invocation is sent.
         let key = HeaderValue::try_from(request_id::random());
         let key = key.map_err(|error| Error::validation("header", error.to_string()))?;
         let accept = match response {

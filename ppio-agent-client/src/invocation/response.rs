@@ -40,7 +40,7 @@ pub(super) struct AgentResponse {
     pub(super) started_at: Instant,
     /// What is needed to resume a stream with ids, if the call requested one.
     pub(super) stream: Option<StreamOfRun>,
-    /// The caller's headers for later calls about the same run.
+    /// The caller's headers for later calls about the run of this response.
     pub(super) run_headers: HeaderMap,
 }
 
@@ -69,8 +69,8 @@ pub(super) fn body_format(headers: &HeaderMap) -> BodyFormat {
     }
 }
 
-/// Returns the format that the response's header names, or `None` if the agent does not send the
-/// header.
+/// Returns the format in the header [`RESPONSE_FORMAT`], or `None` if the response does not have
+/// this header.
 pub(super) fn announced_format(headers: &HeaderMap) -> Result<Option<ResponseFormat>, Error> {
     let Some(format) = headers.get(HeaderName::from_static(RESPONSE_FORMAT)) else {
         return Ok(None);
@@ -88,8 +88,8 @@ fn has_ids(response: &HeaderMap) -> bool {
     value.is_some_and(|value| value == "true")
 }
 
-/// Reads the envelope of an agent that announces one. Middleware of the agent may have replaced the
-/// body without changing the header.
+/// Reads the envelope of a response whose header [`RESPONSE_FORMAT`] announces an envelope.
+/// Middleware of the agent may have replaced the body without changing the header.
 fn announced_envelope(value: Value) -> Result<InvocationResponse, Error> {
     if value.get("result").or(value.get("error")).is_none() {
         let message = format!(

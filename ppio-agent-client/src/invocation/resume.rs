@@ -28,7 +28,7 @@ struct Outage {
     attempts: u32,
 }
 
-/// The position in the stream of a run, and its outage.
+/// The position in the stream of a run, and the current outage of the stream.
 #[derive(Debug)]
 pub(super) struct Resumption {
     run: RunTarget,

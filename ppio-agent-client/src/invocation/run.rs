@@ -24,9 +24,9 @@ use crate::transport::Deadline;
 /// [`Invoke::detach`](crate::Invoke::detach) starts a run; [`SandboxSession::run`] returns a handle
 /// to an existing run, even from another process. Cheap to clone.
 ///
-/// A handle keeps its session open. Dropping it does not cancel the run, but a session that was
-/// created for the call is closed when its last handle is dropped, and the run ends with its
-/// sandbox; [`SandboxSession::detach`] keeps the sandbox.
+/// A handle keeps its session open. Dropping the handle does not cancel the run, but a session that
+/// was created for the invocation is closed when the last handle of the session is dropped, and the
+/// run ends with its sandbox; [`SandboxSession::detach`] keeps the sandbox.
 ///
 /// ```no_run
 /// # use ppio_agent_client::{Error, SandboxSession};

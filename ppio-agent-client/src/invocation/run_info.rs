@@ -8,20 +8,20 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct RunInfo {
-    /// The id, which is the request id of the invocation.
+    /// The run's id, which is the request id of the invocation.
     pub id: String,
     /// The run's status.
     pub status: RunStatus,
-    /// When it was started, RFC 3339.
+    /// When the run was started, as RFC 3339.
     #[serde(default)]
     pub started_at: Option<String>,
-    /// When it ended, RFC 3339.
+    /// When the run ended, as RFC 3339; `None` while it is running.
     #[serde(default)]
     pub ended_at: Option<String>,
-    /// How many items it has streamed.
+    /// How many items the run has streamed.
     #[serde(default)]
     pub items: u64,
-    /// The session that it belongs to.
+    /// The id of the session that the run belongs to.
     #[serde(default)]
     pub session_id: Option<String>,
     /// What happens to the run when its caller's connection ends: `cancel` or `continue`.

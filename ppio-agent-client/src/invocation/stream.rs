@@ -162,7 +162,7 @@ impl InvocationStream {
 
     /// The number of the last item, counted from 1 in the whole stream of the run;
     /// [`Run::stream_after`](crate::Run::stream_after) continues after it. `None` before the first
-    /// item, and for a stream that is not resumable.
+    /// item of the run, and for a stream that is not resumable.
     pub fn last_event_id(&self) -> Option<u64> {
         self.resumption
             .as_ref()

@@ -17,7 +17,7 @@ use crate::deferred::{Deferred, DeferredCall};
 /// An option that is set by a method of its own takes precedence over the same field of
 /// [`config`](Self::config), in whatever order they are set.
 ///
-/// The builder is a future, so it can be spawned, or awaited together with others:
+/// The builder is a future, so it can be spawned, or awaited together with other futures:
 ///
 /// ```
 /// # ppio_test_support::client_example!(async |client| {
@@ -99,7 +99,7 @@ impl CreateSession {
         self.set(|options| options.own.timeout = Some(timeout))
     }
 
-    /// Sets the time limit for the agent to become healthy, in place of the template's.
+    /// Sets the time limit for the agent to become healthy, in place of the template's time limit.
     pub fn start_timeout(self, timeout: Duration) -> Self {
         self.set(|options| options.own.start_timeout = Some(timeout))
     }

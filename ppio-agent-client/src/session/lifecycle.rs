@@ -244,8 +244,8 @@ impl SandboxSession {
         metrics.map_err(|error| error.with_operation("read the metrics of", self.sandbox_id()))
     }
 
-    /// Kills the sandbox and the agent in it, and waits until the platform confirms it. Succeeds if
-    /// the sandbox is gone already.
+    /// Kills the sandbox and the agent in it, and waits for the platform's confirmation. Succeeds
+    /// if the sandbox is gone already.
     ///
     /// # Errors
     /// [`Error::SandboxOperation`] if the platform fails to kill it; the sandbox then lives until

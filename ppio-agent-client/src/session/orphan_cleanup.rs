@@ -2,7 +2,7 @@
 //!
 //! If the connection breaks during `POST /sandboxes`, the sandbox may exist. A platform that
 //! honours idempotency keys is sent the request again. For any other platform, each sandbox is
-//! created with the key in its metadata, and is found by that key.
+//! created with its idempotency key in its metadata, and is found by that key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const LOOKUP_DELAYS: [Duration; 4] = [
 /// should not wait for all lookups.
 const LAST_LOOKUP: Duration = Duration::from_secs(1);
 
-/// Returns 128 random bits in hexadecimal.
+/// Returns a new idempotency key: 128 random bits in hexadecimal.
 pub(super) fn idempotency_key() -> String {
     random::hex()
 }
@@ -38,7 +38,7 @@ pub(super) fn idempotency_key() -> String {
 pub(super) fn may_exist(error: &Error) -> bool {
     match error {
         Error::Network { source, .. } => source.may_have_arrived(),
-        // For the last two, a successful response was too large or invalid.
+        // `ResponseTooLarge` and `Protocol`: a successful response was too large or invalid.
         Error::Timeout { .. } | Error::ResponseTooLarge { .. } | Error::Protocol { .. } => true,
         Error::Runtime { status, .. } => {
             status.is_some_and(|status| status >= 500 && status != 503)
@@ -83,7 +83,7 @@ pub(super) fn kill_orphan(core: &Arc<ClientCore>, request: &NewSandbox, error: &
     });
 }
 
-/// Kills the sandboxes that were created with this key. Returns whether there was one.
+/// Kills the sandboxes that were created with this key. Returns whether there was such a sandbox.
 async fn kill_all(platform: &ControlPlane, filter: &SandboxFilter, key: &str) -> bool {
     let found = match platform.list_sandboxes(filter).await {
         Ok(found) => found,

@@ -54,8 +54,8 @@ impl SandboxSession {
         }
     }
 
-    /// If the status of a response may mean that the sandbox is not running, looks up its state on
-    /// the platform. Returns the error for a sandbox that is paused or gone.
+    /// If the status of a response may mean that the sandbox is not running, looks up the state of
+    /// the sandbox on the platform. Returns the error for a sandbox that is paused or gone.
     pub(crate) async fn not_running(
         &self,
         status: u16,
@@ -98,7 +98,7 @@ impl SandboxSession {
     }
 
     /// Whether the agent honours idempotency keys, and therefore keeps runs. Pings the agent if no
-    /// response has announced this yet.
+    /// response has shown yet whether the agent does so.
     ///
     /// # Errors
     /// The error of the ping.

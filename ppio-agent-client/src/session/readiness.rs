@@ -127,7 +127,7 @@ impl SandboxSession {
             let deadline = Deadline::after(PING_TIMEOUT);
             match self.ping_by(deadline, Idempotency::Never).await {
                 Ok(_) => return Ok(()),
-                // The agent would reject the key of every further ping too.
+                // The agent would reject the credentials of every further ping too.
                 Err(error @ Error::Authentication { .. }) => return Err(error),
                 // The start command has ended, so the agent cannot become healthy.
                 Err(Error::Invocation {

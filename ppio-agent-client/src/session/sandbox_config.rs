@@ -33,7 +33,7 @@ pub struct SandboxConfig {
     /// How long the sandbox lives unless it is refreshed; the platform counts in seconds.
     /// `None`: [`ClientConfig::session_timeout`](crate::ClientConfig::session_timeout).
     pub timeout: Option<Duration>,
-    /// The time limit for the agent to become healthy. `None`: its template's
+    /// The time limit for the agent to become healthy. `None`: the time limit of the template
     /// (`spec.runtime.timeout`), else 60 s.
     pub start_timeout: Option<Duration>,
     /// The memory that the sandbox must have. A template defines how much its sandboxes have

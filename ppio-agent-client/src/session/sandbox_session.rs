@@ -19,10 +19,10 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(60);
 
 /// A sandbox with an agent in it. Cheap to clone; all clones are the same session.
 ///
-/// When the last handle of a session that [`create_session`] created is dropped, its sandbox is
-/// killed in the background, as long as the runtime runs. [`close`](Self::close) also kills the
-/// sandbox, waits for the platform's confirmation and returns errors; [`with_session`] closes a
-/// session on every path; [`detach`](Self::detach) keeps the sandbox.
+/// When the last handle of a session that [`create_session`] created is dropped, the sandbox of the
+/// session is killed in the background, as long as the runtime runs. [`close`](Self::close) also
+/// kills the sandbox, waits for the platform's confirmation and returns errors; [`with_session`]
+/// closes a session on every path; [`detach`](Self::detach) keeps the sandbox.
 ///
 /// [`create_session`]: crate::AgentRuntimeClient::create_session
 /// [`with_session`]: crate::AgentRuntimeClient::with_session
@@ -116,7 +116,7 @@ impl SandboxSession {
     ///
     /// A session from [`list_sessions`](crate::AgentRuntimeClient::list_sessions) lacks the
     /// daemon's access token, because platforms send it only for a single sandbox:
-    /// [`get_session`](crate::AgentRuntimeClient::get_session) fetches it.
+    /// [`get_session`](crate::AgentRuntimeClient::get_session) fetches the token.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {
@@ -131,7 +131,8 @@ impl SandboxSession {
         envd.with_version(&core.envd_version)
     }
 
-    /// Keeps the sandbox until it expires, even if all handles are dropped. Returns its id.
+    /// Keeps the sandbox until it expires, even if all handles are dropped. Returns the sandbox's
+    /// id.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

@@ -37,8 +37,8 @@ pub(super) struct SessionCore {
     /// The ports to wait for, other than the agent's.
     pub(super) other_ports: Vec<u16>,
     pub(super) auto_pause: bool,
-    /// When the sandbox was created, by this process's clock; `None` if the clock cannot express
-    /// it.
+    /// When the sandbox was created, by this process's clock; `None` if the platform sent no time
+    /// that the clock can express.
     pub(super) created_at: Option<Instant>,
     /// The runtime that kills the sandbox of a session that is dropped outside of a runtime.
     pub(super) runtime: Handle,
@@ -46,7 +46,8 @@ pub(super) struct SessionCore {
 }
 
 pub(super) struct SessionState {
-    /// The daemon's access token: absent from lists of sandboxes, optional in a single sandbox.
+    /// The daemon's access token: absent from lists of sandboxes, optional in the response for a
+    /// single sandbox.
     pub(super) envd_token: Option<Secret>,
     /// The token that the platform's edge proxy requires, from the responses to creation and
     /// resuming.

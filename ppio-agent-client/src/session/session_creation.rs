@@ -125,7 +125,8 @@ impl SessionCreation {
             let mut lookup = pin!(core.start_commands.find(&core.templates, &self.template_id));
             let mut creation = pin!(self.create_sandbox(&request));
             let mut found = None;
-            // Both run concurrently, and a sandbox that exists does not wait for the lookup.
+            // The creation and the lookup run concurrently, and a sandbox that exists does not wait
+            // for the lookup.
             let created = loop {
                 tokio::select! {
                     biased;
@@ -134,8 +135,8 @@ impl SessionCreation {
                 }
             };
             let created = match created {
-                // The response to the lookup may be the first that announces that keys are
-                // honoured.
+                // The response to the lookup may be the first that announces that the platform
+                // honours idempotency keys.
                 Err(error) if may_exist(&error) && !honours_keys => {
                     if found.is_none() {
                         found = timeout(LOOKUP_TIMEOUT, lookup.as_mut()).await.ok();

@@ -9,7 +9,8 @@ use crate::core::run_then_close;
 use crate::error::Error;
 
 impl CreateSession {
-    /// Creates the session, runs `body` with it, and closes it when `body` returns or panics.
+    /// Creates the session, runs `body` with it, and closes the session when `body` returns or
+    /// panics.
     ///
     /// The session is closed even if other handles of it exist, unless it was
     /// [detached](SandboxSession::detach). If this future is dropped, the session is closed in the

@@ -72,8 +72,8 @@ impl Sessions {
         })
     }
 
-    /// Returns the session of an existing sandbox: the open session, or else a new one that does
-    /// not own the sandbox.
+    /// Returns the session of an existing sandbox: the open session, or else a new session that
+    /// does not own the sandbox.
     pub(crate) fn attach(&self, info: SandboxInfo) -> SandboxSession {
         if let Some(open) = self.find(&info.sandbox_id) {
             open.update_tokens(info.envd_access_token, info.traffic_access_token);
@@ -158,8 +158,8 @@ impl SandboxSession {
     }
 }
 
-/// Converts an RFC 3339 time to this process's clock; `None` if the time lies in the future, or
-/// before the range of the clock.
+/// Converts an RFC 3339 time to this process's clock; `None` if the time is malformed, lies in the
+/// future, or lies before the range of the clock.
 fn instant_of(time: &str) -> Option<Instant> {
     let time = humantime::parse_rfc3339(time).ok()?;
     Instant::now().checked_sub(time.elapsed().ok()?)

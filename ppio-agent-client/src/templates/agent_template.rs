@@ -14,7 +14,7 @@ use crate::platform::Template;
 pub struct AgentTemplate {
     /// The template's id, for [`create_session`](crate::AgentRuntimeClient::create_session).
     pub template_id: String,
-    /// The agent's name, or the template's name if it has no agent.
+    /// The agent's name, or the template's name if the template has no agent.
     pub name: String,
     /// The template's aliases.
     pub aliases: Vec<String>,

@@ -29,12 +29,12 @@ pub struct TemplateManager {
 }
 
 impl TemplateManager {
-    /// Creates a manager for the templates of the account that the key belongs to, at the address
-    /// from the environment.
+    /// Creates a manager for the templates of the account that the API key belongs to, at the
+    /// address from the environment.
     ///
     /// # Errors
-    /// [`Error::Authentication`] if the key of the environment and the address belong to different
-    /// vendors; [`Error::Validation`] for an invalid variable.
+    /// [`Error::Authentication`] if the API key of the environment and the address belong to
+    /// different vendors; [`Error::Validation`] for an invalid variable.
     pub fn new(auth: AuthManager) -> Result<Self, Error> {
         Self::with_config(auth, &ClientConfig::default())
     }

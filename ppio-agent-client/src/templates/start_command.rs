@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::agent_template::document;
 use crate::platform::Template;
 
-/// The time limit of an agent's start, unless its template sets one.
+/// The time limit of an agent's start, unless the agent's template sets another limit.
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The command that starts a template's agent, and its time limit.
+/// The command that starts a template's agent, and the time limit of the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StartCommand {
     /// The time limit for the agent to become healthy.

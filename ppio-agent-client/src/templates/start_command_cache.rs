@@ -11,7 +11,7 @@ use super::start_command::StartCommand;
 use crate::error::Error;
 
 /// How long an entry is used. Many sessions of one template need one lookup, and a redeployed
-/// template takes effect soon. A failed creation removes the entry.
+/// template takes effect soon. A failed creation of a session removes the entry of its template.
 const CACHE_TTL: Duration = Duration::from_secs(60);
 
 /// An entry of the cache. Its lock is held during the lookup, so that concurrent callers share the

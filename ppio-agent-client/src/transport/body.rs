@@ -1,4 +1,4 @@
-//! The body of a response, which holds its connection until it is read to the end.
+//! The body of a response, which holds its connection until the body is read to the end.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,7 +19,7 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// The maximum number of bytes that are reserved for a body before its bytes have arrived.
 const MAX_RESERVE: usize = 1024 * 1024;
 
-/// The body of a response. Dropping it before its end closes the connection.
+/// The body of a response. Dropping the body before its end closes the connection.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     incoming: Incoming,

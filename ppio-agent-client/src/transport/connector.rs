@@ -126,8 +126,8 @@ impl Connector {
     }
 }
 
-/// The failure of a connection through a proxy. Its text names the variable, because the user may
-/// not be aware that the variable is set.
+/// The failure of a connection through a proxy. The text names the environment variable of the
+/// proxy, because the user may not be aware that the variable is set.
 #[derive(Debug, thiserror::Error)]
 #[error("through the proxy {address} of {variable}")]
 struct ProxyError {

@@ -50,7 +50,7 @@ impl Transport {
     }
 
     /// Sends the request, with retries, and reads the response: the whole body of a successful
-    /// response, or the start of any other, for its error text.
+    /// response, or the start of the body of any other response, which contains the error text.
     ///
     /// Redirects are not followed, so that no header reaches another host.
     pub(crate) async fn call(

@@ -1,4 +1,4 @@
-//! Whether a server honours idempotency keys, and its latest instance.
+//! Whether a server honours idempotency keys, and the latest instance of the server.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ struct Known {
 }
 
 impl KeySupport {
-    /// Whether keys are honoured; `None` until a response shows it.
+    /// Whether the server honours idempotency keys; `None` until a response shows this.
     pub(crate) fn get(&self) -> Option<bool> {
         match self.0.support.load(Ordering::Relaxed) {
             UNKNOWN => None,
@@ -30,7 +30,7 @@ impl KeySupport {
         }
     }
 
-    /// Whether the server is known to honour keys.
+    /// Whether the server is known to honour idempotency keys.
     pub(crate) fn is_known(&self) -> bool {
         self.get() == Some(true)
     }

@@ -10,7 +10,7 @@ use ppio_agent_protocol::host::is_loopback;
 
 use crate::config::TRAFFIC_TOKEN;
 
-/// The hosts whose warnings were logged.
+/// The hosts for which a warning was logged.
 #[derive(Debug, Default)]
 pub(super) struct PlainHttpWarnings(Mutex<HashSet<WarnedHost>>);
 
@@ -21,7 +21,8 @@ struct WarnedHost {
 }
 
 impl PlainHttpWarnings {
-    /// Logs a warning if the request crosses a network unencrypted, unless it was logged before.
+    /// Logs a warning if the request crosses a network unencrypted, unless the same warning was
+    /// logged before for the host.
     pub(super) fn check<B>(&self, request: &Request<B>) {
         let uri = request.uri();
         let Some(host) = uri.host() else { return };

@@ -76,7 +76,7 @@ pub(super) struct ForwardProxy {
     pub(super) credentials: Option<HeaderValue>,
 }
 
-/// One HTTP/1.1 connection and the task that drives it; dropping it closes the socket.
+/// One HTTP/1.1 connection and the task that drives it; dropping this value closes the socket.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<RequestPayload>,
@@ -117,7 +117,8 @@ impl Connection {
             .try_send_request(request)
             .await
             .map_err(|mut failure| {
-                // hyper returns the request if and only if it did not begin to write it.
+                // hyper returns the request if and only if hyper has not begun to write the
+                // request.
                 let kind = match failure.take_message() {
                     Some(_) => NetworkErrorKind::Unsent,
                     None => NetworkErrorKind::Interrupted,
@@ -224,7 +225,7 @@ impl Pool {
         }
     }
 
-    /// Drops expired connections, and returns when the next one expires.
+    /// Drops expired connections, and returns when the next connection expires.
     fn drop_expired(&self) -> Option<Instant> {
         let mut idle = self.lock();
         let now = Instant::now();

@@ -48,7 +48,7 @@ impl RetryPolicy {
     /// that clients that failed together do not retry together.
     pub(crate) fn pause(self, number: u32, requested: Option<Duration>) -> Duration {
         match requested {
-            // A little is added, so that not all clients retry at the requested moment.
+            // Up to a tenth is added, so that not all clients retry at the requested moment.
             Some(requested) => {
                 requested.saturating_add(self.delay.min(requested / 10).mul_f64(fastrand::f64()))
             }

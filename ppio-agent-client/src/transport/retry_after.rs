@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
 
-/// Returns the pause that the response requests: zero for a date in the past, `None` if malformed.
+/// Returns the pause that the response requests: zero for a date in the past, `None` if the header
+/// is missing or malformed.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     parse(
         headers.get(header::RETRY_AFTER)?.to_str().ok()?,

@@ -8,7 +8,7 @@ use ppio_test_support::example_binary;
 use ppio_test_support::scripted_platform::ScriptedPlatform;
 use tokio::process::Command;
 
-/// The key that [`client_of`] uses.
+/// The API key that [`client_of`] uses.
 pub(crate) const API_KEY: &str = "sk-test-7f3a9c";
 
 /// Returns a client of this platform that retries quickly.

@@ -114,8 +114,8 @@ async fn max_retries_counts_the_tries_after_the_first() {
 
 #[tokio::test]
 async fn max_retry_delay_limits_the_pause_before_a_retry() {
-    // Pauses are random between zero and the limit, so only the limit can be tested here; the
-    // doubling is tested where the clock can be paused.
+    // Pauses are random between zero and the limit, so only the limit can be tested here; the unit
+    // tests of `retry.rs`, which pause the clock, test the doubling.
     let platform = ScriptedPlatform::start().await;
     platform.always(LIST, Reply::error(500, "no"));
     let config = ClientConfig {

@@ -1,5 +1,5 @@
-//! The format of a response is taken from its header. Without the header, only an exact envelope
-//! counts as an envelope.
+//! The format of a response is taken from its `ppio-response-format` header. Without this header,
+//! only an exact envelope counts as an envelope.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ async fn the_announced_format_determines_how_a_response_is_read() {
         let answers = results(&session, &platform, reply(Some("value"), &value)).await;
         assert_eq!(answers, [(); 4].map(|()| value.clone()));
     }
-    // An envelope with fields that this version does not define, or without some that it defines.
+    // An envelope with fields that this version does not define, or without fields that it defines.
     for text in [
         json!({"result": 5, "status": "success", "mine": true, "tokens_used": 7}),
         json!({"result": 5}),

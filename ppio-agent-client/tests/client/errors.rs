@@ -266,8 +266,8 @@ async fn every_variant_has_the_expected_properties() {
     assert_eq!(seen, BTreeSet::from(all));
 }
 
-/// The agent's port returns error statuses. For some of them, the error is another one than for the
-/// same status of the control plane.
+/// The agent's port returns error statuses. For some of these statuses, the error differs from that
+/// of the same status of the control plane.
 #[tokio::test]
 async fn the_agents_port_has_other_errors_than_the_control_plane() {
     let (platform, _client, session) = set_up().await;
@@ -360,7 +360,7 @@ async fn every_failed_creation_has_one_variant_and_its_cause_as_root() {
         assert_eq!(error.is_rate_limit(), rate_limit, "{root}");
         assert_eq!(error.is_authentication(), authentication, "{root}");
     }
-    // Operations on an existing sandbox behave in the same way.
+    // An operation on an existing sandbox also has one variant, with the cause as its root.
     let session = client.create_session("tmpl_1").await.unwrap();
     for (status, root) in [
         (401, "authentication"),

@@ -195,8 +195,8 @@ async fn rate_limits_are_waited_for_within_the_deadline() {
     drop(client.create_session("tmpl_1").await.unwrap());
     assert_eq!(platform.count("POST /sandboxes"), 3);
 
-    // A pause longer than the call may take: the error is returned immediately, with the time to
-    // wait.
+    // If the pause is longer than the call may take, the error is returned immediately, with the
+    // pause.
     platform.script("POST /sandboxes", limited("3600"));
     let started = Instant::now();
     let error = client.create_session("tmpl_1").await.unwrap_err();
@@ -263,7 +263,7 @@ async fn concurrent_invocations_over_broken_connections_arrive_at_most_once() {
         platform.script(
             INVOKE,
             match round % 6 {
-                // A response, after which the connection ends that the next invocation may use.
+                // After the response, the server ends a connection that the next call may use.
                 0 => Reply::body(200, "application/json", &ok).close(),
                 1 => Reply::body(200, "application/json", &ok).reset(),
                 2 => Reply::nothing().reset(),

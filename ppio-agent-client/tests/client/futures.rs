@@ -70,7 +70,7 @@ async fn templates_are_listed_by_tags_and_name() {
     }
 }
 
-/// An option that is set too late is not ignored.
+/// An option that is set after the first poll is not ignored: setting it panics.
 #[tokio::test]
 #[should_panic(expected = "until it is first polled")]
 async fn an_option_after_the_first_poll_is_a_panic() {

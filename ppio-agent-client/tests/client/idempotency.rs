@@ -86,8 +86,8 @@ async fn a_lost_answer_of_any_other_agent_is_an_error() {
         session.invoke("hi").await.expect_err(&script);
         assert_eq!(platform.count(INVOKE), number + 1, "{script}");
     }
-    // The ping has shown that keys are not honoured; a response of the agent with the header
-    // changes this.
+    // The ping has shown that the agent does not honour keys; a later response of the agent with
+    // the `ppio-idempotency` header changes this.
     platform.script(INVOKE, Reply::with_headers(200, &[JSON, SUPPORTED], "1"));
     session.invoke("hi").await.unwrap();
     // A request whose answer is lost is now sent again.
@@ -329,8 +329,8 @@ async fn a_lost_creation_is_sent_again_where_the_platform_honours_keys() {
             0,
             "nothing has to be found"
         );
-        // The same applies without a session, as soon as any response has announced support for
-        // keys.
+        // A lost creation of a sandbox without a session is also sent again, as soon as any
+        // response has announced support for keys.
         let new = ppio_agent_client::platform::NewSandbox::new(
             "tmpl_1",
             std::time::Duration::from_secs(60),

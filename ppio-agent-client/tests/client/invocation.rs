@@ -81,8 +81,8 @@ async fn every_call_has_session_request_and_trace_headers() {
     session.invoke("c").await.unwrap();
     let requests = platform.requests(INVOKE);
     let first = &requests[0];
-    // A holder of the key can use the account; an agent that is not on PPIO's cloud is not sent the
-    // key.
+    // A holder of the API key can use the account; an agent that is not on PPIO's cloud is not sent
+    // the key.
     assert_eq!(first.header("authorization"), "");
     assert_eq!(first.header("x-request-id"), "order-42");
     assert_eq!(

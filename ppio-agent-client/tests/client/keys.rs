@@ -159,7 +159,7 @@ async fn a_traffic_token_is_sent_instead_of_the_key() {
         "{error}"
     );
 
-    // A session from `get_session` receives the token when it is resumed.
+    // A session from `get_session` receives its traffic token when it is resumed.
     platform.add_sandbox("sb8", "tmpl_1");
     let found = client.get_session("sb8").await.unwrap().unwrap();
     let resumed = Reply::json(201, &with_token("sb8", "traffic-8"));
@@ -611,8 +611,8 @@ impl Clouds {
         }
     }
 
-    /// Invokes an agent once, from a process with these variables and no others that configure a
-    /// client.
+    /// Invokes an agent once, from a process with these variables and no other variables that
+    /// configure a client.
     async fn ask(&self, variables: &[(&str, &str)]) -> Output {
         let mut command = client_basic().await;
         command
@@ -624,7 +624,7 @@ impl Clouds {
         output.await.expect("it ends in time").unwrap()
     }
 
-    /// The hosts of the last process, each once.
+    /// The hosts that the last process requested, each once.
     fn hosts(&self) -> Vec<String> {
         let mut hosts = self.hosts.lock().unwrap().clone();
         hosts.sort();
@@ -699,7 +699,7 @@ async fn a_key_goes_to_its_own_vendor_or_nowhere() {
     );
     let listed = clouds.platform.requests("GET /templates").pop().unwrap();
     assert_eq!(listed.header("authorization"), "Bearer ppio-key");
-    // The key of one vendor with an address of the other.
+    // The key of one vendor with an address of the other vendor.
     for variables in [
         [e2b, ("E2B_DOMAIN", "sandbox.ppio.cn")],
         [e2b, ("E2B_API_URL", "https://api.sandbox.ppio.cn")],

@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::clients::{client_of, client_with};
 
-/// Polls `future` at most `polls` times, each time it is woken. Returns `None` if it is not ready
-/// then.
+/// Polls `future` at most `polls` times, each time it is woken. Returns `None` if the future is not
+/// ready after these polls.
 async fn poll_times<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut done = 0;
@@ -55,9 +55,9 @@ async fn create_session_dropped_after_any_number_of_polls_leaves_nothing() {
     }
 }
 
-/// The future of the test above runs the steps in a task of its own. On one thread, that task, the
-/// connections and the platform take turns; the caller drops the future after any number of turns,
-/// so at every point at which a task waits.
+/// The future of `create_session` runs the steps in a task of its own. On one thread, that task,
+/// the connections and the platform take turns; the caller drops the future after any number of
+/// turns, so at every point at which a task waits.
 #[tokio::test]
 async fn create_session_dropped_after_any_number_of_turns_leaves_nothing() {
     for template in ["tmpl_1", "tmpl_py"] {
@@ -98,7 +98,7 @@ async fn create_session_dropped_after_any_number_of_turns_leaves_nothing() {
 }
 
 /// The caller drops the future while the platform answers each request, before the response or in
-/// the middle of it.
+/// the middle of the response.
 #[tokio::test]
 async fn create_session_dropped_at_every_step_of_the_platform_leaves_nothing() {
     let steps = [
@@ -192,8 +192,8 @@ async fn a_sandbox_created_over_a_broken_connection_is_killed() {
     }
 }
 
-/// The platform has created no sandbox. A client that is being closed looks up the sandbox only
-/// once more.
+/// The platform has created no sandbox. A client that is being closed looks for a sandbox only once
+/// more.
 #[tokio::test]
 async fn close_looks_up_a_failed_creation_at_most_twice() {
     let platform = ScriptedPlatform::start().await;

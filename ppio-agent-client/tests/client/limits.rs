@@ -23,7 +23,7 @@ fn client(platform: &ScriptedPlatform) -> AgentRuntimeClient {
     let config = ClientConfig {
         max_response_size: Some(ByteSize::new(LIMIT as u64)),
         max_retries: 0,
-        // A connection that is open is one whose response is being read.
+        // Without idle connections, an open connection is one whose response is being read.
         max_keepalive_connections: 0,
         ..ClientConfig::default()
     };
@@ -345,7 +345,7 @@ async fn files_and_the_output_of_processes_are_limited() {
     names_the_limit(&events.next().await.unwrap_err());
     was_cut_off(&platform, 3).await;
 
-    // Read event by event, the output may have any size.
+    // If the events are read one by one, the output may have any size.
     platform.script(start, talking);
     let mut events = envd.start(&Command::shell("yes")).await.unwrap();
     let mut read = 0;
@@ -372,7 +372,7 @@ fn peak(pid: u32) -> u64 {
 /// the process.
 async fn ask(platform: &ScriptedPlatform, variables: &[(&str, &str)]) -> (u64, String) {
     let mut command = client_basic().await;
-    // The sandbox is killed once the response has been read; the process waits for this.
+    // The sandbox is killed once the response has been read; the process waits for the kill.
     let ending = platform.count("DELETE /sandboxes/{id}");
     let pause = Duration::from_secs(2);
     let gone = Reply::raw("HTTP/1.1 204 No Content\r\n\r\n");

@@ -86,7 +86,7 @@ async fn a_resumable_stream_requests_ids_and_continuation() {
     assert!(!request.header("idempotency-key").is_empty());
     assert_eq!(platform.count(EVENTS), 0);
 
-    // Other calls send neither header.
+    // A call without `resumable` sends neither of the two headers.
     platform.script(INVOKE, Reply::events().chunk("data: 1\n\n").end());
     let mut stream = session.invoke("go").stream().await.unwrap();
     assert_eq!(read(&mut stream).await.0, [json!(1)]);

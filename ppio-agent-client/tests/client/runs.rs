@@ -75,7 +75,10 @@ async fn a_detached_invocation_is_a_run() {
 
     // An agent that answers immediately has kept no run.
     let error = session.invoke("go").detach().await.unwrap_err();
-    assert!(error.to_string().contains("answered at once"), "{error}");
+    assert!(
+        error.to_string().contains("responded immediately"),
+        "{error}"
+    );
     platform.script(INVOKE, Reply::json(422, &json!({"error": "no prompt"})));
     let error = session.invoke("go").detach().await.unwrap_err();
     assert_eq!(error.status(), Some(422));
@@ -196,7 +199,7 @@ async fn a_result_is_the_value_or_all_items() {
     assert_eq!(answer.result, Some(json!({"a": 1})));
     assert!((answer.duration - 2.5).abs() < f64::EPSILON);
 
-    // The agent has removed the run, or its answer, in between.
+    // The agent has removed the run, or the answer of the run, after the end of the stream.
     for reply in [
         Reply::json(404, &json!({"error": "gone"})),
         Reply::json(200, &info("success")),

@@ -68,7 +68,7 @@ async fn the_state_is_read_from_the_platform() {
     let error = session.invoke("hi").await.unwrap_err();
     assert!(error.report().to_string().contains("resume()"), "{error}");
 
-    // Another client resumes the sandbox, then it expires; this session reports both.
+    // Another client resumes the sandbox, then it expires; this session reports both changes.
     let other = client_of(&platform);
     other
         .get_session(&id)
@@ -116,7 +116,7 @@ async fn resume_and_refresh_use_the_timeout_of_the_session() {
         1234
     );
 
-    // Another process that finds the session gets the same timeout.
+    // A session that another process finds has the timeout that was set at the creation.
     let found = client_of(&platform).get_session(id).await.unwrap().unwrap();
     assert_eq!(found.timeout(), Duration::from_secs(1234));
 

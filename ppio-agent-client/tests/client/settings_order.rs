@@ -1,4 +1,5 @@
-//! A setting from a method of its own takes precedence, whatever is set before or after it.
+//! A setting from a method of its own takes precedence over the config, in whatever order they are
+//! set.
 
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ async fn the_timeout_of_a_request_is_its_deadline_within_the_settings() {
     let cases = [
         (session.invoke(request(1)), own(1)),
         (session.invoke(&one), own(1)),
-        // Longer than the settings allow.
+        // The timeout of the request is longer than the settings allow.
         (session.invoke(request(3600)), own(2)),
         (session.invoke(request(3600)).timeout(LIMIT), LIMIT),
         (session.invoke(one).timeout(own(3600)), own(1)),

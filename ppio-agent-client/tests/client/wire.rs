@@ -130,7 +130,7 @@ async fn lists_are_read_to_their_last_page() {
         "{}",
         asked[2].target
     );
-    // A platform that repeats its token does not cause endless requests.
+    // A platform that repeats its page token does not cause endless requests.
     platform.always("GET /v2/sandboxes", page("d", "same"));
     assert_eq!(client.list_sessions().await.unwrap().len(), 2);
 
@@ -178,7 +178,8 @@ async fn logs_and_metrics() {
         sent(&platform, "GET /v2/sandboxes/{id}/logs").target,
         "/v2/sandboxes/sb1/logs?cursor=1700000000000&limit=5&direction=backward&level=warn&search=a%20b"
     );
-    // The older response contains entries; the oldest contains lines alone.
+    // The response of older platforms contains entries; that of the oldest platforms contains only
+    // lines.
     for answer in [
         json!({"logs": [{"timestamp": "t", "line": "m"}], "logEntries": [entry]}),
         json!({"logs": [{"timestamp": "t", "line": "m"}]}),
@@ -227,7 +228,7 @@ async fn templates_and_tags() {
     }
     let asked = &platform.requests("GET /templates")[0];
     assert_eq!(asked.target, "/templates?metadata=true&teamID=team%201");
-    // Calls about templates send the token in addition to the key.
+    // Calls about templates also send a token: without an access token, the API key.
     assert_eq!(asked.header("authorization"), format!("Bearer {API_KEY}"));
     assert_eq!(asked.header("x-api-key"), API_KEY);
 
@@ -303,7 +304,7 @@ async fn builds() {
         (put.target.as_str(), &put.body[..]),
         ("/storage?signature=s", &b"archive"[..])
     );
-    // The storage is another host, which is not sent the key.
+    // The storage is another host, which is not sent the API key.
     assert_eq!(
         (put.header("x-api-key"), put.header("authorization")),
         ("", "")
@@ -383,7 +384,7 @@ async fn a_template_is_looked_up_once_for_many_sessions() {
 }
 
 /// A session with a healthy agent needs no template: neither a slow list nor a failing list delays
-/// it.
+/// the session.
 #[tokio::test]
 async fn a_healthy_agent_does_not_wait_for_its_template() {
     let platform = ScriptedPlatform::start().await;

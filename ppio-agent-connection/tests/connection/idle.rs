@@ -92,7 +92,7 @@ async fn an_idle_connection_can_be_upgraded() {
 
 #[tokio::test]
 async fn an_idle_connection_ends() {
-    // Each block ends the connection another way: its timeout, a shutdown, the client.
+    // Each block ends the connection in another way: by its timeout, by a shutdown, by the client.
     let short = Limits {
         keep_alive_timeout: SHORT,
         ..limits()
@@ -123,7 +123,7 @@ async fn incomplete_headers_after_idling_end_at_the_header_timeout() {
         "{end:?}"
     );
 
-    // The same if half a head arrives together with the request before it.
+    // The connection ends with the same error if half a head arrives with the request before it.
     let mut client = Client::new(short()).await;
     client.write("GET /0 HTTP/1.1\r\n\r\nGET /1 HT").await;
     client.expect(&["/0 0;"]).await;

@@ -192,7 +192,8 @@ fn unreachable_main() -> TokenStream {
 }
 
 fn main_function(body: &TokenStream) -> TokenStream {
-    // At the attribute, where `rustc` reports a second entrypoint of the module.
+    // `main` has the span of the attribute, where `rustc` reports a second entrypoint of the
+    // module.
     let main = Ident::new("main", Span::call_site());
     quote! {
         #[allow(dead_code)]

@@ -7,7 +7,7 @@ use super::runtime_path::RuntimePath;
 use crate::ast::Function;
 
 /// Returns the function, followed by the code that registers it in a constant of the given name.
-/// `rustc` shows that name to the user if it is defined twice.
+/// `rustc` shows that name to the user if the constant is defined twice.
 ///
 /// An attribute cannot see whether its function is in an `impl` block or in a trait, where it
 /// cannot be registered. `rustc` rejects a macro definition there with the advice to move it out to

@@ -9,7 +9,7 @@ use super::spec::AgentSpec;
 use super::status::AgentStatus;
 
 /// An agent's configuration: `agent.yaml`, or the same document as JSON in the metadata of the
-/// template that was built from it.
+/// template that was built from `agent.yaml`.
 ///
 /// Values are checked while they are read. Unknown keys are kept in the `extra` map of their
 /// section, so that reading and writing loses only comments and the order of keys.
@@ -35,7 +35,7 @@ use super::status::AgentStatus;
 /// # Ok::<(), ppio_agent_protocol::AgentConfigError>(())
 /// ```
 ///
-/// In code, a method that takes a value with rules checks it at once:
+/// In code, a method that takes a value with rules checks the value at once:
 ///
 /// ```
 /// use ppio_agent_protocol::{AgentConfig, AgentMetadata, AgentSpec, RuntimeSpec, SandboxSpec};

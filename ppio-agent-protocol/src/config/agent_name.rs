@@ -1,4 +1,4 @@
-//! `metadata.name`.
+//! The field `metadata.name`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! `metadata.author`.
+//! The field `metadata.author`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! `spec.runtime.cpu_limit`.
+//! The field `spec.runtime.cpu_limit`.
 
 use std::fmt;
 use std::num::NonZeroU32;

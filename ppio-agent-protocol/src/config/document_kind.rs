@@ -1,4 +1,4 @@
-//! `apiVersion` and `kind`.
+//! The fields `apiVersion` and `kind`.
 
 use std::str::FromStr;
 

@@ -1,4 +1,4 @@
-//! `spec.entrypoint`.
+//! The field `spec.entrypoint`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use crate::text::{self, excerpt};
 
 /// The file that an agent starts from: a Python file or the root of a Rust target.
 ///
-/// The path is relative to `agent.yaml` and cannot contain `..`. Clients of the platform write it
-/// without quotes into a shell command of the sandbox, so it consists of letters, digits, `.`, `_`,
-/// `-` (not first) and `/`.
+/// The path is relative to `agent.yaml` and cannot contain `..`. Clients of the platform write the
+/// path without quotes into a shell command of the sandbox, so the path consists of letters,
+/// digits, `.`, `_`, `-` (not first) and `/`.
 ///
 /// ```
 /// use ppio_agent_protocol::Entrypoint;
@@ -88,7 +88,7 @@ impl FromStr for Entrypoint {
         if path.is_empty() {
             return Err(InvalidEntrypoint::Empty);
         }
-        // Reported as absolute, which is more helpful for `C:\agent.py` than the colon.
+        // Reported as an absolute path: for `C:\agent.py`, an error about the colon helps less.
         if path.starts_with(['/', '\\', '~'])
             || path.get(1..).is_some_and(|rest| rest.starts_with(":\\"))
         {

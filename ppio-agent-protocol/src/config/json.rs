@@ -9,7 +9,7 @@ use super::agent_config_error::AgentConfigError;
 /// The key of a template's metadata whose value is the document, as a JSON text.
 pub const TEMPLATE_METADATA_KEY: &str = "agent_runtime";
 
-/// The key of other tools, whose value is the document as an object.
+/// The key that other tools use in a template's metadata, whose value is the document as an object.
 const OTHER_METADATA_KEY: &str = "agent";
 
 impl AgentConfig {

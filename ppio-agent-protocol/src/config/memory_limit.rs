@@ -1,4 +1,4 @@
-//! `spec.runtime.memory_limit`.
+//! The field `spec.runtime.memory_limit`.
 
 use std::fmt;
 use std::num::NonZeroU64;

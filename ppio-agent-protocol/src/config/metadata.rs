@@ -1,4 +1,4 @@
-//! `metadata`.
+//! The section `metadata`.
 
 use std::fmt;
 

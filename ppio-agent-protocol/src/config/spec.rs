@@ -1,4 +1,4 @@
-//! `spec`.
+//! The section `spec`.
 
 use std::fmt;
 use std::str::FromStr;

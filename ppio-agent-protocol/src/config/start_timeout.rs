@@ -1,4 +1,4 @@
-//! `spec.runtime.timeout`.
+//! The field `spec.runtime.timeout`.
 
 use std::fmt;
 use std::num::NonZeroU16;

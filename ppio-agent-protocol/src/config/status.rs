@@ -1,4 +1,4 @@
-//! `status`.
+//! The section `status`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! `metadata.created` and `status.last_deployed`.
+//! The fields `metadata.created` and `status.last_deployed`.
 
 use std::fmt;
 use std::str::FromStr;

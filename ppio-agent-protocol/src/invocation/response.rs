@@ -18,9 +18,10 @@ pub const ENVELOPE_NAME: &str = "$ppio::InvocationResponse";
 
 /// The envelope around an agent's result.
 ///
-/// An agent that returns one fills the envelope of its response: the runtime adds what it leaves
-/// out (`duration`, `processing_time`, `queue_time`, `metadata.request_id`), and a caller that is
-/// sent bare values gets the `result`. With the status `error` the response is a 500.
+/// An agent that returns an `InvocationResponse` fills the envelope of its response: the runtime
+/// adds what the agent leaves out (`duration`, `processing_time`, `queue_time`,
+/// `metadata.request_id`), and a caller that is sent bare values gets the `result`. With the status
+/// `error` the response is a 500.
 ///
 /// Reading is lenient: any field may be missing, and without `status` the invocation failed if
 /// there is an `error` and succeeded otherwise. `result`, `status`, `duration`, `metadata` and
@@ -468,7 +469,7 @@ mod tests {
 
     #[test]
     fn reads_a_result_of_any_type() {
-        // Neither `Default` nor owned.
+        // The type neither implements `Default` nor is owned.
         #[derive(Debug, PartialEq, Deserialize)]
         struct Answer<'a> {
             text: &'a str,

@@ -146,8 +146,8 @@ fn is_plain(json: &[u8]) -> bool {
         return json.iter().all(|byte| (b' '..0x80).contains(byte));
     };
     let (words, _) = json.as_chunks::<8>();
-    // The last bytes, which may not fill a word, are checked as a word of their own. Without an
-    // early return, since almost all items are plain.
+    // The last bytes, which may not fill a word, are checked as a word of their own. All words
+    // are checked without an early return, since almost all items are plain.
     words.iter().chain([last]).fold(true, |plain, word| {
         plain & is_plain_word(u64::from_ne_bytes(*word))
     })

@@ -354,7 +354,7 @@ impl<'de> VariantAccess<'de> for ChosenVariant<'_> {
     }
 }
 
-/// Deserializes a part of a value, and updates the traced type when that is refused.
+/// Deserializes a part of a value, and updates the traced type when the part is refused.
 fn offer<'de, S: DeserializeSeed<'de>>(
     traced: &mut TracedType,
     pass: &Pass<'_>,

@@ -6,7 +6,7 @@
 //! a field that is reported as missing is a required one.
 //!
 //! - [`deserializer`] and [`object_fields`] offer the values,
-//! - [`learn`] changes the [`traced_type`] when one is refused,
+//! - [`learn`] changes the [`traced_type`] when a value is refused,
 //! - [`json_schema`] writes the result.
 //!
 //! The crate `serde-reflection` is not used: it offers structs as sequences, which shows no
@@ -42,9 +42,9 @@ impl Schema {
     ///
     /// The schema describes structs, maps, lists, tuples, the bounds of integers, texts of a known
     /// form (`uuid`, `date-time`, `date`, `uri`, `ipv4`, `email`), and enums, tagged in any of
-    /// serde's ways. It is any JSON for untagged enums, a type nested within itself, and a type
-    /// that refuses all sample values or panics on them. It lacks the optional fields of a struct
-    /// that has a flattened field; such a schema allows additional properties.
+    /// serde's ways. The schema is any JSON for untagged enums, a type nested within itself, and a
+    /// type that refuses all sample values or panics on them. The schema lacks the optional fields
+    /// of a struct that has a flattened field; such a schema allows additional properties.
     ///
     /// The type's `Deserialize` may run a hundred times and more, over at most 50,000 values in
     /// total.

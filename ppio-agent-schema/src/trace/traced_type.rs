@@ -60,7 +60,7 @@ pub(super) enum TypeKind {
 pub(super) struct TracedObject {
     pub(super) name: Option<&'static str>,
     pub(super) fields: Vec<TracedField>,
-    /// The value of other keys: in a map, and in a struct with a flattened field.
+    /// The type of the values of other keys: in a map, and in a struct with a flattened field.
     pub(super) others: Option<Box<TracedType>>,
 }
 

@@ -129,22 +129,22 @@ pub struct BuilderEntrypoint {
 }
 
 impl<E> AgentRuntimeAppBuilder<E> {
-    /// Sets the name of the agent in other protocols, `agent` by default. For an annotated function
-    /// it is the name of its package.
+    /// Sets the name of the agent in other protocols, `agent` by default. An annotated function has
+    /// the name of its package.
     pub fn name(mut self, name: &'static str) -> Self {
         self.info.name = name;
         self
     }
 
     /// Sets the description of the agent, for callers that choose an agent or a tool; empty by
-    /// default. For an annotated function it is the function's documentation.
+    /// default. The description of an annotated function is the function's documentation.
     pub fn description(mut self, description: &'static str) -> Self {
         self.info.description = description;
         self
     }
 
-    /// Sets the version of the agent, empty by default. For an annotated function it is that of its
-    /// package.
+    /// Sets the version of the agent, empty by default. An annotated function has the version of
+    /// its package.
     pub fn version(mut self, version: &'static str) -> Self {
         self.info.version = version;
         self
@@ -216,8 +216,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self.wrap(Box::new(|_| Middleware::new(middleware, 0, true)))
     }
 
-    /// Adds middleware around the routes of [`middleware`](Self::middleware) that takes
-    /// [`State`](crate::State)s after the request and the [`Next`].
+    /// Adds middleware that takes [`State`](crate::State)s after the request and the [`Next`],
+    /// around the routes of [`middleware`](Self::middleware).
     pub fn middleware_with_state<M, F>(self, middleware: F) -> Self
     where
         F: MiddlewareWithState<M>,
@@ -225,8 +225,8 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self.wrap(Box::new(|states| middleware.into_middleware(states, false)))
     }
 
-    /// Adds middleware around every route that takes [`State`](crate::State)s after the request and
-    /// the [`Next`].
+    /// Adds middleware that takes [`State`](crate::State)s after the request and the [`Next`],
+    /// around every route.
     pub fn middleware_with_state_for_all_routes<M, F>(self, middleware: F) -> Self
     where
         F: MiddlewareWithState<M>,
@@ -240,14 +240,14 @@ impl<E> AgentRuntimeAppBuilder<E> {
     }
 
     /// Sets what happens to an invocation whose caller disconnects. This replaces the policy in
-    /// [`config`](Self::config). The environment variable overrides it.
+    /// [`config`](Self::config). `PPIO_AGENT_ON_DISCONNECT` overrides both.
     pub fn on_disconnect(mut self, policy: OnDisconnect) -> Self {
         self.on_disconnect = Some(policy);
         self
     }
 
     /// Sets how a second invocation of a session is handled while one runs. This replaces the
-    /// policy in [`config`](Self::config). The environment variable overrides it.
+    /// policy in [`config`](Self::config). `PPIO_AGENT_SESSION_CONCURRENCY` overrides both.
     pub fn session_concurrency(mut self, concurrency: SessionConcurrency) -> Self {
         self.session_concurrency = Some(concurrency);
         self
@@ -353,7 +353,7 @@ impl<E> AgentRuntimeAppBuilder<E> {
         self
     }
 
-    /// Sets the configuration. Environment variables override it.
+    /// Sets the configuration. Environment variables override the configuration.
     pub fn config(mut self, config: RuntimeConfig) -> Self {
         self.config = config;
         self

@@ -78,7 +78,7 @@ pub(crate) fn start(settings: &Settings) {
             stalls::end_at_panic();
             let place = panic.location().map(ToString::to_string);
             let message = panic_message(panic.payload());
-            // Captured only with `RUST_BACKTRACE`.
+            // A backtrace is captured only with `RUST_BACKTRACE`.
             let backtrace = Backtrace::capture();
             let backtrace = (backtrace.status() == BacktraceStatus::Captured)
                 .then(|| tracing::field::display(backtrace));

@@ -43,8 +43,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Writes the error of a start or a shutdown to standard error: as text on a terminal or without a
-/// log, otherwise as a log line.
+/// Writes the error of a start or a shutdown to standard error: as text on a terminal, without a
+/// log, or if the health check failed; otherwise as a log line.
 fn report(error: &StartError) {
     let source = error.source().map(|source| format!(": {source}"));
     let source = source.unwrap_or_default();
@@ -59,7 +59,7 @@ fn report(error: &StartError) {
 
 impl AgentRuntimeApp {
     /// Starts the log, runs the startup functions, and serves on a new tokio runtime until SIGTERM
-    /// or SIGINT, then shuts down. A signal while startup functions run ends them.
+    /// or SIGINT, then shuts down. A signal while startup functions run ends these functions.
     ///
     /// With the argument `--healthcheck`, this method calls `/ping` of the running service instead;
     /// the result is `Ok` if the answer is a 200. This can be the `HEALTHCHECK` of a container
@@ -121,7 +121,7 @@ impl AgentRuntimeApp {
     /// agent sends the remaining telemetry when it shuts down.
     ///
     /// # Errors
-    /// If a variable has a value that is not supported.
+    /// If an `OTEL_*` variable has a value that is not supported.
     #[cfg(feature = "otel")]
     pub fn start_telemetry(&self) -> Result<(), StartError> {
         let AgentInfo { name, version, .. } = self.info();

@@ -127,8 +127,8 @@ impl fmt::Debug for StartError {
     }
 }
 
-// Without `#[from]`, which would make the inner error a source: its text is already a part of this
-// error's text.
+// `#[from]` is not used: it would make the inner error a source, whose text is already a part of
+// the `StartError`'s text.
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)

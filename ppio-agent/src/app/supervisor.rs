@@ -115,7 +115,7 @@ fn result(outcome: Result<Result<(), LifecycleError>, JoinError>) -> Result<(), 
     }
 }
 
-/// The log target of the server's own events.
+/// The log target of the lines that the supervisor writes.
 const LOG_TARGET: &str = "ppio::server";
 
 async fn received(signal: oneshot::Receiver<()>) {

@@ -161,10 +161,10 @@ impl RuntimeConfig {
     /// Sets the platform whose contract the agent follows.
     ///
     /// The agent then listens where the platform calls it, regardless of [`host`](Self::host) and
-    /// [`port`](Self::port); `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT` still override that. `/ping`
-    /// follows AgentCore's order: the status that [`health`](crate::health) forces, that of the
-    /// [`ping`](macro@crate::ping) function, then that of background tasks. A function that fails
-    /// is ignored.
+    /// [`port`](Self::port); `PPIO_AGENT_HOST` and `PPIO_AGENT_PORT` still override the platform's
+    /// address. `/ping` follows AgentCore's order: the status that [`health`](crate::health)
+    /// forces, that of the [`ping`](macro@crate::ping) function, then that of background tasks. A
+    /// `ping` function that fails is ignored.
     pub fn platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self
@@ -283,8 +283,8 @@ impl RuntimeConfig {
         self
     }
 
-    /// Sets how often an idle stream sends a comment, which keeps proxies from closing it. Zero
-    /// means never.
+    /// Sets how often an idle stream sends a comment, which keeps proxies from closing the stream.
+    /// Zero means never.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = Some(interval);
         self
@@ -325,8 +325,8 @@ impl RuntimeConfig {
     }
 
     /// Sets how many invocations are kept for callers that reconnect. Beyond that, the invocation
-    /// that ended first is dropped; if all of them are still running, a further invocation is
-    /// answered with a 503.
+    /// that ended first is dropped; if all kept invocations are still running, a further invocation
+    /// is answered with a 503.
     pub fn max_runs(mut self, limit: usize) -> Self {
         self.max_runs = Some(limit);
         self
@@ -354,16 +354,17 @@ impl RuntimeConfig {
     }
 
     /// Sets whether `GET /invocations` lists the invocations of callers that send neither a session
-    /// header nor `Authorization`. Such callers cannot be distinguished, so each of them receives
-    /// the invocations of all of them. If `false`, which is the default except in debug mode, they
-    /// need the id of an invocation, and a request for the list is answered with a 403.
+    /// header nor `Authorization`. Such callers cannot be distinguished, so each such caller
+    /// receives the invocations of all such callers. If `false`, which is the default except in
+    /// debug mode, these callers need the id of an invocation, and a request for the list is
+    /// answered with a 403.
     pub fn list_anonymous_runs(mut self, list: bool) -> Self {
         self.list_anonymous_runs = Some(list);
         self
     }
 
     /// Sets whether every invocation is kept, with its request, the times of its items and the
-    /// tokens of its [`ChatEvent`](crate::ChatEvent)s, for the page that shows them during
+    /// tokens of its [`ChatEvent`](crate::ChatEvent)s, for the page that shows invocations during
     /// development. Requests may contain secrets, and are kept only in memory.
     pub fn inspect_runs(mut self, record: bool) -> Self {
         self.inspect_runs = Some(record);
@@ -384,9 +385,9 @@ impl RuntimeConfig {
     /// Sets whether push notifications of A2A may be sent to private, loopback and link-local
     /// addresses.
     ///
-    /// The caller of an agent chooses the URL. Without this setting, the caller cannot make the
-    /// agent send requests to programs that can be reached only from the agent's machine and
-    /// network.
+    /// The caller of an agent chooses the URL of a push notification. Without this setting, the
+    /// caller cannot make the agent send requests to programs that can be reached only from the
+    /// agent's machine and network.
     #[cfg(feature = "a2a")]
     pub fn a2a_push_private(mut self, allow: bool) -> Self {
         self.a2a_push_private = Some(allow);

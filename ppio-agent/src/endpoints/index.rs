@@ -92,8 +92,8 @@ impl IndexEndpoint {
     }
 }
 
-/// Whether a browser opens the page. Requests of `curl` and of `fetch` do not name HTML in
-/// `Accept`.
+/// Whether `Accept` names HTML, as it does when a browser opens `GET /`. Requests of `curl` and of
+/// `fetch` do not name HTML in `Accept`.
 #[cfg(feature = "playground")]
 fn wants_html(headers: &HeaderMap) -> bool {
     headers

@@ -89,8 +89,8 @@ where
     startup_on_blocking_thread(function)
 }
 
-/// A closure or function that returns the routes of the builder from one to four [`State`]s.
-/// `Marker` distinguishes the signatures; it is inferred.
+/// A closure or function that can be the routes function of the builder: it takes one to four
+/// [`State`]s. `Marker` distinguishes the signatures; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not make routes",
     label = "not a routes function",
@@ -199,8 +199,8 @@ impl MountedRoutes {
     }
 }
 
-/// Stores the error with which the runtime ends a request body that is too large, too slow or cut
-/// short.
+/// Returns a request body that stores in `error` the error with which the runtime ends a body that
+/// is too large, too slow or cut short.
 fn record_error(body: Body, error: &Arc<OnceLock<Error>>) -> Body {
     if body.is_end_stream() {
         return body;

@@ -28,8 +28,8 @@ const MAX_THREADS: usize = 8;
 /// A type that a `#[ppio::ping]` function may return: a [`PingStatus`], a [`PingResponse`], a
 /// [`Value`] with a `status`, or any of them in a `Result`.
 ///
-/// A `time_of_last_update` in the returned value is ignored: the runtime sets it when the status
-/// changes.
+/// A `time_of_last_update` in the returned value is ignored: the runtime sets this member to the
+/// time at which the status last changed.
 #[diagnostic::on_unimplemented(
     message = "a ping cannot return `{Self}`",
     label = "not a health status",
@@ -157,7 +157,7 @@ impl PingHandler {
     }
 }
 
-/// Waits for a check, and aborts it when the request is dropped.
+/// Waits for the task of a check, and aborts the task when this future is dropped.
 async fn join(
     task: tokio::task::JoinHandle<Result<PingResponse, String>>,
 ) -> Result<PingResponse, String> {
@@ -244,7 +244,8 @@ pings! {
     (A a, B b, C c, D d)
 }
 
-/// The status and the time at which it last changed, for AgentCore's `time_of_last_update`.
+/// The status, and the time at which the status last changed, for AgentCore's
+/// `time_of_last_update`.
 struct LastChange(std::sync::Mutex<(PingStatus, SystemTime)>);
 
 impl LastChange {
@@ -267,7 +268,7 @@ impl LastChange {
 /// The endpoint `GET /ping`.
 pub(crate) struct Ping {
     handler: Option<PingHandler>,
-    /// Watches the function while it is polled.
+    /// Watches an `async` health check while its future is polled.
     watch: Watch,
     /// Whether AgentCore's rules apply: the status of the check is returned even while invocations
     /// or tasks run, and if the check fails, the status of the running work is returned.

@@ -46,7 +46,7 @@ impl RunRoute {
         (!id.is_empty()).then_some((route, id))
     }
 
-    /// Returns the methods of the route, as an `Allow` header.
+    /// Returns the methods of the route, as the value of an `Allow` header.
     pub(crate) fn allow(self) -> &'static str {
         match self {
             Self::State => "GET, HEAD, DELETE, OPTIONS",
@@ -112,8 +112,9 @@ pub(crate) async fn answer(
     }
 }
 
-/// Returns the id of the last event that the caller has received; 0 for none. The header takes
-/// precedence: browsers send it when they reconnect, so it is newer than the parameter.
+/// Returns the id of the last event that the caller has received; 0 for none. `Last-Event-ID` takes
+/// precedence over the query parameter: browsers send this header when they reconnect, so its id is
+/// newer.
 fn last_event_id(headers: &HeaderMap, uri: &Uri) -> Result<u64, Rejection> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let found = match (values.next(), values.next()) {

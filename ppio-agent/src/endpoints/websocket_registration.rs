@@ -11,7 +11,7 @@ macro_rules! __websocket_registration {
     };
 }
 
-/// Expands to a compile error, since the feature is off.
+/// Expands to a compile error, since the feature `websocket` is off.
 #[cfg(not(feature = "websocket"))]
 #[doc(hidden)]
 #[macro_export]

@@ -37,8 +37,8 @@ pub type Response = http::Response<Body>;
 /// ```
 pub struct Body {
     kind: BodyKind,
-    /// The format of a response body that the runtime or an entrypoint wrote. Unlike the header,
-    /// the format stays when middleware moves the body into a new response.
+    /// The format of a response body that the runtime or an entrypoint wrote. Unlike the header
+    /// `PPIO-Response-Format`, the format stays when middleware moves the body into a new response.
     format: Option<ResponseFormat>,
 }
 
@@ -96,7 +96,7 @@ impl Body {
     }
 
     /// Calls `callback` once when the body ends, fails, or is dropped before its end. Middleware
-    /// can measure a whole stream with it.
+    /// can measure a whole stream with this method.
     ///
     /// ```
     /// # use std::time::Instant;

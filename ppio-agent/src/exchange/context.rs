@@ -22,8 +22,8 @@ use crate::telemetry::{RequestTrace, TRACEPARENT, trace_id};
 
 /// The context of one request: its ids, headers, deadline, and the values that middleware added.
 ///
-/// Cloning is cheap. An entrypoint takes it by value or by reference after the request; elsewhere
-/// in the same request [`AgentRuntimeContext::current`] returns it.
+/// Cloning is cheap. An entrypoint takes the context by value or by reference after the request;
+/// elsewhere in the same request [`AgentRuntimeContext::current`] returns it.
 ///
 /// ```
 /// use ppio::RequestContext;
@@ -49,7 +49,7 @@ struct ContextData {
     headers: HeaderMap,
     extensions: Extensions,
     deadline: Option<Instant>,
-    /// The deadline that the caller's header sets.
+    /// The deadline that the caller's header `PPIO-Timeout` sets.
     header_deadline: Option<Instant>,
     /// The deadline that the request's `timeout` sets, known once the body is parsed.
     body_deadline: OnceLock<Instant>,
@@ -180,6 +180,7 @@ impl RequestContext {
     }
 
     /// Returns the time by which the response has to begin; after that, the response is a 504.
+    /// Returns `None` if there is no such time, as in a context that a test created.
     ///
     /// The deadline is the earlier of the configured timeout and the caller's: the header
     /// `PPIO-Timeout`, or the `timeout` of an [`InvocationRequest`](crate::InvocationRequest). A
@@ -336,7 +337,7 @@ fn sandbox_id_in(body: &[u8]) -> Option<String> {
     struct OnlySession {
         sandbox_id: Option<String>,
     }
-    // Searching for the key costs much less than parsing a body without it.
+    // Searching for the key `sandbox_id` costs much less than parsing a body without this key.
     memchr::memmem::find(body, br#""sandbox_id""#).filter(|_| json::is_object(body))?;
     serde_json::from_slice::<OnlySession>(body).ok()?.sandbox_id
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Adds one to a count until it is dropped.
+/// Increments a count at its creation, and decrements the count when this value is dropped.
 pub(crate) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {

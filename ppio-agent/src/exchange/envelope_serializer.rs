@@ -1,4 +1,4 @@
-//! Separates the result of an envelope from its other fields while it is serialized.
+//! Separates the result of an envelope from the other fields while the envelope is serialized.
 
 use serde::ser::{Error as _, Impossible, Serialize, SerializeMap, Serializer};
 use serde_json::{Error, Map, Value};

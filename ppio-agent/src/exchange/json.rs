@@ -105,7 +105,8 @@ pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedForm
     event.freeze()
 }
 
-/// Adds a member that is already JSON to an object that is not empty.
+/// Returns the JSON of `object`, which must have a member already, with one more member; `value` is
+/// JSON.
 pub(crate) fn with_member(object: &[u8], name: &str, value: &[u8]) -> Bytes {
     let mut all = Vec::with_capacity(object.len() + name.len() + value.len() + 4);
     all.extend_from_slice(&object[..object.len().saturating_sub(1)]);
@@ -127,7 +128,8 @@ pub(crate) fn response(status: StatusCode, body: Bytes) -> Response {
     response
 }
 
-/// Serializes a struct of this crate. All of them have string keys, so this cannot fail.
+/// Serializes a struct of this crate. These structs have only string keys, so the serialization
+/// cannot fail.
 pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }

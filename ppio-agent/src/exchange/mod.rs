@@ -97,8 +97,9 @@ impl Exchange {
         }
     }
 
-    /// Sets the header again in a response into which middleware moved the body. A body that
-    /// middleware has written or read may be in any format, so the response gets no header.
+    /// Sets the header of [`announce`](Self::announce) again in a response into which middleware
+    /// moved the body. A body that middleware has written or read may be in any format, so the
+    /// response gets no header.
     pub(crate) fn announce_again(&self, response: &mut Response) {
         if let Some(format) = response.body().format() {
             self.announce(format, response);

@@ -20,7 +20,8 @@ pub(crate) fn secret() -> u128 {
 /// Returns 128 bits without a system call. Each number can be computed from earlier ones.
 pub(crate) fn predictable() -> u128 {
     thread_local! {
-        /// Two generators, so that no two threads have the same numbers.
+        /// The states of two generators: two threads that reach the same state of one generator
+        /// almost certainly have different states of the other.
         static STATES: Cell<[u64; 2]> = Cell::new([seed(), seed()]);
     }
     STATES.with(|states| {

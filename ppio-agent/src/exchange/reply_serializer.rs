@@ -41,7 +41,7 @@ pub(super) enum Recognized {
 }
 
 impl<'a, 'b> ReplySerializer<'a, 'b> {
-    /// Sets `found` to the kind of the value.
+    /// Returns a serializer that sets `found` to the kind of the value that it writes.
     pub(super) fn new(json: &'a mut Json<'b>, found: &'a mut Recognized) -> Self {
         Self { json, found }
     }

@@ -33,8 +33,8 @@ pub(crate) struct RequestHeaders<'a> {
     /// Whether the only header about the body is the type `application/json`, so that
     /// `payload::check_headers` would reject nothing.
     pub(crate) is_plain_json: bool,
-    /// Whether a header may turn an invocation into a kept run; `runs::options` reads these
-    /// headers.
+    /// Whether the request has a header that may turn an invocation into a kept run;
+    /// `runs::options` reads such headers.
     pub(crate) has_run_options: bool,
 }
 

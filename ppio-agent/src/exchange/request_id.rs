@@ -67,7 +67,7 @@ impl RequestId {
 
     /// Returns the id as one segment of a path.
     pub(crate) fn path_segment(&self) -> String {
-        // Of the characters that are valid in an id, only these have a meaning in a URL.
+        // Of the characters that are valid in an id, only `/` and `#` would end the segment.
         self.as_str().replace('/', "%2F").replace('#', "%23")
     }
 

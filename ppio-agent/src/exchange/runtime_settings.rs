@@ -24,7 +24,7 @@ use super::protocol::Protocol;
 ///     .entrypoint(|request: Value| async move { request })
 ///     .config(RuntimeConfig::new().port(9000))
 ///     .build()?;
-/// // Unless `PPIO_AGENT_PORT` names another.
+/// // `PPIO_AGENT_PORT`, if it is set, overrides the port.
 /// assert_eq!(app.settings().port, 9000);
 /// # Ok::<(), ppio::StartError>(())
 /// ```

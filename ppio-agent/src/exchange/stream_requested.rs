@@ -25,7 +25,7 @@ fn has_stream_flag(body: &[u8]) -> bool {
         // Any JSON; only `true` requests a stream.
         stream: Value,
     }
-    // Searching for the key costs much less than parsing a body without it.
+    // Searching for the key `stream` costs much less than parsing a body without this key.
     memchr::memmem::find(body, br#""stream""#).is_some()
         && serde_json::from_slice::<OnlyStream>(body)
             .is_ok_and(|request| request.stream == Value::Bool(true))

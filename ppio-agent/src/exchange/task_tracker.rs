@@ -127,7 +127,7 @@ impl TrackerState {
     }
 }
 
-/// One running task. It is dropped when the task ends, panics or is aborted.
+/// Keeps one task in its tracker. This value is dropped when the task ends, panics or is aborted.
 pub(crate) struct RunningTask {
     state: Arc<TrackerState>,
     id: u64,

@@ -61,7 +61,7 @@ impl AdmittedKind {
         }
     }
 
-    /// Returns the name of the code that handles this kind in log lines.
+    /// Returns the name, in log lines, of the code that handles a request of this kind.
     fn code(self) -> &'static str {
         match self {
             Self::Invocation => "the entrypoint",
@@ -183,7 +183,7 @@ impl InvocationGuard {
         self.admission.watch
     }
 
-    /// Polls the function.
+    /// Calls `poll`, which polls the function, and records the poll in the watch.
     #[inline]
     pub(crate) fn poll<R>(&self, poll: impl FnOnce() -> R) -> R {
         self.watch().poll(self.context.request_id_bytes(), poll)

@@ -17,7 +17,7 @@ use crate::exchange::runtime_settings::RuntimeSettings;
 use crate::exchange::task_tracker::TaskTracker;
 use crate::stalls::Watch;
 
-/// The watches of an [`Invoker`]'s functions, each for the time in which its function is polled.
+/// The watches that record the polls of an [`Invoker`]'s entrypoint and of its background tasks.
 #[derive(Clone, Copy)]
 pub(crate) struct InvokerWatches {
     pub(crate) entrypoint: Watch,

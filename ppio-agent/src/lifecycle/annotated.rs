@@ -1,14 +1,15 @@
 //! How annotated functions take states.
 //!
-//! A macro sees neither types nor the other annotated functions, so `rustc` finds the startup
-//! function of a state. `#[ppio::startup]` implements [`Built`] for the type that its function
-//! builds. That type may be of another crate; a marker type that the expansion declares makes the
-//! implementation legal. Where a function takes a `State<T>`, the expansion calls a function that
-//! requires `T: Built<_>`, and `rustc` infers the marker from the only implementation. If there is
-//! none, or more than one, the error names `T`.
+//! A macro has access neither to types nor to the other annotated functions, so `rustc` finds the
+//! startup function of a state. `#[ppio::startup]` implements [`Built`] for the type that its
+//! function builds. That type may be of another crate; a marker type that the expansion declares
+//! makes the implementation legal. Where a function takes a `State<T>`, the expansion calls a
+//! function that requires `T: Built<_>`, and `rustc` infers the marker from the only
+//! implementation. If there is no implementation, or more than one, the error names `T`.
 //!
 //! `rustc` also checks that the inferred types are visible where the state is taken. So the marker
-//! is `pub`, and the error of the startup function, which may be private, is not a part of it.
+//! is `pub`, and the error of the startup function, which may be private, is not a part of the
+//! marker.
 
 use super::state::State;
 use super::states::{StateLookup, StateSlot};

@@ -6,7 +6,8 @@ use crate::exchange::error::{Error, ErrorChain};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LifecycleError {
-    /// A function takes a state that nothing builds.
+    /// A function takes a state that no startup function builds and whose value was not given to
+    /// the builder.
     #[error(
         "{function} takes `State<{state}>`, and no startup function of the agent builds `{state}`: \
          write one with `#[ppio::startup]`, or give the builder one with `.startup(..)` or the \

@@ -9,7 +9,7 @@ use std::sync::Arc;
 ///
 /// The function with [`#[ppio::startup]`](macro@crate::startup) that returns a `T` builds the
 /// state. Entrypoints, middleware and the other annotated functions, except startup functions, take
-/// it as a parameter, by value or by reference. A clone shares the same value.
+/// the state as a parameter, by value or by reference. A clone shares the same value.
 ///
 /// ```
 /// use std::collections::HashMap;

@@ -60,7 +60,8 @@ pub(crate) async fn invoke(
     invoke_with_body(agent, exchange, parts, body.into(), false, options).await
 }
 
-/// Like [`invoke`], with any JSON as the body; `wants_stream` replaces the body's `stream` member.
+/// Calls the agent like [`invoke`], with any JSON as the body; `wants_stream` replaces the body's
+/// `stream` member.
 pub(crate) async fn invoke_with_body(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -91,7 +92,8 @@ pub(crate) async fn invoke_with_body(
 /// Waits until the answer of a run begins, and reads it from the beginning.
 ///
 /// # Errors
-/// If the beginning is no longer kept, or if the agent failed before its answer began.
+/// If the beginning of the answer is no longer kept, or if the agent failed before its answer
+/// began.
 pub(crate) async fn reattach(
     invoker: &Invoker,
     exchange: &Exchange,
@@ -234,7 +236,7 @@ pub(crate) fn no_content() -> Response {
     response
 }
 
-/// Returns the response to a caller that already has the current state.
+/// Returns the response to a caller that already has the current version of a document.
 #[cfg(feature = "a2a")]
 pub(crate) fn not_modified() -> Response {
     let mut response = Response::new(Body::empty());

@@ -75,7 +75,8 @@ impl EventWriter {
 }
 
 /// Takes the data of the next complete event, for a transport that has messages of its own. Each
-/// event must have one line of data and no name.
+/// event must have one line of data and no name. Returns `None` if `events` has no complete event
+/// with data.
 #[cfg(all(feature = "ag-ui", feature = "websocket"))]
 pub(crate) fn take_message(events: &mut BytesMut) -> Option<BytesMut> {
     while let Some(end) = memchr::memmem::find(events, b"\n\n") {

@@ -196,7 +196,7 @@ impl Items {
         Poll::Ready(Some(()))
     }
 
-    /// Waits for the next batch of items, and calls `each` with them.
+    /// Waits for the next batch of items, and calls `each` with them. Returns `None` at the end.
     pub(crate) async fn next(&mut self, each: impl FnMut(NextItem<'_>)) -> Option<()> {
         let mut each = each;
         std::future::poll_fn(|cx| self.poll_parts(cx, &mut each)).await

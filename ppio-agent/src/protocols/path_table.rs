@@ -10,7 +10,7 @@ use crate::exchange::protocol::Protocol;
 /// All paths of a protocol. The first row that matches a path determines its route.
 pub(super) struct PathTable<R: 'static>(pub(super) &'static [ProtocolPath<R>]);
 
-/// A row of the table.
+/// A row of a [`PathTable`].
 pub(super) struct ProtocolPath<R> {
     /// The path, with parameter names in braces. A parameter matches a whole segment or its
     /// beginning, and is never empty.

@@ -57,10 +57,11 @@ impl RunCaller {
     /// Whether a request of this caller may read and cancel the run of `owner`.
     ///
     /// Within a session, the credentials are not compared, since they may be renewed. A caller
-    /// without a session sees the runs with the same credentials (or, if it has none, without any)
-    /// in any session. A caller with a session also sees the runs that were started with its
-    /// credentials outside of sessions. A caller without session and credentials needs the id of
-    /// the run, since lists are refused to such callers unless the configuration allows them.
+    /// without a session sees the runs with the same credentials (or, if the caller has none, the
+    /// runs without credentials) in any session. A caller with a session also sees the runs that
+    /// were started with its credentials outside of sessions. A caller without session and
+    /// credentials needs the id of the run, since lists are refused to such callers unless the
+    /// configuration allows them.
     pub(super) fn sees(&self, owner: &Self) -> bool {
         match (&self.session, &owner.session) {
             (Some(session), Some(other)) => session == other,
@@ -69,7 +70,8 @@ impl RunCaller {
         }
     }
 
-    /// Like [`Self::sees`], for a run that is found by a name, which may be guessed.
+    /// Like [`Self::sees`], for a run that is found by a name. A name may be guessed, so a caller
+    /// without session and credentials does not see the runs of a session.
     #[cfg(any(test, feature = "ui-stream"))]
     pub(super) fn sees_by_name(&self, owner: &Self) -> bool {
         self.sees(owner) && (owner.session.is_none() || !self.is_anonymous())
@@ -117,8 +119,8 @@ impl Fingerprints {
         }
     }
 
-    /// Returns an id that is derived from the secret key. The id identifies the agent that keeps
-    /// runs by these hashes.
+    /// Returns an id that is derived from the secret key. The id identifies the agent whose runs
+    /// are found by hashes with this key.
     pub(super) fn instance(&self) -> HeaderValue {
         let id = self.of(&HeaderMap::new(), &CONTENT_TYPE, b"instance");
         // Hexadecimal digits are valid in a header value.
@@ -161,7 +163,7 @@ mod tests {
             (caller(Some("s"), None), caller(Some("t"), None), false),
             (caller(None, None), caller(Some("t"), None), false),
             (caller(None, None), caller(Some("t"), Some("a")), false),
-            // A run outside of sessions, from any session.
+            // A caller in a session sees the runs outside of sessions that have its credentials.
             (caller(None, Some("a")), caller(Some("t"), Some("a")), true),
             (caller(None, Some("a")), caller(Some("t"), Some("b")), false),
             (caller(None, Some("a")), caller(Some("t"), None), false),
@@ -170,13 +172,13 @@ mod tests {
                 caller(Some("t"), Some("a")),
                 false,
             ),
-            // Renewed credentials.
+            // The credentials of the session were renewed.
             (
                 caller(Some("s"), Some("a")),
                 caller(Some("s"), Some("b")),
                 true,
             ),
-            // A run of any session, from outside of sessions.
+            // A caller without a session sees the runs of every session that have its credentials.
             (caller(Some("s"), Some("a")), caller(None, Some("a")), true),
             (caller(Some("s"), Some("a")), caller(None, Some("b")), false),
             (caller(Some("s"), Some("a")), caller(None, None), false),

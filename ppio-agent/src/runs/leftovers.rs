@@ -1,5 +1,5 @@
-//! Finds the tasks that a run spawned and the spans that it opened that outlive its answer. The
-//! result is for the developer of the agent. Tasks and spans are checked only if runs are
+//! Finds tasks that a run spawned and spans that it opened, if they outlive the answer of the run.
+//! The result is for the developer of the agent. Tasks and spans are checked only if runs are
 //! inspected.
 //!
 //! tokio counts the tasks of a process, but does not record which task spawned them. The tasks of a

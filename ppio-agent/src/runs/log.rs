@@ -21,9 +21,9 @@ pub(super) struct RunLog {
     tail: Segment<Vec<u8>>,
     /// The id of the next item.
     next: u64,
-    /// The size of all kept items.
+    /// The size of all kept items, in bytes.
     size: usize,
-    /// The size that each [`append`](Self::append) counts in addition to its bytes.
+    /// The size in bytes that each [`append`](Self::append) counts in addition to the items.
     overhead: usize,
     max_segment: usize,
 }
@@ -33,7 +33,7 @@ struct Segment<B = Bytes> {
     /// The id of its first item.
     first: u64,
     bytes: B,
-    /// The size of the segment, as the log counts it.
+    /// The size of the segment in bytes, as the log counts it.
     size: usize,
 }
 
@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    /// Logs of items that are appended one by one and together, short and long.
+    /// Returns logs of short and long items, appended one by one and together, and their items.
     fn logs() -> Vec<(RunLog, Vec<String>)> {
         let mut random = fastrand::Rng::with_seed(7);
         (0..40)

@@ -1,11 +1,11 @@
 //! Runs: invocations whose answer is kept, so that it can be read again and by several readers.
 //!
 //! An invocation becomes a run if its caller may reconnect to read the answer: with the policy
-//! `continue`, an idempotency key, `Prefer: respond-async`, or a stream with ids. If runs are
-//! inspected, every invocation becomes a run. For each run, a task of the registry (`producer`)
-//! polls the handler and appends its items to the log of the run (`run`, `log`), and every
-//! connection, that of the first caller included, is a reader with a position of its own
-//! (`reader`). All other invocations have no run and go through `invocation` alone.
+//! `continue`, an idempotency key, `Prefer: respond-async`, a stream with ids, or a tag of a
+//! protocol. If runs are inspected, every invocation becomes a run. For each run, a task of the
+//! registry (`producer`) polls the handler and appends its items to the log of the run (`run`,
+//! `log`), and every connection, that of the first caller included, is a reader with a position of
+//! its own (`reader`). All other invocations have no run and go through `invocation` alone.
 
 mod answer;
 mod caller;
@@ -225,7 +225,7 @@ async fn start_recorded(
 }
 
 /// Starts the task of a new run. If the invocation is refused before its function is called, the
-/// run ends with that error and is not kept.
+/// run ends with the error of the refusal and is not kept.
 fn start(
     runs: &Arc<RunRegistry>,
     invoker: &Invoker,
@@ -234,7 +234,7 @@ fn start(
     (body, context): (Bytes, RequestContext),
     on_start: OnStart,
 ) -> Result<(), ()> {
-    // The value is stored without an envelope, which is added for callers that expect it.
+    // The value is stored without an envelope, which is added for callers that expect one.
     let format = if exchange.format.marks_chat_events() {
         exchange.format
     } else {

@@ -26,15 +26,15 @@ pub(crate) struct RunOptions {
     pub(super) respond_async: bool,
     pub(super) stream_ids: bool,
     pub(super) key: Option<String>,
-    /// The instance to which a repeated request with a key was first sent.
+    /// The instance to which a repeated request with an idempotency key was first sent.
     pub(super) first_sent_to: Option<HeaderValue>,
     /// The tag by which a protocol finds the run.
     pub(super) tag: Option<RunTag>,
     pub(super) on_start: OnStart,
 }
 
-/// The function that is called when the run has started, even if its caller has disconnected. It is
-/// not called for a run that an earlier request with the same key started.
+/// The function that is called when the run has started, even if its caller has disconnected. The
+/// function is not called for a run that an earlier request with the same idempotency key started.
 #[derive(Default)]
 pub(super) struct OnStart(Option<StartFunction>);
 
@@ -82,15 +82,15 @@ impl RunOptions {
         })
     }
 
-    /// Sets the policy for disconnected callers, and the tag by which the protocol finds the run.
+    /// Sets the policy for disconnected callers, and the tag by which a protocol finds the run.
     #[cfg(feature = "chat")]
     pub(crate) fn keep(mut self, on_disconnect: OnDisconnect, tag: RunTag) -> Self {
         self.on_disconnect = on_disconnect;
         self.tagged(tag)
     }
 
-    /// Sets the tag, and makes the run continue without its caller, unless the request has the
-    /// header `PPIO-On-Disconnect: cancel`.
+    /// Sets the tag by which a protocol finds the run, and makes the run continue without its
+    /// caller, unless the request has the header `PPIO-On-Disconnect: cancel`.
     #[cfg(feature = "chat")]
     pub(crate) fn continuing(self, tag: RunTag) -> Self {
         let on_disconnect = if self.cancels_at_once {
@@ -108,8 +108,8 @@ impl RunOptions {
         self
     }
 
-    /// Sets the tag by which the protocol finds the run, without changing the policy for
-    /// disconnected callers.
+    /// Sets the tag by which a protocol finds the run, without changing the policy for disconnected
+    /// callers.
     #[cfg(feature = "chat")]
     pub(crate) fn tagged(mut self, tag: RunTag) -> Self {
         self.tag = Some(tag);
@@ -123,7 +123,8 @@ impl RunOptions {
         self
     }
 
-    /// Sets the idempotency key to an id of the protocol, unless the request has a key.
+    /// Sets the idempotency key to `key`, which a protocol derives from its input, unless the
+    /// request has an `Idempotency-Key` header.
     #[cfg(feature = "chat")]
     pub(crate) fn or_key(mut self, key: String) -> Self {
         self.key.get_or_insert(key);

@@ -146,7 +146,8 @@ impl Producer {
         let AnswerSource::Handler(invocation) = &mut self.source else {
             return Poll::Pending;
         };
-        // The timer is not polled while the handler always has a next item.
+        // The timer is not polled as long as the handler has an item at every poll, so the deadline
+        // is also checked here.
         if invocation.buffer().is_streaming()
             && let Some(expired) = caller_deadline.and_then(CallerDeadline::expired)
         {

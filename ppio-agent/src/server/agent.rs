@@ -77,12 +77,12 @@ pub(crate) struct Agent {
     pub(crate) connections: OnceLock<Arc<AtomicUsize>>,
 }
 
-/// The endpoints other than `POST /invocations`.
+/// The endpoints other than `POST /invocations`, and the watches of the agent's functions.
 pub(crate) struct Endpoints {
     pub(crate) ping: Ping,
     #[cfg(feature = "websocket")]
     pub(crate) websocket: Option<WebSocketHandler>,
-    /// All functions that are polled on async workers.
+    /// All functions of the agent that are polled on async workers.
     pub(crate) functions: AsyncFunctions,
     pub(crate) watches: Watches,
 }

@@ -55,8 +55,8 @@ async fn serve_counted(
     http.max_buf_size(BUFFER_SIZE)
         // Copying into one buffer costs less than a vectored write of several frames.
         .writev(false);
-    // The session of an upgraded request. The session runs after `ppio_agent_connection::serve` has
-    // returned.
+    // The WebSocket session of an upgraded request. The session runs after
+    // `ppio_agent_connection::serve` has returned.
     #[cfg(feature = "websocket")]
     let session = Mutex::new(None::<PendingSession>);
     let handler = |request: http::Request<RequestBody>| {

@@ -130,8 +130,8 @@ impl Cors {
             Origins::Local => cacheable || !matches!(caller, Caller::Program),
         };
         if varies && !varies_already(response) {
-            // Without this header, a cache could return the response to a page of another origin.
-            // The response to a request without `Origin` needs the header as well.
+            // Without `Vary`, a cache could return the response to a page of another origin. The
+            // response to a request without `Origin` needs the header as well.
             response.append(VARY, HeaderValue::from_static("origin"));
         }
         let Caller::Page(allowed) = caller else {

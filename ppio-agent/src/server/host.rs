@@ -52,8 +52,8 @@ impl AllowedHosts {
     }
 }
 
-/// Whether this is the usual authority of a local client. Every request to an agent on loopback is
-/// checked, so the usual authorities are accepted without parsing.
+/// Whether `authority` is one that local clients usually send. Every request to an agent on
+/// loopback is checked, so the usual authorities are accepted without parsing.
 fn is_usual(authority: &[u8]) -> bool {
     let rest = authority
         .strip_prefix(b"127.0.0.1")

@@ -117,7 +117,8 @@ pub struct Middleware {
 }
 
 impl Middleware {
-    /// Boxes a function. The lowest `order` is outermost; `all` wraps every route.
+    /// Creates middleware from a function. The lowest `order` is outermost; `all` wraps every
+    /// route.
     pub fn new<F, R>(middleware: F, order: i32, all: bool) -> Self
     where
         F: Fn(Request, Next) -> R + Send + Sync + 'static,
@@ -207,7 +208,7 @@ impl MiddlewareChains {
 /// The endpoint at the end of a chain.
 pub(crate) type Endpoint = Box<dyn FnOnce(Request) -> ResponseFuture + Send>;
 
-/// The rest of the chain: the inner middleware and the endpoint.
+/// The part of the chain inside a middleware function: the inner middleware and the endpoint.
 pub struct Next {
     exchange: Exchange,
     chain: Arc<[Middleware]>,
@@ -236,8 +237,8 @@ impl Next {
             Some(middleware) => {
                 let (run, watch) = (Arc::clone(&middleware.run), middleware.watch);
                 self.position += 1;
-                // Called within the future, so that what a closure does before it returns its
-                // future is watched as well.
+                // The function is called within the future, so that the code that a closure runs
+                // before it returns its future is watched as well.
                 let run = async move { run(request, self).await };
                 let result = watch.run(exchange.request_id.as_bytes(), run).await;
                 if let Err(error) = &result {

@@ -87,7 +87,8 @@ impl AsyncFunctions {
         Watch(id)
     }
 
-    /// Does the same as [`add`](Self::add), for a function that an agent may not have.
+    /// Adds a function in the same way as [`add`](Self::add). Without a name, the agent does not
+    /// have the function, and the watch records no polls.
     pub(crate) fn add_some(&mut self, name: Option<&FunctionName>) -> Watch {
         name.map_or(Watch::OFF, |name| self.add(name))
     }

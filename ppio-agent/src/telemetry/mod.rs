@@ -113,7 +113,7 @@ pub(crate) struct EndedInvocation<'a> {
     pub(crate) items: u64,
     pub(crate) tokens: TokenUsage,
     pub(crate) duration: Duration,
-    /// Whether this was a request of the author's own routes, which the exported metrics do not
-    /// count.
+    /// Whether the invocation was a request of the author's own routes, which the exported metrics
+    /// do not count.
     pub(crate) is_route: bool,
 }

@@ -69,7 +69,7 @@ impl OtlpSender {
     }
 }
 
-/// Returns a configuration with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR`
+/// Returns a TLS configuration with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR`
 /// included), or with Mozilla's certificates if none of the system's are loaded.
 fn tls(loads_certificates: bool) -> std::io::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();

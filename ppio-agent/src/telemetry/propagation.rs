@@ -54,7 +54,7 @@ impl Propagators {
         Ok(propagators)
     }
 
-    /// Returns the context that the headers of a request describe; an empty context if they
+    /// Returns the context that the headers of a request describe; an empty context if the headers
     /// describe none.
     pub(super) fn extract(self, headers: &HeaderMap) -> Context {
         // Comparing the few header names of a request costs less than hashing `name` for a lookup.

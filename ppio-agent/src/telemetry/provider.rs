@@ -210,10 +210,11 @@ pub(crate) fn flush_blocking(limit: Duration) {
 }
 
 /// Runs a blocking flush on a thread of its own, since all threads of the runtime may be blocked.
+/// Returns `None` if the thread cannot start.
 fn in_thread<R>(flush: impl FnOnce() -> R + Send + 'static) -> Option<oneshot::Receiver<()>> {
     let (sender, done) = oneshot::channel();
     let thread = std::thread::Builder::new().spawn(move || {
-        // The client logs failures.
+        // The HTTP client of the exporter logs failures.
         flush();
         let _ = sender.send(());
     });

@@ -19,7 +19,7 @@ pub(crate) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Co
     }))
 }
 
-/// Returns the trace id in a W3C `traceparent`; `None` if it is not valid.
+/// Returns the trace id in a W3C `traceparent`; `None` if the header is not valid.
 pub(crate) fn trace_id(traceparent: &str) -> Option<&str> {
     let mut parts = traceparent.split('-');
     let (version, id) = (parts.next()?, parts.next()?);

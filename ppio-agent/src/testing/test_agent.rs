@@ -71,7 +71,7 @@ impl TestAgent {
     /// Runs the shutdown functions of the agent, if its startup functions have run.
     ///
     /// # Errors
-    /// If a shutdown function fails.
+    /// If a shutdown function fails or does not end in time.
     pub async fn shut_down(&self) -> Result<(), StartError> {
         self.service.shut_down().await
     }
@@ -176,8 +176,8 @@ impl TestRequest {
     }
 }
 
-/// The response of an agent. Dropping it before the end of a stream cancels the invocation, as a
-/// client that disconnects does.
+/// The response of an agent. Dropping the reply before the end of a stream cancels the invocation,
+/// as a client that disconnects does.
 pub struct TestReply {
     head: http::response::Parts,
     body: Body,
@@ -212,7 +212,7 @@ impl TestReply {
     /// Returns the whole body as JSON, including the envelope.
     ///
     /// # Panics
-    /// If the body is not JSON of this type.
+    /// If the body fails or is not JSON of this type.
     pub async fn json<T: DeserializeOwned>(self) -> T {
         read(&self.text().await)
     }
@@ -221,7 +221,7 @@ impl TestReply {
     /// body if there is no envelope.
     ///
     /// # Panics
-    /// If the answer is an error, a stream, or of another type.
+    /// If the body fails, or if the answer is an error, a stream, or of another type.
     pub async fn value<T: DeserializeOwned>(self) -> T {
         let status = self.status();
         let format = self.headers().get(RESPONSE_FORMAT);
@@ -245,7 +245,7 @@ impl TestReply {
     /// Returns the error in the response, with its status, type and text.
     ///
     /// # Panics
-    /// If the status is not that of an error, or if the body has no error text and type.
+    /// If the status is not that of an error, or if the body fails or has no error text and type.
     pub async fn error(self) -> Error {
         #[derive(serde::Deserialize)]
         struct ErrorAnswer {

@@ -465,7 +465,7 @@ async fn a_request_that_arrives_during_another_is_answered_after_it() {
     }
 }
 
-/// `nc` is such a client: it closes its sending side after the request.
+/// Some clients, such as `nc`, close their sending side after the request.
 #[tokio::test]
 async fn a_client_that_closes_its_sending_side_gets_its_answer() {
     let server = echo().await;
@@ -584,7 +584,7 @@ async fn request_ids_are_echoed_if_safe_and_replaced_otherwise() {
         "one"
     );
     assert_ne!(id("").await, id("").await);
-    // Errors and responses of every other route have the header as well.
+    // Errors and the responses of every other route have an `x-request-id` header as well.
     for request in [
         "GET /ping",
         "GET /",

@@ -52,7 +52,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// The line of the second await.
+/// The line of the second await point of `flawed`.
 const FLAWED_LINE: u32 = line!() + 6;
 
 async fn flawed(counter: &Counter) {
@@ -239,7 +239,7 @@ fn a_spawned_task_that_still_runs_is_reported() {
             yield_now().await;
             yield_now().await;
         })
-        // After this, the task of the previous invocation has ended.
+        // After this pause, the task of the previous invocation has ended.
         .before(async || sleep(Duration::from_secs(60)).await)
         .task_grace(case.grace)
         .runtime(paused())
@@ -594,7 +594,7 @@ fn an_invocation_that_cannot_be_tested_is_an_error() {
     assert!(matches!(inside, Err(CancellationError::InsideRuntime)));
 }
 
-/// A future that another thread wakes, and one that is polled with one waker and ready with
+/// One future is woken by another thread; another one is polled with one waker and ready with
 /// another.
 #[test]
 fn wakes_from_another_thread_are_handled() {

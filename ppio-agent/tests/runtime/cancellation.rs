@@ -15,7 +15,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// How soon a handler has to be dropped after its client disconnects.
 const SOON: Duration = Duration::from_millis(100);
-/// The number of attempts. Their median is compared, since a busy machine may delay one of them.
+/// The number of attempts. The median of the delays is compared, since a busy machine may slow down
+/// an attempt.
 const ROUNDS: usize = 9;
 
 /// Sends the time at which it is dropped.

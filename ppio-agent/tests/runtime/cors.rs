@@ -37,7 +37,7 @@ async fn call(server: &TestServer, origin: Option<&str>, body: &str) -> Answer {
     server.send(invocation_with(&origin, body)).await
 }
 
-/// The headers of an answer that let a page read it.
+/// The headers of an answer that allow a page to read the answer.
 fn grants(answer: &Answer) -> [Option<&str>; 3] {
     [
         "access-control-allow-origin",

@@ -73,7 +73,7 @@ async fn on_loopback_other_hosts_are_refused_on_every_route() {
             assert_ne!(answer.status, 421, "{line} for {host:?}");
         }
     }
-    // A complete URI in the request line overrides the header.
+    // A complete URI in the request line overrides the `Host` header.
     let uri = "GET http://rebound.example/ping";
     assert_eq!(request(&server, uri, "localhost").await.status, 421);
     let uri = "GET http://localhost/ping";
@@ -147,7 +147,7 @@ async fn refused(server: &TestServer, request: &str) -> String {
 
 #[tokio::test]
 async fn a_request_without_exactly_one_host_is_refused() {
-    // Bound to all addresses, so that no host is rejected for its name.
+    // The server is bound to all addresses, so that no host is rejected for its name.
     let mut server = server(RuntimeConfig::new().host("0.0.0.0").port(0)).await;
     server.address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     for line in REQUESTS

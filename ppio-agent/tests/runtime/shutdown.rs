@@ -60,7 +60,7 @@ async fn running_requests_finish_and_new_ones_are_refused() {
     gate.add_permits(1);
     let answer = busy.answer().await;
     assert_eq!(answer.result(), 1);
-    // The client therefore sends its next request on another connection, to another instance.
+    // `close` makes the client send its next request on another connection, to another instance.
     assert_eq!(answer.header("connection"), Some("close"));
     busy.assert_closed().await;
     server.ended().await;

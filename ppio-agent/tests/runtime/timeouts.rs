@@ -25,8 +25,9 @@ impl Drop for OnDrop {
     }
 }
 
-/// The header applies to every request type; a timeout in the body applies only to request types
-/// that define it, such as [`InvocationRequest`]. The configured timeout applies as well.
+/// The header `PPIO-Timeout` applies to every request type; a timeout in the body applies only to
+/// request types that define it, such as [`InvocationRequest`]. The configured timeout applies as
+/// well.
 #[tokio::test]
 async fn a_callers_timeout_is_the_deadline_of_its_invocation() {
     let (dropped, mut drops) = unbounded_channel();

@@ -41,7 +41,8 @@ async fn server() -> TestServer {
     TestServer::start(app).await
 }
 
-/// The request line and headers of requests that are answered without their bodies, and the status.
+/// The request line and headers of requests that are answered without their bodies, each with the
+/// status of the answer.
 const ANSWERED_EARLY: [(&str, u16); 8] = [
     ("POST /invocations HTTP/1.1\r\nx-do: refuse\r\n", 401),
     ("POST /own HTTP/1.1\r\nx-do: answer\r\n", 200),

@@ -25,7 +25,7 @@ enum FieldKind {
     Number,
 }
 
-/// The fields in the order of the file.
+/// The fields, in their order in agent.yaml.
 pub(crate) const CONFIG_FIELDS: [ConfigField; 8] = [
     ConfigField {
         path: &["metadata", "name"],

@@ -26,7 +26,7 @@ const ADDED: Style = AnsiColor::Green.on_default();
 /// The agent's tags, for which there is a flag and no question.
 const TAGS: &[&str] = &["metadata", "tags"];
 
-/// The text of a new file.
+/// The text of a new agent.yaml, before the values are set.
 const NEW_FILE: &str = "apiVersion: v1\nkind: Agent\n";
 
 pub(crate) async fn run(
@@ -157,7 +157,8 @@ async fn ask_for(field: &ConfigField, file: &AgentFile) -> Result<String, CliErr
     ask(question, default, field.required, field.check).await
 }
 
-/// Returns the folder's name, if it is a valid agent name.
+/// Returns the folder's name in lower case, with hyphens instead of underscores, spaces and dots;
+/// `None` if this is not a valid agent name.
 fn name_of_folder(folder: &Path) -> Option<String> {
     let name = folder
         .file_name()?

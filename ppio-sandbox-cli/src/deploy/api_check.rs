@@ -22,7 +22,8 @@ use crate::error::{CliError, ExitKind};
 use crate::platform::Platform;
 use crate::terminal::Terminal;
 
-/// The lifetime of the session, in case it cannot be closed.
+/// The lifetime of the session in which the documents are read: the platform ends a session that
+/// could not be closed.
 const SESSION_LIFETIME: Duration = Duration::from_secs(180);
 /// The longest time that closing the session after an interruption may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +42,7 @@ pub(super) enum ApiCheck {
 }
 
 impl ApiCheck {
-    /// Compares the APIs.
+    /// Compares the API of `deployment` with that of the deployed agent.
     pub(super) async fn run(
         deployment: &Deployment,
         platform: &Platform,
@@ -70,7 +71,8 @@ impl ApiCheck {
         changes.map_or_else(Self::NotCompared, Self::Compared)
     }
 
-    /// Reports the changes, as an error if they break callers.
+    /// Reports the changes. Returns an error if one of them breaks callers, unless `allow_breaking`
+    /// is set.
     pub(super) fn report(
         &self,
         deployment: &Deployment,
@@ -138,7 +140,8 @@ impl ApiCheck {
     }
 }
 
-/// Compares the documents on a thread of its own, so that an interruption does not wait for it.
+/// Compares the documents on a separate thread, so that an interruption does not wait for the
+/// comparison.
 async fn changes(old: Value, new: Value) -> Result<Vec<Change>, String> {
     let comparing = spawn_blocking(move || compare(&old, &new));
     match comparing.await {

@@ -19,13 +19,14 @@ const TAIL_LINES: usize = 15;
 pub(super) struct BuildLogPrinter {
     /// The number of lines printed.
     pub(super) printed: u64,
-    /// The step of the last line.
+    /// The step of the last printed line that has a step.
     step: Option<usize>,
     tail: VecDeque<LogLine>,
 }
 
 impl BuildLogPrinter {
-    /// Prints the log lines of `status`, all of which are new. Returns whether there were any.
+    /// Prints the log lines of `status`, all of which are new. Returns whether there were any
+    /// lines.
     pub(super) fn print(
         &mut self,
         status: &BuildStatus,

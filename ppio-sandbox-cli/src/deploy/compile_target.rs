@@ -26,7 +26,7 @@ struct InstalledCompiler {
 }
 
 impl CompileTarget {
-    /// Returns the value of `--target`: a triple, or `host`.
+    /// Returns the target that the value of `--target` names: a triple, or `host`.
     pub(super) fn named(name: &str) -> Self {
         Self((name != "host").then(|| name.to_owned()))
     }

@@ -59,7 +59,7 @@ async fn deploy_project(arguments: DeployArguments, terminal: &Terminal) -> Resu
         Some(platform) => platform,
         None => Platform::started(&arguments.platform, terminal).await?,
     };
-    // Checked before the platform has a build that callers could reach.
+    // The API is checked before the platform has a build that callers could reach.
     let check = async { Ok(ApiCheck::run(&deployment, &platform, terminal).await) };
     let check = or_interrupted(Box::pin(check)).await;
     if check.is_err() {

@@ -13,7 +13,7 @@ use super::bundle::ARCHIVE_ROOT;
 use super::deployment::Deployment;
 use crate::shell;
 
-/// The longest time that the program may take to print its document.
+/// The longest time for sending the files, running the program and reading its document.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The path of the deployment's files, below the home of the sandbox's user.
 const ARCHIVE: &str = "ppio-next.tar.gz";
@@ -150,7 +150,7 @@ mod tests {
             assert!(printed.contains(&&*variable), "{variable:?} in {printed:?}");
         }
         assert!(!printed.contains(&"OF_THE_TEMPLATE=1"), "{printed:?}");
-        // Without the file, the program would run without the deployment's variables.
+        // Without the variables' file, the program would run without the deployment's variables.
         assert!(!run().status.success());
 
         fs::remove_file(home.path().join(ARCHIVE)).unwrap();

@@ -56,7 +56,7 @@ impl AgentProgram {
         }
     }
 
-    /// Returns a command that succeeds once `/ping` answers 200. Without bash it uses
+    /// Returns a command that succeeds once `/ping` answers 200. Without bash, the command uses
     /// `--healthcheck`, which only agents with the attribute macros have.
     pub(super) fn ready_command(&self) -> Option<String> {
         let Self::Binary(name) = self else {

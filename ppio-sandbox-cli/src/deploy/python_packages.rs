@@ -23,8 +23,8 @@ const UV_EXPORT: &str = "uv export --no-dev --no-emit-project -o requirements.tx
 const POETRY_EXPORT: &str = "poetry export -o requirements.txt";
 
 /// The command that installs the packages into the agent's folder, which Python searches first for
-/// every user. It needs no network if all packages are installed already, which a dry run of pip
-/// checks.
+/// every user. The command needs no network if all packages are installed already, which a dry run
+/// of pip checks.
 const INSTALL_REQUIREMENTS: &str = "\
     lacks=$(python -m pip install --dry-run --no-index -r requirements.txt 2>/dev/null) && \
     case $lacks in *'Would install'*) false;; esac || \

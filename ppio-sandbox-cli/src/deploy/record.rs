@@ -20,7 +20,8 @@ pub(super) struct DeploymentRecord {
 }
 
 impl DeploymentRecord {
-    /// Checks that every later change is possible, so that it cannot fail after the deployment.
+    /// Checks that each change of a deployment can be made in `file`, so that the error of a change
+    /// that is not possible is returned before the deployment.
     pub(super) fn open(file: AgentFile) -> Result<Self, CliError> {
         let changes = [building("t", "b"), deployed("t", "b")].concat();
         edit::apply(file.text(), &changes).map_err(|error| {
@@ -62,8 +63,8 @@ impl DeploymentRecord {
         }
     }
 
-    /// Writes the text from before the deployment. If another writer changed the file meanwhile,
-    /// only records the failure.
+    /// Writes the text from before the deployment if the start of the build was recorded. If
+    /// another writer changed the file meanwhile, only records the failure.
     pub(super) fn restore(&mut self) -> Result<(), CliError> {
         let Some(written) = self.written.take() else {
             return Ok(());

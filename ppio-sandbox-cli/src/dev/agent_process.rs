@@ -67,14 +67,14 @@ pub(super) struct AgentProcess {
 #[derive(Debug)]
 pub(super) struct AgentExit {
     pub(super) status: ExitStatus,
-    /// The last lines of its output.
+    /// The last lines of the output of the process.
     pub(super) tail: String,
 }
 
 impl AgentExit {
     /// Whether the output names `EADDRINUSE`. Programs exit with the same status for every error,
-    /// so the output has to be read: Python, Rust and Node print its number or name, which no
-    /// locale changes; Go and some servers print only the system's text.
+    /// so the output has to be read: Python, Rust and Node print the error's number or name, which
+    /// no locale changes; Go and some servers print only the system's text.
     pub(super) fn is_address_in_use(&self) -> bool {
         let number = Errno::ADDRINUSE.raw_os_error();
         let text = io::Error::from(Errno::ADDRINUSE).to_string();
@@ -180,8 +180,9 @@ impl AgentProcess {
         self.ports[0]
     }
 
-    /// Waits until the agent answers `GET /ping`, or has exited. If it listens only on other ports
-    /// for a while, `on_other_ports` is called with them, and the wait continues.
+    /// Waits until the agent answers `GET /ping`, or has exited. If the agent listens only on other
+    /// ports after [`SLOW_START`], `on_other_ports` is called with those ports, and the wait
+    /// continues.
     pub(super) async fn serving(
         &mut self,
         on_other_ports: impl FnOnce(&BTreeSet<u16>),
@@ -231,7 +232,7 @@ impl AgentProcess {
         self.group.resume();
     }
 
-    /// Sends SIGTERM, and SIGKILL after `grace`.
+    /// Sends SIGTERM, and SIGKILL after `grace`, and waits for the exit.
     pub(super) async fn stop(mut self, grace: Duration) {
         self.group.stop(grace).await;
         self.read_rest().await;

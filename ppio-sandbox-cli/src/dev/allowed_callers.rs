@@ -2,8 +2,8 @@
 //!
 //! A browser lets every page send requests to loopback ports. `Origin` names such a page. A page
 //! whose host name resolves to 127.0.0.1 (DNS rebinding) has the agent's origin, but another
-//! `Host`. The runtime has the same checks; these also cover agents in Python, and the time during
-//! which no agent runs.
+//! `Host`. The runtime has the same checks; those of this program also cover agents in Python, and
+//! the time during which no agent runs.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
@@ -13,8 +13,9 @@ use ppio_agent_protocol::host::{is_loopback, without_port};
 
 use super::dot_env::Variables;
 
-/// The runtime's settings for additional origins and hosts: separated by commas, `*` for all.
+/// The runtime's setting for additional origins: separated by commas, `*` for all.
 const ORIGINS: &str = "PPIO_AGENT_CORS_ORIGINS";
+/// The runtime's setting for additional hosts, in the same form as [`ORIGINS`].
 const HOSTS: &str = "PPIO_AGENT_ALLOWED_HOSTS";
 
 /// The allowed origins and hosts, in addition to those of this machine.

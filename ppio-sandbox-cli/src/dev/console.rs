@@ -17,7 +17,7 @@ use crate::terminal::{OutputFormat, Terminal};
 
 const URL: Style = AnsiColor::Green.on_default().bold();
 const CHAOS: Style = AnsiColor::Magenta.on_default();
-/// The width of a terminal that reports none.
+/// The width of a terminal that reports none, in columns.
 const DEFAULT_COLUMNS: u16 = 80;
 
 #[derive(Debug)]

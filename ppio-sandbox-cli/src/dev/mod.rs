@@ -11,8 +11,8 @@
 //! killed; `output_reader` splits its output into `output_line`s. `proxy` keeps the port open for
 //! `allowed_callers`, with the connections of `server`, and serves the `waiting_page`. `console`
 //! prints, and `transcript` keeps cargo's output. `telemetry` receives the traces of the agent, and
-//! keeps them with its log for the page. With `--chaos`, `chaos` disturbs what passes the proxy,
-//! and has the rebuilder disturb the agent.
+//! keeps them with the agent's log for the page. With `--chaos`, `chaos` disturbs what passes the
+//! proxy, and has the rebuilder disturb the agent.
 
 mod agent_process;
 mod allowed_callers;

@@ -58,7 +58,8 @@ impl AgentProcessGroup {
         Ok(status)
     }
 
-    /// Sends SIGTERM to the program, and SIGKILL to the group after `grace`.
+    /// Sends SIGTERM to the program, and SIGKILL to the group after `grace`. Waits for the exit of
+    /// the program.
     pub(super) async fn stop(&mut self, grace: Duration) {
         if self.status.is_some() {
             return;

@@ -17,7 +17,8 @@ const LIMITS: Limits = Limits {
     header_timeout: Duration::from_secs(30),
     write_timeout: None,
 };
-/// The pause after a connection could not be accepted, usually because no descriptors are left.
+/// The pause after a connection could not be accepted, usually because no file descriptors are
+/// left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers every request with `handler` until the future is dropped, which ends all connections.

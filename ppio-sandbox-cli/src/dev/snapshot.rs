@@ -57,7 +57,7 @@ impl SourceSnapshot {
         &self.directories
     }
 
-    /// Replaces the state of the files below `roots` with that in `other`.
+    /// Copies the state of the files below `roots` from `other`. Files that `other` lacks are kept.
     pub(super) fn update_below(&mut self, other: Self, roots: &[PathBuf]) {
         let below = |path: &Path| roots.iter().any(|root| path.starts_with(root));
         self.files

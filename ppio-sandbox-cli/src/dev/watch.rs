@@ -149,8 +149,8 @@ impl FileWatcher {
         };
         let before = std::mem::take(&mut self.watched);
         for path in directories {
-            // Also those that are watched already: a directory that was created again needs a new
-            // watch.
+            // Watches also the directories that are watched already: a directory that was created
+            // again needs a new watch.
             match watcher.watch(path, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     self.watched.insert(path.clone());

@@ -12,7 +12,7 @@ pub(super) const RUN_VARIABLE: &str = "PPIO_DEV_RUN";
 
 /// The script of the watchdog, which reads a list of process groups from a pipe. The kernel closes
 /// the pipe when the writer ends, even by SIGKILL. Then the script kills those groups and, with the
-/// help of `/proc`, the processes that have the variable.
+/// help of `/proc`, the processes that have [`RUN_VARIABLE`].
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 variable=$1 groups=

@@ -16,7 +16,7 @@ use crate::terminal::styled::Styled;
 #[serde(rename_all = "lowercase")]
 enum CheckStatus {
     Ok,
-    /// Needed only for some commands.
+    /// A program or a property is missing that only some commands need.
     Warn,
     Fail,
 }
@@ -53,7 +53,8 @@ impl Check {
         self
     }
 
-    /// Creates a check that ended with an error, in one line.
+    /// Creates a check that ended with an error. The message has the error and its causes in one
+    /// line.
     fn from_error(name: &'static str, status: CheckStatus, error: CliError) -> Self {
         let parts: Vec<_> = [error.message].into_iter().chain(error.causes).collect();
         Self {

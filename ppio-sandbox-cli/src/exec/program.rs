@@ -20,7 +20,7 @@ use crate::terminal::output_error;
 
 /// The character that ends the input of a terminal.
 const END_OF_INPUT: &[u8] = b"\x04";
-/// The longest time that sending the signal to an abandoned program may take.
+/// The longest time that sending a signal to a disconnected program may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest time that the reset of the screen may take.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -202,7 +202,7 @@ impl WrittenFiles {
     }
 }
 
-/// Writes all files or none: into a temporary folder, which is then moved.
+/// Writes all files or none: into a temporary folder, from which they are then moved.
 fn write(folder: &Path, files: &[ProjectFile]) -> io::Result<WrittenFiles> {
     let exists = folder.is_dir();
     let parent = folder.parent().unwrap_or(Path::new("/"));

@@ -52,7 +52,7 @@ sandboxes with `agent deploy --env OPENAI_BASE_URL --env OPENAI_API_KEY --env OP
 ";
 
 /// The profile of a package that is the root of its workspace. The program, and the memory it takes
-/// when idle, is a fifth smaller than with the defaults; a build takes a few seconds longer.
+/// when idle, is a fifth smaller than with cargo's defaults; a build takes a few seconds longer.
 const PROFILE: &str = "\n[profile.release]\nlto = \"fat\"\ncodegen-units = 1\nstrip = true\n";
 const OWN_WORKSPACE: &str = "\n# A workspace of its own. Remove this to join the workspace of a folder above.\n[workspace]\n";
 
@@ -95,7 +95,8 @@ impl RuntimeSource {
 }
 
 impl Scaffold {
-    /// Returns the name of the cargo package, whose rules are stricter than those for agents.
+    /// Returns the name of the cargo package, whose rules are stricter than those for the names of
+    /// agents.
     pub(crate) fn package(&self) -> String {
         const TAKEN: &[&str] = &[
             "abstract",
@@ -372,7 +373,7 @@ mod tests {
     fn the_chat_is_the_example() {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/chat/src/main.rs");
         let example = std::fs::read_to_string(example).unwrap();
-        // Each has a description of its own.
+        // Each of the two programs has its own description.
         let code = |program: &str| {
             let lines = program.lines().skip_while(|line| line.starts_with("//!"));
             lines.map(str::to_owned).collect::<Vec<_>>()

@@ -19,7 +19,7 @@ pub(crate) struct InvocationSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) items: Option<u64>,
     pub(crate) session_id: String,
-    /// The id in the agent's log; [`print()`] sets it.
+    /// The id of the request in the agent's log; [`print()`] sets this field.
     pub(crate) request_id: String,
     /// The time from the request to the end of the answer, in seconds.
     pub(crate) duration: f64,
@@ -88,7 +88,7 @@ pub(crate) async fn print(
 
 /// Prints and counts the items of a stream.
 struct ItemPrinter<'a> {
-    /// Reads the items of another protocol.
+    /// Reads the items of a protocol other than that of `/invocations`.
     reader: Option<Box<dyn AnswerReader>>,
     /// The id of the session, for the errors that the items report.
     session_id: String,
@@ -132,7 +132,8 @@ impl<'a> ItemPrinter<'a> {
         self.check_complete("the stream ended before the answer was complete")
     }
 
-    /// Reads an item, or a whole answer, of another protocol. With text output, prints its parts.
+    /// Reads an item, or a whole answer, of a protocol other than that of `/invocations`. With text
+    /// output, prints its parts.
     fn read(&mut self, item: &Value) -> Result<(), PrintError> {
         let Some(reader) = &mut self.reader else {
             return Ok(());

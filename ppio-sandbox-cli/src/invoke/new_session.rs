@@ -34,7 +34,7 @@ pub(super) async fn create(
         .create_session(agent.template())
         .timeout(lifetime)
         .metadata(START_KEY, &start_id);
-    // Dropping the creation deletes its sandbox.
+    // Dropping the future `create` deletes its sandbox.
     let error = tokio::select! {
         made = create => match made {
             Ok(session) => return Ok(session),
@@ -82,7 +82,8 @@ fn creation_message(agent: &DeployedAgent, error: &Error) -> String {
     }
 }
 
-/// Keeps the last output lines in `tail`, until the future is dropped.
+/// Keeps the last output lines of the sandbox with this `start_id` in `tail`, until the future is
+/// dropped.
 async fn keep_last_lines(
     platform: &Platform,
     start_id: &str,
@@ -98,7 +99,7 @@ async fn keep_last_lines(
     }
 }
 
-/// Waits until the platform lists the sandbox.
+/// Waits until the platform lists the sandbox with this `start_id`, and returns it.
 async fn wait_for_sandbox(platform: &Platform, start_id: &str) -> SandboxInfo {
     let filter = SandboxFilter {
         metadata: [(START_KEY.to_owned(), start_id.to_owned())].into(),

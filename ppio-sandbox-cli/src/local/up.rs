@@ -15,7 +15,7 @@ pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(
     let home = local::home()?;
     let isolate_network = local::isolates_network(&arguments)?;
     if arguments.in_background {
-        // Its own session, so that it receives no signals from the terminal.
+        // Puts this process into its own session, so that it receives no signals from the terminal.
         let _ = rustix::process::setsid();
     } else if let Some(running) = LocalPlatform::running_at(&home) {
         return already_running(&running, &arguments, isolate_network, terminal);
@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: UpArguments, terminal: &Terminal) -> Result<(
         return Ok(());
     }
 
-    // Installed before the start, so that no signal is lost.
+    // The signal handlers are installed before the start, so that no signal is lost.
     let mut signals = ExitSignals::listen()?;
     let builder = tokio::select! {
         biased;

@@ -33,8 +33,8 @@ impl LineFilter {
     /// errors that an agent writes to standard output.
     pub(super) fn search(&self) -> Option<&str> {
         let pattern = self.0.grep.as_ref().map(regex::Regex::as_str);
-        // The runtime's JSON does not escape these characters, and patterns give them no other
-        // meaning.
+        // The runtime's JSON does not escape the characters of ids, and these characters have no
+        // other meaning in patterns.
         let is_plain = |text: &&str| !text.is_empty() && text.chars().all(is_id_character);
         // Text output prints the time with fewer digits than the line has.
         let is_end_of_time = |text: &str| {

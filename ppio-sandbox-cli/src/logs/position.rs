@@ -27,7 +27,7 @@ pub(super) struct NewEntries {
 pub(super) enum LogGap {
     /// A millisecond has more lines than an answer holds, and those beyond cannot be requested.
     FullMillisecond,
-    /// The platform does not start at the position: it returns the lines before it again.
+    /// The platform does not start its answer at the position, but returns earlier lines again.
     NotAdvancing,
 }
 
@@ -45,7 +45,8 @@ impl LogPosition {
         self.milliseconds
     }
 
-    /// Moves past the lines of an answer, and never back. If `is_full`, there may be further lines.
+    /// Moves past the lines of an answer, and never back. Returns the lines that had not been read
+    /// before. If `is_full`, the platform may have further lines.
     pub(super) fn advance(&mut self, entries: Vec<LogEntry>, is_full: bool) -> NewEntries {
         let start = self.milliseconds;
         let mut new = Vec::new();
@@ -133,7 +134,7 @@ mod tests {
             ),
             (vec![at("003", "e")], vec![]),
             (vec![at("003", "e"), at("003", "e")], vec!["e"]),
-            // The platform has dropped the lines before.
+            // The platform has dropped the earlier lines.
             (vec![at("003", "f")], vec!["f"]),
             (vec![at("003", "f"), at("003", "g")], vec!["g"]),
             // A line that arrived late.
@@ -183,7 +184,7 @@ mod tests {
                 assert_eq!(again.gap, Some(LogGap::NotAdvancing));
                 assert_eq!(position.milliseconds(), end);
             }
-            // Lines after the others are read once.
+            // A line after all earlier ones is read once.
             let mut more = lines.clone();
             more.push(at("004", "new"));
             assert_eq!(messages(position.advance(more.clone(), true)), ["new"]);

@@ -93,8 +93,8 @@ pub(crate) async fn sandboxes_of(
 /// note.
 ///
 /// # Errors
-/// If the agent or its sessions cannot be read, or it has no open session; `help` states how to
-/// open one.
+/// If the agent or its sessions cannot be read, or the agent has no open session; `help` states how
+/// to open one.
 pub(crate) async fn newest_session(
     agent: &DeployedAgent,
     platform: &Platform,

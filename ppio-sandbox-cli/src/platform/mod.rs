@@ -1,4 +1,4 @@
-//! The platform that a command uses: PPIO's cloud, another one, or the one on this machine.
+//! The platform that a command uses: PPIO's cloud, another remote platform, or the local platform.
 
 pub(crate) mod deployed_agent;
 pub(crate) mod local;

@@ -9,12 +9,13 @@ use crate::arguments::{HeaderArguments, RunArguments};
 use crate::error::{CliError, ExitKind};
 use crate::terminal::Terminal;
 
-/// Finds the run: in the session of `--session`, otherwise in the running sessions of the agent,
-/// newest first.
+/// Finds the run that `arguments` name: in the session of `--session`, otherwise in the running
+/// sessions of the agent, newest first.
 ///
 /// # Errors
-/// If a header is not valid, if the agent or its sessions cannot be read, or if no running session
-/// has the run. With `--session`, whether the session has the run is not checked.
+/// If a header is not valid, if the session of `--session` does not exist or cannot be used, if the
+/// agent or its sessions cannot be read, or if no running session has the run. With `--session`,
+/// whether the session has the run is not checked.
 pub(crate) async fn find(
     arguments: &RunArguments,
     platform: &Platform,
@@ -62,7 +63,7 @@ pub(crate) async fn find(
     }))
 }
 
-/// Returns the end of a suggested command line, which has to send the same headers.
+/// Returns the end of a suggested command line, which has to send the same headers as this command.
 pub(crate) fn same_headers(headers: &HeaderArguments) -> &'static str {
     // The headers may be secrets.
     if headers.is_empty() { "" } else { " -H …" }

@@ -9,7 +9,7 @@ use ppio_agent_protocol::{AgentConfig, AgentConfigError};
 
 use crate::error::{CliError, ExitKind};
 
-/// The names of the file; the first that exists is used.
+/// The names of agent.yaml; the first that exists is used.
 const FILE_NAMES: [&str; 2] = ["agent.yaml", "agent.yml"];
 
 /// The text of agent.yaml, which need not be valid.
@@ -100,7 +100,7 @@ impl AgentFile {
         &self.text
     }
 
-    /// Parses the text. The error shows the line.
+    /// Parses the text. The error shows the line of the mistake if the line is known.
     pub(crate) fn parse(&self) -> Result<AgentConfig, CliError> {
         AgentConfig::from_yaml(&self.text).map_err(|error| self.invalid(&error))
     }

@@ -30,7 +30,7 @@ pub(crate) async fn find_or_ask(terminal: &Terminal) -> Result<AuthorEmail, CliE
     })
 }
 
-/// Returns git's `user.email`, or the reasons why there is none.
+/// Returns git's `user.email`, or the reasons why it is missing or not valid.
 pub(crate) async fn from_git() -> Result<AuthorEmail, Vec<String>> {
     let mut command = Command::new("git");
     command.args(["config", "user.email"]);

@@ -76,8 +76,8 @@ impl DockerIgnore {
         deciding.is_some_and(|pattern| !pattern.keeps)
     }
 
-    /// Whether patterns that select files select a path: the same as
-    /// [`leaves_out`](Self::leaves_out).
+    /// Whether patterns that select files, as those of `--include`, match a path. The test is that
+    /// of [`leaves_out`](Self::leaves_out).
     pub(crate) fn matches(&self, path: &Path) -> bool {
         self.leaves_out(path)
     }
@@ -96,7 +96,8 @@ impl DockerIgnore {
 mod tests {
     use super::*;
 
-    /// Cases from Docker's documentation, and those in which it differs from `.gitignore`.
+    /// Cases from Docker's documentation, and cases in which `.dockerignore` differs from
+    /// `.gitignore`.
     #[test]
     fn the_last_matching_pattern_decides() {
         for (text, out, kept) in [

@@ -1,6 +1,6 @@
 //! The names of files that hold secrets.
 //!
-//! `agent deploy` leaves them out, and `agent init` writes them into `.dockerignore`.
+//! `agent deploy` leaves these files out, and `agent init` writes their names into `.dockerignore`.
 
 use std::path::Path;
 

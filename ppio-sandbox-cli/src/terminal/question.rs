@@ -9,8 +9,8 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use crate::error::{CliError, ExitKind};
 use crate::terminal::styled::escaped;
 
-/// Prompts until the answer passes the check. Enter alone selects `default`; without a default, it
-/// gives an empty answer if no answer is required.
+/// Prompts until the answer passes the check. Enter alone selects `default`; without a default,
+/// Enter gives an empty answer if no answer is required.
 pub(crate) async fn ask(
     question: impl Into<String>,
     default: Option<String>,

@@ -13,7 +13,7 @@ const FAILED: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default();
 /// The members of a log record that are printed in columns of their own.
 const OWN_MEMBERS: [&str; 4] = ["timestamp", "level", "message", "target"];
-/// The deepest level that has an indentation of its own, as on the page.
+/// The deepest level that has an indentation of its own, as on the agent's page.
 const MAX_INDENT: usize = 12;
 /// The width of the column of durations, in characters.
 const DURATION_WIDTH: usize = 9;
@@ -91,7 +91,7 @@ impl FetchedSpan {
     }
 }
 
-/// Writes log records as `agent dev` does, without the ids, which are the same in all of them.
+/// Writes log records as `agent dev` does, without the ids, which are the same in all records.
 pub(super) fn write_logs(records: &[Value], text: &mut Styled) {
     if records.is_empty() {
         return;

@@ -144,7 +144,7 @@ fn a_failed_build_reports_its_step_and_its_last_lines() {
         message.is_some_and(|message| message.contains("SyntaxError"))
     });
     assert_eq!(line.expect("the reason")["step"], 3);
-    // The last event is the same document.
+    // The last event has the document that is printed to standard error.
     let mut last = done.json_lines().pop().expect("a last line");
     let event = last.as_object_mut().and_then(|last| last.remove("event"));
     assert_eq!(event, Some(json!("failed")));

@@ -273,7 +273,7 @@ fn killing_the_command_ends_the_agent_and_its_detached_children() {
         let done = dev.running.wait();
         if signal != Signal::KILL {
             done.code(0);
-            // Nothing is left when the command exits, unless it was killed.
+            // No process is left when the command exits, unless the command was killed.
             assert!(!is_alive(agent) && !is_alive(child), "{signal:?}");
         }
         eventually("nothing is left", || !is_alive(agent) && !is_alive(child));

@@ -18,8 +18,8 @@ use crate::support::dev::{Dev, ask, open, python_project, rust_project, send_req
 use crate::support::scaffold::edit;
 use crate::support::{Sandbox, eventually, is_alive, on_runtime, scaffold};
 
-/// An agent in Python that answers a call with a value, or with a stream if its body is `stream`.
-/// On SIGTERM it finishes the answers that it has begun.
+/// An agent in Python that answers a call with a value, or with a stream if the body of the call is
+/// `stream`. On SIGTERM, the agent finishes the answers that it has begun.
 const AGENT: &str = r#"
 import http.server, json, os, signal, sys, threading, time
 
@@ -87,8 +87,8 @@ fn rest_of(mut stream: TcpStream) -> String {
     String::from_utf8(answer).expect("UTF-8")
 }
 
-/// Returns the body of the agent's answer; `None` if it was cut, as its framing shows, or if there
-/// was no agent.
+/// Returns the body of the agent's answer; `None` if the answer was cut, as its framing shows, or
+/// if there was no agent.
 fn whole(answer: &str) -> Option<String> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let head = head.to_ascii_lowercase();
@@ -331,7 +331,7 @@ fn only_the_agent_that_was_called_is_disturbed() {
     dev.running.wait().code(0);
 }
 
-/// The seed pauses the agent at the third call.
+/// The seed of this test pauses the agent at the third call.
 #[test]
 fn ctrl_c_ends_an_agent_that_is_paused() {
     let sandbox = Sandbox::new();

@@ -26,7 +26,7 @@ fn the_agent_has_the_variables_of_the_file_and_restarts_with_new_ones() {
     let address = dev.address();
     let answer = |request: &str| ask(&address, request);
     let first = answer("GET /");
-    // The environment of the command overrides the file, and so do the variables that the command
+    // The environment of the command overrides `.env`, and so do the variables that the command
     // sets.
     assert!(first.ends_with("hello there,process,true."), "{first}");
     let foreign = answer("GET http://agent.example/");

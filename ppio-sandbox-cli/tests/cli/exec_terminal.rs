@@ -27,7 +27,7 @@ fn a_shell_has_the_terminal() {
         terminal.expect_output("is-23\r\n200 110\r\nvt220\r\n");
         terminal.send_keys("test -t 0 && test -t 1 && test -t 2 && echo on-a-$((40 + 2))\r");
         terminal.expect_output("on-a-42");
-        // A job of the shell gets the signal, and the shell continues.
+        // A job of the shell gets the SIGINT of Ctrl-C, and the shell continues.
         terminal.send_keys("echo be''gun; sleep 86400; echo no\r");
         terminal.expect_output("begun");
         terminal.send_keys("\x03");

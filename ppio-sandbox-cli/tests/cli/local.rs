@@ -16,7 +16,7 @@ use crate::support::scaffold::{command, python_project};
 use crate::support::{Done, Sandbox, agent, config, eventually, on_runtime, python_agent, send};
 
 /// Returns the command lines that contain this folder. The command line of the platform does not
-/// contain it.
+/// contain the folder.
 fn processes_of(home: &Path) -> Vec<String> {
     let home = home.display().to_string();
     let mut found = Vec::new();

@@ -223,7 +223,8 @@ fn an_agent_without_the_protocol_is_explained() {
     let names = ["hello", "routes"];
     let agents = names.map(|name| {
         let agent = agent(name, &ppio_test_support::example_binary(name));
-        // The agent then answers like an agent that was built without the features.
+        // With this value, the agent answers like an agent that was built without the features of
+        // the protocols.
         agent.variable("PPIO_AGENT_PROTOCOLS", "websocket")
     });
     let sandbox = Sandbox::with(agents);

@@ -37,14 +37,19 @@ struct Entry {
     answer: watch::Receiver<Option<Answer>>,
 }
 
-/// Whether the work was done for this request or for an earlier one with the same key.
+/// Whether the work was done for this request or for an earlier request with the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AnswerOrigin {
     Own,
     Replayed,
 }
 
-/// Returns the idempotency key of a request.
+/// Returns the idempotency key of a request. `None` if the request has none.
+///
+/// # Errors
+///
+/// Status 400 if the request has two keys, or the key is empty, longer than [`MAX_KEY`] or not
+/// visible ASCII.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {
@@ -63,8 +68,8 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
 }
 
 impl IdempotentAnswers {
-    /// Returns the answer to the first request with this key. The first request runs `work` in a
-    /// task of its own, which continues if the caller disconnects.
+    /// Returns the answer to the first request with this idempotency key. The first request runs
+    /// `work` in a task of its own, which continues if the caller disconnects.
     ///
     /// # Errors
     ///
@@ -115,7 +120,7 @@ impl IdempotentAnswers {
     }
 }
 
-/// The work for the first request with a key.
+/// The work for the first request with an idempotency key.
 struct Attempt {
     entries: Arc<Mutex<HashMap<String, Entry>>>,
     key: String,
@@ -130,7 +135,7 @@ impl Attempt {
 }
 
 impl Drop for Attempt {
-    /// Removes the key unless the work has succeeded.
+    /// Removes the idempotency key unless the work has succeeded.
     fn drop(&mut self) {
         if !matches!(&*self.sender.borrow(), Some(Ok(_))) {
             lock(&self.entries).remove(&self.key);
@@ -138,7 +143,8 @@ impl Drop for Attempt {
     }
 }
 
-/// Removes expired answers, and the oldest one to make room for another.
+/// Removes expired answers. If at least [`MAX_ANSWERS`] entries remain, also removes the oldest
+/// finished one.
 fn remove_old(entries: &mut HashMap<String, Entry>) {
     let is_running = |entry: &Entry| entry.answer.borrow().is_none();
     entries.retain(|_, entry| is_running(entry) || entry.began_at.elapsed() < LIFETIME);

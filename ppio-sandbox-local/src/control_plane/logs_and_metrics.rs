@@ -20,7 +20,7 @@ const MAX_LINES: usize = 1000;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct SandboxLogQuery {
-    /// Unix time in milliseconds; the query may call it `cursor`.
+    /// Unix time in milliseconds; the name `cursor` is accepted as well.
     #[serde(alias = "cursor")]
     start: Option<u64>,
     limit: Option<usize>,

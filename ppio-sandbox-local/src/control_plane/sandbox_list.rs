@@ -71,7 +71,8 @@ fn views(shared: &Shared, sandboxes: &[Arc<LocalSandbox>]) -> Vec<Value> {
         .collect()
 }
 
-/// Returns the sort key of a sandbox, which does not change while others are added and removed.
+/// Returns the sort key of a sandbox, which does not change while other sandboxes are added and
+/// removed.
 fn position(sandbox: &LocalSandbox) -> (u64, String) {
     (unix_millis(sandbox.started_at), sandbox.id.clone())
 }

@@ -89,8 +89,9 @@ pub(super) struct ResumeRequest {
 /// Creates a sandbox, or returns the one that an earlier request with the same idempotency key
 /// created.
 ///
-/// `secure` in the request has no effect: every sandbox's daemon requires its token. `mcp` has no
-/// effect either: clients start the MCP gateway themselves, with these settings as its arguments.
+/// `secure` in the request has no effect: the daemon of every sandbox requires the access token.
+/// `mcp` has no effect either: clients start the MCP gateway themselves, with the value of `mcp` as
+/// its arguments.
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     request: Request,

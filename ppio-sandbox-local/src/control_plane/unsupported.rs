@@ -1,4 +1,4 @@
-//! Routes of the cloud that one machine does not support, answered with status 501.
+//! Routes of the cloud that the local platform does not support, answered with status 501.
 
 use std::sync::Arc;
 

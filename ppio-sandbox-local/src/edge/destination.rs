@@ -18,7 +18,7 @@ pub(super) enum Destination {
 impl Destination {
     /// Finds the destination by the host name, else by the headers, else, for calls to the daemon,
     /// by the access token or the signature of a link. After a `connect` the Python SDK sends only
-    /// the token.
+    /// the access token.
     ///
     /// # Errors
     ///

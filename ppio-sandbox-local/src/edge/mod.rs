@@ -120,8 +120,8 @@ impl Edge {
     }
 }
 
-/// Refuses a request without the token of a sandbox whose ports are not public. The server in the
-/// sandbox does not get the token.
+/// Refuses a request without the traffic token of a sandbox whose ports are not public. The server
+/// in the sandbox does not get the traffic token.
 fn check_traffic_token(
     sandbox: &LocalSandbox,
     request: &mut Request<Body>,

@@ -93,7 +93,7 @@ pub(super) struct ConnectCall {
 }
 
 impl ConnectCall {
-    /// Checks the framing that the content type names.
+    /// Reads a request with the framing that its content type names.
     fn read(headers: HeaderMap, body: Bytes) -> Result<Self, ConnectError> {
         let content_type = headers
             .get(header::CONTENT_TYPE)
@@ -227,7 +227,7 @@ pub(super) fn stream(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'sta
     ([(header::CONTENT_TYPE, "application/connect+json")], body).into_response()
 }
 
-/// Returns an error response; a stream carries the error in its last message.
+/// Returns an error response; a stream contains the error in its last message.
 pub(super) fn refuse(streaming: bool, error: ConnectError) -> Response {
     if !streaming {
         return error.into_response();

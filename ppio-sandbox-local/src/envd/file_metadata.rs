@@ -59,8 +59,8 @@ impl FileMetadata {
         Ok(Self(metadata))
     }
 
-    /// Reads the metadata of the file at `path`, without following a link. Empty if the file system
-    /// has none.
+    /// Reads the metadata of the file at `path`, without following a link. Empty if the file has no
+    /// metadata, or its attributes cannot be read.
     pub(super) fn of(path: &Path) -> Self {
         let mut names = vec![0; MAX_LIST];
         let Ok(length) = llistxattr(path, &mut names[..]) else {
@@ -75,7 +75,7 @@ impl FileMetadata {
             let Some(key) = name.strip_prefix(ATTRIBUTE_PREFIX) else {
                 continue;
             };
-            // A program of the sandbox may set any attribute, and may remove this one meanwhile.
+            // A program of the sandbox may set any attribute, and may remove it meanwhile.
             if let Ok(length) = lgetxattr(path, name, &mut value[..])
                 && let Ok(value) = std::str::from_utf8(&value[..length])
             {

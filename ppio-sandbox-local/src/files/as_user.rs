@@ -36,12 +36,12 @@ struct Identity {
 /// the first of them took its identity.
 static TAKEN: Mutex<(usize, DumpableBehavior)> = Mutex::new((0, DumpableBehavior::NotDumpable));
 
-/// Makes the process dumpable again: the kernel clears this flag when a thread changes its
-/// identity. Otherwise a root without `CAP_SYS_PTRACE` could not open the platform's descriptors,
-/// through which the programs that start a command enter the namespaces of its sandbox.
+/// Makes the process dumpable again when dropped: the kernel makes it not dumpable when a thread
+/// changes its identity. Otherwise a root without `CAP_SYS_PTRACE` could not open the platform's
+/// descriptors, through which the programs that start a command enter the namespaces of a sandbox.
 ///
-/// Only the last guard does so: while a thread has the identity of a sandbox's user, that user
-/// would own the thread's files in `/proc`.
+/// Only the last guard makes the process dumpable: while a thread has the identity of a sandbox's
+/// user, that user would own the thread's files in `/proc`.
 struct DumpableGuard;
 
 impl DumpableGuard {

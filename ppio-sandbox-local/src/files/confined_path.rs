@@ -82,7 +82,7 @@ impl ConfinedPath {
                 Err(error) => return Err(error.into()),
             }
             match self.create() {
-                // Another program created it first.
+                // Another program created the file first.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 created => return created,
             }
@@ -116,7 +116,7 @@ impl ConfinedPath {
         while self.rest.len() > 1 {
             let name = &self.rest[0];
             let next = match make_one(&self.directory, name) {
-                // Another program created it first; a link is refused.
+                // Another program created the directory first; a link is refused.
                 Err(Errno::EXIST) => openat(
                     &*self.directory,
                     name,

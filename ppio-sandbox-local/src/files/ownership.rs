@@ -48,7 +48,7 @@ impl Owner {
         Self((uid != 0).then_some((uid, gid)))
     }
 
-    /// Gives an open file to this owner. It may also be a pipe, or a directory opened with
+    /// Gives an open file to this owner. The file may also be a pipe, or a directory opened with
     /// `O_PATH`.
     pub(crate) fn give(self, file: impl AsFd) -> io::Result<()> {
         let Some((uid, gid)) = self.ids() else {

@@ -13,7 +13,7 @@ use crate::identity::{self, constant_time_eq};
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// Reads the key of a home. `None` if there is none.
+    /// Reads the API key in the file at `path`. `None` if there is none.
     pub(crate) fn load(path: &Path) -> io::Result<Option<Self>> {
         match fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => Ok(None),
@@ -23,7 +23,7 @@ impl ApiKey {
         }
     }
 
-    /// Reads the key of this home, or creates one that only the owner can read.
+    /// Reads the API key in the file at `path`, or creates one that only the owner can read.
     pub(crate) fn load_or_create(path: &Path) -> Result<Self, Error> {
         if let Some(key) = Self::load(path).map_err(Error::home(path))? {
             // A copy of a home may have other permissions.

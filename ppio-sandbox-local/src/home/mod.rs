@@ -33,7 +33,7 @@ use crate::processes;
 pub(crate) use self::api_key::ApiKey;
 
 /// The time to wait for the lock of a killed platform: a process that the platform was starting
-/// holds a copy of the open file until its `exec`.
+/// holds a copy of the open lock file until its `exec`.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -45,7 +45,7 @@ pub(crate) struct Home {
     run: PathBuf,
     /// The link in the home to `run`, if `run` is elsewhere.
     link: Option<PathBuf>,
-    // Also released when the process is killed: the kernel closes the file.
+    // The lock is also released when the process is killed: the kernel closes the file.
     lock: File,
 }
 
@@ -167,7 +167,7 @@ fn make_reachable(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // Any user could have created it in `/var/tmp`.
+    // Any user could have created the directory in `/var/tmp`.
     let found = fs::symlink_metadata(directory)?;
     let is_own = found.is_dir() && found.uid() == 0 && found.mode() & 0o022 == 0;
     if is_own && every_user_passes(directory) {

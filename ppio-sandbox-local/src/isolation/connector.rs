@@ -49,8 +49,9 @@ const MAX_SHELLS: usize = 16;
 pub(crate) struct NetworkConnector {
     /// The programs that enter the namespace, and the shell.
     arguments: Vec<OsString>,
-    /// The shell that connected last. While it connects, another one is started for a connection to
-    /// another port, because a server that does not accept connections must not delay others.
+    /// The shell that connected last. While this shell connects, another shell is started for a
+    /// connection to another port, because a server that does not accept connections must not delay
+    /// connections to other ports.
     idle: Mutex<Option<ConnectorShell>>,
     /// The ports to which connections are being opened, one at a time for each port, so that one
     /// port does not occupy all shells.
@@ -199,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_accepts_nothing_does_not_delay_others() {
-        // The shell stays in this machine's network, because no program enters another one.
+        // The shell stays in this machine's network, because no program enters another network.
         let bash = processes::find_program("bash").unwrap();
         let connector = NetworkConnector::start(Vec::new(), &bash).await.unwrap();
         let full = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

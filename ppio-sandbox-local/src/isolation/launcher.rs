@@ -49,7 +49,7 @@ pub(crate) struct ProcessLauncher {
     pub(super) processors: Option<String>,
     pub(super) user: SandboxUser,
     pub(super) programs: SystemPrograms,
-    /// Whether the limit of processes counts those of this sandbox only.
+    /// Whether the limit of processes counts the processes of this sandbox only.
     pub(super) counts_processes: bool,
 }
 

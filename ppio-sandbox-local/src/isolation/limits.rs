@@ -7,8 +7,8 @@ pub(crate) struct SandboxLimits {
     pub(crate) cpu_count: u32,
 }
 
-/// The maximum number of threads and processes of one sandbox, so that it cannot exhaust those of
-/// the machine.
+/// The maximum number of threads and processes of one sandbox, so that the sandbox cannot exhaust
+/// those of the machine.
 pub(super) const MAX_TASKS: u32 = 4096;
 
 /// Whether `limits`, the `/proc/self/limits` of a process in a sandbox, has the limit of processes

@@ -2,8 +2,8 @@
 //!
 //! `pasta` opens a tap device in the namespace and connections in the network of this machine. It
 //! forwards no port in either direction and does not pass connections on to loopback addresses of
-//! this machine. Once it has opened the device it confines itself: it sees no file, and a filter
-//! allows few system calls.
+//! this machine. Once `pasta` has opened the device, it confines itself: no file is visible to it,
+//! and a filter allows few system calls.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -80,7 +80,8 @@ impl PastaProcess {
         tun.map_err(|error| named(&error, &format!("failed to open {TUN_DEVICE}")))?;
         let mut arguments = Vec::new();
         processes::push_program(&mut arguments, program, OPTIONS);
-        // Namespaces as standard streams, because only some processes can open their paths.
+        // The namespaces are passed as standard streams, because only some processes can open
+        // their paths.
         let stdout = if launcher.user().is_some() {
             // Another user could not enter a namespace of root.
             arguments.extend(["--runas", "0:0"].map(Into::into));
@@ -100,7 +101,7 @@ impl PastaProcess {
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let pid = pid.ok_or_else(|| io::Error::other("pasta has ended"))?;
         let process = pidfd_open(pid, PidfdFlags::empty())?;
-        // Dropped once `pasta` is ready; `pasta` ignores SIGPIPE.
+        // The pipe is dropped once `pasta` is ready; `pasta` ignores SIGPIPE.
         let stderr = child.stderr.take();
         while !has_route(namespaces.first) {
             if let Some(status) = child.try_wait()? {

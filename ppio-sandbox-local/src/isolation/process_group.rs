@@ -76,7 +76,7 @@ impl Isolation for ProcessGroupIsolation {
         let path = search_path(&stand_ins, &self.exposed, &rest);
         variables.insert("PPIO_LOCAL_PATH".into(), path.clone());
         variables.insert("PATH".into(), path);
-        // The absolute path of a program is below the root on this machine.
+        // An absolute path is looked up below the sandbox's root first, then on this machine.
         let inside = on_host(&run.program);
         let program = if run.program.starts_with('/') && inside.exists() {
             inside.into_os_string()

@@ -8,7 +8,7 @@ use rustix::thread::{CpuSet, sched_getaffinity};
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Returns the processors for a sandbox that may use `count` of them, in the format of `taskset`.
-/// `None` if it may use all of them.
+/// `None` if the sandbox may use all processors.
 pub(super) fn choose(count: u32) -> Option<String> {
     let available = sched_getaffinity(None).ok()?;
     let available: Vec<_> = (0..CpuSet::MAX_CPU)

@@ -16,9 +16,9 @@ use crate::files::{self, Owner};
 /// The treatment of a file or link at the path of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
-    /// It is kept, because it comes from the template.
+    /// The file or link is kept, because it comes from the template.
     Keep,
-    /// It is replaced, because the platform or an isolation needs the directory.
+    /// The file or link is replaced, because the platform or an isolation needs the directory.
     Replace,
 }
 

@@ -31,13 +31,13 @@ use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
 /// The longest time that processes may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time that the parents of killed processes are given to wait for them and to end.
+/// The time that the parents of killed processes are given to wait for these processes and to end.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two signals to the processes of a sandbox.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The processes of a started sandbox. Dropping it without [`SandboxProcesses::kill`] leaves them
-/// to the watchdog.
+/// The processes of a started sandbox. Dropping this value without [`SandboxProcesses::kill`]
+/// leaves the processes to the watchdog.
 #[derive(Debug)]
 pub(crate) struct SandboxProcesses {
     launcher: ProcessLauncher,
@@ -175,7 +175,7 @@ impl SandboxProcesses {
         &self.files
     }
 
-    /// Returns the root directory of the sandbox, if it has devices of its own.
+    /// Returns the root directory of the sandbox, if the sandbox has devices of its own.
     pub(crate) fn device_root(&self) -> Option<BorrowedFd<'_>> {
         self.namespaces.as_ref().map(|_| self.files.root())
     }
@@ -208,7 +208,7 @@ impl SandboxProcesses {
         self.launcher.network
     }
 
-    /// Returns the connector to the ports of the sandbox, if it has a network of its own.
+    /// Returns the connector to the ports of the sandbox, if the sandbox has a network of its own.
     pub(crate) fn connector(&self) -> Option<&NetworkConnector> {
         self.connector.as_ref()
     }
@@ -275,7 +275,8 @@ impl SandboxProcesses {
 
     /// Ends every process. Returns when none is left.
     pub(crate) async fn kill(&self) -> io::Result<()> {
-        // `pasta` runs outside the process namespace, so its end would be waited for first.
+        // `pasta` runs outside the process namespace and does not end by itself, so without this
+        // kill `end_processes` would wait for it for `PARENT_TIMEOUT`.
         if let Some(pasta) = &self.pasta {
             pasta.kill();
         }

@@ -42,7 +42,8 @@ impl UserPool {
     ///
     /// # Errors
     ///
-    /// If the platform runs as root in a user namespace that maps neither range.
+    /// If the platform runs as root in a user namespace that maps neither [`UNUSED`] nor
+    /// [`IN_NAMESPACE`].
     pub(crate) fn new() -> Result<Self, String> {
         let range = if rustix::process::geteuid().is_root() {
             let maps = ["/proc/self/uid_map", "/proc/self/gid_map"]
@@ -92,7 +93,7 @@ impl UserPool {
 }
 
 /// Returns the ids of `range`, starting at a random one, because several platforms may use the same
-/// range. In the small range, the ids of running processes are left out.
+/// range. In [`IN_NAMESPACE`], the ids of running processes are left out.
 fn candidates(range: &Range<u32>) -> impl Iterator<Item = u32> {
     let random = Uuid::new_v4().as_fields().0 % (range.end - range.start);
     let start = range.start + random;

@@ -106,10 +106,10 @@ impl LocalPlatformBuilder {
     }
 
     /// Sets whether sandboxes with internet access, and builds, have a network namespace of their
-    /// own, which the program `pasta` connects to other machines. They then reach no server on a
-    /// loopback address of this machine and no abstract Unix socket: an agent cannot call a model
-    /// there. Needs bubblewrap and `/dev/net/tun`; starting fails if such a network cannot be set
-    /// up. Default: `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
+    /// own, which the program `pasta` connects to other machines. These sandboxes and builds then
+    /// reach no server on a loopback address of this machine and no abstract Unix socket: an agent
+    /// cannot call a model there. Needs bubblewrap and `/dev/net/tun`; starting fails if such a
+    /// network cannot be set up. Default: `PPIO_LOCAL_ISOLATE_NETWORK`, else no.
     ///
     /// Servers on other addresses of this machine, and in its networks, can still be reached.
     pub fn isolate_network(mut self, isolate: bool) -> Self {
@@ -129,7 +129,7 @@ impl LocalPlatformBuilder {
     /// Sets whether sandboxes get cgroups if the platform can create them. Default: yes. Without
     /// cgroups the platform pauses and kills processes with signals, and limits them with resource
     /// limits. A sandbox with a process namespace gets a cgroup only if the kernel enforces a limit
-    /// in it.
+    /// in the cgroup.
     pub fn cgroups(mut self, cgroups: bool) -> Self {
         self.cgroups = cgroups;
         self
@@ -160,18 +160,19 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Starts the platform. From then on it marks the descriptors of this process above 2 to close
-    /// at `exec` whenever it starts a process, so that no sandbox inherits one.
+    /// Starts the platform. From then on the platform marks the descriptors of this process above 2
+    /// to close at `exec` whenever the platform starts a process, so that no sandbox inherits one.
     ///
     /// # Errors
     ///
     /// [`Error::HomeInUse`] when another platform runs with the same home, [`Error::Listen`] when
-    /// the port is taken, [`Error::Isolation`] when the requested isolation does not work here,
-    /// [`Error::Network`] when [`isolate_network`](Self::isolate_network) does not work here,
-    /// [`Error::Certificate`] when the certificates for [`tls`](Self::tls) cannot be created,
-    /// [`Error::Watchdog`] when the process that ends the sandboxes with the platform does not
-    /// start, [`Error::NoHome`] or [`Error::Home`] when the home or an exposed path cannot be used,
-    /// and [`Error::Variable`] when an environment variable is not valid.
+    /// the port is taken, [`Error::Isolation`] when the requested isolation does not work here, or
+    /// when none is requested and process groups do not work, [`Error::Network`] when
+    /// [`isolate_network`](Self::isolate_network) does not work here, [`Error::Certificate`] when
+    /// the certificates for [`tls`](Self::tls) cannot be created, [`Error::Watchdog`] when the
+    /// process that ends the sandboxes with the platform does not start, [`Error::NoHome`] or
+    /// [`Error::Home`] when the home or an exposed path cannot be used, and [`Error::Variable`]
+    /// when an environment variable is not valid.
     pub async fn start(self) -> Result<LocalPlatform, Error> {
         let wanted = self.wanted_isolation()?;
         let kind = self.isolation.unwrap_or(IsolationKind::ProcessGroup);

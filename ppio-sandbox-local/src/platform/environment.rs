@@ -34,7 +34,7 @@ pub(crate) fn variables(
         for name in ["HTTPS_PROXY", "https_proxy"] {
             variables.insert(name.to_owned(), url.clone());
         }
-        // Node reads the proxy variables only if this one is set.
+        // Node reads the proxy variables only if this variable is set.
         variables.insert("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned());
     }
     variables

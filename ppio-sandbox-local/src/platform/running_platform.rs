@@ -1,4 +1,4 @@
-//! Finds a platform that another process runs, by the state file in its home.
+//! Finds a platform that another process runs, by the state file in the platform's home.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -72,8 +72,8 @@ impl TemplateSpec {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        // Relative to the working directory: as process groups, sandboxes have no `/app` of their
-        // own.
+        // The path is relative to the working directory: as process groups, sandboxes have no
+        // `/app` of their own.
         self.start_command = Some(format!("exec ./'{}'", name.replace('\'', r"'\''")));
         self.file(program, format!("{APP}/{name}"))
     }

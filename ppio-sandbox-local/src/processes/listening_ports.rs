@@ -71,7 +71,8 @@ mod tests {
                 assert!(Instant::now() < deadline, "{address}");
             }
         }
-        // The group of this number has no process, unless it is the group of this process.
+        // No process group has the pid of this process as its number, unless this process leads its
+        // group.
         let other = getpid().as_raw_nonzero().get().unsigned_abs();
         assert!(other == group || listening_ports(other).unwrap().is_empty());
     }

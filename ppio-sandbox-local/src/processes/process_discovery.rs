@@ -71,9 +71,9 @@ pub(crate) fn is_in_namespace(pid: i32, wanted: &Path) -> bool {
 /// descendants.
 ///
 /// `first` is the first process of the sandbox's process namespace, unless that process has ended.
-/// Its descendants are included, because it becomes the parent of processes in the namespace whose
-/// parent has ended. Reads no other process of this machine. `None` if the kernel does not list
-/// children.
+/// The descendants of `first` are included, because `first` becomes the parent of processes in the
+/// namespace whose parent has ended. Reads no other process of this machine. `None` if the kernel
+/// does not list children.
 pub(crate) fn find_descendants(directory: &Path, first: Option<i32>) -> Option<Vec<i32>> {
     let started = groups_of(&[directory.to_owned()]).into_iter();
     let mut pending: Vec<_> = started
@@ -106,7 +106,7 @@ pub(crate) fn children_of(parent: i32) -> io::Result<Vec<i32>> {
 }
 
 /// Returns the children of all threads of a process; empty if it has ended. `None` if the kernel
-/// does not list them, because it was built without checkpoint support.
+/// does not list them, because the kernel was built without checkpoint support.
 fn listed_children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     let threads = fs::read_dir(format!("/proc/{pid}/task"));

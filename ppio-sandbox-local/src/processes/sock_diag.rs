@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 pub(crate) struct ListeningSocket {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
-    /// The user who opened it, as this machine's user namespace numbers users.
+    /// The user who opened the socket, as this machine's user namespace numbers users.
     pub(crate) user: u32,
     pub(crate) inode: u64,
 }
@@ -21,7 +21,7 @@ pub(crate) struct ListeningSocket {
 /// Type of the request and of each answer.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_DONE: u16 = 3;
-/// `NLM_F_REQUEST` and `NLM_F_DUMP`.
+/// The flags of a request: `NLM_F_REQUEST` and `NLM_F_DUMP`.
 const REQUEST_ALL: u16 = 0x301;
 const IPPROTO_TCP: u8 = 6;
 /// The bit of state "listen".

@@ -1,8 +1,8 @@
 //! Starts processes while other threads write programs that are about to be run.
 //!
-//! Between `fork` and `exec` a new process holds copies of every open file. Until then, a program
-//! that was just written and closed cannot be executed ("text file busy"), which happens when a
-//! hundred sandboxes start at the same time.
+//! Between `fork` and `exec` a new process holds copies of every open file. Until that `exec`, a
+//! program that was just written and closed cannot be executed ("text file busy"), which happens
+//! when a hundred sandboxes start at the same time.
 
 use std::io;
 use std::process::Stdio;
@@ -19,7 +19,7 @@ const FIRST_INHERITED: i32 = 3;
 /// Read-locked during every start; write-locked only to wait for starts in progress.
 static STARTS: RwLock<()> = RwLock::new(());
 
-/// Starts a process. All starts of the platform go through here.
+/// Starts a process. The platform starts every process with this function.
 ///
 /// Descriptors that this process inherited, or that a library opened without `O_CLOEXEC`, are
 /// marked to close at `exec`, so that no sandbox inherits them.

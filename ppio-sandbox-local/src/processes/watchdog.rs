@@ -18,8 +18,8 @@ use super::spawning::spawn;
 /// The directory is renamed first: a sandbox that is just starting then fails to enter (see the
 /// script in `isolation/launcher.rs`), so no process can start during the search.
 ///
-/// It is a shell script, because a library cannot run a part of itself as a process that outlives
-/// its program. It searches for the marks as `process_discovery` does.
+/// The watchdog is a shell script, because a library cannot run a part of itself as a process that
+/// outlives its program. The script searches for the marks as `process_discovery` does.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 read -r word
@@ -76,8 +76,8 @@ pub(crate) struct PlatformWatchdog {
 }
 
 impl PlatformWatchdog {
-    /// Starts the watchdog for the sandboxes in `run_directory`. `link` is the link to it in the
-    /// platform's home, if the directory is elsewhere.
+    /// Starts the watchdog for the sandboxes in `run_directory`. `link` is the link to this
+    /// directory in the platform's home, if the directory is elsewhere.
     pub(crate) fn start(
         run_directory: &Path,
         link: Option<&Path>,

@@ -1,5 +1,5 @@
-//! Connects to a port of a sandbox: in its network namespace if it has one, otherwise on this
-//! machine after checking that a process of that sandbox listens there.
+//! Connects to a port of a sandbox: in the sandbox's network namespace if it has one, otherwise on
+//! this machine after checking that a process of that sandbox listens there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const LOOPBACK: [IpAddr; 2] = [
 
 /// Connects to a port of `sandbox`. Waits for the port to open until [`START_GRACE`] after the last
 /// start of a process, or until nothing runs in the sandbox. `None` if no process of the sandbox
-/// listens on it.
+/// listens on the port.
 pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<TcpStream> {
     if let Some(known) = sandbox.verified_listeners.get(port) {
         if let Some(stream) = dial(&known).await {
@@ -40,8 +40,8 @@ pub(super) async fn connect(sandbox: &Arc<LocalSandbox>, port: u16) -> Option<Tc
     let mut search_pause = FIRST_SEARCH_PAUSE;
     let mut next_search = Instant::now() + search_pause;
     loop {
-        // The start counts even if that process has ended: a shell may have left a server in the
-        // background.
+        // The start counts even if the started process has ended: a shell may have left a server in
+        // the background.
         let last_start = sandbox.processes.last_start();
         let age = last_start
             .map(|start| start.elapsed())

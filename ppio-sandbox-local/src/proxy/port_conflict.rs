@@ -1,8 +1,9 @@
 //! Finds the program that holds a port on which a sandbox does not listen.
 //!
 //! Sandboxes share the ports of this machine. An agent that always opens 8080 instead of the port
-//! in `PPIO_AGENT_PORT` cannot start while another does the same, and its error is only in its
-//! logs. Callers get the reason; which sandbox holds the port is only in the platform's log.
+//! in `PPIO_AGENT_PORT` cannot start while another agent does the same, and the error of the agent
+//! that cannot start is only in its own logs. Callers get the reason; which sandbox holds the port
+//! is only in the platform's log.
 
 use std::fmt;
 use std::sync::Arc;

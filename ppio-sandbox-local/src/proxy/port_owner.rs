@@ -62,12 +62,12 @@ fn in_proc(pid: impl std::fmt::Display) -> PathBuf {
 }
 
 /// Searches the processes of the namespace whose first process is `init`: the `/proc` that is
-/// mounted in it lists only those.
+/// mounted in the namespace lists only these processes.
 fn find_in_namespace(init: i32, missing: &mut BTreeSet<u64>) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = open(in_proc(init).join("root"), flags, Mode::empty())?;
     let processes: OwnedFd = openat(&root, "proc", flags | OFlags::NOFOLLOW, Mode::empty())?;
-    // A sandbox cannot mount there, but it could put a directory of its own at that path.
+    // A sandbox cannot mount at `/proc`, but it could put a directory of its own at that path.
     if fstatfs(&processes)?.f_type != PROC_SUPER_MAGIC {
         return Err(io::ErrorKind::Unsupported.into());
     }

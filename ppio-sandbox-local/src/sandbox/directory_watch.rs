@@ -26,8 +26,8 @@ pub(crate) enum DirectoryChangeKind {
 }
 
 impl DirectoryChangeKind {
-    /// Whether the file is at its path after the change. After changes of the other kinds, another
-    /// file may be there.
+    /// Whether the file is at its path after the change. After a removal or a rename, another file
+    /// may be at that path.
     fn keeps_the_file(self) -> bool {
         matches!(self, Self::Create | Self::Write | Self::Chmod)
     }

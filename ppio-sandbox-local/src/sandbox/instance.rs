@@ -33,7 +33,7 @@ pub(crate) struct LocalSandbox {
     /// The token that calls to the sandbox's daemon carry. The token also identifies the sandbox
     /// that a call is for.
     pub(crate) access_token: String,
-    /// Whether a request resumes the sandbox when it is paused.
+    /// Whether a request to the paused sandbox resumes the sandbox.
     pub(crate) auto_resume: bool,
     /// The timeout at creation, in seconds. A request that resumes the sandbox sets it again.
     pub(crate) timeout_seconds: u64,

@@ -117,7 +117,7 @@ impl LocalSandbox {
                 let mut lifetime = self.lifetime.subscribe();
                 let outcome = tokio::select! {
                     started = self.start_again() => started.map_err(ChangeError::Restart),
-                    // The kill waits for this call.
+                    // A kill of the sandbox waits for this call.
                     _ = lifetime.wait_for(|now| now.phase == SandboxPhase::Gone) => {
                         Err(ChangeError::Gone)
                     }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-/// The first of the ports, all below the usual range for outgoing connections.
+/// The first port of a [`PortPool`], whose ports are all below the usual range for outgoing
+/// connections.
 const FIRST_PORT: u16 = 20_000;
 const PORT_COUNT: u16 = 12_000;
 

@@ -22,8 +22,8 @@ use super::terminal::PseudoTerminal;
 use crate::files::Owner;
 use crate::processes;
 
-/// The time to wait for more output after a process has ended, while a child of it still has the
-/// pipe open.
+/// The time to wait for more output after a process has ended, while a child of the process still
+/// has the pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 /// The maximum amount of output that is read after a process has ended, in bytes: more than a pipe
 /// holds.
@@ -54,7 +54,7 @@ pub(crate) struct Process {
     input: Mutex<Option<InputStream>>,
     readers: OutputReaders,
     end: watch::Sender<Option<ExitStatus>>,
-    /// Whether the process was waited for, so that its pid may belong to another one.
+    /// Whether the process was waited for, so that its pid may belong to another process.
     reaped: watch::Sender<bool>,
 }
 
@@ -71,7 +71,7 @@ impl std::fmt::Debug for Process {
 /// The standard streams that a process is started with.
 #[derive(Debug)]
 pub(crate) enum StandardStreams {
-    /// Pipes. Without `stdin` the standard input is empty, so that programs do not wait for it.
+    /// Pipes. Without `stdin` the standard input is empty, so that programs do not wait for input.
     Pipes {
         stdin: bool,
     },
@@ -171,7 +171,7 @@ impl Process {
     }
 
     /// Signals the process group, so that children of a shell end with it. With a terminal, also
-    /// signals the group that leads the terminal's session, which may be another one.
+    /// signals the group that leads the terminal's session, which may be another group.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let group = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| io::Error::other("the process has no id"))?;

@@ -58,7 +58,7 @@ impl LocalSandbox {
             ..ProcessConfig::default()
         };
         let streams = StandardStreams::Pipes { stdin: false };
-        // Its output is in the log.
+        // The output of the process is in the log.
         let (process, _) =
             self.start_process(config, &self.start.user, Some(tag.into()), streams)?;
         Ok(process)
@@ -92,8 +92,8 @@ impl LocalSandbox {
         })
     }
 
-    /// Returns the exit status and the last lines of the start command, if it has ended and nothing
-    /// else runs, so that no port will open.
+    /// Returns the exit status and the last lines of the start command, if the start command has
+    /// ended and nothing else runs, so that no port will open.
     pub(crate) async fn ended_start_command(&self) -> Option<String> {
         let started = {
             let started = self.started.read();

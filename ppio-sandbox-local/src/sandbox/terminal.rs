@@ -16,7 +16,8 @@ use tokio::process::Command;
 use crate::files::Owner;
 
 /// The flags that open a terminal. They include `NOCTTY`: the platform may lead a session without a
-/// terminal, and a terminal that it opens would become its controlling terminal.
+/// terminal, and a terminal that is opened without this flag would become the platform's
+/// controlling terminal.
 const FLAGS: OpenptFlags = OpenptFlags::RDWR
     .union(OpenptFlags::NOCTTY)
     .union(OpenptFlags::CLOEXEC);
@@ -29,8 +30,8 @@ pub(crate) struct PseudoTerminal {
 
 impl PseudoTerminal {
     /// Opens a terminal below `root`, the root directory of a sandbox that has devices of its own,
-    /// so that the programs of the sandbox find its device. Without `root`, opens a terminal of
-    /// this machine.
+    /// so that the programs of the sandbox find the terminal's device. Without `root`, opens a
+    /// terminal of this machine.
     pub(crate) fn open(root: Option<BorrowedFd<'_>>, columns: u16, rows: u16) -> io::Result<Self> {
         let controller = match root {
             Some(root) => {
@@ -75,7 +76,7 @@ impl PseudoTerminal {
         rustix::termios::tcgetsid(&self.controller).ok()
     }
 
-    /// Returns the platform's end, to read from and to write to. It is polled like a pipe.
+    /// Returns the platform's end, to read from and to write to. This end is polled like a pipe.
     pub(crate) fn streams(&self) -> io::Result<(Receiver, Sender)> {
         Ok((
             Receiver::from_owned_fd_unchecked(self.controller.try_clone()?)?,

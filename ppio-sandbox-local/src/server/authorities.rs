@@ -16,7 +16,8 @@ const SYSTEM: &[&str] = &[
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-/// The variables with which a user specifies other certificates. `local env` sets them again.
+/// The variables with which a user specifies other certificates. In TLS mode, `local env` sets
+/// these variables to the path of the bundle.
 pub(crate) const VARIABLES: [&str; 4] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",

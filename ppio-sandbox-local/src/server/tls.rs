@@ -98,7 +98,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        // Issued before the handshake, so that the handshake does not wait for it.
+        // The certificate is issued before the handshake, so that the handshake does not wait.
         self.authority
             .certificate_for(host)
             .map_err(|error| io::Error::other(error.to_string()))?;
@@ -135,8 +135,8 @@ impl CertificateAuthority {
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::DigitalSignature,
         ];
-        // Signed again at every start with the same key and name, so the certificates that it
-        // issues stay trusted.
+        // Signed again at every start with the same key and name, so the certificates that the
+        // authority issues stay trusted.
         let certificate = params.self_signed(&key).map_err(failed)?;
         if !certificate_path.exists() {
             fs::write(&certificate_path, certificate.pem())

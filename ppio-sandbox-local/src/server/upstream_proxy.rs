@@ -1,7 +1,8 @@
 //! The proxy that the machine needs for connections to other hosts.
 //!
 //! `local env` replaces the variables of the caller's proxy by those of the platform. The platform
-//! still has the old ones in its environment, and passes connections on to that proxy.
+//! still has the caller's variables in its environment, and passes connections on to the caller's
+//! proxy.
 
 use std::io;
 

@@ -15,7 +15,7 @@ use super::store::{StoreError, TemplateStore};
 use crate::files::remove_directory;
 use crate::sandbox::SandboxRegistry;
 
-/// The maximum number of builds that run at the same time; others wait.
+/// The maximum number of builds that run at the same time; further builds wait.
 const PARALLEL_BUILDS: usize = 4;
 /// The maximum number of builds whose logs are kept.
 const MAX_LOGS: usize = 1000;
@@ -91,7 +91,7 @@ impl TemplateBuilder {
         Arc::clone(&entry.1)
     }
 
-    /// Starts a build that was requested before. It runs in the background.
+    /// Starts a build that was requested before. The build runs in the background.
     pub(crate) fn start(
         &self,
         template_id: &str,

@@ -243,7 +243,8 @@ impl BuildJob {
             network: self.sandboxes.networks().with_internet(),
         };
         let trial = Arc::clone(&self.sandboxes);
-        // Runs in its own task: a stop does not wait for it, and the sandbox is ended in any case.
+        // Runs in its own task: a stop does not wait for this task, and the sandbox is ended in any
+        // case.
         let trial = tokio::spawn(async move {
             let sandbox = trial.create(spec).await?;
             trial.kill(&sandbox.id).await.map_err(CreateError::Files)?;

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::record::{BASE, BuildFailure, BuildState, RECORD, TemplateRecord};
 use crate::error::{Error, with_sources};
 
-/// The new name of the built-in template's record if it cannot be read. The template is created
-/// again, and the old record is kept.
+/// The new name of the built-in template's record if the record cannot be read. The template is
+/// created again, and the old record is kept.
 const SET_ASIDE: &str = "template.json.unreadable";
 /// The last second of the year 9999, after which times have no RFC 3339 text.
 const LAST_UNIX_SECOND: u64 = 253_402_300_799;
@@ -79,7 +79,7 @@ fn warn(path: &Path, reason: &LoadError) {
     );
 }
 
-/// Reads one template. `None` when no build of it was ever finished.
+/// Reads one template. `None` when no build of the template was ever finished.
 fn read_one(directory: &Path) -> Result<Option<TemplateRecord>, LoadError> {
     let text = match fs::read(directory.join(RECORD)) {
         Ok(text) => text,

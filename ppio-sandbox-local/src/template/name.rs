@@ -2,7 +2,7 @@
 
 const MAX_LENGTH: usize = 128;
 
-/// `name` or `name:tag`.
+/// A template's name with an optional tag: `name` or `name:tag`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TemplateName {
     pub(crate) name: String,

@@ -14,7 +14,7 @@ pub(crate) const BASE: &str = "base";
 /// The file in a template's directory that holds its record.
 pub(crate) const RECORD: &str = "template.json";
 
-/// The tag of a name without a tag.
+/// The tag that a name without a tag refers to.
 pub(crate) const DEFAULT_TAG: &str = "default";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -20,8 +20,8 @@ use crate::sandbox::{LineCutter, SandboxLogLevel, UnknownUser, check_user, user_
 /// The timeout of one command of a build.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// The time to wait for more output after a command has ended, while a child of it still has the
-/// pipe open.
+/// The time to wait for more output after a command has ended, while a child of the command still
+/// has the pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ impl StepRunner {
             TemplateStep::User { name } => self.recipe.user = Some(name.clone()),
             TemplateStep::Run { .. } => {}
         }
-        // The next step may run a file that this one wrote.
+        // The next step may run a file that this step wrote.
         processes::wait_for_starts();
         Ok(())
     }

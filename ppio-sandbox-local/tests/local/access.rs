@@ -357,7 +357,7 @@ async fn every_daemon_requires_its_token() {
             refused(&answer, 401, "access token");
         }
     }
-    // The answer to a `connect` call has the token as well.
+    // The answer to a `connect` call has the access token as well.
     let connect = format!("/sandboxes/{id}/connect");
     let connected = platform
         .request("POST", &connect, &[], br#"{"timeout": 60}"#)

@@ -126,8 +126,8 @@ impl Caller {
         made.json()
     }
 
-    /// Checks that every listed template is complete: a sandbox of it has everything that its build
-    /// wrote. Returns the number of templates.
+    /// Checks that every listed template is complete: a sandbox of the template has everything that
+    /// the build wrote. Returns the number of templates.
     async fn check_templates(&self) -> usize {
         let listed = self.call("GET", "/templates", Value::Null).await.json();
         let listed = listed.as_array().unwrap();

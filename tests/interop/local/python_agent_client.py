@@ -7,7 +7,7 @@ platform, in TLS mode, is found through the variables that it prints. Exits non-
 difference.
 
 Of the two published lines of the package, 1.x reaches everything under `https://...{domain}`, and
-2.x reaches the control plane and the daemon by the URLs in its variables.
+2.x reaches the control plane and the daemon by the URLs in environment variables.
 """
 
 import asyncio

@@ -120,7 +120,7 @@ export const runs = {
     await visit.page.mouse.up()
     await visit.shows(/\{"answer": 42\}/)
 
-    // Filters.
+    // The list is filtered by state and by text.
     await visit.field('Filter by state').selectOption('error')
     await until(async () => (await visit.count()) === '1 of 4', 'one run has failed')
     await visit.field('Filter by state').selectOption('')

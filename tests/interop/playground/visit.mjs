@@ -30,7 +30,7 @@ export async function until(condition, what) {
   assert.fail(`never: ${what} (at the end: ${JSON.stringify(last)})`)
 }
 
-/** The page in a new browser profile, and the faults that occurred on it. */
+/** The playground page in a new browser profile, and the faults that occurred on the page. */
 export class Visit {
   static async begin(browser, options = {}) {
     const visit = new this()

@@ -9,7 +9,7 @@ use ppio::{
 
 type Events = BoxStream<'static, Result<ChatEvent, Error>>;
 
-/// The tools, by their names.
+/// The names of the tools.
 const TOOLS: [&str; 7] = [
     "test_simple_text",
     "test_error_handling",

@@ -37,7 +37,7 @@ impl Capture {
 
     /// Waits up to one second for the rest of the output of a process that has exited.
     ///
-    /// A process that it started may keep the pipe open, so the wait is short.
+    /// A process that the exited process started may keep the pipe open, so the wait is short.
     pub(crate) fn finish(&self) {
         let deadline = Instant::now() + Duration::from_secs(1);
         while !self.reader.is_finished() && Instant::now() < deadline {

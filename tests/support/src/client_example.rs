@@ -1,7 +1,7 @@
 //! The scripted platform for the examples in the client's documentation.
 //!
 //! The helpers are macros, because a function that takes a client would make this crate depend on
-//! the crate whose tests use it.
+//! the crate of that client.
 
 use crate::scripted_platform::{ScriptedPlatform, agent_document};
 

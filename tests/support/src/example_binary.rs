@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 /// The packages that depend on rig. `cargo xtask test` checks them separately, because rig changes
-/// the features of the others.
+/// the features of the other packages.
 const RIG: [&str; 3] = ["ppio-agent-rig", "rig-chat", "graph"];
 
 /// The folder below the target directory for the programs that are built together. Only tests build

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The variable with the names of [`Requirement`]s, separated by commas: tests that need one of
-/// them are left out if it is not met.
+/// these requirements are left out if that requirement is not met.
 const LEAVE_OUT: &str = "PPIO_TEST_LEAVE_OUT";
 
 /// A requirement that not every machine meets.

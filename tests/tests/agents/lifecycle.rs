@@ -156,7 +156,7 @@ fn bound(launcher: AgentLauncher) -> IpAddr {
     address.parse::<SocketAddr>().unwrap().ip()
 }
 
-/// Returns a launcher without a host and without this test's cargo variables.
+/// Returns a launcher that sets neither `PPIO_AGENT_HOST` nor this test's cargo variables.
 fn bare(command: Command) -> AgentLauncher {
     let launcher = AgentProcess::command(command).env_remove("PPIO_AGENT_HOST");
     launcher
@@ -166,7 +166,7 @@ fn bare(command: Command) -> AgentLauncher {
 }
 
 fn cargo_run(package: &str) -> Command {
-    // The example is built in advance, so that the deadline does not include the build.
+    // The example is built in advance, so that the time limit of `bound` excludes the build.
     example_binary_alone(package);
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", package]);
@@ -252,7 +252,8 @@ fn a_healthcheck_has_a_deadline() {
     assert!(started.elapsed() < SLACK);
 }
 
-/// The document is printed without a server: no startup function runs, and no port is opened.
+/// The `OpenAPI` document is printed without a server: no startup function runs, and no port is
+/// opened.
 #[tokio::test]
 async fn the_openapi_document_is_printed() {
     let agents: [PathBuf; 3] = [
@@ -333,7 +334,7 @@ fn an_agent_inside_a_runtime_does_not_start_and_prints_a_remedy() {
     }
 }
 
-/// A `main` that returns the error prints its text and not its fields.
+/// If `main` returns a start error, the program prints the text of the error and not its fields.
 #[test]
 fn a_start_error_is_printed_as_a_text() {
     let mut command = builder_agent("run");

@@ -42,7 +42,7 @@ fn messages(lines: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// Calls the agent once and returns its log.
+/// Starts the agent, calls it once and returns its log.
 async fn log_of(what: &str, headers: &[(&str, &str)], body: &Value) -> Vec<Value> {
     let agent = logging().start();
     let answer = call::invoke_with(&agent, headers, body).await;
@@ -207,7 +207,8 @@ async fn a_session_id_in_the_body_is_on_every_line_after_the_body_is_read() {
     }
 }
 
-/// Two requests with the same id are two runs, each with the id that its caller receives.
+/// Two requests with the same request id start two runs; each run has the id that its caller
+/// receives.
 #[tokio::test]
 async fn a_run_is_found_in_the_log_by_its_id() {
     let agent = logging().start();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// A short limit that the tests set and soon reach, in seconds.
 const SOON: &str = "0.2";
-/// The same limit, for comparisons.
+/// The limit of [`SOON`] as a duration, for comparisons.
 const LIMIT: Duration = Duration::from_millis(200);
 /// The delay that a busy machine may add, which is shorter than the default of each measured limit.
 const SLACK: Duration = Duration::from_secs(10);

@@ -93,7 +93,7 @@ fn variables_limit_sizes_and_the_idle_time() {
     assert_eq!(Socket::open(&agent).closed(), 1001);
 }
 
-/// Returns the only log line about the invocation.
+/// Waits for the only log line with the request id `r-1`, and returns this line.
 async fn logged(agent: &AgentProcess) -> Value {
     eventually_some("the end of the session in the log", async || {
         let log = agent.stderr();

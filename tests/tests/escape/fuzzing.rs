@@ -18,7 +18,7 @@ use crate::setting::{Inside, Platform, Setting, Start, quote};
 
 /// The variable that sets how long each setting is tested, in seconds.
 const SECONDS: &str = "PPIO_ESCAPE_SECONDS";
-/// The variable with the seed, to repeat a run.
+/// The variable with the seed of the random behaviour, to repeat an earlier test run.
 const SEED: &str = "PPIO_ESCAPE_SEED";
 /// The minimum number of rounds, however long they take.
 const MIN_ROUNDS: usize = 10;

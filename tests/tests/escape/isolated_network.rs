@@ -1,4 +1,5 @@
-//! A sandbox with internet access has its own network if the platform is started to isolate it.
+//! A sandbox with internet access has its own network if the platform is started with
+//! `PPIO_LOCAL_ISOLATE_NETWORK`.
 //!
 //! Each test runs again in namespaces with a known network: one interface, through which nothing
 //! can be reached, a name server on a loopback address, and an address that stands for another
@@ -45,8 +46,8 @@ mount --bind /mnt/resolv.conf /etc/resolv.conf
 exec "$@"
 "#;
 
-/// Whether the test runs in the namespaces. If it does not and the user is root, runs the test
-/// again there, and returns `false` once that run has passed.
+/// Whether the test runs in the namespaces. Outside of the namespaces, if the user is root, this
+/// function first runs the test again in the namespaces, and panics if that run fails.
 fn runs_inside() -> bool {
     if std::env::var_os(IS_INSIDE).is_some() {
         return true;
@@ -236,7 +237,8 @@ async fn builds_and_resumed_sandboxes_have_an_isolated_network() {
     }
 }
 
-/// Answers queries for IPv4 addresses with the address of the other machine, and others with none.
+/// Answers queries for IPv4 addresses with the address of the other machine, and other queries
+/// without an address.
 fn answer_queries() {
     let socket = UdpSocket::bind((NAME_SERVER, 53)).unwrap();
     thread::spawn(move || {

@@ -62,7 +62,7 @@ async fn sandboxes_of_root_run_as_different_users() {
         );
         let (first, second) = (one.shell("id -u").await, other.shell("id -u").await);
         assert_ne!(first, second, "{setting:?}");
-        // Files that the platform creates there belong to the sandbox, too.
+        // Files that the platform creates in a sandbox belong to the sandbox's user, too.
         one.envd.write_file("/app/new/file", "text").await.unwrap();
         one.envd.make_dir("/app/made/below").await.unwrap();
         let line = "stat -c %u /app /app/new /app/new/file /app/made /app/made/below ~ | sort -u";
@@ -174,9 +174,9 @@ async fn processes_of_the_machine_cannot_be_killed_or_inspected() {
             "{setting:?}"
         );
 
-        // Kills every process that the sandbox can reach, also the one that holds its namespaces.
-        // Programs that are started afterwards do not run outside, and the end of the sandbox ends
-        // no process of the machine.
+        // Kills every process that the sandbox can reach, including the process that holds the
+        // sandbox's namespaces. Programs that are started in the sandbox afterwards do not run
+        // outside of it, and the end of the sandbox ends no process of the machine.
         inside.shell("kill -9 -1; kill -9 1; kill -9 2").await;
         let namespace = inside.shell("readlink /proc/self/ns/mnt").await;
         if setting.bubblewrap && geteuid().is_root() {
@@ -212,7 +212,7 @@ async fn directories_without_permissions_are_removed() {
         assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
         inside.kill().await;
 
-        // The directory of the next sandbox is removed by the watchdog.
+        // The test kills the platform, so the watchdog removes the directory of the second sandbox.
         let inside = platform.sandbox("base").await;
         assert_eq!(inside.shell(close).await, "closed\n", "{setting:?}");
         let run = platform.running.home().join("run");

@@ -31,8 +31,8 @@ fn ordinary_user() -> u32 {
 }
 
 /// Returns a lock that keeps other platforms of the user from running concurrently with a platform
-/// that starts as many processes as the user may have: they could not start processes. Returns
-/// `None` for root.
+/// that starts as many processes as the user may have: the other platforms could not start
+/// processes. Returns `None` for root.
 fn share_of_processes(start: Start) -> Option<File> {
     if geteuid().is_root() {
         // Each platform has its own ordinary user, or belongs to root, which has no such limit.

@@ -361,7 +361,7 @@ async fn backend() {
         "one for the conversation"
     );
 
-    // A browser that disconnects in the middle stops the agent, which logs that.
+    // A browser that disconnects during an answer cancels the invocation, which is logged.
     let long = json!({"prompt": "word ".repeat(1000), "conversation": conversation});
     let mut leaving = backend.ask(&long).await;
     let mut line = String::new();
@@ -442,7 +442,7 @@ async fn proxies_of_the_environment_are_used() {
     local.agent("hello").await;
     let (address, heads) = proxy(local.platform.address()).await;
     let mut variables = local.platform.environment();
-    // The name cannot be resolved, so requests that arrive have passed through the proxy.
+    // `platform.invalid` cannot be resolved, so requests that arrive have passed through the proxy.
     for (scheme, variable) in [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")] {
         variables.retain(|name, _| !name.to_ascii_lowercase().ends_with("_proxy"));
         let url = format!("{scheme}://platform.invalid");
@@ -466,7 +466,8 @@ async fn proxies_of_the_environment_are_used() {
         let has_credentials = |head: &String| head.to_ascii_lowercase().contains(credentials);
         assert!(heads.iter().all(has_credentials), "{heads:?}");
 
-        // A request to a host in `NO_PROXY` bypasses the proxy, and the host does not resolve.
+        // A request to a host in `NO_PROXY` bypasses the proxy, and fails because the host cannot
+        // be resolved.
         variables.insert("NO_PROXY".into(), "platform.invalid".into());
         let mut command = example("client-basic").await;
         command.envs(&variables).arg("hello");

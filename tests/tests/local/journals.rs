@@ -126,7 +126,8 @@ async fn a_stream_broken_by_a_pause_continues_without_gaps() {
     }
 }
 
-/// The agent is a new process with the journal of the previous one.
+/// After a pause without memory, and in a copy, the agent is a new process with the journal of the
+/// previous process.
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_are_restored_after_a_pause_without_memory_and_in_a_copy() {
     for mode in IsolationMode::all() {

@@ -209,7 +209,7 @@ async fn proxies_forward_items_one_by_one_and_unchanged() {
     assert_items_arrive_one_by_one(&proxy, "haproxy").await;
 }
 
-/// A Node script that sends calls in turn over Node's default agent, which reuses its connections.
+/// A Node script that sends calls in turn over Node's `http.globalAgent`, which reuses connections.
 /// A call has a path, headers, a body length, whether the body is chunked, and the expected status.
 /// Prints the calls whose result is not the expected one.
 const NODE: &str = r"
@@ -234,7 +234,7 @@ const call = ({ path, headers, length, chunked, status }) => new Promise((done) 
 })();
 ";
 
-/// Sends the calls from Node, and fails if one of them has another result than expected.
+/// Sends calls of these kinds from Node, and panics if a result is not the expected one.
 async fn call_from_node(node: &Path, address: SocketAddr, kinds: &[serde_json::Value]) {
     let mut argument = vec![address.port().into(), CALLS.into()];
     argument.extend_from_slice(kinds);

@@ -102,7 +102,8 @@ async fn streaming_agent() {
     assert_eq!(items, expected);
     logged(&session, "the request took").await;
 
-    // The settings in the code apply: with its quotes, this text is larger than 2 MiB.
+    // The settings in the agent's code apply: with its quotes, this text is larger than the limit
+    // of 2 MiB for requests.
     let large = "x".repeat(2 << 20);
     let error = session.invoke(json!(large)).await.unwrap_err();
     assert_eq!(error.status(), Some(413), "{error}");

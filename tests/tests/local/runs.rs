@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::cutting_proxy::{Cuts, CuttingProxy};
 use crate::test_platform::TestPlatform;
 
-/// The variable with the seed, to repeat a test with the same cuts.
+/// The variable with the seed of the random cuts, to repeat the cuts of an earlier test run.
 const SEED: &str = "PPIO_CUTS_SEED";
 
 /// The number of streams or invocations that run concurrently.
@@ -116,8 +116,8 @@ async fn streams_cut_two_thousand_times_are_complete() {
     local.stop_when_empty().await;
 }
 
-/// Three readers at different speeds, over connections that break, while the sandbox is paused and
-/// resumed.
+/// Three readers read every item of a run at different speeds, over connections that break, while
+/// the sandbox is paused and resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_of_a_run_continue_after_a_pause() {
     const ITEMS: u64 = 200;

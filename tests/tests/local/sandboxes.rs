@@ -284,7 +284,7 @@ async fn a_timeout_kills_or_pauses_and_can_be_changed() {
     platform.stop().await;
 }
 
-/// How often each call is made while the links are swapped.
+/// The number of times that each call is made while a program swaps a directory with a link.
 const SWAPPED_CALLS: usize = 500;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,8 +315,8 @@ async fn swapped_links_cannot_redirect_calls_out_of_a_sandbox() {
         })
         .await;
 
-        // A call that encounters the link is refused: the target of the link does not exist in the
-        // sandbox.
+        // A call that encounters the link in place of `/app/door` is refused: the target of the
+        // link does not exist in the sandbox.
         let mut read = 0;
         for number in 0..SWAPPED_CALLS {
             let planted = format!("/app/door/planted-{}", number % 5);

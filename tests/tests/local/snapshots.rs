@@ -43,7 +43,8 @@ async fn a_resume_without_memory_runs_the_start_command_again() {
         assert_eq!(resumed.status, 201, "{resumed:?}");
         assert_eq!(token(&resumed.json()), token(&sandbox));
         assert_eq!(shell(&platform, &sandbox, "cat ~/file").await, "kept\n");
-        // The file that the ready command checks exists since the first start.
+        // The file that the ready command checks has existed since the first start, so the line of
+        // the second start may be written later.
         let starts = async |expected: &str| {
             eventually_some("the start command runs again", async || {
                 let starts = shell(&platform, &sandbox, count).await;
@@ -61,7 +62,7 @@ async fn a_resume_without_memory_runs_the_start_command_again() {
             );
         }
 
-        // The sandbox's own timeout pauses it in the same way.
+        // The sandbox's own timeout also pauses the sandbox without memory.
         let expired = call(&platform, "POST", &path("timeout"), &json!({"timeout": 0})).await;
         assert_eq!(expired.status, 204);
         eventually_some("the end of every process", async || {

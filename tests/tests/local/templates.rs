@@ -142,7 +142,8 @@ async fn an_unreadable_template_does_not_affect_the_others() {
     fs::remove_file(&record).unwrap();
     fs::create_dir(&record).unwrap();
     fs::write(home.path().join("templates/notes"), "").unwrap();
-    // The template that every platform has is created anew, and its old record is set aside.
+    // The template `base`, which every platform has, is created anew, and its old record is set
+    // aside.
     let base = home.path().join("templates/base");
     fs::write(base.join("template.json"), "{").unwrap();
     let platform = start(home.path()).await;
@@ -155,7 +156,7 @@ async fn an_unreadable_template_does_not_affect_the_others() {
     );
     platform.shutdown().await.unwrap();
 
-    // Once its record is repaired, the template is listed again.
+    // Once the record of `broken` is repaired, this template is listed again.
     fs::remove_dir(&record).unwrap();
     fs::write(&record, &whole).unwrap();
     let platform = start(home.path()).await;
@@ -353,7 +354,8 @@ async fn links_of_a_build_cannot_redirect_steps_or_sandboxes() {
     }
 }
 
-/// The number of builds. One build is too short to encounter the link at every moment.
+/// The number of builds in each mode. One build is too short to encounter the swapped link at every
+/// moment.
 const SWAPPED_BUILDS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -383,7 +385,7 @@ async fn a_background_process_of_a_step_cannot_redirect_a_copy() {
                 .binary(env!("CARGO_BIN_EXE_swapping-links"))
                 .run(swap)
                 .directory(files.path());
-            // A copy that encounters the link replaces it or fails.
+            // A copy that encounters the swapped link replaces the link or fails.
             let _ = platform.platform.build_template(spec).await;
             let left = running(&place);
             met += left.len();

@@ -436,8 +436,8 @@ async fn requests_are_not_answered_by_another_sandbox_on_the_same_port() {
             platform.request("GET", "/", &[("host", &host)], b"").await
         };
 
-        // The other sandbox listens on the port first, and would answer every request that reached
-        // it. In the second round, the sandbox itself has used the port before.
+        // The sandbox `other` listens on the port first, and would answer every request that
+        // reached the port. In the second round, the sandbox `wanted` has used the port before.
         for round in 0..2 {
             let line = format!("cd /app; PPIO_AGENT_PORT={port} exec ./upgrading-server");
             let taker = foreign.start(&Command::shell(&line)).await.unwrap();
@@ -451,7 +451,7 @@ async fn requests_are_not_answered_by_another_sandbox_on_the_same_port() {
             assert!(!answer.contains(&other.sandbox_id), "{mode:?}: {answer}");
             stop_process(&foreign, taker).await;
 
-            // The server listens on IPv4, then on IPv6 alone.
+            // The server listens on IPv4 in the first round, and on IPv6 alone in the second.
             let address = ["127.0.0.1", "::1"][round];
             let line = format!("cd /app; PPIO_AGENT_HOST={address} exec ./echoing-server");
             let server = own.start(&Command::shell(&line)).await.unwrap();

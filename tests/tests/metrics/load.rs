@@ -1,4 +1,4 @@
-//! Callers of every kind run concurrently, and the page must count exactly what they received.
+//! Callers of every kind run concurrently, and `/metrics` must count exactly what they received.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -42,7 +42,7 @@ const KINDS: [&str; 18] = [
 ];
 
 /// The error types that the agent's code chooses, or that occur after that code was called. All
-/// others belong to requests that the runtime refuses.
+/// other error types belong to requests that the runtime refuses.
 const NOT_REFUSED: [&str; 5] = ["NoSuchCity", "Busy", "AgentError", "Panic", "Timeout"];
 
 /// The counts of what the callers received.
@@ -171,7 +171,8 @@ impl Load {
         self.finish_stream(&items);
     }
 
-    /// Sends a request twice with the same idempotency key; the invocation runs once.
+    /// Sends a request with the idempotency key `key`, and sends it again unless it was refused;
+    /// the invocation runs once.
     async fn repeat(&self, key: &str) {
         let headers = [("idempotency-key", key)];
         let body = json!({ "do": "stream" }).to_string();
@@ -239,7 +240,7 @@ impl Load {
         }
     }
 
-    /// Waits until nothing is running, and returns the page.
+    /// Waits until no invocation is running, and returns the page `/metrics`.
     async fn idle(&self) -> String {
         eventually_some("the end of every invocation", async || {
             let page = scrape(&self.agent).await;
@@ -249,7 +250,7 @@ impl Load {
     }
 }
 
-/// Returns the counts on the page, in the form in which the callers saw them.
+/// Returns the counts on a page of `/metrics`, in the form of the counts of the callers.
 fn counted(page: &str) -> Seen {
     let label = |labels: &str, name: &str| {
         let mut labels = labels.split(',').filter_map(|label| label.split_once('='));

@@ -25,12 +25,12 @@ fn metered() -> AgentLauncher {
     AgentProcess::command(Command::new(env!("CARGO_BIN_EXE_metered-agent")))
 }
 
-/// Returns the page in Prometheus' own format.
+/// Returns the page `/metrics` in Prometheus' own format.
 async fn scrape(agent: &AgentProcess) -> String {
     call::get(agent, "/metrics").await.text().await
 }
 
-/// Returns the page in the `OpenMetrics` format.
+/// Returns the page `/metrics` in the `OpenMetrics` format.
 async fn scrape_open_metrics(agent: &AgentProcess) -> String {
     let accept = [("accept", "application/openmetrics-text;version=1.0.0")];
     let answer = call::send(agent, "GET", "/metrics", &accept, String::new()).await;

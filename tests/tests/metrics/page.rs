@@ -1,4 +1,4 @@
-//! The formats of the page.
+//! The formats of the page `/metrics`.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -107,7 +107,7 @@ async fn open_metrics_buckets_have_exemplars() {
         "ppio_agent_first_item_seconds_bucket",
         "{request_id=\"r-2\"}",
     );
-    // Only the samples of a counter have its suffix.
+    // Only the samples of a counter have the suffix `_total`, not its name in the metadata.
     assert!(
         page.contains("\n# TYPE ppio_agent_invocations counter\n"),
         "{page}"

@@ -119,7 +119,7 @@ async fn the_backtrace_of_a_panic_is_not_a_stall() {
     let answer = call::invoke(&agent, &json!({ "do": "panic" })).await;
     assert_eq!(answer.status(), 500);
     eventually("a backtrace", || agent.stderr().contains("backtrace")).await;
-    // The counter is increased when the line is logged.
+    // The counter of stalls is increased when the log line about a stall is written.
     let page = scrape(&agent).await;
     assert_eq!(metric(&page, "executor_stalls_total"), 0, "{page}");
     assert!(warnings(&agent).is_empty(), "{}", agent.stderr());

@@ -190,7 +190,7 @@ fn release_build(name: &str) -> Step {
     Step::cargo(name).args(["build", "--release", "--package", "ppio-benches"])
 }
 
-/// Builds the servers that have all protocols; the others have none.
+/// Builds the servers that have all protocols; the other servers have none.
 fn build_protocols() -> Result<(), Error> {
     release_build("release build with all protocols")
         .args(["--package", "hello"])
@@ -336,7 +336,7 @@ const COMPLETION_LOAD: Load = Load {
 
 const START_COLUMNS: [(&str, &str); 2] = [("first ping, ms", "ms"), ("idle memory, MB", "mb")];
 
-/// Starts each server several times per round, and reads the idle memory of the last one.
+/// Starts each server several times per round, and reads the idle memory after the last start.
 fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
     let mut samples = Samples::default();
     for round in 0..plan.rounds {
@@ -358,7 +358,7 @@ fn start_up(plan: &Plan, programs: &Programs) -> Result<Samples, Error> {
     Ok(samples)
 }
 
-/// Puts each server under load once per round while the others are idle.
+/// Puts each server under load once per round while the other servers are idle.
 fn load(
     plan: &Plan,
     programs: &Programs,

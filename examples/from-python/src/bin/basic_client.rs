@@ -5,11 +5,11 @@ use serde_json::json;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    // With a key in code.
+    // With an API key in code.
     let builder = AgentRuntimeClient::builder().api_key("your-api-key");
     builder.scope(async |_client| Ok::<_, Error>(())).await?;
 
-    // With the key in PPIO_API_KEY.
+    // With the API key in PPIO_API_KEY.
     AgentRuntimeClient::scope(async |client| {
         let request = InvocationRequest::prompt("Please analyse this data")
             .with_data(json!({"dataset": "sales_data.csv"}))

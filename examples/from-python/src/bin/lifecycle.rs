@@ -20,7 +20,7 @@ async fn sandbox_lifecycle_example() -> Result<(), Error> {
         assert_eq!(session.get_status().await?, SessionStatus::Active);
         println!("resumed");
 
-        // Its state is still there.
+        // The agent's state is still there.
         let request = json!({"prompt": "go on", "context": "resume_processing"});
         let response = session.invoke(request).await?;
         println!("after the pause: {}", response.result.unwrap_or_default());

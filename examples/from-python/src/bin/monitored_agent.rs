@@ -20,7 +20,7 @@ async fn monitoring(request: Request, next: Next) -> Response {
     response
 }
 
-// Each line of an invocation has its request id and its session id.
+// Each log line of an invocation has its request id and its session id.
 #[ppio::entrypoint]
 async fn monitored_agent(request: Value) -> Result<Value, Error> {
     let request_size = request.to_string().len();

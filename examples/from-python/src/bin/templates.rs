@@ -12,7 +12,7 @@ async fn template_management_example() -> Result<(), Error> {
             println!("version: {}", template.version);
             println!("author: {}", template.author.clone().unwrap_or_default());
 
-            // Its agent.yaml.
+            // The agent.yaml of the template.
             if let Some(agent) = template.agent_config()? {
                 println!("agent:");
                 println!("  - name: {}", agent.metadata.name);
@@ -23,12 +23,12 @@ async fn template_management_example() -> Result<(), Error> {
             }
         }
 
-        // Those with these tags.
+        // The templates with these tags.
         let tags = ["data-analysis", "ai"];
         let data_agents = client.list_templates().tags(tags).await?;
         println!("\nagents for data analysis: {}", data_agents.len());
 
-        // Those with this part in their names.
+        // The templates with this text in their names.
         let chat_agents = client.list_templates().name("chat").await?;
         println!("chat agents: {}", chat_agents.len());
 

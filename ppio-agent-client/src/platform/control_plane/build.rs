@@ -126,7 +126,7 @@ pub enum StepKind {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct BuildStatus {
-    /// The phase.
+    /// The phase of the build.
     pub status: BuildPhase,
     /// The log from the requested offset on.
     #[serde(default, deserialize_with = "null_is_empty")]

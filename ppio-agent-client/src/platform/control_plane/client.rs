@@ -45,7 +45,8 @@ impl ControlPlane {
         }
     }
 
-    /// Adds the token, which calls about templates require in addition to the key.
+    /// Adds the `Authorization` header, with the access token or, if there is none, the API key.
+    /// Calls about templates require this header in addition to the API key's own header.
     pub(super) fn with_token(&self, call: ServiceCall) -> ServiceCall {
         call.header(header::AUTHORIZATION, self.service.auth.token_header())
     }

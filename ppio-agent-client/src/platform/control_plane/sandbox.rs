@@ -117,22 +117,22 @@ pub(super) fn seconds(duration: Duration) -> u64 {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Sandbox {
-    /// The id.
+    /// The sandbox's id.
     #[serde(rename = "sandboxID")]
     pub sandbox_id: String,
-    /// The template that it was created from.
+    /// The id of the template that the sandbox was created from.
     #[serde(rename = "templateID", default)]
     pub template_id: String,
-    /// The machine that it runs on, from older platforms.
+    /// The machine that the sandbox runs on, from older platforms.
     #[serde(rename = "clientID", default)]
     pub client_id: String,
-    /// The version of envd in it.
+    /// The version of envd in the sandbox.
     #[serde(default)]
     pub envd_version: String,
     /// The template's alias.
     #[serde(default)]
     pub alias: Option<String>,
-    /// The domain of its ports' hosts, if it is not the client's.
+    /// The domain of the hosts of the sandbox's ports, if it is not the client's domain.
     #[serde(default)]
     pub domain: Option<String>,
     /// The token that envd requires, if the sandbox is secure.
@@ -222,28 +222,28 @@ impl<'de> Deserialize<'de> for SandboxState {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SandboxInfo {
-    /// The id.
+    /// The sandbox's id.
     #[serde(rename = "sandboxID")]
     pub sandbox_id: String,
-    /// The template that it was created from.
+    /// The id of the template that the sandbox was created from.
     #[serde(rename = "templateID", default)]
     pub template_id: String,
-    /// The machine that it runs on, from older platforms.
+    /// The machine that the sandbox runs on, from older platforms.
     #[serde(rename = "clientID", default)]
     pub client_id: String,
     /// The template's alias.
     #[serde(default)]
     pub alias: Option<String>,
-    /// The domain of its ports' hosts, if it is not the client's.
+    /// The domain of the hosts of the sandbox's ports, if it is not the client's domain.
     #[serde(default)]
     pub domain: Option<String>,
     /// The sandbox's state.
     #[serde(default)]
     pub state: SandboxState,
-    /// When it was created, RFC 3339.
+    /// When the sandbox was created, as RFC 3339.
     #[serde(default)]
     pub started_at: Option<String>,
-    /// When it expires, RFC 3339.
+    /// When the sandbox expires, as RFC 3339.
     #[serde(default)]
     pub end_at: Option<String>,
     /// The number of processors.
@@ -255,14 +255,14 @@ pub struct SandboxInfo {
     /// Disk, in mebibytes.
     #[serde(rename = "diskSizeMB", default)]
     pub disk_size_mb: Option<u64>,
-    /// The metadata set at its creation.
+    /// The metadata that was set when the sandbox was created.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// Whether it is paused instead of killed when it expires; `false` if the platform does not
-    /// send the sandbox's lifecycle.
+    /// Whether the sandbox is paused instead of killed when it expires; `false` if the platform
+    /// does not send the sandbox's lifecycle.
     #[serde(rename = "lifecycle", default, deserialize_with = "pauses")]
     pub pauses_at_its_end: bool,
-    /// The version of envd in it.
+    /// The version of envd in the sandbox.
     #[serde(default)]
     pub envd_version: Option<String>,
     /// The token that envd requires, if the platform sends it.

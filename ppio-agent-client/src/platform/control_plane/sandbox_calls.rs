@@ -83,8 +83,8 @@ impl ControlPlane {
         self.create_sandbox_once(sandbox, &key).await
     }
 
-    /// Creates a sandbox; calls with the same key create the same sandbox, if the platform honours
-    /// keys.
+    /// Creates a sandbox; all calls with one idempotency key create one sandbox, if the platform
+    /// honours idempotency keys.
     pub(crate) async fn create_sandbox_once(
         &self,
         sandbox: &NewSandbox,
@@ -159,7 +159,7 @@ impl ControlPlane {
             pages.add("list sandboxes", &response)?;
             let next = next_token(&response);
             let page: Vec<SandboxInfo> = self.service.read("list sandboxes", &response)?;
-            // With a repeated token the list would never end.
+            // With a repeated page token, the list would never end.
             let is_last = next.is_none() || next == token;
             for info in page {
                 all.push(self.check_info("list sandboxes", info)?);

@@ -21,7 +21,7 @@ pub struct TemplateTag {
     /// The id of the build.
     #[serde(rename = "buildID")]
     pub build_id: String,
-    /// When it was assigned, RFC 3339.
+    /// When the tag was assigned, as RFC 3339.
     pub created_at: Option<String>,
 }
 

@@ -25,31 +25,31 @@ pub struct Template {
     /// The template's tags, if the platform sends them.
     #[serde(deserialize_with = "null_is_empty")]
     pub tags: Vec<String>,
-    /// The number of processors of its sandboxes.
+    /// The number of processors of the template's sandboxes.
     pub cpu_count: Option<u32>,
-    /// Memory of its sandboxes, in mebibytes.
+    /// Memory of the template's sandboxes, in mebibytes.
     #[serde(rename = "memoryMB")]
     pub memory_mb: Option<u64>,
-    /// Disk of its sandboxes, in mebibytes.
+    /// Disk of the template's sandboxes, in mebibytes.
     #[serde(rename = "diskSizeMB")]
     pub disk_size_mb: Option<u64>,
-    /// Whether other accounts may use it.
+    /// Whether other accounts may use the template.
     pub public: bool,
-    /// When it was created, RFC 3339.
+    /// When the template was created, as RFC 3339.
     pub created_at: Option<String>,
-    /// When it was last changed, RFC 3339.
+    /// When the template was last changed, as RFC 3339.
     pub updated_at: Option<String>,
     /// The template's creator: `{id, email}`.
     pub created_by: Option<Value>,
-    /// When a sandbox was last created from it, RFC 3339.
+    /// When a sandbox was last created from the template, as RFC 3339.
     pub last_spawned_at: Option<String>,
-    /// The number of sandboxes created from it.
+    /// The number of sandboxes created from the template.
     pub spawn_count: Option<u64>,
-    /// The number of its builds.
+    /// The number of the template's builds.
     pub build_count: Option<u64>,
-    /// The version of envd in it.
+    /// The version of envd in the template.
     pub envd_version: Option<String>,
-    /// The status of its last build.
+    /// The status of the template's last build.
     pub build_status: Option<String>,
     /// The template's metadata; an agent's configuration is under `agent_runtime`.
     #[serde(deserialize_with = "null_is_empty")]
@@ -69,9 +69,9 @@ pub struct TemplateBuild {
     pub build_id: String,
     /// The build's status.
     pub status: String,
-    /// When it started, RFC 3339.
+    /// When the build started, as RFC 3339.
     pub created_at: Option<String>,
-    /// When it finished, RFC 3339.
+    /// When the build finished, as RFC 3339.
     pub finished_at: Option<String>,
 }
 
@@ -82,7 +82,7 @@ pub struct TemplateAlias {
     /// The id of the template.
     #[serde(rename = "templateID")]
     pub template_id: String,
-    /// Whether other accounts may use it.
+    /// Whether other accounts may use the template.
     #[serde(default)]
     pub public: bool,
 }

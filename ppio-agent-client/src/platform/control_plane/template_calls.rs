@@ -71,7 +71,7 @@ impl ControlPlane {
             pages.add(operation, &response)?;
             let page: Template = self.service.read(operation, &response)?;
             let next = next_token(&response);
-            // With a repeated token the list would never end.
+            // With a repeated page token, the list would never end.
             let is_last = next.is_none() || next == token;
             let template = match whole.take() {
                 None => page,

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::config::{ClientConfig, EnvironmentSettings, Vendor};
 
-    /// Whether an agent on the domain of a response is sent the key, with this configuration.
+    /// Whether an agent on the domain of a response is sent the API key, with this configuration.
     fn gets_key(
         config: &ClientConfig,
         settings: &EnvironmentSettings,
@@ -82,7 +82,8 @@ mod tests {
             ),
             (config(None, None, None), Some("ppio.cn"), false),
             (config(None, None, Some(false)), None, false),
-            // Any other platform: only if configured, and only on its own domain.
+            // Any other platform: agents are sent the key only if this is configured, and only on
+            // the domain of the platform.
             (config(own, None, None), None, false),
             (config(own, None, None), region, false),
             (config(own, None, Some(true)), None, true),
@@ -104,8 +105,8 @@ mod tests {
                 Some("localhost:3001"),
                 false,
             ),
-            // Another control plane: its sandboxes are on the cloud only because that is the
-            // default domain.
+            // Another control plane: its sandboxes are on PPIO's cloud only because the default
+            // domain is the cloud's.
             (config(None, elsewhere, None), None, false),
         ];
         for (config, domain, expected) in table {

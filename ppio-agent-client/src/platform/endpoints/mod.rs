@@ -30,8 +30,8 @@ pub(crate) struct PlatformEndpoints {
     debug: bool,
     /// Whether the API key is sent to agents, if that is configured.
     send_api_key: Option<bool>,
-    /// Whether sandboxes may be on PPIO's cloud: the key is PPIO's, and the control plane is on the
-    /// cloud unless the domain or the sandbox URL is configured.
+    /// Whether sandboxes may be on PPIO's cloud: the API key is PPIO's, and the control plane is on
+    /// the cloud unless the domain or the sandbox URL is configured.
     may_be_cloud: bool,
 }
 
@@ -108,7 +108,7 @@ impl PlatformEndpoints {
         &self.control_plane
     }
 
-    /// Whether this is an older installation of the platform.
+    /// Whether the platform is an older installation.
     pub(crate) fn is_legacy(&self) -> bool {
         LEGACY_DOMAINS.contains(&self.domain.as_str())
     }

@@ -14,9 +14,9 @@ use crate::transport::Idempotency;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct WrittenFile {
-    /// The last part of its path.
+    /// The last part of the file's path.
     pub name: String,
-    /// `file` or `dir`.
+    /// The file's kind: `file` or `dir`.
     #[serde(rename = "type", default)]
     pub kind: String,
     /// The file's full path.
@@ -47,8 +47,8 @@ impl Envd {
         }
     }
 
-    /// Writes a file, replacing an existing one, and creates missing directories. Returns the file
-    /// as envd describes it.
+    /// Writes a file, replacing an existing file, and creates missing directories. Returns the
+    /// written file as envd describes it.
     ///
     /// # Errors
     /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.

@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for FileKind {
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct FileInfo {
-    /// The last part of its path.
+    /// The last part of the entry's path.
     pub name: String,
     /// The entry's full path.
     pub path: String,
@@ -59,7 +59,7 @@ pub struct FileInfo {
     pub owner: String,
     /// The entry's group.
     pub group: String,
-    /// When it was last changed, RFC 3339.
+    /// When the entry was last changed, as RFC 3339.
     pub modified_time: Option<String>,
     /// The target of a link.
     pub symlink_target: Option<String>,
@@ -155,7 +155,7 @@ impl Envd {
         Ok(response.entries)
     }
 
-    /// Creates a directory and its parents. Returns `false` if it exists already.
+    /// Creates a directory and its parents. Returns `false` if the directory exists already.
     ///
     /// # Errors
     /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.

@@ -103,7 +103,7 @@ pub struct TerminalSize {
 pub enum ProcessSelector {
     /// By its process id.
     Pid(u32),
-    /// By the tag that it was started with.
+    /// By the tag that the process was started with.
     Tag(String),
 }
 
@@ -125,7 +125,7 @@ pub struct ProcessInfo {
     /// The process id.
     #[serde(default)]
     pub pid: u32,
-    /// The tag that it was started with.
+    /// The tag that the process was started with.
     #[serde(default)]
     pub tag: Option<String>,
     /// The process's command, as envd describes it.
@@ -269,8 +269,8 @@ impl Envd {
             .await
     }
 
-    /// Writes to the terminal of a process that was started with one. The input is not sent again
-    /// if it may have arrived.
+    /// Writes to the terminal of a process that was started with a terminal. The input is not sent
+    /// again if it may have arrived.
     ///
     /// # Errors
     /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.

@@ -31,7 +31,7 @@ pub enum ProcessEvent {
 pub struct ExitStatus {
     /// The process's exit code.
     pub exit_code: i32,
-    /// Whether it exited, rather than being killed by a signal.
+    /// Whether the process exited, rather than being killed by a signal.
     pub exited: bool,
     /// A description of how the process ended, such as `exit status 1`.
     pub status: String,
@@ -63,7 +63,7 @@ impl Output {
     }
 }
 
-/// The events of a process. Dropping this closes the connection; the process continues.
+/// The events of a process. Dropping this value closes the connection; the process continues.
 #[derive(Debug)]
 pub struct ProcessEvents {
     messages: ConnectStream,

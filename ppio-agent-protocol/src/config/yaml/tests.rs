@@ -57,7 +57,7 @@ fn reads_a_full_document() {
 
     let written = config.to_yaml().unwrap();
     assert_eq!(AgentConfig::from_yaml(&written).unwrap(), config);
-    // JSON carries the same document.
+    // The JSON text holds the same document.
     assert_eq!(
         AgentConfig::from_json(&config.to_json().unwrap()).unwrap(),
         config
@@ -333,7 +333,7 @@ fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        // JSON reads these without rounding.
+        // JSON libraries read these numbers without rounding.
         any::<i32>().prop_map(|number| Value::from(f64::from(number) / 4.0)),
         text().prop_map(Value::from),
     ];

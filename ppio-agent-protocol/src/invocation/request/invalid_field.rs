@@ -3,7 +3,8 @@
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// The first field that could not be set, and why. Serializes to that error.
+/// The error of the first field that could not be set, if there is one. Serializing returns this
+/// error.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct InvalidField(Option<String>);
 

@@ -247,7 +247,7 @@ fn takes_linear_time_for_small_chunks() {
     decoder.push(b"\n\n").unwrap();
     assert_eq!(decoder.next_event().unwrap().data.len(), SIZE);
 
-    // The same in many short lines of one event, and in many events that are read at the end.
+    // As many bytes in short lines of one event, and in many events that are read at the end.
     for _ in 0..SIZE / 8 {
         decoder.push(b"data:").unwrap();
         decoder.push(b"xy\n").unwrap();

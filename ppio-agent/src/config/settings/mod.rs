@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) log: Targets,
 }
 
-/// An invalid configuration. Its text names every invalid variable or setting.
+/// The error of an invalid configuration. Its text names every invalid variable or setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 

@@ -14,7 +14,7 @@ use crate::invocation::histogram::{BUCKETS, Distribution};
 /// The maximum number of characters in the names and values of an exemplar's labels together.
 const MAX_EXEMPLAR: usize = 128;
 
-/// The format of the page.
+/// The format of the metrics in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Prometheus,
@@ -82,14 +82,14 @@ impl MetricsText {
         self.line(format_args!("{name}{} {value}", LabelSet(labels)));
     }
 
-    /// Writes a number that only grows. `name` ends with `_total`.
+    /// Writes a counter, whose values only grow. `name` ends with `_total`.
     pub(super) fn counter<'a, V: Display>(
         &mut self,
         name: &str,
         help: &str,
         samples: impl IntoIterator<Item = Sample<'a, V>>,
     ) {
-        // `OpenMetrics` has the suffix in the samples only.
+        // In `OpenMetrics`, only the names of the samples have the suffix `_total`.
         let family = match self.format {
             Format::Prometheus => name,
             Format::OpenMetrics => name.trim_end_matches("_total"),
@@ -100,7 +100,7 @@ impl MetricsText {
         }
     }
 
-    /// Writes a number that rises and falls.
+    /// Writes a gauge, whose value rises and falls.
     pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head(name, "gauge", help);
         self.sample(name, &[], value);
@@ -120,7 +120,7 @@ impl MetricsText {
         self.head(name, "histogram", help);
     }
 
-    /// Writes one distribution of a histogram, with the exemplars of its buckets.
+    /// Writes one distribution of a histogram; in `OpenMetrics` with the exemplars of its buckets.
     pub(super) fn distribution(
         &mut self,
         name: &str,
@@ -150,7 +150,8 @@ impl MetricsText {
     }
 }
 
-/// Returns the text of an exemplar, which follows its sample.
+/// Returns the text of an exemplar, which follows its sample; an empty text if the exemplar is
+/// longer than `MAX_EXEMPLAR`.
 fn exemplar_text(exemplar: &Exemplar) -> String {
     let Exemplar {
         label,

@@ -19,7 +19,7 @@ use crate::stalls::AsyncFunctions;
 /// The value of the label `protocol` for `POST /invocations`.
 const INVOCATIONS: &str = "invocations";
 
-/// The parts of the agent whose metrics are on the page.
+/// The parts of the agent whose metrics `GET /metrics` returns.
 pub(crate) struct Measured<'a> {
     pub(crate) invoker: &'a Invoker,
     pub(crate) runs: &'a RunRegistry,
@@ -158,7 +158,8 @@ impl Measured<'_> {
         }
     }
 
-    /// Writes the metrics of the process's resources and threads.
+    /// Writes the metrics of the agent's resources: connections, tasks, kept answers, threads,
+    /// stalls of async functions, and the uptime.
     fn write_resources(&self, page: &mut MetricsText) {
         if let Some(connections) = self.connections {
             page.gauge(

@@ -1,4 +1,4 @@
-//! The schemas of a document.
+//! The schemas of an `OpenAPI` document.
 //!
 //! References in a [`Schema`] resolve against the root of that schema, references in a document
 //! against the root of the document. Therefore the definitions of each schema become components,
@@ -87,7 +87,7 @@ impl Components {
 struct References<'a> {
     /// The component that the schema becomes.
     root: &'a str,
-    /// The components that its definitions become, by their keys.
+    /// The components that the schema's definitions become, by the keys of the definitions.
     components: HashMap<String, String>,
 }
 
@@ -127,7 +127,7 @@ impl<'a> References<'a> {
             return format!("{SCHEMAS}{}{pointer}", self.root);
         };
         let (key, below) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-        // RFC 6901 requires this order.
+        // RFC 6901 requires that `~1` is decoded before `~0`.
         let key = key.replace("~1", "/").replace("~0", "~");
         match self.components.get(&key) {
             Some(component) => format!("{SCHEMAS}{component}{below}"),
@@ -143,8 +143,8 @@ mod tests {
 
     use super::*;
 
-    /// A type whose schema refers to its own root, so that a schema that contains it has it as a
-    /// definition.
+    /// A type whose schema refers to its own root, so that the schema of a type that contains
+    /// `Node` has `Node` as a definition.
     #[derive(JsonSchema)]
     #[expect(dead_code, reason = "only its schema is used")]
     struct Node {

@@ -78,7 +78,7 @@ impl Document {
     }
 
     /// Adds an operation of a protocol. The operation replaces the agent's own operation if a
-    /// platform calls the protocol at that path.
+    /// platform calls the protocol at the path of that operation.
     fn add_protocol(&mut self, operation: ProtocolOperation) {
         self.add(operation.path, operation.method, operation.to_json());
     }
@@ -90,7 +90,8 @@ impl Document {
         let (request, value, items) = match schema {
             None => (&any, Some(&any), Some(&any)),
             Some(EntrypointSchema { request, reply }) => match reply {
-                // A function of an unknown type may answer with a value or with items.
+                // If the type of the reply is unknown, the function may answer with a value or with
+                // items.
                 ReplySchema::Value(value) if value.is_any() => (request, Some(value), Some(&any)),
                 ReplySchema::Value(value) => (request, Some(value), None),
                 ReplySchema::Items(items) => (request, None, Some(items)),

@@ -15,8 +15,8 @@ pub(crate) struct ProtocolOperation {
 }
 
 impl ProtocolOperation {
-    /// Returns the operation as JSON, without its requests, responses and errors: the protocol
-    /// describes them.
+    /// Returns the operation as JSON, without the schemas of its requests, responses and errors:
+    /// the specification of the protocol contains these schemas.
     pub(super) fn to_json(self) -> Value {
         let mut operation = json!({
             "tags": [self.tag],

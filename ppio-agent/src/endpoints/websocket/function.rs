@@ -102,7 +102,7 @@ impl WebSocketOutput for () {}
 /// Requires at compile time that a function for WebSockets may return the value.
 pub fn websocket_output<T: WebSocketOutput>(_: T) {}
 
-/// A type that a closure of the builder may return: nothing, or a `Result`.
+/// A type that a [`WebSocketFunction`] may return: nothing, or a `Result`.
 pub trait IntoSocketResult {
     /// Converts the returned value to a `Result`.
     ///

@@ -41,7 +41,7 @@ const PATH: &str = "/ws";
 pub(crate) struct WebSocketEndpoint {
     handler: Option<WebSocketHandler>,
     is_enabled: bool,
-    /// Watches the function while it is polled.
+    /// Watches the user function while its future is polled.
     watch: Watch,
     /// Whether a platform calls a protocol at `/ws`. The protocol creates a handler for each
     /// handshake.

@@ -22,7 +22,8 @@ use crate::invocation::counters::InvocationProgress;
 use crate::invocation::guard::InvocationGuard;
 use crate::stalls::Watch;
 
-/// The time for which a function may continue after its client has disconnected.
+/// The time for which a function that does not outlive its client may continue after the client has
+/// disconnected, unless the agent is shutting down.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Connection = SocketDriver<TokioIo<Upgraded>>;
@@ -50,7 +51,7 @@ impl SocketSession {
     /// Runs the user function until it returns and the connection is closed. Dropping the future
     /// drops the function and the connection.
     pub(super) async fn run(mut self, upgrade: OnUpgrade) {
-        // An error means that the client has disconnected; the guard logs that.
+        // An error means that the client has disconnected; the guard logs the disconnection.
         let Ok(upgraded) = upgrade.await else { return };
         let context = self.context;
         let is_invocation = self.guard.is_some();
@@ -173,7 +174,7 @@ fn scoped(
     Box::pin(AgentRuntimeContext::scope(context, caught).instrument(span.clone()))
 }
 
-/// Awaits a future; never returns if the future is already done.
+/// Awaits a future; never returns if `future` is `None`, as it is after the future has ended.
 async fn next<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,

@@ -57,14 +57,14 @@ pub trait AgentItem: Serialize {}
 impl<T: Serialize> AgentItem for T {}
 
 impl PlainItem {
-    /// Returns the function that writes such items.
+    /// Returns the function that writes items that are values.
     pub fn writer<T: AgentItem, K>(self, _: TypeTag<T>, _: K) -> ItemWriter<T> {
         ItemWriter::new(|item, buffer| buffer.push(&item))
     }
 }
 
 impl ResultItem {
-    /// Returns the function that writes such items and converts their errors.
+    /// Returns the function that writes items that are `Result`s, and converts their errors.
     pub fn writer<T: AgentItem, E, K: ConvertError<E>>(
         self,
         _: TypeTag<Result<T, E>>,

@@ -1,4 +1,4 @@
-//! Determines whether the function returned a `Result`.
+//! Determines whether a user function returned a `Result`.
 
 use std::convert::Infallible;
 
@@ -30,7 +30,7 @@ impl<T> NonResultKind for TypeTag<T> {}
 /// The kind of a `Result`.
 pub struct IsResult;
 
-/// The kind of any other type.
+/// The kind of every type except `Result`.
 pub struct IsNonResult;
 
 impl IsResult {

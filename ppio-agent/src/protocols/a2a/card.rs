@@ -11,7 +11,8 @@ use crate::exchange::json::{self, to_bytes};
 use crate::exchange::platform::Platform;
 use crate::protocols::{ProtocolAgent, call};
 
-/// Answers with the card: the agent's name and skill, and where and how it is called.
+/// Answers with the card: the agent's name and skill, and the URL and the protocol bindings by
+/// which the agent is called.
 pub(super) fn answer(agent: &ProtocolAgent<'_>, headers: &HeaderMap) -> Response {
     let info = agent.protocols.agent();
     let settings = agent.invoker.settings();

@@ -30,8 +30,8 @@ pub(super) enum A2aErrorKind {
     TaskNotCancelable,
     UnsupportedOperation,
     VersionNotSupported,
-    /// Tasks cannot be listed for a caller that cannot be distinguished from others. JSON-RPC has
-    /// no code for this error.
+    /// Tasks cannot be listed for a caller that cannot be distinguished from other callers.
+    /// JSON-RPC has no code for this error.
     AnonymousList,
 }
 
@@ -121,7 +121,7 @@ impl A2aError {
         }))
     }
 
-    /// Returns the JSON-RPC response with the error. Its status is 200.
+    /// Returns the JSON-RPC response with the error. The status of the response is 200.
     pub(super) fn rpc_response(&self, id: &Value) -> Response {
         json::response(StatusCode::OK, self.rpc_body(id))
     }

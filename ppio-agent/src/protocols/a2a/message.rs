@@ -21,13 +21,13 @@ struct SendParams {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Configuration {
-    /// The option of version 1.0.
+    /// Whether the call returns before the end of the task, in version 1.0.
     return_immediately: bool,
-    /// The option of version 0.3.
+    /// Whether the call waits for the end of the task, in version 0.3.
     blocking: Option<bool>,
     history_length: Option<usize>,
     task_push_notification_config: Option<Value>,
-    /// The configuration of version 0.3.
+    /// The configuration of push notifications, in version 0.3.
     push_notification_config: Option<Value>,
 }
 
@@ -45,7 +45,7 @@ struct WireMessage {
     extra: Map<String, Value>,
 }
 
-/// A part of either version.
+/// A part of a message, in either version.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct InPart {
@@ -111,7 +111,8 @@ impl Sent {
         let mut message = ChatMessage::of_parts(role, parts?);
         message.id = Some(wire.message_id);
         message.extra = wire.extra;
-        // In version 0.3, `kind` is the type of the object.
+        // In version 0.3, `kind` is the type of the object, so it is not kept as an additional
+        // member.
         message.extra.remove("kind");
         Ok(Self {
             message,
@@ -128,8 +129,8 @@ impl Sent {
         })
     }
 
-    /// Returns the request for the agent. A message that continues a task answers its interrupt,
-    /// and follows the earlier messages of the task.
+    /// Returns the request for the agent. A message that continues a task answers the task's
+    /// interrupt, and follows the earlier messages of the task.
     pub(super) fn request(
         &self,
         context: &str,

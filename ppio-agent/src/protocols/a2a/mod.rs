@@ -1,4 +1,4 @@
-//! A2A 1.0, and 0.3 for older callers: the agent card, JSON-RPC at `/a2a`, and REST below it.
+//! A2A 1.0, and 0.3 for older callers: the agent card, JSON-RPC at `/a2a`, and REST below `/a2a`.
 //!
 //! A task is a run, which continues when its caller disconnects.
 

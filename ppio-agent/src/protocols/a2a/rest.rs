@@ -56,7 +56,7 @@ fn in_rest(error: &Error) -> Error {
     A2aError::of(&Failure::of(error, "")).into_rest()
 }
 
-/// Query parameters that are a number or a boolean; all others are strings.
+/// Query parameters that are a number or a boolean; all other parameters are strings.
 const NON_STRING_PARAMETERS: [&str; 3] = ["historyLength", "includeArtifacts", "pageSize"];
 
 /// Parses the parameters of a query.

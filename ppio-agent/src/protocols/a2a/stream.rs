@@ -56,7 +56,7 @@ impl Framing {
 pub(super) struct TaskEvents {
     framing: Framing,
     ids: TaskIds,
-    /// The first event; `None` once it is written.
+    /// The task, which is the first event; `None` after this event has been written.
     task: Option<Task>,
     /// An event with a text part of the answer, as the JSON before its text and the JSON after it.
     text_event: [String; 2],

@@ -92,7 +92,7 @@ pub(super) async fn of_run(invoker: &Invoker, exchange: &Exchange, run: &Arc<Run
     if run.status().is_ended() {
         let time = run.ended_at().unwrap_or_else(SystemTime::now);
         let whole = match (whole_of(invoker, exchange, run).await, run.status()) {
-            // The answer was too long to be kept.
+            // The answer of the run was too long to be kept.
             (Err(_), RunStatus::Success) => Ok(WholeAnswer::default()),
             (whole, _) => whole,
         };

@@ -5,11 +5,11 @@ use http::request::Parts;
 use super::failure::{A2aError, A2aErrorKind};
 use super::wire::Version;
 
-/// The name of the header, and of the query parameter that may be sent instead.
+/// The name of the header with the version, and of the query parameter that may be sent instead.
 const NAME: &str = "a2a-version";
 
-/// Returns the version that a request states; `None` if it states none, like requests of version
-/// 0.3.
+/// Returns the version that a request states; `None` if the request states no version, like
+/// requests of version 0.3.
 ///
 /// # Errors
 /// If the request states a version that is not supported.

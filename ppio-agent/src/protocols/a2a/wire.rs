@@ -1,4 +1,4 @@
-//! Writes the objects of the protocol as the JSON of both versions.
+//! Writes the objects of the protocol as the JSON of either version.
 
 use std::time::SystemTime;
 
@@ -69,7 +69,7 @@ impl WirePart {
             (Self::Text(text), Version::V1) => json!({ "text": text }),
             (Self::Data(data), Version::V1) => json!({ "data": data }),
             (Self::Text(text), Version::V0_3) => json!({"kind": "text", "text": text}),
-            // In this version, data is always an object.
+            // In version 0.3, data is always an object.
             (Self::Data(data @ Value::Object(_)), Version::V0_3) => {
                 json!({"kind": "data", "data": data})
             }

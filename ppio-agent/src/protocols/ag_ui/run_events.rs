@@ -24,8 +24,8 @@ pub(super) struct RunEvents {
     thread_id: String,
     run_id: String,
     parent_run_id: Option<String>,
-    /// Whether the agent answers with a stream; otherwise its only value is the result of the run,
-    /// unless the value is text.
+    /// Whether the agent answers with a stream; otherwise the only value of the answer is the
+    /// result of the run, unless the value is text.
     pub(super) is_stream: bool,
     /// The number of messages so far.
     messages: u64,

@@ -113,7 +113,7 @@ async fn input(
     })
 }
 
-/// Sends each event as a message, no faster than the client reads them.
+/// Sends each event as a message, no faster than the client reads the messages.
 async fn send_events(mut body: Body, socket: &mut WebSocket) -> Result<(), Error> {
     let mut unsent = BytesMut::new();
     loop {

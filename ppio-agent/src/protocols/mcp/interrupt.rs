@@ -51,7 +51,8 @@ pub(super) fn input_required(
 }
 
 /// Returns the schema of a form, whose fields are scalars. Without a response schema, the form has
-/// no fields, and the user only accepts it.
+/// no fields, and the user only accepts the form. Returns `None` if the response schema has fields
+/// of other types, or is not the schema of an object with `properties`.
 fn form_schema(response: Option<&Value>) -> Option<Value> {
     let Some(schema) = response else {
         return Some(json!({"type": "object", "properties": {}}));

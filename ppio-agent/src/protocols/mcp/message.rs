@@ -169,7 +169,7 @@ impl JsonRpcError {
         json!({"jsonrpc": "2.0", "id": id, "error": error})
     }
 
-    /// Converts this into an error whose response has the JSON-RPC error as its body.
+    /// Converts the JSON-RPC error into an error whose response has the JSON-RPC error as its body.
     pub(super) fn into_error(self, id: &Value) -> Error {
         let error_type = match self.code {
             METHOD_NOT_FOUND => "MethodNotFound",

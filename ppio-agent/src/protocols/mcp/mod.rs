@@ -251,8 +251,8 @@ impl McpServer<'_> {
             .await
     }
 
-    /// Adds a session id to the response to `initialize`, unless a proxy has added one to the
-    /// request.
+    /// Adds a session id to the response to `initialize`, unless the request has one, which a proxy
+    /// may have added.
     fn open_session(&self, request: &RpcRequest, response: &mut Response) {
         if request.method == "initialize" && self.session().is_none() {
             let id = RequestId::random().header_value();

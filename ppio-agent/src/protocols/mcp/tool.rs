@@ -45,7 +45,8 @@ impl AgentTool {
     }
 }
 
-/// Returns the agent's name as the name of a tool: characters that are not allowed become `_`.
+/// Returns the first `MAX_NAME` characters of the agent's name as the name of a tool: characters
+/// that are not allowed become `_`.
 fn tool_name(agent: &str) -> String {
     let usual = |char: char| char.is_ascii_alphanumeric() || "_-.".contains(char);
     let chars = agent.chars().take(MAX_NAME);

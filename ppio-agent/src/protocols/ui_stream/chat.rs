@@ -42,8 +42,9 @@ pub(super) struct InterruptDecision<'a> {
 }
 
 impl Chat {
-    /// Returns the JSON that is kept with the run. If the parts are too large, they are left out,
-    /// and a page that reads the stream again does not receive them.
+    /// Returns the JSON that is kept with the run. If the parts of the continued message are too
+    /// large, the parts are left out, and a page that reads the stream again does not receive these
+    /// parts.
     pub(super) fn to_kept(&self) -> String {
         let kept = json!(self).to_string();
         match &self.continued {

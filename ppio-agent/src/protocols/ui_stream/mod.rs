@@ -145,7 +145,7 @@ fn respond(
 }
 
 /// Returns the newest run of a chat if it is running, or if it ended while the page was not reading
-/// it, for example during a reload. A run that was stopped has nothing more to send.
+/// the answer, for example during a reload. A run that was stopped has nothing more to send.
 fn unread(
     agent: &ProtocolAgent<'_>,
     headers: &HeaderMap,

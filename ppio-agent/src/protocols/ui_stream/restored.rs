@@ -1,5 +1,5 @@
-//! Writes an existing message as chunks, for a page that reads its stream again: such a page drops
-//! the parts that it has.
+//! Writes an existing message as chunks, for a page that reads the stream of the message again:
+//! such a page drops the parts that it has.
 
 use serde_json::Value;
 

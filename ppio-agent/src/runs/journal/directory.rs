@@ -12,7 +12,8 @@ const LOCK: &str = "lock";
 const KEY: &str = "key";
 const PROBE: &str = "probe";
 const SUFFIX: &str = ".run";
-/// The number of attempts to lock, since a process that is just ending may hold the lock.
+/// The number of attempts to lock the directory; a process that is just ending may still hold the
+/// lock.
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// The number of bytes that are written at start to check that the disk is not full.
@@ -27,7 +28,7 @@ pub(super) struct JournalDirectory {
     _lock: File,
 }
 
-/// A file of a run.
+/// The name of a file of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileName {
     /// The number of the run.
@@ -36,7 +37,7 @@ pub(super) struct FileName {
     pub(super) segment: u32,
 }
 
-/// A file and the number of its first item.
+/// A file of a run, and the number of the first item in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentFile {
     pub(super) segment: u32,
@@ -80,8 +81,8 @@ impl JournalDirectory {
         written.and(removed)
     }
 
-    /// Returns the key of the hashes in the files. The key is created once, so that hashes of
-    /// earlier processes can be compared.
+    /// Returns the key of the hashes in the files. A key is created only if there is none or if it
+    /// is damaged, so that hashes of earlier processes can be compared.
     pub(super) fn key(&self) -> io::Result<[u8; 16]> {
         let path = self.path.join(KEY);
         match fs::read(&path) {
@@ -106,7 +107,8 @@ impl JournalDirectory {
         Ok(key)
     }
 
-    /// Returns the files of runs, in order. Unknown files are ignored, and a warning is logged.
+    /// Returns the names of the files of runs, sorted by run and position. Unknown files are
+    /// ignored, and a warning is logged.
     pub(super) fn files(&self) -> io::Result<Vec<FileName>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -150,12 +152,12 @@ impl FileName {
     }
 }
 
-/// Creates a file that only this user can read, in place of an earlier one.
+/// Creates a file that only this user can read (on Unix), or empties an existing file.
 fn create_private_file(path: &Path) -> io::Result<File> {
     options().create(true).truncate(true).open(path)
 }
 
-/// Returns options to write a file that only this user can read.
+/// Returns options to write a file; if they create it, only this user can read it (on Unix).
 pub(super) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);

@@ -41,7 +41,7 @@ pub(super) struct OpenedJournal {
     pub(super) key: [u8; 16],
     /// The runs, in the order in which they started.
     pub(super) runs: Vec<RecoveredRun>,
-    /// The number after the last one that is used in the directory.
+    /// The number for the next run: one more than the highest number in the directory.
     pub(super) next_number: u64,
 }
 

@@ -93,7 +93,7 @@ pub(in crate::runs) struct StoredEnd {
 pub(in crate::runs) enum StoredAnswer {
     Logged,
     Value {
-        /// These bytes follow the JSON.
+        /// The value. In the record, the value and the envelope follow the JSON.
         #[serde(skip)]
         json: Bytes,
         #[serde(skip)]

@@ -16,14 +16,14 @@ use super::record::{
 use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 
-/// A run of an earlier process. It has ended, or was interrupted with that process.
+/// A run of an earlier process. The run has ended, or was interrupted when that process ended.
 pub(in crate::runs) struct RecoveredRun {
     pub(in crate::runs) number: u64,
     pub(in crate::runs) start: RunStart,
     pub(in crate::runs) head: Option<StoredHead>,
     /// The number of the first item.
     pub(in crate::runs) first: u64,
-    /// The items in the chunks in which they were appended, each with its number of items.
+    /// The items in the chunks in which they were appended, each chunk with its number of items.
     pub(in crate::runs) items: Vec<(u64, Vec<u8>)>,
     pub(in crate::runs) end: StoredEnd,
     pub(super) files: VecDeque<SegmentFile>,
@@ -44,7 +44,7 @@ struct PartialRun {
     items: Vec<(u64, Vec<u8>)>,
     end: Option<StoredEnd>,
     files: VecDeque<SegmentFile>,
-    /// The length of the complete records in the last file.
+    /// The length of the last file up to the end of its last complete record, in bytes.
     length: u64,
     /// The size of the records that are kept, in bytes.
     size: u64,
@@ -55,7 +55,7 @@ enum FoundRun {
     Run(Box<PartialRun>),
     /// The process was killed before the first record was written.
     NotStarted,
-    /// The files were not written by an agent.
+    /// The files were not written by an agent, or the first record is damaged.
     Foreign,
     /// The run is larger than the current limits.
     TooLarge,

@@ -1,4 +1,4 @@
-//! The runs that are kept, by number, id and key.
+//! The runs that are kept, by number, id and idempotency key.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Index {
         }
         if let Some(run) = self.runs.remove(&number) {
             self.by_id.remove(run.id.as_str());
-            // Usually, the oldest run is removed.
+            // The removed run is usually the one that ended first, which is found without a search.
             match self.ended.front() {
                 Some(&(_, oldest)) if oldest == number => drop(self.ended.pop_front()),
                 _ => self.ended.retain(|&(_, ended)| ended != number),

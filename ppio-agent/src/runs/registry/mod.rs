@@ -41,7 +41,7 @@ pub(crate) struct RunRegistry {
     tasks: TaskTracker,
     inspected_tasks: InspectedTasks,
     total_size: Arc<AtomicUsize>,
-    /// The number of running runs that continue without a reader.
+    /// The number of running runs with the policy `continue`.
     continuing: AtomicUsize,
     index: Mutex<Index>,
 }
@@ -82,9 +82,9 @@ impl RunRegistry {
         self.fingerprints.get_or_init(Fingerprints::default)
     }
 
-    /// Returns the value of `PPIO-Instance`: the id of the idempotency keys that this agent keeps.
-    /// With a journal, it stays the same as long as the directory of the journal exists, otherwise
-    /// as long as the process runs.
+    /// Returns the value of `PPIO-Instance`: the id of the instance that keeps the idempotency
+    /// keys. With a journal, the id stays the same as long as the directory of the journal exists,
+    /// otherwise as long as the process runs.
     pub(crate) fn instance(&self) -> &HeaderValue {
         self.instance.get_or_init(|| self.fingerprints().instance())
     }
@@ -277,9 +277,9 @@ impl RunRegistry {
         index.tagged(caller, is_wanted).next().cloned()
     }
 
-    /// Like [`Self::find_tagged`], for a tag without a secret id, such as a name that a caller
-    /// chose and another may guess. This function gives anonymous callers no access to the runs of
-    /// a session.
+    /// Like [`Self::find_tagged`], for a tag without a secret id, such as a name that one caller
+    /// chose and another caller may guess. This function gives anonymous callers no access to the
+    /// runs of a session.
     #[cfg(feature = "ui-stream")]
     pub(crate) fn find_named(
         &self,
@@ -299,7 +299,8 @@ impl RunRegistry {
         self.index().remove(run.number);
     }
 
-    /// Returns the newest runs that the caller may list, at most `limit` of them.
+    /// Returns the newest runs that the caller may list, at most `limit` of them. If `status` is
+    /// given, only runs with this status are returned.
     pub(crate) fn list(
         &self,
         caller: &RunCaller,
@@ -321,7 +322,7 @@ impl RunRegistry {
         Ok(runs.iter().map(|run| run.view()).collect())
     }
 
-    /// Whether a run continues without its caller, so that the sandbox has to be kept.
+    /// Whether a run with the policy `continue` is running, so that the sandbox has to be kept.
     pub(crate) fn is_busy(&self) -> bool {
         self.continuing.load(Ordering::Relaxed) > 0
     }

@@ -31,7 +31,7 @@ impl Run {
 
     /// Ends a run whose function was not called and that is removed from the registry. Its callers
     /// get the error once the journal has deleted the run, so that the run is not restored and does
-    /// not occupy its key.
+    /// not occupy its idempotency key.
     pub(in crate::runs) fn refuse(self: &Arc<Self>, error: Error, duration: Duration) {
         let (status, answer) = Answer::of_error(error, duration);
         let Some((mut state, end, journal)) = self.decide_end(status, answer) else {

@@ -46,7 +46,7 @@ pub(crate) struct Run {
     /// Notifies tasks when the journal has written the start or the end of the run.
     recording: Notify,
     /// The time at which the caller stated that it will not send the input that the ended run waits
-    /// for. It is not written to the journal.
+    /// for. The time is not written to the journal.
     #[cfg(feature = "a2a")]
     withdrawn_at: std::sync::OnceLock<SystemTime>,
     state: Mutex<RunState>,
@@ -59,7 +59,7 @@ pub(super) trait RunOwner: Send + Sync {
     /// Returns the size of the logs, answers, tags and inspections of all runs, in bytes.
     fn total_size(&self) -> &Arc<AtomicUsize>;
 
-    /// Counts a run that continues without a reader from now on.
+    /// Counts a running run whose policy is `continue` from now on.
     fn count_continuing(&self);
 
     /// Drops ended runs without readers, the oldest first, while the total size of all runs is over
@@ -176,7 +176,7 @@ impl Run {
         }
     }
 
-    /// Returns the time at which the run ended.
+    /// Returns the time at which the run ended; `None` while the run is running.
     pub(crate) fn ended_at(&self) -> Option<SystemTime> {
         self.state().end.as_ref().map(|end| end.ended_at)
     }

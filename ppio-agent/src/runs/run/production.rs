@@ -31,7 +31,8 @@ pub(in crate::runs) enum Permission {
 }
 
 impl Run {
-    /// Returns what the producer may do. If it has to wait, it is woken when it may continue.
+    /// Returns what the producer may do. If the producer has to wait, it is woken when it may
+    /// continue.
     pub(in crate::runs) fn permission(&self, cx: &mut Context<'_>) -> Permission {
         let owner = self.owner.upgrade();
         let is_full = owner.is_some_and(|owner| !owner.make_room());

@@ -61,7 +61,8 @@ impl Run {
     pub(in crate::runs) fn leave(self: &Arc<Self>, reader: usize) {
         let mut state = self.state();
         let has_end = state.readers.remove(reader);
-        // A reader that leaves a run with the policy `cancel` does not reconnect to read the end.
+        // A run with the policy `cancel` may be cancelled without readers, so its readers are not
+        // expected to reconnect to read the end.
         if !has_end && state.on_disconnect == OnDisconnect::Continue {
             state.left_early += 1;
         }

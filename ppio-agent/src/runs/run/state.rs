@@ -24,16 +24,17 @@ pub(super) struct RunState {
     pub(super) log: RunLog,
     pub(super) inspection: Option<Inspection>,
     pub(super) end: Option<RunOutcome>,
-    /// The end while the journal writes it. Nothing is appended after it.
+    /// The end while the journal writes it. No item is appended from then on.
     pub(super) ending: Option<RunOutcome>,
-    /// Whether the answer has begun, for the producer.
+    /// Whether the producer has begun an answer that is not a value, even if `head` is not set yet.
     pub(super) begun: bool,
     /// Whether the journal has written the start of the run; true without a journal.
     pub(super) is_recorded: bool,
     /// The size of the items that the journal has not written yet, in bytes.
     pub(super) unwritten: usize,
     pub(super) readers: Readers,
-    /// The number of readers that disconnected before the end, and have not reconnected.
+    /// The number of readers of a run with the policy `continue` that disconnected before the end
+    /// and have not reconnected.
     pub(super) left_early: usize,
     pub(super) producer: Option<Waker>,
     /// Whether the producer waits for the slowest reader or the journal.
@@ -45,7 +46,7 @@ pub(super) struct RunState {
 pub(in crate::runs) enum LoggedHead {
     /// An event stream.
     Events,
-    /// A response that the handler returned. The log holds its bytes.
+    /// A response that the handler returned. The log holds the bytes of its body.
     Response(Arc<(StatusCode, HeaderMap)>),
 }
 

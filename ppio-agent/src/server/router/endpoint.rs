@@ -52,8 +52,8 @@ pub(super) async fn call(
         Route::Ping => {
             let forced = agent.invoker().tasks().forced_status();
             let mut response = agent.ping.answer(agent.is_busy(), forced).await;
-            // These headers state whether the agent supports idempotency keys, so that a caller has
-            // this information before its first invocation.
+            // The headers of this call state whether the agent supports idempotency keys, so that a
+            // caller has this information before its first invocation.
             runs::announce_keys("supported", &agent.runs, &mut response);
             Ok(response)
         }

@@ -175,7 +175,7 @@ impl Driver {
         let left = || self.tasks().saturating_sub(expected);
         self.runtime.block_on(async {
             for _ in 0..SETTLE_TURNS {
-                // Returns when no task can run.
+                // `yield_now` lets the tasks that can run be polled first.
                 yield_now().await;
                 if left() == 0 {
                     return 0;

@@ -41,7 +41,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// point and dropped. After that, the test checks for the following:
 ///
 /// - tasks that the invocation has spawned and that still run, unless
-///   [`tasks_may_outlive`](CancelAtEveryAwait::tasks_may_outlive);
+///   [`tasks_may_outlive`](CancelAtEveryAwait::tasks_may_outlive) was called;
 /// - a state that has changed ([`unchanged`](CancelAtEveryAwait::unchanged)), assertions that fail
 ///   ([`check`](CancelAtEveryAwait::check)), and an agent that is still busy
 ///   ([`leaves_idle`](CancelAtEveryAwait::leaves_idle));
@@ -69,8 +69,9 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 ///
 /// In a `#[test]` function, [`assert_clean`](CancelAtEveryAwait::assert_clean) does the same as
 /// [`run`](CancelAtEveryAwait::run), and panics with the report if something was left behind. The
-/// report contains the line of each such await point. To drop an invocation between the items of a
-/// stream as well, read the stream with [`drain`], or call [`await_point`] after each item:
+/// report contains the line of each await point at which an invocation left something behind. To
+/// drop an invocation between the items of a stream as well, read the stream with [`drain`], or
+/// call [`await_point`] after each item:
 ///
 /// ```
 /// use ppio::testing::{TestAgent, await_point, cancel_at_every_await};
@@ -194,10 +195,10 @@ impl<'a> CancelAtEveryAwait<'a> {
 
     /// Sets the tokio runtime; by default a current-thread runtime with the real clock.
     ///
-    /// Use a paused clock for an invocation that waits for a timer. Such a clock advances
-    /// immediately when the invocation and all tasks wait:
-    /// `Builder::new_current_thread().enable_all().start_paused(true)`, with the feature
-    /// `test-util` of tokio in the `[dev-dependencies]`.
+    /// Use a paused clock for an invocation that waits for a timer. A paused clock advances
+    /// immediately when the invocation and all tasks wait.
+    /// `Builder::new_current_thread().enable_all().start_paused(true)` builds a runtime with a
+    /// paused clock, if the `[dev-dependencies]` have the feature `test-util` of tokio.
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
         self

@@ -41,8 +41,8 @@ impl CancellationReport {
         assert!(self.left_behind.is_empty(), "{self}");
     }
 
-    /// Adds texts about an await point. If the last entry is about the same point, they are
-    /// appended to it.
+    /// Adds texts about an await point. If the last entry is about the same point, the texts are
+    /// appended to that entry.
     pub(super) fn add(&mut self, await_point: usize, line: Option<SourceLine>, what: Vec<String>) {
         if what.is_empty() {
             return;
@@ -170,7 +170,7 @@ pub enum CancellationError {
     Stuck {
         /// The number of the await point.
         await_point: usize,
-        /// The line at which it waits.
+        /// The line at which the invocation or the closure waits.
         line: Option<SourceLine>,
         /// The limit.
         after: Duration,

@@ -241,7 +241,7 @@ impl Unfinished {
     }
 
     /// Adds the failure to the report, at the await point that was tried last. Returns an error if
-    /// none has been tried.
+    /// no await point has been tried.
     fn add_to(
         self,
         report: &mut CancellationReport,

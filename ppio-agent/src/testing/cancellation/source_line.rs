@@ -117,7 +117,7 @@ mod tests {
                 "   3: shared::wait\n             at /home/a/shared/src/lib.rs:7:1\n",
                 Some("/home/a/shared/src/lib.rs:7"),
             ),
-            // Without line tables.
+            // The backtrace of a build without line tables has no locations.
             ("   3: agent::main\n", None),
         ] {
             let text = format!("{above}{frames}   9: main\n");
@@ -125,7 +125,7 @@ mod tests {
             let found = found.map(|line| line.to_string());
             assert_eq!(found.as_deref(), expected, "{frames}");
         }
-        // The tests of this crate itself.
+        // The lines of this crate are skipped in its own tests as well.
         let own = "   3: poll\n             at ./src/testing/mod.rs:7:1\n";
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert_eq!(SourceLine::in_text(own, package), None);

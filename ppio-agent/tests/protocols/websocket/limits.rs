@@ -53,7 +53,7 @@ async fn the_configured_size_limits_apply() {
     let mut client = Client::open(&server).await;
     client.send(0x01, b"0123456789").await;
     client.send(0x80, b"abcde").await;
-    // The answer is divided in the same way.
+    // The answer is divided into frames in the same way as the message.
     assert_eq!(client.receive().await, (0x01, b"0123456789".to_vec()));
     assert_eq!(client.receive().await, (0x80, b"abcde".to_vec()));
     client.send(0x01, b"0123456789").await;
@@ -137,7 +137,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let client = Client::open(&server).await;
     with_timeout("the end of the session", server.idle()).await;
     drop(client);
-    // A client that reads gets everything.
+    // A client that reads gets every message.
     let app = AgentRuntimeApp::builder()
         .config(config())
         .entrypoint(async |request: Value| request)

@@ -111,7 +111,7 @@ async fn without_readers_the_oldest_items_are_dropped_and_reading_them_is_a_410(
     for path in ["/invocations/long/response", "/invocations/long/events"] {
         server.send(get(path)).await.error(410, "Gone");
     }
-    // The key is not used for a second invocation.
+    // A second request with the idempotency key of the run starts no invocation.
     let again = invocation_with("idempotency-key: k\r\n", "5000");
     server.send(again).await.error(410, "Gone");
 }

@@ -50,7 +50,7 @@ async fn a_repeated_request_joins_the_run_or_gets_its_answer_again() {
         .await
         .error(422, "IdempotencyKeyReused");
     assert_eq!(agent.calls(), 1);
-    // The response to a request without a key has no such header.
+    // The response to a request without a key has no `ppio-idempotency` header.
     let mut plain = agent.server.connect().await;
     plain.write(invocation_with("", "1")).await;
     agent.started().await.item(1);
@@ -138,7 +138,7 @@ async fn a_request_that_is_refused_does_not_use_its_key() {
     let id = invalid.header("x-request-id").expect("an id");
     let state = server.send(get(&format!("/invocations/{id}"))).await;
     state.error(404, "RunNotFound");
-    // The same key with a valid body, while the agent is at its concurrency limit.
+    // The key is sent again with a valid body, while the agent is at its concurrency limit.
     let mut holder = server.connect().await;
     holder.write(invocation_with("", "0")).await;
     with_timeout("a running invocation", async {

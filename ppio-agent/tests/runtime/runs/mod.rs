@@ -1,4 +1,5 @@
-//! Invocations that are kept: after their callers disconnect, for several readers, and by key.
+//! Invocations that are kept: after their callers disconnect, for several readers, and by
+//! idempotency key.
 
 mod bad_input;
 mod bounds;

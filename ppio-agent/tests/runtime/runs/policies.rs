@@ -205,7 +205,7 @@ async fn run_ids_cannot_be_predicted() {
         let server = TestServer::start(echo(config)).await;
         let mut ids = Vec::new();
         for key in ["1", "2"] {
-            // The agent runs in this thread.
+            // The agent runs in this thread, so ids from `fastrand` would repeat.
             fastrand::seed(7);
             let headers = headers.replace("KEY", key);
             let answer = server.send(invocation_with(&headers, "1")).await;

@@ -87,7 +87,7 @@ fn restarted(marks_path: &Path, journal: Option<&Path>) -> (String, AgentProcess
     let (head, answer) = invoke(address, "done", None, &json!("done"));
     assert_eq!(answer["result"], "done");
     assert_eq!(header(&head, "ppio-instance").as_ref(), Some(&first));
-    // The first retry reaches the same agent and runs; the second joins that run.
+    // The first retry reaches the agent whose id it has, and runs; the second retry joins that run.
     for _ in 0..2 {
         let (_, answer) = invoke(address, "lost", Some(&first), &json!("lost"));
         assert_eq!(answer["result"], "lost");
@@ -147,8 +147,8 @@ fn a_restarted_agent_refuses_retries_from_before_its_restart() {
         );
     }
     assert_eq!(marks(&marked), before, "nothing ran twice");
-    // A first attempt is never refused, not even with an earlier key. Retries join the run that the
-    // first attempt started, whichever instance they name.
+    // A first attempt is never refused, not even with a key that an earlier agent received. Retries
+    // join the run that the first attempt started, whichever instance they name.
     for (retry, says) in [
         (None, "supported"),
         (Some("unknown"), "replayed"),

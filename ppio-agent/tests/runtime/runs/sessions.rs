@@ -48,7 +48,7 @@ async fn by_default_invocations_of_a_session_run_concurrently() {
     assert_eq!(first.answer().await.json(), "one");
 }
 
-/// The caller may send the invocation again with the same idempotency key, even after
+/// The caller of a refused invocation may send it again with the same idempotency key, even after
 /// the agent has restarted.
 #[tokio::test]
 async fn a_refused_invocation_leaves_no_file_in_the_journal() {

@@ -23,7 +23,7 @@ pub(crate) fn echo(config: RuntimeConfig) -> Result<AgentRuntimeApp, StartError>
         .build()
 }
 
-/// A running server. Dropping it shuts it down.
+/// A running server. Dropping the value shuts the server down.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,

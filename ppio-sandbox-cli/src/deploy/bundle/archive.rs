@@ -37,7 +37,7 @@ pub(in crate::deploy) struct Archive {
     pub(in crate::deploy) left_out: Vec<LeftOutFile>,
 }
 
-/// The size of all files together, and the largest of them.
+/// The size of all files together, and the largest files.
 #[derive(Debug, Clone, Default)]
 pub(in crate::deploy) struct FileSizes {
     /// The size of all files together, in bytes.
@@ -69,7 +69,7 @@ pub(in crate::deploy) struct LeftOutFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::deploy) enum LeftOutReason {
-    /// The name of the file is one of the names of secrets.
+    /// The file or folder has the name of a secret, or is a link to a path with such a name.
     Secret,
     /// A link whose target does not exist.
     BrokenLink,

@@ -140,7 +140,7 @@ impl Bundle {
             .map_err(|error| unreadable(source, error))?;
         let decision = self.rules.decide(path);
         if let Decision::Secret(secret) = decision {
-            // `--include` may match something inside.
+            // `--include` may match a path inside the folder.
             if matches!(entry, FileEntry::Folder) && !self.rules.include.is_empty() {
                 return self.add_folder(path, source);
             }

@@ -31,7 +31,7 @@ pub(super) enum Decision<'a> {
 }
 
 impl SendRules {
-    /// Reads the project's `.dockerignore`.
+    /// Reads the project's `.dockerignore`, and parses the patterns of `--include`.
     pub(super) fn read(project: &Path, include: &[String]) -> Result<Self, CliError> {
         let path = project.join(".dockerignore");
         let own = match fs::read_to_string(&path) {

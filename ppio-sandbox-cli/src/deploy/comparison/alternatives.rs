@@ -117,9 +117,9 @@ impl Comparison<'_> {
         }
     }
 
-    /// Compares `branch` with the first branch of `superset` that fits, otherwise with its
-    /// counterpart. Returns that branch of `superset`. If there is neither, reports nothing and
-    /// returns `None`.
+    /// Compares `branch` with the first branch of `superset` that fits, otherwise with
+    /// `counterpart`. Returns the branch that `branch` was compared with. If there is neither,
+    /// reports nothing and returns `None`.
     fn first_that_fits<'b>(
         &mut self,
         branch: &Branch,

@@ -10,8 +10,8 @@ use super::document::{ComparedDocument, is_annotation};
 /// The deepest nesting of references and combinations in one schema.
 const MAX_DEPTH: usize = 32;
 
-/// Returns the branches of a schema; `None` if it is nested too deeply, takes too much work, or has
-/// too many branches or a reference that cannot be resolved.
+/// Returns the branches of a schema; `None` if the schema is not valid, is nested too deeply, takes
+/// too much work, or has too many branches or a reference that cannot be resolved.
 pub(super) fn branches(
     document: ComparedDocument<'_>,
     schema: &Value,

@@ -13,7 +13,7 @@ pub(in crate::deploy) enum Severity {
     Breaking,
     /// It is not known whether the change breaks callers.
     NotCompared,
-    /// No caller should fail, but the change may matter to some.
+    /// No caller should fail, but the change may matter to some callers.
     Note,
 }
 
@@ -64,7 +64,7 @@ impl Place {
         self.below(&index.to_string())
     }
 
-    /// Returns the place of every other member or element.
+    /// Returns the place of the members or elements that have no place of their own.
     pub(super) fn others(&self) -> Self {
         self.below("*")
     }

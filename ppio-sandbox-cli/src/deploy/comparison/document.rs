@@ -58,8 +58,8 @@ impl<'a> ComparedDocument<'a> {
         self.0["paths"].as_object().into_iter().flatten()
     }
 
-    /// Returns the value that a reference points to; `None` if there is none or it is in another
-    /// document.
+    /// Returns the value that a reference points to; `None` if the value does not exist or is in
+    /// another document.
     pub(super) fn target(self, reference: &str) -> Option<&'a Value> {
         self.0.pointer(reference.strip_prefix('#')?)
     }

@@ -229,7 +229,8 @@ fn number_bound(branch: &Branch, side: Side) -> Option<Bound> {
     })
 }
 
-/// Returns the bound of a count; `None` for a minimum of 0, which excludes nothing.
+/// Returns the bound of a count; `None` if the keyword is missing, or for a minimum of 0, which
+/// excludes nothing.
 fn count(keywords: &Map<String, Value>, keyword: &str) -> Option<Bound> {
     let value = keywords.get(keyword)?;
     let is_limit = keyword.starts_with("max") || value != 0;

@@ -8,7 +8,7 @@
 //! - A new value of an enumeration in an answer, or a new alternative of the same JSON type, is a
 //!   note if all earlier ones are still there; otherwise it may replace one of them. Programs that
 //!   read an answer are expected to ignore unknown values. If every new event in a stream needed
-//!   the flag for breaking changes, authors would pass it without reading what it allows.
+//!   `--allow-breaking`, authors would pass this flag without reading which changes it allows.
 //! - What a program cannot decide (`not`, `if`, two patterns, alternatives that nothing
 //!   distinguishes) is reported as not compared if it has changed, and never counts as compatible.
 //! - Descriptions, examples, defaults and other annotations are ignored, and compatible changes are

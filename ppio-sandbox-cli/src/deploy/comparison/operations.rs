@@ -159,7 +159,8 @@ impl Comparison<'_> {
         let new_keys: HashSet<_> = news.iter().map(|(key, _)| key).collect();
         let is_required = |parameter: &Value| parameter["required"] == true;
         for (key, new) in &news {
-            // Compared below by position: callers do not see the names.
+            // Parameters of the path are compared below by position, because callers do not see
+            // their names.
             if key.0 == "path" {
                 continue;
             }

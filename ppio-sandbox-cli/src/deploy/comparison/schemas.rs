@@ -27,8 +27,8 @@ pub(super) enum Direction {
 }
 
 impl Direction {
-    /// Orders the two as (subset, superset): the values of the first have to be valid by the
-    /// second.
+    /// Orders the old and the new schema as (subset, superset): the values of the first have to be
+    /// valid by the second.
     pub(super) fn ordered<T>(self, old: T, new: T) -> (T, T) {
         match self {
             Self::Request => (old, new),
@@ -227,8 +227,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether there is only one branch, and it consists only of a reference: [`Comparison::pair`]
-/// compares it.
+/// Whether there is only one branch, which consists only of a reference. [`Comparison::pair`]
+/// compares the targets of such references only once.
 fn is_single(branches: &[Branch]) -> bool {
     matches!(branches, [branch] if branch.reference.is_some())
 }

@@ -192,8 +192,8 @@ impl AgentDisturbance {
     }
 }
 
-/// Whether a request calls the agent, or reads the answer of a run. Requests of the page do
-/// neither.
+/// Whether a request calls the agent, or reads the answer of a run. The requests with which the
+/// page lists and inspects runs do neither.
 fn is_call(method: &Method, path: &str) -> bool {
     let is_below = |base: &str| {
         path.strip_prefix(base)

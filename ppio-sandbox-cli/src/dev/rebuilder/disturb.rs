@@ -32,8 +32,8 @@ impl Rebuilder {
                 let RunningAgent { process, source } = current;
                 self.paused_until = None;
                 self.proxy.set_phase(ProxyPhase::Preparing);
-                // Reported before the agent has ended, because the end takes as long as its
-                // requests.
+                // Reported before the agent has ended, because the end may take as long as the
+                // agent's running requests.
                 disturbance.report();
                 process.stop(chaos::TERMINATION_GRACE).await;
                 self.start_again(source).await

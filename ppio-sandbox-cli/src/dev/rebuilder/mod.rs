@@ -163,7 +163,7 @@ impl Rebuilder {
         self.draining.shutdown().await;
     }
 
-    /// Builds and starts what changed. Returns the changes that interrupted it, if any did.
+    /// Builds and starts what changed. Returns the changes that interrupted this work, if any did.
     async fn update(&mut self, changed: &[PathBuf]) -> io::Result<Option<ChangedFiles>> {
         // Agents also write files; a build that only such files trigger is not reported.
         let is_reported = changed.is_empty() || changed.iter().any(|path| is_source(path));
@@ -362,7 +362,8 @@ impl Rebuilder {
         }
     }
 
-    /// Waits for a change. Meanwhile reports the exit of the agent, and disturbs it.
+    /// Waits for a change. Meanwhile reports the exit of the agent, and applies the disturbances of
+    /// `--chaos`.
     async fn wait_for_change(&mut self) -> io::Result<ChangedFiles> {
         loop {
             let current = self.current.as_mut();
@@ -424,7 +425,7 @@ impl Rebuilder {
         error
     }
 
-    /// Reports that the new agent cannot serve. The current one keeps serving.
+    /// Reports that the new agent cannot serve. The current agent, if there is one, keeps serving.
     fn failed(&self, error: &CliError, output: &str) {
         self.set_broken_unless_serving(error, output);
         self.console.failed(error, output, self.current.is_some());
@@ -450,7 +451,8 @@ impl Rebuilder {
         while self.draining.join_next().await.is_some() {}
     }
 
-    /// Stops an agent when its running requests are answered, or after `timeout`.
+    /// Stops an agent in the background: when its running requests are answered, after `timeout`,
+    /// or when `force_stop` is set.
     fn drain(&mut self, agent: RunningAgent, timeout: Duration) {
         // Removes the finished tasks.
         while self.draining.try_join_next().is_some() {}

@@ -23,7 +23,7 @@ pub(super) struct TraceFilter<'a> {
     pub(super) session: Option<&'a str>,
     /// Whether a span has an error.
     pub(super) error: Option<bool>,
-    /// Only traces that began then or later.
+    /// Only traces that began at this time or later.
     pub(super) since: Option<Nanos>,
 }
 
@@ -52,8 +52,8 @@ impl Snapshot {
         traces
     }
 
-    /// Returns the log records, oldest first. Records of a run that lack its id are found by its
-    /// traces.
+    /// Returns the log records, oldest first. Records that lack the id of their run are found by
+    /// the traces of the run.
     pub(super) fn logs(&self, filter: &LogFilter<'_>) -> Vec<&LogRecord> {
         let is_of_run = |record: &LogRecord| {
             let Some(run) = filter.run else {
@@ -88,7 +88,8 @@ impl TraceFilter<'_> {
 }
 
 impl LogFilter<'_> {
-    /// Whether a record matches all fields except the run, which its trace may have instead.
+    /// Whether a record matches all fields except `run`, which the record's trace may match
+    /// instead.
     fn has(&self, record: &LogRecord) -> bool {
         let is = |wanted: Option<&str>, found: Option<&str>| {
             wanted.is_none_or(|wanted| Some(wanted) == found)

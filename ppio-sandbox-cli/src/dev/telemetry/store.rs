@@ -74,8 +74,8 @@ impl Store {
         }
     }
 
-    /// Adds a span, and drops the oldest traces if there is no room. Returns `false` if its trace
-    /// would become too large.
+    /// Adds a span, and drops the oldest traces if there is no room. Returns `false` if the trace
+    /// of the span would become too large.
     pub(super) fn add_span(&mut self, span: Span) -> bool {
         let size = span.size();
         if let Some(trace) = self.traces.get_mut(&*span.trace_id) {
@@ -95,7 +95,7 @@ impl Store {
             self.oldest.push_back(id);
             Arc::new(Trace::new(&span))
         });
-        // Copied if a snapshot has it; the spans are shared.
+        // The trace is copied if a snapshot has it; the spans of the trace are shared.
         let trace = Arc::make_mut(trace);
         trace.bytes += size;
         trace.add(span);

@@ -17,7 +17,7 @@ const OUTLIVING_SLACK: Duration = Duration::from_millis(10);
 #[derive(Debug, Serialize)]
 pub(super) struct TraceSummary<'a> {
     trace_id: &'a str,
-    /// The name of its first span.
+    /// The name of the first span of the trace.
     name: &'a str,
     service: &'a str,
     started_at: Nanos,

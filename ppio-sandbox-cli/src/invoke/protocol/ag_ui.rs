@@ -7,7 +7,8 @@ use super::{AgentFailure, AnswerPart, AnswerReader, add_defaults, push_message};
 use crate::error::CliError;
 use crate::invoke::new_session::unique;
 
-/// Completes the input of a run.
+/// Adds the prompt as a message of the user, and the required members that the input of a run
+/// lacks.
 pub(super) fn complete(
     input: &mut Map<String, Value>,
     prompt: Option<String>,

@@ -104,7 +104,7 @@ pub(super) struct CallReader {
 }
 
 impl CallReader {
-    /// Reads the text of an item, or its JSON.
+    /// Reads an item: a text, or the JSON of a `ChatEvent` or of another value.
     fn read_item(&mut self, item: &str, parts: &mut Vec<AnswerPart>) {
         let Ok(value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(item) else {
             return parts.push(AnswerPart::Text(item.to_owned()));

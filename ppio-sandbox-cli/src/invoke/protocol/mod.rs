@@ -122,8 +122,8 @@ pub(super) fn not_served(protocol: AgentProtocol, error: &Error) -> Option<CliEr
     else {
         return None;
     };
-    // A 404 of the protocol itself has an error type. For an unknown route, other servers send no
-    // error type, and the runtime sends one and a message with this text.
+    // A 404 of the protocol itself has an error type. For an unknown route, the runtime sends an
+    // error type and a message with this text; other servers send no error type.
     if error_type.is_some() && !message.starts_with("no route for ") {
         return None;
     }

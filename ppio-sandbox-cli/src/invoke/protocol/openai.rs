@@ -6,7 +6,7 @@ use super::tool_calls::OpenToolCalls;
 use super::{AgentFailure, AnswerPart, AnswerReader, add_defaults, push_message};
 use crate::error::CliError;
 
-/// Completes the request.
+/// Adds the prompt as a message of the user, and `model` and `stream` if the request lacks them.
 pub(super) fn complete(
     request: &mut Map<String, Value>,
     prompt: Option<String>,

@@ -59,7 +59,8 @@ impl IsolationReport {
         self.isolation != IsolationKind::ProcessGroup.to_string()
     }
 
-    /// Returns the warnings in one line, for a platform that another command starts.
+    /// Returns the warnings in one line, for a platform that a command other than `local up`
+    /// starts.
     pub(crate) fn summary(&self) -> String {
         let mut parts = Vec::new();
         if !self.is_isolated() {

@@ -24,8 +24,8 @@ pub(crate) fn home() -> Result<PathBuf, CliError> {
     })
 }
 
-/// Whether sandboxes with internet access are to have a network of their own: the flag, else the
-/// variable.
+/// Whether `--isolate-network`, otherwise `PPIO_LOCAL_ISOLATE_NETWORK`, gives sandboxes with
+/// internet access a network of their own.
 pub(crate) fn isolates_network(arguments: &UpArguments) -> Result<bool, CliError> {
     let by_default = LocalPlatform::default_isolate_network().map_err(|error| {
         CliError::new(ExitKind::Usage, error.to_string())
@@ -60,7 +60,8 @@ pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
 ///
 /// # Errors
 /// If there is no home folder, if `PPIO_LOCAL_ISOLATE_NETWORK` is not valid, if the platform cannot
-/// be started, or if it shares the network although the variable is set.
+/// be started, or if the running platform shares this machine's network although the variable is
+/// `true`.
 pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPlatform, CliError> {
     let home = home()?;
     let arguments = UpArguments::default();

@@ -81,7 +81,7 @@ impl BinTarget {
     }
 }
 
-/// Returns the folders of the project's packages: its own and its path dependencies.
+/// Returns the folders of the members of the project's workspace and of their path dependencies.
 ///
 /// Runs offline, so it fails for a project whose dependencies were never fetched.
 pub(crate) async fn source_folders(project: &Project) -> Result<Vec<PathBuf>, CliError> {

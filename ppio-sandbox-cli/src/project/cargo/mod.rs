@@ -40,8 +40,8 @@ type ReportDiagnostic<'a> = &'a mut (dyn FnMut(&Diagnostic) + Send);
 pub(crate) enum BuildOutput<'a> {
     /// Cargo writes to standard error itself.
     Inherit,
-    /// Cargo's standard error is passed to `write`, formatted for a terminal of this width if there
-    /// is one.
+    /// Cargo's standard error is passed to `write`, formatted for a terminal of `columns` columns
+    /// if there is a terminal.
     Capture {
         columns: Option<u16>,
         write: WriteOutput<'a>,

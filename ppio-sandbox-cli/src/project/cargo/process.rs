@@ -44,7 +44,7 @@ impl CargoProcess {
         status.map_err(|error| CliError::system("cannot wait for cargo", error))
     }
 
-    /// Reads standard output and standard error to their ends, and waits.
+    /// Reads standard output and standard error to their ends, and waits for the exit of cargo.
     pub(super) async fn output(mut self) -> Result<Output, CliError> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let (stdout, stderr) = tokio::try_join!(read_all(stdout), read_all(stderr))

@@ -55,8 +55,8 @@ pub(crate) fn apply(text: &str, changes: &[Edit]) -> Result<String, EditError> {
         .try_fold(text.to_owned(), |text, change| apply_one(&text, change))
 }
 
-/// Removes a key with its values, and the sections that become empty. A text without the key is
-/// returned unchanged.
+/// Removes a key with its values, and the sections that become empty and have no comments. A text
+/// without the key is returned unchanged.
 pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
     let before = read(text).map_err(EditError::Unreadable)?;
     let parts = |path: &[&str]| {
@@ -99,8 +99,8 @@ pub(crate) fn is_readable(text: &str) -> bool {
     read(text).is_ok()
 }
 
-/// Returns the string or number at a path, as text; `None` if there is no value or it is of another
-/// kind.
+/// Returns the string or number at a path, as text; `None` if there is no value or the value is of
+/// another kind.
 pub(crate) fn value_at(text: &str, path: &[&str]) -> Option<String> {
     let document = read(text).ok()?;
     let value = path

@@ -40,7 +40,8 @@ pub(crate) fn python_project(sandbox: &Sandbox, agent: &str) -> PathBuf {
     folder
 }
 
-/// An agent in Rust without dependencies, which compiles quickly. Answers with its profile.
+/// An agent in Rust without dependencies, which compiles quickly. The agent answers with its build
+/// profile.
 const RUST_AGENT: &str = r#"
 use std::io::{Read, Write};
 

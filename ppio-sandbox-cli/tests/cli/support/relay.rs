@@ -102,8 +102,8 @@ fn forward(mut from: TcpStream, mut to: TcpStream, allowed: impl Fn(&[u8]) -> us
     let _ = from.shutdown(Shutdown::Both);
 }
 
-/// Takes `count` bytes from the budget and returns how many of them may be sent. Closes the gate if
-/// the budget is smaller.
+/// Takes `count` bytes from the budget and returns how many of them may be sent. Marks the gate as
+/// closed if the budget is smaller.
 fn spend(gate: &Mutex<Gate>, count: usize) -> usize {
     let mut gate = gate.lock().expect("no panic");
     match &mut gate.budget {

@@ -64,7 +64,7 @@ impl Transcript {
         }
     }
 
-    /// Compares with the snapshot of this name.
+    /// Compares the transcript with the snapshot of this name.
     #[track_caller]
     pub(crate) fn compare(mut self, file: &str) {
         for (text, placeholder) in &self.names {

@@ -7,10 +7,10 @@
 //! - As root, `bwrap` mounts without a user namespace, and `nsenter` becomes the sandbox's user
 //!   between entering the namespaces and its `exec`.
 //! - As an ordinary user, `bwrap` mounts in a user namespace (*outer*), whose root is that user.
-//!   The processes of the sandbox run in one below it (*inner*), as user 1000. Two `nsenter`
-//!   processes each enter one of these two namespaces. The second enters the sandbox's mount
-//!   namespace only after the inner one, and loses its rights by an `exec` as a user that is not
-//!   root.
+//!   The processes of the sandbox run in a user namespace below it (*inner*), as user 1000. Two
+//!   `nsenter` processes each enter one of these two namespaces. The second enters the sandbox's
+//!   mount namespace only after the inner user namespace, and loses its rights by an `exec` as a
+//!   user that is not root.
 
 mod arguments;
 mod mount_points;
@@ -40,7 +40,7 @@ use super::users::SandboxUser;
 use crate::identity;
 use crate::processes::{self, SystemPrograms};
 
-/// The file with the id of the sandbox's start, in its directory.
+/// The file with the id of the sandbox's start, in the sandbox's directory.
 const BOOT_ID_FILE: &str = "boot_id";
 /// The `resolv.conf` of a sandbox whose network `pasta` connects, in the sandbox's directory.
 const RESOLV_CONF_FILE: &str = "resolv.conf";
@@ -229,7 +229,8 @@ impl Isolation for BubblewrapIsolation {
             entering.add(&["--inh-caps=-all", "--ambient-caps=-all", "--"]);
             entering.add(&[&self.nsenter]);
             if let Some(user) = launcher.user() {
-                // Given as open files, because a pid may be reused once its process is gone.
+                // The namespaces are given as open files, because a pid may be reused once its
+                // process is gone.
                 entering.add(&[
                     format!("--mount={}", namespaces.mount.path()),
                     format!("--pid={}", namespaces.pid.path()),
@@ -251,8 +252,9 @@ impl Isolation for BubblewrapIsolation {
                     "--".to_owned(),
                 ]);
                 entering.add(&[&self.nsenter]);
-                // Given by pid: in the outer namespace no file of the platform can be opened. If
-                // the pid was reused, the namespaces of that process cannot be entered from there.
+                // The namespaces are given by pid: in the outer namespace no file of the platform
+                // can be opened. If the pid was reused, the namespaces of the process that now has
+                // the pid cannot be entered from the outer namespace.
                 entering.add(&["--user", "--preserve-credentials"]);
                 entering.add(&["--mount", "--pid", "--ipc", "--uts"]);
                 entering.add(namespaces.network.as_ref().map_or(&[][..], |_| &["--net"]));

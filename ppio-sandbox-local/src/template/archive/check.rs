@@ -41,7 +41,7 @@ impl ArchivePlan {
         let parents = path.ancestors().skip(1);
         for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
             match self.entries.get(parent) {
-                // The parents of that directory were added together with it.
+                // The parents of this directory were added together with the directory.
                 Some(PlannedEntry::Directory) => break,
                 Some(_) => return Err(conflict()),
                 None => {

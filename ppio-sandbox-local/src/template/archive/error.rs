@@ -13,7 +13,7 @@ pub(super) const MAX_PATHS: usize = 64 * 1024 * 1024;
 /// any case. Sources and programs shrink to a tenth, not to a two-hundredth.
 pub(super) const MAX_RATIO: u64 = 200;
 pub(super) const FREE_SIZE: u64 = 64 * 1024 * 1024;
-/// The maximum number of bytes before the content of an entry. They are read into memory.
+/// The maximum number of bytes before the content of an entry. These bytes are read into memory.
 pub(super) const MAX_HEADER: u64 = 1024 * 1024;
 /// The longest path of an entry, in bytes.
 pub(super) const MAX_PATH: usize = 4000;

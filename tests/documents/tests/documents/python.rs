@@ -80,7 +80,7 @@ fn every_row_has_a_counterpart_that_can_be_checked() {
     }
 }
 
-/// Checks that the command exists and has these flags.
+/// Checks that the command in a command line exists and has the flags in that line.
 #[track_caller]
 fn assert_command(line: &str, place: &str) {
     let words: Vec<_> = line.split(' ').skip(1).collect();

@@ -13,7 +13,7 @@ use super::{State, catalogue, daemon};
 pub struct ScriptedSandbox {
     /// Its id.
     pub id: String,
-    /// Its template.
+    /// The id of its template.
     pub template_id: String,
     /// Whether it is paused.
     pub paused: bool,

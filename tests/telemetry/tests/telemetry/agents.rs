@@ -1,4 +1,4 @@
-//! The agent, with or without a receiver.
+//! The program `traced-agent` of this package, with or without a receiver.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! Tests one trace from a client through the local platform and an agent to the service it calls.
+//! Tests one trace from a client through the local platform and an agent to the service that the
+//! agent calls.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};

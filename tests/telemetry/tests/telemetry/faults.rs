@@ -89,7 +89,7 @@ async fn a_failure_and_a_recovery_are_each_logged_once() {
     eventually("a complaint", || !export_log_lines(&agent).is_empty()).await;
     assert_answers(&agent, 5).await;
     receiver.answer(Answers::Success);
-    // Earlier spans are lost, as the specification requires for this status.
+    // Earlier spans are lost, as the specification requires for status 500.
     eventually_some("an export", async || {
         assert_answers(&agent, 1).await;
         (!receiver.received().spans.is_empty()).then_some(())

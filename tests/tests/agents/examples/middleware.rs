@@ -86,7 +86,8 @@ async fn whole_streams_and_refusals_are_timed() {
         (&lines[1]["request_id"], &lines[1]["session_id"]),
         (&json!("r-2"), &json!("s-1"))
     );
-    // The stream pauses before each of its three words, and is shorter than the caller measured.
+    // The stream pauses before each of its three words. The time in the log is shorter than the
+    // time that the caller measured.
     let elapsed = lines[1]["elapsed"]
         .as_str()
         .unwrap()

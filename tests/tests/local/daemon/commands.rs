@@ -156,7 +156,8 @@ async fn a_stalled_reader_does_not_block_other_readers() {
 
     let listed = inside.envd.list_processes().await.unwrap();
     let yes = ProcessSelector::Pid(listed[0].pid);
-    // More bytes than all buffers between the command and the stopped reader can hold.
+    // The other readers read more bytes than all buffers between the command and the stopped reader
+    // can hold.
     for (reader, wanted) in [("a second", 20_000_000), ("a third", 1_000_000)] {
         let read = async {
             let mut events = inside.envd.connect(&yes).await.unwrap();

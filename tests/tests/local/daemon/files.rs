@@ -66,7 +66,7 @@ async fn file_calls_and_commands_have_the_same_files() {
                 assert_eq!(made.status, 400, "{path}: {made:?}");
             }
         }
-        // Calls have only the rights of a command, even where the platform has more.
+        // File calls have only the rights of a command, even where the platform has more rights.
         inside
             .shell("cd ~ && echo x > closed && chmod 0 closed && mkdir shut && chmod 0 shut")
             .await;
@@ -224,7 +224,7 @@ async fn a_watch_reports_changes_with_descriptions() {
             );
             assert!(events.last().unwrap()["entry"].is_null());
         }
-        // A description shows the file as it is when the platform reads the change.
+        // The `entry` of an event describes the file as it is when the platform reads the change.
         let again = watch(json!({"includeEntry": true})).await;
         let headers = [("x-metadata-author", "someone")];
         let answer = inside

@@ -71,7 +71,7 @@ impl PushConfig {
         {
             return Err(invalid(format!("`url` cannot be called: {error}")));
         }
-        // An empty text counts as not set.
+        // An empty `id` or `token` counts as not set.
         for text in [&mut wire.id, &mut wire.token] {
             text.take_if(|text| text.is_empty());
         }

@@ -70,7 +70,8 @@ impl DeliveryError {
 /// Sends notifications.
 pub(super) struct Delivery {
     pub(super) allows_private: bool,
-    /// Created when it is first used: loading the system's certificates takes milliseconds.
+    /// The TLS configuration, or the error for it; created at the first use, since loading the
+    /// system's certificates takes milliseconds.
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
     slots: Slots,
 }

@@ -56,7 +56,7 @@ impl KeptConfigs {
     }
 
     /// Fails if the task already has the maximum number of configurations, unless `config` replaces
-    /// one with the same id.
+    /// a configuration with the same id.
     pub(super) fn check_room(&self, task: &str, config: &PushConfig) -> Result<(), A2aError> {
         match self.tasks().get(task) {
             Some(task) => task.check_room(config),
@@ -64,7 +64,8 @@ impl KeptConfigs {
         }
     }
 
-    /// Keeps a configuration, in place of one with the same id, and starts its follower.
+    /// Keeps a configuration, in place of a configuration with the same id, and starts the follower
+    /// that `follow` returns, if any.
     ///
     /// # Errors
     /// If the task already has the maximum number of configurations.

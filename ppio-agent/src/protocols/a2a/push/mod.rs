@@ -85,7 +85,8 @@ impl RunReading {
 struct Notification {
     run: Weak<Run>,
     reading: RunReading,
-    /// Whether the notification is about the beginning, and is sent only while the task is working.
+    /// Whether the notification is about the beginning of the task, and is sent only while the task
+    /// is working.
     is_begin: bool,
 }
 
@@ -134,7 +135,7 @@ impl PushNotifications {
     }
 
     /// Fails if the task already has the maximum number of configurations, unless `config` replaces
-    /// one with the same id.
+    /// a configuration with the same id.
     pub(super) fn check_room(&self, task: &str, config: &PushConfig) -> Result<(), A2aError> {
         self.configs.check_room(task, config)
     }
@@ -153,7 +154,8 @@ impl PushNotifications {
     ) {
         if let Some(config) = config {
             let added = self.configs.add(task, &followed.run, config, |_| None);
-            // The limit was not reached when the request was checked, but has been reached since.
+            // The task has reached the maximum number of configurations since the request was
+            // checked.
             if let Err(error) = added {
                 tracing::warn!(task, %error, "a push notification configuration is not kept");
             }
@@ -187,8 +189,8 @@ impl PushNotifications {
         })
     }
 
-    /// Sends notifications about the start and the end of a run to one receiver, or only about its
-    /// end.
+    /// Sends notifications to one receiver: about the start and the end of a run if `from_start` is
+    /// true, otherwise about the end only.
     fn follow(
         self: &Arc<Self>,
         task: &str,
@@ -199,7 +201,7 @@ impl PushNotifications {
         let (push, task, config) = (Arc::clone(self), task.to_owned(), Arc::clone(config));
         let mut is_stopped = push.is_stopped.subscribe();
         let runs = &followed.reading.runs;
-        // A shutdown waits for this task within its grace period.
+        // A shutdown waits for the tokio task of the follower, within the grace period.
         let running = runs.tasks().start(FOLLOWER, None);
         let counted = runs.inspected_tasks().count_own();
         let following = tokio::spawn(async move {

@@ -35,7 +35,7 @@ pub(in crate::protocols::a2a) async fn perform(
 ) -> Result<Value, A2aError> {
     let push = agent.protocols.push();
     let is_create = matches!(operation, PushOperation::Create(_));
-    // In version 0.3, the `id` in the other operations is the id of the task.
+    // In version 0.3, `id` is the id of the task in all operations except `Create`.
     let (task_name, id_name) = match version {
         Version::V0_3 if !is_create => ("id", "pushNotificationConfigId"),
         _ => ("taskId", "id"),

@@ -77,7 +77,7 @@ async fn a_configuration_has_one_follower_and_none_once_deleted() {
     eventually(&agent, 2).await;
     delete("a").await;
     eventually(&agent, 1).await;
-    // The same holds while a follower retries the notification of the end.
+    // A deletion also ends a follower that retries the notification of the end.
     call(&agent, "CancelTask", json!({"id": task})).await;
     eventually(&agent, 1).await;
     delete("b").await;

@@ -7,7 +7,7 @@ use ppio_agent_protocol::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The input of a run. Other members are ignored.
+/// The input of a run. Members of the JSON that have no field here are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RunAgentInput {
@@ -84,7 +84,7 @@ struct ResumeEntry {
 }
 
 impl RunAgentInput {
-    /// Returns the key by which the run is found when the same input is sent again.
+    /// Returns the idempotency key by which the run is found when the same input is sent again.
     pub(super) fn key(&self) -> String {
         json!(["ag-ui", self.thread_id, self.run_id]).to_string()
     }

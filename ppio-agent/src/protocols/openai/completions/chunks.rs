@@ -131,8 +131,8 @@ impl Translator for ChunkWriter {
 
     fn end(&mut self, failure: Option<Failure>, events: &mut EventWriter) {
         if let Some(failure) = failure {
-            // Clients raise the error. `[DONE]` is not sent, so that the stream is incomplete for
-            // other readers too.
+            // Clients raise this error. `[DONE]` is not sent, so that the stream is also incomplete
+            // for readers that ignore the error.
             return events.json(&json!({"error": error_json(&failure)}));
         }
         let reason = finish_reason(self.finish, &self.format, !self.calls.is_empty());

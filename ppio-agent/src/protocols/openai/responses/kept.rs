@@ -29,15 +29,15 @@ pub(super) struct Kept {
     /// The members that the response repeats.
     pub(super) echo: Map<String, Value>,
     pub(super) tools: CallerTools,
-    /// The input items, with those of the responses that are continued; `None` if they are too
-    /// large.
+    /// The input items, with the items of the responses that are continued; `None` if all these
+    /// items are too large.
     pub(super) items: Option<Vec<Value>>,
 }
 
 impl Kept {
     /// Returns the tag of the run; the tag does not contain the items if its data would otherwise
-    /// be larger than `max_size` bytes. The journal stores the tag as a JSON string, so its size is
-    /// that of the escaped string.
+    /// be larger than `max_size` bytes. The journal stores the tag as a JSON string, so the size of
+    /// the data is that of the escaped string.
     pub(super) fn tag(&self, request: &InvocationRequest, max_size: usize) -> RunTag {
         let mut data = line(self);
         if escaped_size(data.as_bytes()) > max_size {

@@ -150,7 +150,7 @@ fn events_of(run: &Run, kept: Kept) -> ResponseEvents {
 /// Returns the answer of a run from its beginning, even if the run failed before its answer began.
 ///
 /// # Errors
-/// If the beginning is no longer kept.
+/// If the beginning of the answer is no longer kept.
 async fn reattach(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -11,7 +11,7 @@ pub(super) struct SequenceNumbers {
 }
 
 impl SequenceNumbers {
-    /// Writes an event with `members`, which are JSON, unless the caller already has it.
+    /// Writes an event with `members`, which are JSON, unless the caller already has the event.
     pub(super) fn event(&mut self, events: &mut EventWriter, name: &str, members: [&str; 2]) {
         let number = self.next;
         self.next += 1;

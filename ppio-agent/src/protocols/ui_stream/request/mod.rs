@@ -67,7 +67,8 @@ impl UiRequest {
     }
 
     /// Returns the message that the answer is added to: the message that the request names,
-    /// otherwise the last message, if it is the assistant's.
+    /// otherwise the last message. Returns `None` if that message is not the assistant's, or if the
+    /// page requests a message to be written again.
     fn continued_message(&mut self) -> Option<ContinuedMessage> {
         if self.trigger != Trigger::SubmitMessage {
             return None;

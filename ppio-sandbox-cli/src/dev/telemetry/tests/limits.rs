@@ -32,8 +32,8 @@ async fn the_oldest_are_dropped_when_the_memory_is_used_up() {
         post(&telemetry, vec![large(trace)]).await;
     }
     assert_eq!(trace_ids(&telemetry, "").await, ["05", "04", "03"]);
-    // A trace that does not end leaves room for others, and the answer has the number of rejected
-    // spans.
+    // A trace that does not end leaves room for other traces, and the answer has the number of
+    // rejected spans.
     let many = (2..=9).map(|id| with(span(5, id, 1, "more", 0, 1), &[("filler", text(&filler))]));
     let headers = [("content-type", PROTOBUF)];
     let body = export(many.collect()).encode_to_vec();
@@ -83,7 +83,7 @@ async fn a_snapshot_is_read_while_the_store_changes() {
     }
 }
 
-/// Neither the search nor the JSON delays the agent's output.
+/// Neither the search for the data nor the writing of the JSON delays the agent's output.
 #[tokio::test]
 async fn an_answer_is_written_outside_of_the_worker() {
     for target in ["logs", "traces", "runs/r", "traces/01"] {

@@ -192,7 +192,7 @@ async fn agentcore_sets_the_url_of_the_card() {
         assert_eq!(interface["url"], "https://agents.example/a");
         assert_eq!(interface["protocolBinding"], "JSONRPC");
     }
-    // The platform calls the root path.
+    // AgentCore calls A2A agents at the root path.
     let json = [("content-type", "application/json")];
     let body = call("SendMessage", &message("hello")).to_string();
     let answer = ppio_test_support::call::send(&agent, "POST", "/", &json, body).await;

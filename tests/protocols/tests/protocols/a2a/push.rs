@@ -231,7 +231,7 @@ async fn configurations_are_created_read_and_deleted() {
     let named = json!({"taskId": task, "id": "a/b"});
     let got = result(&agent, "GetTaskPushNotificationConfig", &named).await;
     assert_eq!(got, second);
-    // Another configuration with the same id replaces it.
+    // A further configuration with the id `a/b` replaces the second one.
     let replaced = json!({"taskId": task, "id": "a/b", "url": receiver.url(), "token": "t-2"});
     result(&agent, "CreateTaskPushNotificationConfig", &replaced).await;
 

@@ -40,8 +40,8 @@ impl Notification {
     }
 }
 
-/// A server that listens for notifications. It sends the answers that `start` was given, one for
-/// each notification, and then status 200.
+/// A server that listens for notifications. The server sends the answers that are passed to
+/// `start`, one for each notification, and then status 200.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
     received: mpsc::UnboundedReceiver<Notification>,

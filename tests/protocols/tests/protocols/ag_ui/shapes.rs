@@ -114,7 +114,7 @@ mod wrong_patch {
 async fn an_event_that_clients_cannot_read_fails_the_run() {
     let agent = Agent::start_module(&format!("{}::wrong_patch", module_path!())).await;
     let input = input("r", "go");
-    // Otherwise the run would never end.
+    // The timeout catches a run that does not fail, because the agent's stream never ends.
     let events = with_timeout("the end of the run", run(agent.address, &input)).await;
     assert_eq!(events.len(), 2, "{events:?}");
     assert_eq!(events[1]["code"], "InvalidStateDelta");

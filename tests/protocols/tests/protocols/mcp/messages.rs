@@ -38,7 +38,7 @@ async fn initialize_agrees_on_a_version() {
     assert_eq!(answer.status(), 200);
     assert!(!answer.headers().contains_key("mcp-session-id"));
 
-    // A client in a web page has to be able to read the header.
+    // A client in a web page has to be able to read the header `mcp-session-id`.
     let headers = [BOTH, ("origin", "http://localhost:3000")];
     let answer = agent.send("POST", "/mcp", &headers, &body).await;
     let exposed = &answer.headers()["access-control-expose-headers"];

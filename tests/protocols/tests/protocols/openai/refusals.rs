@@ -1,4 +1,4 @@
-//! Refused requests: each is answered with an error of this protocol.
+//! Refused requests: each is answered with an error in the form of `OpenAI`'s API.
 
 use std::process::Command;
 
