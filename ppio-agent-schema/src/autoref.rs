@@ -23,7 +23,7 @@ impl<T> SchemaOf<T> {
     }
 }
 
-/// The best schema of a request type.
+/// Finds the schema of a request type: from `JsonSchema`, else from `Deserialize`, else any value.
 pub trait FindRequestSchema {
     /// Returns the schema of the type.
     fn request_schema(&self) -> Schema;
@@ -53,7 +53,7 @@ impl<T> FindRequestSchema for SchemaOf<T> {
     }
 }
 
-/// The best schema of a reply type, or of the type of an item.
+/// Finds the schema of a reply type or of stream items: from `JsonSchema`, else any value.
 pub trait FindReplySchema {
     /// Returns the schema of the type.
     fn reply_schema(&self) -> Schema;

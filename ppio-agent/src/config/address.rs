@@ -67,13 +67,13 @@ impl Environment<'_> {
         let name = platform.as_str();
         if !protocol.is_built_in() {
             self.faults.push(format!(
-                "PPIO_AGENT_PLATFORM={name:?} calls {protocol}, which is not built in: turn on the \
+                "the platform {name:?} calls {protocol}, which is not built in: turn on the \
                  feature `{protocol}` of ppio-agent"
             ));
         } else if !values.protocols.contains(&protocol) {
             self.faults.push(format!(
-                "PPIO_AGENT_PLATFORM={name:?} calls {protocol}, which PPIO_AGENT_PROTOCOLS does \
-                 not name"
+                "the platform {name:?} calls {protocol}, which the agent does not serve: add \
+                 {protocol} to PPIO_AGENT_PROTOCOLS or `RuntimeConfig::protocols`"
             ));
         }
     }
@@ -242,8 +242,8 @@ mod tests {
             let none = resolve(config().protocols([]));
             if protocol.is_built_in() {
                 assert_eq!(all, None);
-                let fault = "which PPIO_AGENT_PROTOCOLS does not name";
-                assert!(none.is_some_and(|it| it.ends_with(fault)));
+                let fault = "which the agent does not serve: add";
+                assert!(none.is_some_and(|it| it.contains(fault)));
             } else {
                 let fault = format!("turn on the feature `{protocol}` of ppio-agent");
                 assert!(all.is_some_and(|it| it.ends_with(&fault)));

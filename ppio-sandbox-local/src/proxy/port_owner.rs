@@ -25,8 +25,8 @@ pub(super) enum ProcessSearch {
     All,
 }
 
-/// Whether every one of these sockets, found in `table`, belongs to `sandbox`. Blocks on file
-/// system calls.
+/// Whether `sockets` is not empty and `sandbox` owns every socket in it, according to `table`.
+/// Blocks on file system calls.
 pub(super) fn owns(
     sandbox: &LocalSandbox,
     table: &ListenerTable,

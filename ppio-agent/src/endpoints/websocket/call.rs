@@ -28,7 +28,7 @@ impl HasContext for WebSocketCall {
     }
 }
 
-/// Creates a handler from a function that takes a [`WebSocketCall`].
+/// Creates a handler from a function that takes a `WebSocketCall`.
 pub fn websocket_handler<F, R>(function: F) -> WebSocketHandler
 where
     F: Fn(WebSocketCall) -> R + Send + Sync + 'static,

@@ -25,7 +25,7 @@ async fn every_shape_is_a_run() {
                 assert_eq!(last["outcome"], expected, "{}", shape.name);
             }
         }
-        // Values other than text become data.
+        // A value that is not text is the `result` of the last event; such an item is `CUSTOM`.
         let customs = of_type(&events, "CUSTOM").into_iter();
         let customs: Vec<_> = customs.map(|event| event["value"].to_string()).collect();
         let found = match shape.name {
