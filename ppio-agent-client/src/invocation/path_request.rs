@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::error_response::invocation_error;
 use super::request_id;
-use super::response::AgentResponse;
+use super::response::{AgentResponse, content_type};
 use crate::error::Error;
 use crate::platform::ServiceCall;
 use crate::session::SandboxSession;
@@ -28,8 +28,7 @@ pub(super) fn unexpected_content_type(
     headers: &HeaderMap,
     expected: &str,
 ) -> Error {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.map_or("", |value| value.to_str().unwrap_or("unreadable"));
+    let content_type = content_type(headers).unwrap_or_default();
     let message = format!("the response has the content type {content_type:?}, not {expected}");
     Error::protocol(operation, message)
 }

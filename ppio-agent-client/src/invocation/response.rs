@@ -52,12 +52,17 @@ pub(super) enum BodyFormat {
     Other(String),
 }
 
+/// Returns the content type as text, or `None` if there is no such header.
+pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let content_type = headers.get(header::CONTENT_TYPE)?;
+    Some(content_type.to_str().unwrap_or("unreadable"))
+}
+
 pub(super) fn body_format(headers: &HeaderMap) -> BodyFormat {
-    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+    let Some(text) = content_type(headers) else {
         // Parsing shows whether the body is JSON.
         return BodyFormat::Json;
     };
-    let text = content_type.to_str().unwrap_or("unreadable");
     let essence = text.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     match essence.as_str() {

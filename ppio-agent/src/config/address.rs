@@ -242,8 +242,11 @@ mod tests {
             let none = resolve(config().protocols([]));
             if protocol.is_built_in() {
                 assert_eq!(all, None);
-                let fault = "which the agent does not serve: add";
-                assert!(none.is_some_and(|it| it.contains(fault)));
+                let fault = format!(
+                    "calls {protocol}, which the agent does not serve: add {protocol} to \
+                     PPIO_AGENT_PROTOCOLS or `RuntimeConfig::protocols`"
+                );
+                assert!(none.is_some_and(|it| it.ends_with(&fault)));
             } else {
                 let fault = format!("turn on the feature `{protocol}` of ppio-agent");
                 assert!(all.is_some_and(|it| it.ends_with(&fault)));
