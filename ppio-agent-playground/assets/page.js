@@ -96,7 +96,7 @@ async function loadSchema() {
   const next = simplified(description.request);
   if (JSON.stringify(next) === JSON.stringify(schema)) return;
   const isFirst = schema === undefined;
-  const typed = isFirst ? undefined : requestText();
+  const typed = requestText();
   schema = next;
   form = hasForm(schema) ? control('', schema, true) : undefined;
   $('request-type').textContent = schema.title ?? '';
@@ -105,7 +105,7 @@ async function loadSchema() {
   panel.replaceChildren(...(form ? [form.node] : []));
   offerChat();
   const draft = store.read('draft');
-  if (!isFirst) {
+  if (!isFirst || typed) {
     openRequest(typed, mode);
   } else if (draft) {
     openRequest(draft.text, draft.mode);

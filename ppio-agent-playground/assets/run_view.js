@@ -42,7 +42,7 @@ class RunView {
     this.actions = actions;
     this.views = RUN_VIEWS.filter((view) => isDev || !view.isDev);
     this.telemetry = new RunTelemetry(id, () => this.updateSoon());
-    this.status = element('span', { className: 'status' });
+    this.status = element('span', { className: 'status', 'data-state': 'running' }, 'loading');
     this.buttons = element('div', { className: 'buttons' });
     this.figures = element('dl', { className: 'figures' });
     this.tabList = element(

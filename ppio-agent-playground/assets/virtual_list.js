@@ -63,8 +63,13 @@ class VirtualList {
   }
 
   scrollToEnd() {
-    this.spacer.style.height = `${this.#count * this.height}px`;
+    this.#resizeSpacer();
     this.node.scrollTop = this.node.scrollHeight;
+  }
+
+  /** Gives the scrolled area the height of all rows. */
+  #resizeSpacer() {
+    this.spacer.style.height = `${this.#count * this.height}px`;
   }
 
   #key(event) {
@@ -89,6 +94,8 @@ class VirtualList {
       // `choose` may shrink the list, so the size is read after it.
       this.choose(this.#items[this.#active], this.#active);
     }
+    // A position beyond the previous end could not be scrolled to.
+    this.#resizeSpacer();
     const top = this.#active * this.height;
     const { scrollTop, clientHeight } = this.node;
     if (top < scrollTop) this.node.scrollTop = top;
@@ -104,7 +111,7 @@ class VirtualList {
   #render() {
     this.#frame = undefined;
     const { height, node, spacer } = this;
-    spacer.style.height = `${this.#count * height}px`;
+    this.#resizeSpacer();
     const first = Math.max(0, Math.floor(node.scrollTop / height) - 5);
     const end = Math.min(this.#count, first + Math.ceil(node.clientHeight / height) + 10);
     const rows = new Map();

@@ -49,13 +49,19 @@ export class Visit {
       if (['error', 'warning'].includes(message.type()) && !isNetwork) visit.faults.push(message.text())
     })
     await visit.page.goto(url)
-    await visit.health('Healthy')
+    await visit.loaded()
     return visit
   }
 
   async reload() {
     await this.page.reload()
+    await this.loaded()
+  }
+
+  /** Waits until the agent is healthy and the page has loaded the schema of requests. */
+  async loaded() {
     await this.health('Healthy')
+    await this.page.waitForFunction(() => document.querySelector('#panel-form > *') || document.querySelector('#json').value)
   }
 
   /** Checks that nothing overflows, that buttons suit touch, and that controls have names. */
