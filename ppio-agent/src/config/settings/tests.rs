@@ -6,6 +6,7 @@ use std::time::Duration;
 use ppio_agent_protocol::ByteSize;
 
 use super::*;
+use crate::exchange::protocol::Protocol;
 #[cfg(feature = "logging")]
 use crate::invocation::guard::LOG_TARGET;
 use crate::server::cors::Caller;
@@ -135,6 +136,28 @@ fn all_invalid_variables_are_named_in_one_error() {
         "_ALLOWED_HOSTS",
     ] {
         assert!(error.contains(name), "{name} in {error}");
+    }
+}
+
+#[test]
+fn a_protocol_that_is_not_built_in_is_a_fault_of_the_code_and_of_the_variable() {
+    for protocol in Protocol::ALL {
+        let in_code = resolve(RuntimeConfig::new().protocols([protocol]), &[]);
+        let variable = ("PPIO_AGENT_PROTOCOLS", protocol.as_str());
+        let in_variable = resolve(RuntimeConfig::new(), &[variable]);
+        for settings in [in_code, in_variable] {
+            if protocol.is_built_in() {
+                assert_eq!(settings.unwrap().values.protocols, [protocol]);
+            } else {
+                let error = settings.unwrap_err().to_string();
+                let fault = format!(
+                    "the protocol {protocol} is not built in: turn on the feature `{protocol}` of \
+                     ppio-agent, or remove {protocol} from PPIO_AGENT_PROTOCOLS or \
+                     `RuntimeConfig::protocols`"
+                );
+                assert!(error.ends_with(&fault), "{error}");
+            }
+        }
     }
 }
 

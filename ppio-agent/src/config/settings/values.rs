@@ -239,8 +239,9 @@ impl Environment<'_> {
         };
         for protocol in chosen.iter().filter(|protocol| !protocol.is_built_in()) {
             self.faults.push(format!(
-                "PPIO_AGENT_PROTOCOLS names {protocol}, which is not built in: turn on the feature \
-                 `{protocol}` of ppio-agent"
+                "the protocol {protocol} is not built in: turn on the feature `{protocol}` of \
+                 ppio-agent, or remove {protocol} from PPIO_AGENT_PROTOCOLS or \
+                 `RuntimeConfig::protocols`"
             ));
         }
         chosen
