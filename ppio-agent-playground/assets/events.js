@@ -3,15 +3,20 @@
 /** A decoder. `push` takes a chunk and returns the events and comments that the chunk completes. */
 class EventDecoder {
   #buffer = '';
+  #endsWithReturn = false;
   #data = [];
   #name = '';
 
   push(text) {
     const blocks = [];
+    // A long line arrives in many chunks, so a chunk that continues the line is only appended.
+    const isContinuation = !this.#endsWithReturn && !/[\r\n]/.test(text);
     this.#buffer += text;
+    if (isContinuation) return blocks;
     // A carriage return at the end of a chunk may be the first half of CRLF.
     const lines = this.#buffer.split(/\r\n|\n|\r(?!$)/);
     this.#buffer = lines.pop();
+    this.#endsWithReturn = this.#buffer.endsWith('\r');
     for (const line of lines) {
       if (line === '') {
         if (this.#data.length)
