@@ -180,7 +180,7 @@ function problemOf(record) {
   if (record.state === 'cancelled') {
     return {
       title: 'Cancelled',
-      text: 'The connection was closed, and with it the agent’s work on this request.',
+      text: 'The connection was closed, which cancels the agent’s work on this request.',
     };
   }
   if (record.failure)

@@ -50,7 +50,7 @@ class RunTelemetry {
       this.#text = text;
       ({ traces: this.traces, logs: this.logs } = JSON.parse(text));
     } catch (error) {
-      this.problem = `They cannot be read: ${error.message}`;
+      this.problem = `The traces and logs cannot be read: ${error.message}`;
     }
     this.isRead = true;
     this.changed();
@@ -78,7 +78,7 @@ function blockingText({ function: name, count, seconds }) {
   return `${name.replaceAll('`', '')} blocks its thread, so that other requests wait: ${times}, ${milliseconds(seconds * 1000)} in all.`;
 }
 
-const BLOCKING_REMEDY = 'Make it a plain fn, or move the blocking call into tokio::task::spawn_blocking.';
+const BLOCKING_REMEDY = 'Use a plain fn, or tokio::task::spawn_blocking for the blocking call.';
 
 /** The tasks and spans still open after a run has ended, by run id: `{ tasks, open_spans }`. */
 let leftovers = new Map();

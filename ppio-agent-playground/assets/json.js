@@ -151,7 +151,7 @@ function jsonView(text) {
   if (text.length > MAX_HIGHLIGHTED || jsonError(text) || isDeeper(text, MAX_DEPTH)) {
     view.append(
       text.length > MAX_SHOWN
-        ? `${text.slice(0, MAX_SHOWN)}\n… cut here; Copy has all of it`
+        ? `${text.slice(0, MAX_SHOWN)}\n… cut here; Copy has the full text`
         : text,
     );
     return view;

@@ -46,9 +46,9 @@ function setJson(text) {
  */
 function toForm() {
   const text = $('json').value;
-  const wrong = jsonError(text) ? 'this is not JSON' : form.fill(text);
+  const wrong = jsonError(text) ? 'the text is not JSON' : form.fill(text);
   if (wrong) {
-    showNote(`Still JSON: ${wrong}.`);
+    showNote(`The form cannot show the request: ${wrong}.`);
     setMode('json');
     return false;
   }
@@ -64,7 +64,7 @@ function showNote(text = '') {
 
 function checkJson() {
   const wrong = jsonError($('json').value);
-  $('json-hint').textContent = wrong ? `Not JSON, and sent as it is: ${wrong}` : '';
+  $('json-hint').textContent = wrong ? `Not JSON, sent unchanged: ${wrong}` : '';
 }
 
 /** Opens a request for editing: in the form if it fits and `preferred` is not `json`. */
@@ -240,7 +240,7 @@ function swapButtons(out, into) {
 function showHeadersProblem(problem) {
   const hint = $('headers-hint');
   hint.classList.toggle('problem', Boolean(problem));
-  hint.textContent = problem ?? 'One per line. They are kept in this tab only.';
+  hint.textContent = problem ?? 'One header per line, kept in this tab only.';
   if (problem) {
     $('more').open = true;
     $('headers').focus();

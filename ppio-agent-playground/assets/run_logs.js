@@ -55,7 +55,7 @@ function makeRunLogs(run) {
     empty.hidden = records.length > 0;
     empty.textContent =
       telemetry.problem ??
-      (length ? 'No line has this level.' : telemetry.isRead ? 'No line has the id of this run.' : 'Loading…');
+      (length ? 'No line matches.' : telemetry.isRead ? 'No line has the id of this run.' : 'Loading…');
   }
   return { node, isDev: true, update };
 }

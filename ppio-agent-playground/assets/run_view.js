@@ -47,7 +47,7 @@ class RunView {
     this.figures = element('dl', { className: 'figures' });
     this.tabList = element(
       'div',
-      { className: 'tabs', role: 'tablist', 'aria-label': 'Show of the run' },
+      { className: 'tabs', role: 'tablist', 'aria-label': 'Views of the run' },
       ...this.views.map(({ value, title }) =>
         element('button', { type: 'button', role: 'tab', 'data-value': value }, title),
       ),
@@ -335,7 +335,7 @@ function makeRunRequest(run) {
       node.replaceChildren(
         shown === undefined
           ? note(
-              'The agent did not keep this request. `agent dev` and PPIO_AGENT_INSPECT_RUNS=true keep them.',
+              'The request was not kept: use `agent dev` or PPIO_AGENT_INSPECT_RUNS=true.',
             )
           : jsonView(indentedOr(shown)),
       );

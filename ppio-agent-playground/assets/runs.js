@@ -114,7 +114,7 @@ function showBlocking() {
         element(
           'button',
           { type: 'button', className: 'quiet', onclick: () => openRun(found.request_id, true) },
-          'Open its first run',
+          'Open the first blocking run',
         ),
       ),
     ),
@@ -139,8 +139,8 @@ function showRuns() {
     length === allRuns.length ? String(length) : `${length} of ${allRuns.length}`;
   $('runs-empty').hidden = length > 0;
   $('runs-empty').textContent = allRuns.length
-    ? 'No run is like this.'
-    : 'No runs yet. Under `agent dev`, everything that is sent to the agent is one.';
+    ? 'No run matches the filters.'
+    : 'No runs yet. Under `agent dev`, each request to the agent is listed as a run.';
   runList.node.hidden = length === 0;
 }
 
@@ -181,7 +181,7 @@ function showOpened() {
               'div',
               { className: 'blank' },
               element('strong', {}, 'No run is open'),
-              element('span', {}, 'Choose one to see its answer, its items and its request.'),
+              element('span', {}, 'Choose a run to see its answer, items and request.'),
             ),
           ),
         ]),
@@ -247,7 +247,7 @@ function compare(view) {
   const isEnd = compared === view;
   if (compared && compared !== opened) compared.close();
   compared = isEnd ? undefined : view;
-  announce(isEnd ? 'No longer compared' : 'Choose another run to compare it with');
+  announce(isEnd ? 'No longer compared' : 'Choose another run for the comparison');
   showOpened();
 }
 

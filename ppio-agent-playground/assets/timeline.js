@@ -93,7 +93,7 @@ function spanRow(span, end, answered) {
     element('span', { className: 'what', title: span.name }, spanTitle(span)),
     span.is_error ? element('span', { className: 'span-mark bad' }, 'error') : undefined,
     span.outlives_answer
-      ? element('span', { className: 'span-mark warn', title: 'It continued after the answer' }, 'continued')
+      ? element('span', { className: 'span-mark warn', title: 'Continued after the answer' }, 'continued')
       : undefined,
   );
   name.style.paddingLeft = `${Math.min(depth, 12) * 14}px`;
@@ -123,7 +123,7 @@ function spanDetail(span) {
     ['began', `${spanTime(span.from)} after the start`],
     ['duration', spanTime(span.duration_ms)],
     ['status', span.is_error ? `error${span.status_message ? `: ${span.status_message}` : ''}` : 'ok'],
-    ...(span.outlives_answer ? [['', 'It continued after the answer was complete.']] : []),
+    ...(span.outlives_answer ? [['', 'The span continued after the answer was complete.']] : []),
     ['span', span.span_id],
   ];
   const events = (span.events ?? []).map(({ name, offset_ms: at, attributes }) =>
@@ -190,8 +190,8 @@ function noSpans({ isRead, telemetry }) {
   if (!isRead) return [note('Spans are shown when they end.')];
   return [
     note('There is no trace of this run.'),
-    note('An agent exports one if it is built with the feature otel: in its Cargo.toml,'),
+    note('An agent exports traces if it is built with the feature otel: in its Cargo.toml,'),
     element('pre', { className: 'json' }, 'ppio-agent = { version = "0.1", features = ["otel"] }'),
-    note('Traces of a time before agent dev was started, and those for which there was no room, are lost.'),
+    note('Traces from before agent dev started, and traces dropped for lack of space, are lost.'),
   ];
 }

@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: ListArguments, terminal: &Terminal) -> Result
     if agents.is_empty() {
         let platform = platform.name();
         terminal.note(&if is_filtered {
-            format!("no agents on {platform} have these tags and this name")
+            format!("no agents on {platform} match the given filters")
         } else {
             format!(
                 "no agents on {platform}; deploy a project with `ppio-sandbox-cli agent deploy`"

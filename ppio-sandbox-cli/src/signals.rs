@@ -111,7 +111,7 @@ mod tests {
         let second = or_interrupted(pending::<Result<(), CliError>>());
         let second = tokio::time::timeout(Duration::from_secs(20), second).await;
         assert_eq!(
-            second.expect("it ends").unwrap_err().kind,
+            second.expect("the second wait ends").unwrap_err().kind,
             ExitKind::Interrupted
         );
         // The signal is consumed.

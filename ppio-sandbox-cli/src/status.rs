@@ -96,7 +96,7 @@ impl AgentOverview {
         ));
         if template.version != self.version {
             lines.push(format!(
-                "          has version {}; update it with `ppio-sandbox-cli agent deploy`",
+                "          deployed version {}; update it with `ppio-sandbox-cli agent deploy`",
                 template.version
             ));
         }

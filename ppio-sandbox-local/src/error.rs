@@ -62,7 +62,7 @@ pub enum Error {
         value: String,
     },
     /// The watchdog, which ends the sandboxes when the platform has ended, could not be started.
-    #[error("failed to start the watchdog that ends sandboxes with the platform")]
+    #[error("failed to start the watchdog that ends the sandboxes when the platform ends")]
     Watchdog(#[source] io::Error),
     /// The local certificate authority or a certificate could not be created.
     #[error("failed to prepare the local certificate authority: {0}")]

@@ -88,7 +88,7 @@ async fn chat(mut socket: WebSocket) -> Result<(), Error> {
         let message = message?;
         match message.as_text() {
             Some("block") => std::thread::sleep(Duration::from_millis(400)),
-            Some("fail") => return Err(Error::internal("as told")),
+            Some("fail") => return Err(Error::internal("as requested")),
             _ => {}
         }
         socket.send(message).await?;

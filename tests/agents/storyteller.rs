@@ -64,7 +64,7 @@ async fn agent(
     story: Story,
 ) -> Result<impl Stream<Item = Result<ppio::Value, String>>, ppio::Error> {
     if story.prompt.is_empty() {
-        return Err(ppio::Error::bad_request("there is nothing to tell").with_type("NoPrompt"));
+        return Err(ppio::Error::bad_request("the prompt is empty").with_type("NoPrompt"));
     }
     let mut text = format!("{} ", story.prompt).repeat(story.times.unwrap_or(1).into());
     if story.loud {
@@ -84,7 +84,7 @@ async fn agent(
                 ending.reached();
             }
             let word = match story.style {
-                _ if story.fail_at == Some(index) => Err("the ink ran dry".to_owned()),
+                _ if story.fail_at == Some(index) => Err("the story failed".to_owned()),
                 Style::Plain => Ok(word.into()),
                 Style::Fancy => Ok(ppio::json!({ "word": word, "index": index })),
             };

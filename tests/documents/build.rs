@@ -31,7 +31,7 @@ fn main() {
                     && (document == "python.md" || name.contains("::"))
                 {
                     writeln!(links, "- docs/{document}, line {}: [`{name}`]", row.line)
-                        .expect("a text takes it");
+                        .expect("writing to a string cannot fail");
                 }
             }
         }

@@ -30,7 +30,7 @@ const scenarios = {
   async value(browser) {
     const visit = await Visit.begin(browser)
     assert.equal(await visit.json().inputValue(), '{"prompt": ""}')
-    assert.equal(await visit.tab('Form').isVisible(), false, 'there is no form for any JSON')
+    assert.equal(await visit.tab('Form').isVisible(), false, 'an agent that accepts any JSON has no form')
     await visit.json().fill('{"prompt": "Ada"}')
     await visit.button('Send').click()
     await visit.status('200 OK')
@@ -118,13 +118,13 @@ const scenarios = {
     const visit = await Visit.begin(browser)
     await visit.button('Send').click()
     await visit.status('400 Bad Request')
-    assert.match(await visit.view(), /^NoPrompt\s+there is nothing to tell$/)
+    assert.match(await visit.view(), /^NoPrompt\s+the prompt is empty$/)
 
     await visit.field('prompt').fill('one two three')
     await visit.field('fail_at').fill('2')
     await visit.button('Send').click()
     await visit.status('failed midway')
-    assert.match(await visit.view(), /^one two\s+AgentError\s+the ink ran dry$/)
+    assert.match(await visit.view(), /^one two\s+AgentError\s+the story failed$/)
     await visit.shot('failed-midway')
 
     await visit.tab('JSON').click()
@@ -202,7 +202,7 @@ const scenarios = {
     assert.equal(await visit.field('times').inputValue(), '2')
     assert.equal(await visit.field('born').inputValue(), '-5')
     assert.equal(await visit.field('loud').isChecked(), false)
-    assert.equal(await visit.field('pause').inputValue(), '', 'what is not there is not sent')
+    assert.equal(await visit.field('pause').inputValue(), '', 'the field of a missing member is empty')
     await visit.button('Send').click()
     await visit.status('200 OK')
     assert.equal((await visit.view()).trim(), 'Bo (-5): back back')
@@ -244,7 +244,7 @@ const scenarios = {
     }
     await visit.field('prompt').fill('not sent yet')
     await visit.page.reload()
-    await until(async () => (await visit.field('prompt').inputValue()) === 'not sent yet', 'what was typed is still there')
+    await until(async () => (await visit.field('prompt').inputValue()) === 'not sent yet', 'the typed text is kept')
     assert.equal(await visit.entries().count(), 2)
     assert.match(await visit.entries().first().innerText(), /the second/)
 
@@ -294,7 +294,7 @@ const scenarios = {
         assert.ok(now.isSeen, `the focus is seen on ${JSON.stringify(now)}`)
         if (what(now)) return now
       }
-      assert.fail(`no Tab leads to ${what}`)
+      assert.fail(`Tab does not reach ${what}`)
     }
     await tabTo(({ name }) => name === 'prompt')
     await keyboard.type('typed by hand')
@@ -429,7 +429,7 @@ const scenarios = {
       const visit = await Visit.begin(browser, { viewport: { width, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 })
       await visit.shot(`phone-${width}`)
       await fill(visit)
-      assert.equal(await visit.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing sticks out')
+      assert.equal(await visit.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing overflows')
       const answer = await visit.page.locator('#answer-card').boundingBox()
       assert.ok(answer.y < 422, `the answer came into view, at ${answer.y}`)
       const low = await visit.page.evaluate(() => [...document.querySelectorAll('button')]

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 fn main() {
-    let variable = |name: &str| std::env::var(name).expect("the platform sets it");
+    let variable = |name: &str| std::env::var(name).expect("a variable that the platform sets");
     let port: u16 = variable("PPIO_AGENT_PORT").parse().expect("a port");
     let address = (&*variable("PPIO_AGENT_HOST"), port);
     let listener = TcpListener::bind(address).expect("the port is free");

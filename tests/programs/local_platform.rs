@@ -7,7 +7,7 @@ use ppio_sandbox_local::{IsolationKind, LocalPlatform};
 
 #[tokio::main]
 async fn main() {
-    let home = std::env::args().nth(1).expect("the home is the argument");
+    let home = std::env::args().nth(1).expect("the home directory");
     let builder = LocalPlatform::builder().home(home);
     let builder = match std::env::args().nth(2).as_deref() {
         None => builder,

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 fn main() {
-    let outside = std::env::args().nth(1).expect("the place is the argument");
+    let outside = std::env::args().nth(1).expect("a directory outside");
     lay_out(&outside);
     fs::write("ready", "").expect("a file can be written");
     loop {

@@ -59,7 +59,7 @@ fn play(scenario: &str, agent: &str) {
                 log.matches("the story was cut short").count() == times
             });
         }
-        _ => panic!("the script says {request:?}"),
+        _ => panic!("unknown request {request:?}"),
     });
 }
 
@@ -72,7 +72,7 @@ fn play_dev(scenario: &str, agent: &Path) {
     let dev = AgentDev::start(agent, &variables);
     run_script(scenario, dev.address(), |request| match *request {
         ["restart"] => dev.restart_agent(),
-        _ => panic!("the script says {request:?}"),
+        _ => panic!("unknown request {request:?}"),
     });
 }
 

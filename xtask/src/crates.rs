@@ -56,7 +56,7 @@ fn check(build: &Build, host: &str) -> Result<(), Error> {
         let list = crates.into_iter().collect::<Vec<_>>().join("\n  ");
         return Err(format!(
             "`{package}` pulls in more than {limit} crates:\n  {list}\n\
-             `cargo tree --package {package} --invert <crate>` shows which crate needs one"
+             `cargo tree --package {package} --invert <crate>` shows what needs <crate>"
         ));
     }
     Ok(())

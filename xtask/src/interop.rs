@@ -26,7 +26,7 @@ const PYTHON_HELP: &str = "install Python 3.11 or later with its venv module \
      (on Debian: apt-get install python3 python3-venv), or run with --no-interop";
 const NODE_HELP: &str = "install Node.js 20 or later with npm, or run with --no-interop";
 const BROWSER_HELP: &str = "install Chromium or Chrome (on Debian: apt-get install chromium), \
-     set PPIO_INTEROP_BROWSER to it, or run with --no-interop";
+     set PPIO_INTEROP_BROWSER to its path, or run with --no-interop";
 /// The lock file of npm, written by
 /// `npm install --package-lock-only --omit-lockfile-registry-resolved`.
 const LOCK: &str = "package-lock.json";

@@ -23,7 +23,7 @@ usage: cargo xtask <command>
 commands:
   test [--no-interop]   formatting, lints, docs, crates, tests, interoperation tests; first
                         installs what is missing (with apt-get, as root or if CI is set) or
-                        prints the line that does
+                        prints the command to run
   bench [--quick]       compare with raw hyper, axum and the Python package
   bench --part platform [--quick]
                         the local platform only: from a new session to its first answer

@@ -57,7 +57,7 @@ fn unmet(requirements: &[(&str, bool)]) -> String {
         .collect();
     let all = all.join(",");
     if !all.is_empty() {
-        println!("\n==> tests that need what this machine lacks: left out ({all})");
+        println!("\n==> tests with unmet requirements: left out ({all})");
     }
     all
 }

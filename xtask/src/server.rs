@@ -73,7 +73,7 @@ impl Server {
     pub(crate) fn resident_memory(&self) -> Result<u64, Error> {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path)
-            .map_err(|error| format!("memory is read from /proc (Linux only): {path}: {error}"))?;
+            .map_err(|error| format!("cannot read the memory (Linux only): {path}: {error}"))?;
         status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
@@ -98,7 +98,7 @@ impl Server {
             Ok(nanoseconds)
         };
         read().map(Duration::from_nanos).map_err(|error| {
-            format!("processor time is read from /proc (Linux only): {threads}: {error}")
+            format!("cannot read the processor time (Linux only): {threads}: {error}")
         })
     }
 }

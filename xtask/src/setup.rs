@@ -142,8 +142,8 @@ fn installation(packages: &[&str], rights: Rights, has_apt: bool) -> Installatio
     let names = packages.join(" ");
     if !has_apt {
         return Installation::ByHand(format!(
-            "the checks need programs that are not installed; install what your system has for \
-             these packages of Debian, or run with --no-interop:\n  {names}"
+            "the checks need programs that are not installed; install your system's equivalents of \
+             these Debian packages, or run with --no-interop:\n  {names}"
         ));
     }
     let install = ["apt-get", "install", "--yes", "--no-install-recommends"];

@@ -71,7 +71,7 @@ impl Step {
         let seconds = started.elapsed().as_secs_f64();
         if !status.success() {
             return Err(format!(
-                "{} failed after {seconds:.1} s ({status}); repeat it with:\n  {}",
+                "{} failed after {seconds:.1} s ({status}); repeat the step with:\n  {}",
                 self.name,
                 self.command_line()
             ));
@@ -88,7 +88,7 @@ impl Step {
         };
         if !output.status.success() {
             return Err(format!(
-                "{} failed ({}): {}\nrepeat it with:\n  {}",
+                "{} failed ({}): {}\nrepeat the step with:\n  {}",
                 self.name,
                 output.status,
                 String::from_utf8_lossy(&output.stderr).trim_end(),

@@ -27,7 +27,7 @@ fn test_with(path: &Path) -> Output {
         .env("PPIO_XTASK_IS_LIMITED", "1")
         .env_remove("PPIO_INTEROP_BROWSER")
         .output()
-        .expect("it starts")
+        .expect("xtask starts")
 }
 
 #[test]

@@ -49,7 +49,7 @@ async fn json_of(request: RequestBuilder) -> Result<Value, Error> {
     let answer = request.send().await.map_err(unreachable)?;
     let answer = answer.error_for_status().map_err(unreachable)?;
     answer.json().await.map_err(|error| {
-        failure("the answer of the agent is not that of A2A; check AGENT_URL").with_source(error)
+        failure("the agent's answer is not valid JSON; check AGENT_URL").with_source(error)
     })
 }
 
@@ -66,7 +66,7 @@ fn answer_of(answer: &Value) -> Result<String, Error> {
             Ok(artifacts.filter_map(text_of).collect())
         }
         Some("TASK_STATE_INPUT_REQUIRED") => Err(failure(
-            "the agent asks a question; call it directly to answer it",
+            "the agent needs an answer; call the agent directly to send one",
         )),
         _ => {
             let reason = text_of(&task["status"]["message"]);

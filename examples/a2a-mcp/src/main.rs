@@ -18,7 +18,7 @@ struct Peers {
 fn configure() -> Result<Peers, Error> {
     let variable = |name: &str, example: &str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        value.ok_or_else(|| Error::internal(format!("set {name}, for example to {example}")))
+        value.ok_or_else(|| Error::internal(format!("{name} is not set; example: {example}")))
     };
     // The call fails only if a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -28,7 +28,7 @@ fn configure() -> Result<Peers, Error> {
         .read_timeout(Duration::from_secs(120))
         .build();
     let http = http.map_err(|error| {
-        Error::internal("install ca-certificates: the HTTP client cannot be built")
+        Error::internal("cannot build the HTTP client; install `ca-certificates`")
             .with_source(error)
     })?;
     Ok(Peers {

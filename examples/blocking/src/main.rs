@@ -18,7 +18,7 @@ struct Range {
 #[ppio::entrypoint]
 fn agent(Range { from, to }: Range) -> Result<impl Iterator<Item = u64>, Error> {
     if to > LARGEST {
-        let text = format!("`to` is at most {LARGEST}");
+        let text = format!("`to` is larger than {LARGEST}");
         return Err(Error::bad_request(text).with_type("RangeTooLarge"));
     }
     // This may take a moment, but no other request waits for this thread.

@@ -50,7 +50,7 @@ async fn run(template: &str) -> Result<(), Error> {
     println!("paused: {}", session.is_paused().await?);
     match session.invoke("are you there?").await {
         Err(error) => println!("invoked while paused: {}", error.report()),
-        Ok(_) => println!("invoked while paused: the platform resumed it"),
+        Ok(_) => println!("invoked while paused: the platform resumed the sandbox"),
     }
 
     // The sandbox's memory is kept, and its timeout of 30 minutes restarts.

@@ -18,8 +18,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 const USAGE: &str = "\
 usage: client-traced <template> [question]
 
-<template> is the id or name of a deployed agent, such as the example `traced`. PPIO_API_KEY holds the
-key. OTEL_EXPORTER_OTLP_ENDPOINT is where the trace is exported to; without it that is port 4318 of this
+<template> is the id or name of a deployed agent, such as the example `traced`. PPIO_API_KEY is
+the API key. The trace is exported to OTEL_EXPORTER_OTLP_ENDPOINT, by default to port 4318 of this
 machine.";
 
 fn main() -> ExitCode {

@@ -75,7 +75,7 @@ impl Model {
     fn from_env() -> Result<Self, String> {
         let variable = |name: &str, example: &str| {
             let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-            value.ok_or_else(|| format!("set {name}, for example to {example}"))
+            value.ok_or_else(|| format!("{name} is not set; example: {example}"))
         };
         let config = OpenAIConfig::new()
             .with_api_base(variable("OPENAI_BASE_URL", "https://api.openai.com/v1")?)
@@ -84,7 +84,8 @@ impl Model {
         // The call fails only if a provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().build();
-        let http = http.map_err(|error| format!("install ca-certificates: {error:?}"))?;
+        let http =
+            http.map_err(|error| format!("no HTTP client (install ca-certificates): {error:?}"))?;
         Ok(Self {
             client: Client::build(http, config),
             name,
@@ -139,7 +140,7 @@ fn failed(error: OpenAIError) -> Error {
     let for_caller = match &error {
         OpenAIError::ApiError(answer) => match answer.status_code {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                failure("the model's endpoint refuses the key; check OPENAI_API_KEY")
+                failure("the model's endpoint rejects the API key; check OPENAI_API_KEY")
             }
             StatusCode::NOT_FOUND => failure(
                 "the model's endpoint does not have this model; check OPENAI_MODEL and OPENAI_BASE_URL",
@@ -161,7 +162,7 @@ fn failed(error: OpenAIError) -> Error {
             failure("the model's answer is incomplete")
         }
         _ => failure(
-            "the answer of the model's endpoint is not that of OpenAI's API; check OPENAI_BASE_URL",
+            "the answer of the endpoint does not follow OpenAI's API; check OPENAI_BASE_URL",
         ),
     };
     for_caller.with_source(error)

@@ -65,7 +65,7 @@ pub(crate) async fn take(platform: &LocalPlatform, programs: &[PathBuf]) -> Outc
     if kept != 3 {
         return Err(format!("the agent counted {kept} invocations, not 3").into());
     }
-    println!("  its memory was kept");
+    println!("  memory was kept");
 
     println!("\n# The platform's list");
     for session in client.list_sessions().await? {

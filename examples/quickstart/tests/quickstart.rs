@@ -45,7 +45,7 @@ impl Quickstart {
         while !line.trim_start().starts_with(start) {
             line.clear();
             let length = self.output.read_line(&mut line).unwrap();
-            assert!(length > 0, "it ended before {start:?}");
+            assert!(length > 0, "the program ended before {start:?}");
         }
     }
 
@@ -79,7 +79,7 @@ fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < deadline, "it took too long");
+        assert!(Instant::now() < deadline, "the condition was not met");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -109,7 +109,7 @@ fn the_tour_shows_everything_and_leaves_nothing() {
         "platform    http://127.0.0.1:",
         r#"{"message":"Hello, Ada!"}"#,
         "Each word arrives as the agent says it.\n",
-        "the agent counts 2\n  paused: paused\n  resumed: active\n  the agent counts 3\n  its memory was kept",
+        "the agent counts 2\n  paused: paused\n  resumed: active\n  the agent counts 3\n  memory was kept",
         "all closed, 0 sandboxes left",
     ] {
         assert!(output.contains(shown), "{shown:?} is not in\n{output}");

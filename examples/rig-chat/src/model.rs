@@ -10,7 +10,7 @@ use ppio_rig::rig::providers::openai::{OpenAIConfig, Route};
 pub(crate) fn from_env() -> Result<DynModel<Completion>, Error> {
     let variable = |name: &str, example: &str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        value.ok_or_else(|| Error::internal(format!("set {name}, for example to {example}")))
+        value.ok_or_else(|| Error::internal(format!("{name} is not set; example: {example}")))
     };
     let url = variable("OPENAI_BASE_URL", "https://api.openai.com/v1")?;
     let key = variable("OPENAI_API_KEY", "any text for a local server")?;
@@ -19,7 +19,7 @@ pub(crate) fn from_env() -> Result<DynModel<Completion>, Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().build();
     let http = http.map_err(|error| {
-        Error::internal("install ca-certificates: the HTTP client cannot be built")
+        Error::internal("cannot build the HTTP client; install `ca-certificates`")
             .with_source(error)
     })?;
     let endpoint = OpenAIConfig::new(key)

@@ -32,7 +32,7 @@ async fn traced(request: InvocationRequest) -> impl Stream<Item = Result<ChatEve
 /// Calls the service at `WEATHER_URL`, whose spans belong to the same trace.
 async fn weather(city: &str) -> Result<String, BoxError> {
     let Ok(url) = env::var("WEATHER_URL") else {
-        return Ok(format!("{city}: sunny, as it is without WEATHER_URL"));
+        return Ok(format!("{city}: sunny (WEATHER_URL is not set)"));
     };
     let mut headers = ppio::http::HeaderMap::new();
     trace::inject(&mut headers);

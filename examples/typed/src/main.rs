@@ -50,7 +50,7 @@ struct Line {
 async fn agent(order: Order) -> Result<Invoice, Error> {
     // The types have checked the shape. The code below checks what types cannot express.
     if order.items.is_empty() {
-        return Err(Error::bad_request("an order has at least one item").with_type("EmptyOrder"));
+        return Err(Error::bad_request("the order has no items").with_type("EmptyOrder"));
     }
     let lines: Vec<Line> = order.items.iter().map(line).collect();
     let sum: u64 = lines.iter().map(|line| line.cents).sum();

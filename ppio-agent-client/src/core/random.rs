@@ -9,7 +9,7 @@
 fn bits() -> [u8; 16] {
     let mut bytes = [0; 16];
     if let Err(error) = getrandom::fill(&mut bytes) {
-        panic!("the operating system has no random numbers: {error}");
+        panic!("cannot read random numbers of the operating system: {error}");
     }
     bytes
 }

@@ -76,7 +76,7 @@ impl Drop for Closing {
 
 fn log(error: &Error) {
     let error = error.report();
-    tracing::warn!(%error, "cannot close what a scope has created");
+    tracing::warn!(%error, "cannot close the session or the client of a scope");
 }
 
 async fn catch_panic<F: Future>(body: F) -> Result<F::Output, Box<dyn Any + Send>> {

@@ -113,7 +113,7 @@ pub enum Error {
     },
 
     /// The sandbox does not exist: it was closed, has expired, or never existed.
-    #[error("session {sandbox_id:?} not found: it was closed or has expired")]
+    #[error("session {sandbox_id:?} not found: it was closed, has expired or never existed")]
     SessionNotFound {
         /// The sandbox id, which is the session id.
         sandbox_id: String,

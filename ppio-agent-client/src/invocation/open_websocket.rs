@@ -138,7 +138,7 @@ impl DeferredCall for OpenOptions {
                 return Err(refusal(response, &session, deadline, request_id, started_at).await);
             }
             if !handshake.is_accepted(response.headers()) {
-                return Err(protocol_error("the agent answered another handshake"));
+                return Err(protocol_error("the response does not match the handshake"));
             }
             check_selection(&protocols, response.headers())?;
             accept(response, &session, deadline).await
@@ -215,7 +215,7 @@ async fn refusal(
     started_at: Instant,
 ) -> Error {
     if response.status().is_success() {
-        return protocol_error("the agent answered the handshake with a response of its own");
+        return protocol_error("the agent responded to the handshake without an upgrade");
     }
     let response = AgentResponse::of_request(response, session, deadline, request_id, started_at);
     invocation_error(response).await

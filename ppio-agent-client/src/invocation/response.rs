@@ -98,8 +98,8 @@ fn has_ids(response: &HeaderMap) -> bool {
 fn announced_envelope(value: Value) -> Result<InvocationResponse, Error> {
     if value.get("result").or(value.get("error")).is_none() {
         let message = format!(
-            "the response has the header {RESPONSE_FORMAT}: {}, and its body is not an envelope: \
-             it has no `result`; code of the agent that replaces a body has to set the header",
+            "the response has the header {RESPONSE_FORMAT}: {}, but its body is not an envelope: \
+             it has no `result` or `error`; agent code that replaces a body has to set the header",
             ResponseFormat::Envelope
         );
         return Err(Error::protocol(OPERATION, message));
@@ -125,7 +125,7 @@ fn value_response(
 pub(super) fn unexpected_format(content_type: &str) -> Error {
     let message = format!(
         "the response has the content type {content_type:?}, which agents do not send; check \
-         that the agent listens on its port, and no other service"
+         that no other service listens on the agent's port"
     );
     Error::protocol(OPERATION, message)
 }
@@ -256,7 +256,7 @@ impl AgentResponse {
             error_type: response.error_type.clone(),
             request_id: Some(response.request_id().map_or(request_id, str::to_owned)),
             message: response.error.unwrap_or_else(|| {
-                format!("it responded with status {:?}", response.status.as_str())
+                format!("the response has status {:?}", response.status.as_str())
             }),
         })
     }

@@ -66,16 +66,19 @@ impl Resumption {
         let number = id.and_then(|id| id.parse::<u64>().ok());
         let wrong = |message: String| Err(Error::protocol("read stream", message));
         let Some(number) = number else {
-            let id = id.unwrap_or("no id");
+            let found = id.map_or_else(|| "no id".to_owned(), |id| format!("the id {id:?}"));
             return wrong(format!(
-                "an item of a resumable stream has {id:?} instead of its number"
+                "an item of a resumable stream has {found} instead of its number"
             ));
         };
         if number <= self.last {
             return Ok(false);
         }
         if number > self.last + 1 {
-            return wrong(format!("item {number} follows item {}", self.last));
+            return wrong(format!(
+                "item {number} follows item {}, so that items are missing",
+                self.last
+            ));
         }
         self.last = number;
         self.outage = None;

@@ -57,7 +57,7 @@ impl RunEnd {
             RunStatus::Cancelled => (Some("Cancelled"), "the run was cancelled"),
             RunStatus::Interrupted => (
                 Some("Interrupted"),
-                "the run was interrupted: the agent ended before it",
+                "the run was interrupted: the agent ended before the run did",
             ),
             RunStatus::Running => {
                 let message = "the stream has ended, but its run has not";

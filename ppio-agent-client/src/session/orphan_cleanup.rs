@@ -109,7 +109,7 @@ async fn kill_all(platform: &ControlPlane, filter: &SandboxFilter, key: &str) ->
             let error = error.report();
             tracing::warn!(
                 %sandbox_id, %error,
-                "cannot kill a sandbox, it lives until it expires"
+                "cannot kill a sandbox; the sandbox runs until it expires"
             );
         }
     }

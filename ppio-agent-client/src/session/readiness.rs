@@ -43,7 +43,7 @@ impl LastFailure {
         Error::Runtime {
             operation: "wait for the agent".into(),
             status: last.as_ref().and_then(Error::status),
-            message: format!("it did not become healthy within {limit:?}{why}"),
+            message: format!("the agent did not become healthy within {limit:?}{why}"),
         }
     }
 }
@@ -192,7 +192,7 @@ async fn exit_error(mut process: ProcessEvents) -> Error {
             Ok(Some(ProcessEvent::Ended(status))) => {
                 let output = String::from_utf8_lossy(&tail);
                 let message = format!(
-                    "its process ended with exit code {}: {}",
+                    "the agent's process ended with exit code {}: {}",
                     status.exit_code,
                     output.trim()
                 );

@@ -132,7 +132,7 @@ impl SandboxConfig {
     pub(crate) fn check_size(&self, sandbox: &SandboxInfo) -> Result<(), Error> {
         let too_small = |field: &str, has: String, required: String| {
             let message = format!(
-                "its sandboxes have {has}, {required} required; deploy it with a larger \
+                "the sandboxes have {has} and need {required}; deploy the template with a larger \
                  spec.runtime.{field}"
             );
             Error::runtime("check the template's size", message)

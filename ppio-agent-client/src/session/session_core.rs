@@ -149,7 +149,7 @@ impl Drop for SessionCore {
                 let error = error.report();
                 tracing::warn!(
                     %sandbox_id, %error,
-                    "cannot kill a sandbox, it lives until it expires"
+                    "cannot kill a sandbox; the sandbox runs until it expires"
                 );
             }
         });

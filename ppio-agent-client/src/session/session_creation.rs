@@ -108,7 +108,7 @@ impl SessionCreation {
     /// Kills the sandbox of a failed creation, and returns the error of the creation.
     async fn undo(&self, session: SandboxSession, error: Error) -> Error {
         let sandbox_id = session.sandbox_id();
-        tracing::debug!(sandbox_id, error = %error.report(), "undoing a creation");
+        tracing::debug!(sandbox_id, error = %error.report(), "killing the sandbox after a failure");
         if let Ok(Err(error)) = timeout(CLEANUP_TIMEOUT, session.close()).await {
             let error = error.report();
             tracing::warn!(%error, "cannot kill the sandbox of a failed creation yet");

@@ -129,7 +129,7 @@ impl Connector {
 /// The failure of a connection through a proxy. The text names the environment variable of the
 /// proxy, because the user may not be aware that the variable is set.
 #[derive(Debug, thiserror::Error)]
-#[error("through the proxy {address} of {variable}")]
+#[error("cannot connect through the proxy {address} of {variable}")]
 struct ProxyError {
     address: String,
     variable: &'static str,

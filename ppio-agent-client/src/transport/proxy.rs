@@ -135,7 +135,7 @@ impl Setting {
                     Some(problem) => Err(problem),
                 }
             }
-            Err(_) => Err("is not text in UTF-8".to_owned()),
+            Err(_) => Err("is not UTF-8 text".to_owned()),
         };
         Self { variable, proxy }
     }
@@ -149,7 +149,7 @@ impl Setting {
 /// Returns the error in the URL of a proxy and the remedy, or `None` if the URL is valid.
 fn problem(value: &str) -> Option<String> {
     let quoted = format!("{:?}", environment::url_without_secrets(value));
-    let remedy = "write it like http://proxy.example.com:3128, or unset it";
+    let remedy = "write the URL like http://proxy.example.com:3128, or unset the variable";
     // The matcher accepts a host without a scheme.
     let probe = Uri::from_static("http://destination.invalid");
     let Some(found) = Matcher::builder().all(value).build().intercept(&probe) else {
@@ -158,7 +158,7 @@ fn problem(value: &str) -> Option<String> {
     let uri = found.uri();
     if let Some(scheme @ ("socks4" | "socks4a" | "socks5" | "socks5h")) = uri.scheme_str() {
         return Some(format!(
-            "proxies of the kind {scheme} are not supported; use an HTTP proxy, or unset it"
+            "{scheme} proxies are not supported; use an HTTP proxy, or unset the variable"
         ));
     }
     let authority = uri.authority()?.as_str();
@@ -278,7 +278,7 @@ mod tests {
                 let proxies = proxies(&[(variable, value)]);
                 let error = route(&proxies, "https://api.example/").expect_err(value);
                 assert_eq!(error.variable, variable);
-                assert!(error.problem.contains("unset it"), "{error}");
+                assert!(error.problem.contains("unset the variable"), "{error}");
                 assert!(!error.problem.contains("secret"), "{error}");
                 // Destinations on this machine need no proxy.
                 let local = route(&proxies, "https://localhost:3000/");

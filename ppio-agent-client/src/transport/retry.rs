@@ -179,7 +179,7 @@ mod tests {
 
     type Step = fn() -> Result<Response<()>, Error>;
 
-    #[allow(clippy::unnecessary_wraps, reason = "a step of a script is a result")]
+    #[allow(clippy::unnecessary_wraps, reason = "the type `Step` has a `Result`")]
     fn response(status: u16, after: Option<&str>) -> Result<Response<()>, Error> {
         let mut builder = Response::builder().status(status);
         if let Some(after) = after {

@@ -45,7 +45,7 @@ pub(crate) fn client_that_sends_its_key(platform: &ScriptedPlatform) -> AgentRun
 /// variables of this process that configure a client.
 pub(crate) async fn client_basic() -> Command {
     let built = tokio::task::spawn_blocking(|| example_binary("client-basic"));
-    let mut command = Command::new(built.await.expect("it builds"));
+    let mut command = Command::new(built.await.expect("the example builds"));
     for (name, _) in std::env::vars() {
         let is_prefixed = ["PPIO_", "E2B_", "SSL_"]
             .iter()

@@ -191,7 +191,7 @@ async fn max_connections_limits_the_requests_under_way() {
         tokio::spawn(async move { b.invoke("hi").await.map(drop) }),
     ];
     platform
-        .eventually("both places are taken", |platform| {
+        .eventually("both connections are in use", |platform| {
             platform.count(INVOKE) == 10
         })
         .await;
@@ -215,7 +215,7 @@ async fn max_keepalive_connections_limits_idle_connections() {
         for _ in 0..5 {
             client.list_sessions().await.unwrap();
         }
-        assert_eq!(platform.connections() - before, opened, "{limit} at rest");
+        assert_eq!(platform.connections() - before, opened, "limit {limit}");
     }
 }
 
@@ -232,10 +232,10 @@ async fn keepalive_expiry_closes_idle_connections() {
         let before = platform.connections();
         if expiry == Duration::MAX {
             client.list_sessions().await.unwrap();
-            assert_eq!(platform.connections(), before, "it was kept");
+            assert_eq!(platform.connections(), before, "the connection was kept");
         } else {
             platform
-                .eventually("it is closed", |platform| platform.open_connections() == 0)
+                .eventually("the close", |platform| platform.open_connections() == 0)
                 .await;
         }
     }

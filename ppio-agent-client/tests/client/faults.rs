@@ -147,7 +147,7 @@ async fn a_closed_idle_connection_does_not_fail_an_invocation() {
         let before = closed(&platform);
         session.invoke("hi").await.unwrap();
         platform
-            .eventually("it is closed", |platform| closed(platform) > before)
+            .eventually("the close", |platform| closed(platform) > before)
             .await;
     }
     assert_eq!(platform.count(INVOKE), 20);
@@ -287,7 +287,7 @@ async fn concurrent_invocations_over_broken_connections_arrive_at_most_once() {
     asking.join_all().await;
     let mut received = std::collections::HashMap::new();
     for request in platform.requests(INVOKE) {
-        let number = request.json()["number"].as_u64().expect("every one has it");
+        let number = request.json()["number"].as_u64().expect("a number");
         *received.entry(number).or_insert(0) += 1;
     }
     assert!(
@@ -371,7 +371,7 @@ async fn a_stalled_response_times_out_at_any_point() {
         }
     }
     platform
-        .eventually("nothing is held open", |platform| {
+        .eventually("the connections are closed", |platform| {
             platform.open_connections() <= 2
         })
         .await;

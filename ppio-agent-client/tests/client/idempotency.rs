@@ -256,7 +256,7 @@ async fn an_invocation_that_is_dropped_or_too_slow_is_cancelled() {
     platform.script(INVOKE, Reply::nothing().hang());
     let invoking = tokio::spawn(session.invoke("hi").into_future());
     platform
-        .eventually("it is sent", |platform| platform.count(INVOKE) == 1)
+        .eventually("the invocation", |platform| platform.count(INVOKE) == 1)
         .await;
     invoking.abort();
     cancelled("a dropped call").await;
@@ -327,7 +327,7 @@ async fn a_lost_creation_is_sent_again_where_the_platform_honours_keys() {
         assert_eq!(
             platform.count("GET /v2/sandboxes"),
             0,
-            "nothing has to be found"
+            "no lookup is needed"
         );
         // A lost creation of a sandbox without a session is also sent again, as soon as any
         // response has announced support for keys.

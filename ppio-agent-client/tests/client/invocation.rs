@@ -136,7 +136,7 @@ async fn an_existing_session_can_be_asked_by_its_id() {
         .await
         .unwrap();
     assert!(answer.is_success());
-    assert_eq!(platform.live().len(), 1, "left open, and no other made");
+    assert_eq!(platform.live().len(), 1, "no sandbox closed or created");
     let error = client
         .invoke_agent("tmpl_1", "hi")
         .session("missing")
@@ -225,7 +225,7 @@ async fn used_session_ids_are_refreshed_and_expired_ones_removed() {
     };
     ask("used").await.unwrap();
     ask("used").await.unwrap();
-    assert_eq!(platform.count(REFRESH), 0, "there is time enough");
+    assert_eq!(platform.count(REFRESH), 0, "no refresh is needed yet");
     pass(Duration::from_secs(60)).await;
     ask("used").await.unwrap();
     platform

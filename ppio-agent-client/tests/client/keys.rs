@@ -621,7 +621,7 @@ impl Clouds {
             .envs(variables.iter().copied());
         self.hosts.lock().unwrap().clear();
         let output = tokio::time::timeout(Duration::from_secs(60), command.output());
-        output.await.expect("it ends in time").unwrap()
+        output.await.expect("the process ends in time").unwrap()
     }
 
     /// The hosts that the last process requested, each once.

@@ -49,7 +49,7 @@ async fn create_session_dropped_after_any_number_of_polls_leaves_nothing() {
         platform.eventually_empty().await;
         if let Some(session) = created {
             session.unwrap();
-            assert!(polls > 1, "it was never dropped half-way");
+            assert!(polls > 1, "the future was never dropped");
             return;
         }
     }
@@ -87,10 +87,10 @@ async fn create_session_dropped_after_any_number_of_turns_leaves_nothing() {
             client.close().await.unwrap();
             platform.eventually_empty().await;
             let made = platform.count("POST /sandboxes");
-            assert!(made <= 1, "{made} after {turns} turns");
+            assert!(made <= 1, "{made} sandboxes after {turns} turns");
             if finished {
-                assert!(turns > 40, "there are more points to leave at than {turns}");
-                eprintln!("{template}: left at {turns} points");
+                assert!(turns > 40, "the creation took only {turns} turns");
+                eprintln!("{template}: dropped at {turns} points");
                 break;
             }
         }
@@ -164,7 +164,7 @@ async fn a_create_request_in_flight_is_not_abandoned() {
         let waker = Waker::from(Arc::clone(&count));
         assert!(creating.poll(&mut Context::from_waker(&waker)).is_pending());
         platform
-            .eventually("it is made", |platform| !platform.live().is_empty())
+            .eventually("the creation", |platform| !platform.live().is_empty())
             .await;
     }
     platform.eventually_empty().await;
@@ -201,7 +201,7 @@ async fn close_looks_up_a_failed_creation_at_most_twice() {
     platform.script("POST /sandboxes", Reply::nothing().reset());
     client.create_session("tmpl_1").await.unwrap_err();
     platform
-        .eventually("the first look", |platform| {
+        .eventually("the first lookup", |platform| {
             platform.count("GET /v2/sandboxes") == 1
         })
         .await;
@@ -229,7 +229,7 @@ async fn sandboxes_of_others_survive_the_orphan_cleanup() {
     platform.script("GET /v2/sandboxes", Reply::json(200, &all));
     client.create_session("tmpl_1").await.unwrap_err();
     platform
-        .eventually("the second look", |platform| platform.live().len() == 1)
+        .eventually("the second lookup", |platform| platform.live().len() == 1)
         .await;
     assert_eq!(platform.live()[0].id, id);
 }
@@ -392,14 +392,14 @@ async fn a_session_that_was_created_for_a_call_is_closed() {
     let invoking = tokio::spawn(client.invoke_agent("tmpl_1", "hi").into_future());
     let asked = platform.count("agent POST /invocations");
     platform
-        .eventually("it is asked", |platform| {
+        .eventually("the agent is invoked", |platform| {
             platform.count("agent POST /invocations") > asked
         })
         .await;
     let open = platform.open_connections();
     invoking.abort();
     platform
-        .eventually("the agent is left alone", |platform| {
+        .eventually("the connection is closed", |platform| {
             platform.open_connections() < open
         })
         .await;

@@ -142,8 +142,15 @@ async fn repeated_items_are_skipped_and_missing_ones_are_an_error() {
     );
 
     for (next, text) in [
-        ("id: 3\ndata: 3\n\n", "item 3 follows item 1"),
-        ("data: 2\n\n", "instead of its number"),
+        (
+            "id: 3\ndata: 3\n\n",
+            "item 3 follows item 1, so that items are missing",
+        ),
+        ("data: 2\n\n", "has no id instead of its number"),
+        (
+            "id: x\ndata: 2\n\n",
+            "has the id \"x\" instead of its number",
+        ),
         ("id: x\ndata: 2\n\n", "\"x\""),
         ("event: end\ndata: {}\n\n", "the end of the stream"),
     ] {
@@ -248,7 +255,7 @@ async fn a_stream_continues_after_an_outage_or_a_pause() {
     let reading = tokio::spawn(async move { read(&mut stream).await });
     let before = platform.count(EVENTS);
     platform
-        .eventually("it is opened while the sandbox is paused", |platform| {
+        .eventually("requests to the paused sandbox", |platform| {
             platform.count(EVENTS) > before + 2
         })
         .await;

@@ -311,7 +311,7 @@ async fn calls_about_a_run_have_the_headers_of_its_invocation() {
     let id = sent(INVOKE).header("x-request-id").to_owned();
     let route = format!("agent DELETE /invocations/{id}");
     platform
-        .eventually("it is cancelled", |platform| platform.count(&route) == 1)
+        .eventually("the cancellation", |platform| platform.count(&route) == 1)
         .await;
     is_authorized(&route);
 

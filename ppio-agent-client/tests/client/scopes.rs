@@ -71,7 +71,7 @@ async fn a_client_scope_closes_every_session_however_it_ends() {
                 .await
         });
         check(how, scope.await);
-        assert!(platform.live().is_empty(), "closed before it returns");
+        assert!(platform.live().is_empty(), "closed before the scope ends");
         assert_eq!(kept.lock().unwrap().len(), 2);
     }
 }
@@ -122,7 +122,7 @@ async fn a_scope_that_is_dropped_closes_in_the_background() {
         client.with_session("tmpl_1", body).await
     });
     platform
-        .eventually("both wait for an agent", |platform| {
+        .eventually("both scopes wait for an agent", |platform| {
             platform.count("agent POST /invocations") == 2
         })
         .await;

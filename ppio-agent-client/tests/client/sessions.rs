@@ -64,7 +64,7 @@ async fn the_state_is_read_from_the_platform() {
     session.pause().await.unwrap();
     assert!(platform.sandbox(&id).unwrap().paused);
     assert!(session.is_paused().await.unwrap());
-    session.pause().await.expect("paused is what was asked for");
+    session.pause().await.expect("pausing twice succeeds");
     let error = session.invoke("hi").await.unwrap_err();
     assert!(error.report().to_string().contains("resume()"), "{error}");
 
@@ -147,7 +147,7 @@ async fn sessions_are_listed_found_and_closed_on_the_platform() {
         .unwrap()
         .unwrap();
     assert_eq!(again.sandbox_id(), sessions[0].sandbox_id());
-    assert_eq!(platform.live().len(), 5, "what was only looked at lives on");
+    assert_eq!(platform.live().len(), 5, "no other session was closed");
 
     client
         .close_session(sessions[0].sandbox_id())
@@ -249,7 +249,7 @@ async fn an_existing_session_has_the_age_timeout_and_port_of_its_sandbox() {
     let create = client.create_session("tmpl_1").config(config);
     let creating = tokio::spawn(create.into_future());
     platform
-        .eventually("it is made", |platform| !platform.live().is_empty())
+        .eventually("the creation", |platform| !platform.live().is_empty())
         .await;
     assert_eq!(platform.live()[0].metadata["ppio-client-port"], "3000");
     creating.abort();

@@ -61,12 +61,12 @@ async fn sandboxes() {
     assert!(plane.pause_sandbox("sb1").await.unwrap());
     assert!(
         !plane.pause_sandbox("sb1").await.unwrap(),
-        "409 says that it is"
+        "409 means that the sandbox is paused"
     );
     let resumed = plane.resume_sandbox("sb1", Duration::from_secs(11), true);
     assert_eq!(resumed.await.unwrap().unwrap().sandbox_id, "sb1");
     let again = plane.resume_sandbox("sb1", Duration::from_secs(11), true);
-    assert!(again.await.unwrap().is_none(), "409 says that it runs");
+    assert!(again.await.unwrap().is_none(), "409: the sandbox runs");
     let joined = plane
         .connect_sandbox("sb1", Duration::from_secs(12))
         .await
@@ -87,7 +87,7 @@ async fn sandboxes() {
     assert!(plane.kill_sandbox("sb1").await.unwrap());
     assert!(
         !plane.kill_sandbox("sb1").await.unwrap(),
-        "404 says that it is gone"
+        "404 means that the sandbox is gone"
     );
 
     let filter = SandboxFilter {

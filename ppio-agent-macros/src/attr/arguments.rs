@@ -43,12 +43,16 @@ impl AttributeArguments {
                 arguments.parse_one(attribute, &name, input, diagnostics)?;
                 if seen.contains(&name) {
                     let message = format!("duplicate argument `{name}`");
-                    diagnostics.report(&name, &message, "remove one of the two");
+                    diagnostics.report(&name, &message, "remove one of the two arguments");
                 }
                 seen.push(name);
                 if !input.is_empty() && input.parse::<Option<Token![,]>>()?.is_none() {
                     let message = "expected `,` between two arguments";
-                    return Err(error_at(input.span(), message, "write a `,` before this"));
+                    return Err(error_at(
+                        input.span(),
+                        message,
+                        "write a `,` before this token",
+                    ));
                 }
             }
             Ok(())

@@ -32,6 +32,6 @@ pub(crate) fn report_item(attribute: Attribute, item: &TokenStream, diagnostics:
     diagnostics.report(
         token,
         &format!("`#[{path}]` cannot be applied to {}", kind.description()),
-        &format!("apply it to a free function such as `{signature} {{ .. }}`"),
+        &format!("apply the attribute to a free function such as `{signature} {{ .. }}`"),
     );
 }

@@ -19,7 +19,7 @@ pub(super) fn check(attribute: Attribute, function: &Function, diagnostics: &mut
             &signature.ident,
             &format!("{subject} cannot be named `main`"),
             &format!(
-                "rename it, for example to `{}`; `#[ppio::entrypoint]` generates `main`",
+                "rename the function, for example to `{}`; `#[ppio::entrypoint]` generates `main`",
                 attribute.example_name()
             ),
         );
@@ -109,7 +109,7 @@ fn check_generics(subject: &str, function: &Function, diagnostics: &mut Diagnost
         && !has_parameters
     {
         let message = format!("{subject} cannot have a `where` clause");
-        diagnostics.report(clause, &message, "remove the clause");
+        diagnostics.report(clause, &message, "remove the `where` clause");
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn check(function: &Function, diagnostics: &mut Diagnostics) {
         diagnostics.report(
             parameter,
             "a startup function cannot have parameters",
-            "remove the parameter; a state that needs another one is built by the same function",
+            "remove the parameter, and build the required state in the same function",
         );
     }
     if let Some(token) = signature::find_impl(function.signature.output.to_token_stream()) {

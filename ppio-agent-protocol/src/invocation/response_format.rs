@@ -45,11 +45,15 @@ impl fmt::Display for ResponseFormat {
 
 /// An error from parsing a [`ResponseFormat`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidResponseFormat(());
+pub struct InvalidResponseFormat(String);
 
 impl fmt::Display for InvalidResponseFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a response format; use `envelope`, `value` or `events`")
+        write!(
+            f,
+            "{:?} is not a response format; use `envelope`, `value` or `events`",
+            self.0
+        )
     }
 }
 
@@ -62,6 +66,6 @@ impl FromStr for ResponseFormat {
         [Self::Envelope, Self::Value, Self::Events]
             .into_iter()
             .find(|format| format.as_str() == text)
-            .ok_or(InvalidResponseFormat(()))
+            .ok_or_else(|| InvalidResponseFormat(text.to_owned()))
     }
 }

@@ -143,7 +143,7 @@ fn the_invocation_request_is_described_as_it_is() {
                     "messages" => json!([{"role": "user", "content": "x"}]),
                     "tools" => json!([{"name": "x"}]),
                     "resume" => json!([{"interrupt_id": "x", "status": "resolved"}]),
-                    other => panic!("{other} is a list of what?"),
+                    other => panic!("no item type in {other}"),
                 },
                 _ => json!({"a": 1}),
             };

@@ -4,7 +4,7 @@
 #![expect(dead_code, reason = "only the types of the fields matter")]
 #![expect(
     clippy::items_after_statements,
-    reason = "a type is defined before what is expected of it"
+    reason = "a test defines a type directly before its expected schema"
 )]
 
 mod found;

@@ -16,7 +16,7 @@ use crate::exchange::agent_info::AgentInfo;
 use crate::invocation::blocking_pool::BlockingPool;
 use crate::server::reachable;
 
-const NO_OPENAPI: &str = "there is none: set PPIO_AGENT_ENABLE_OPENAPI=true, and build the agent \
+const NO_OPENAPI: &str = "it is disabled: set PPIO_AGENT_ENABLE_OPENAPI=true, and build the agent \
     with the feature `schema`";
 
 /// Runs the annotated agent of this program, as the generated `main` does.

@@ -52,7 +52,7 @@ pub enum StartError {
     /// The platform calls AG-UI at `/ws`, where a function serves WebSockets.
     #[cfg(feature = "websocket")]
     #[error(
-        "two handlers of /ws: PPIO_AGENT_PLATFORM=\"agentcore-ag-ui\" calls AG-UI there, and the \
+        "two handlers of /ws: PPIO_AGENT_PLATFORM=\"agentcore-ag-ui\" needs AG-UI there, and the \
          agent has a websocket function; remove the function, or leave `websocket` out of \
          PPIO_AGENT_PROTOCOLS to serve neither"
     )]
@@ -109,7 +109,7 @@ pub enum StartError {
     /// `run` was called inside a tokio runtime.
     #[error(
         "cannot start the agent inside a tokio runtime: remove `#[tokio::main]` and write \
-         `fn main()`, since the agent starts a runtime of its own, or serve it on this one with \
+         `fn main()`, since the agent starts its own runtime, or serve it on this runtime with \
          `app.bind().await?.serve().await`"
     )]
     InsideRuntime,

@@ -52,7 +52,7 @@ impl Supervisor {
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 },
                 () = signals.next() => {
-                    tracing::info!(target: LOG_TARGET, "ended by a signal before it listened");
+                    tracing::info!(target: LOG_TARGET, "a signal ended the start of the agent");
                     binding.abort();
                     // A startup function that blocks its thread cannot be aborted.
                     let _ = timeout(ABORT_TIMEOUT, binding).await;
@@ -98,7 +98,7 @@ impl Supervisor {
             }
             tracing::warn!(
                 target: LOG_TARGET,
-                "the agent's code blocks its threads; ending without it (code that blocks \
+                "the agent's code blocks its threads; exiting without waiting (code that blocks \
                  belongs in a plain `fn` or in `tokio::task::spawn_blocking`)"
             );
             #[cfg(feature = "otel")]

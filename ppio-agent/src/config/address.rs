@@ -121,9 +121,9 @@ impl Settings {
             return;
         }
         let reason = if websocket.is_built_in() {
-            "PPIO_AGENT_PROTOCOLS does not name `websocket`"
+            "add `websocket` to PPIO_AGENT_PROTOCOLS or `RuntimeConfig::protocols`"
         } else {
-            "it needs the feature `websocket` of ppio-agent"
+            "turn on the feature `websocket` of ppio-agent"
         };
         tracing::warn!("AG-UI is served at /invocations, and not at /ws: {reason}");
     }

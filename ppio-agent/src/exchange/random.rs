@@ -12,7 +12,7 @@ use std::hash::BuildHasher as _;
 pub(crate) fn secret() -> u128 {
     let mut bytes = [0; 16];
     if let Err(error) = getrandom::fill(&mut bytes) {
-        panic!("the operating system has no random numbers: {error}");
+        panic!("cannot read random numbers of the operating system: {error}");
     }
     u128::from_ne_bytes(bytes)
 }

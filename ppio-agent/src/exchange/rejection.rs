@@ -51,8 +51,12 @@ pub(crate) enum Rejection {
     },
     #[error("no route for {path}; this service has POST /invocations and GET /ping")]
     NoRoute { path: String },
-    #[error("{method} is not allowed here; use {allow}")]
-    MethodNotAllowed { method: String, allow: &'static str },
+    #[error("{method} is not allowed for {path}; use {allow}")]
+    MethodNotAllowed {
+        method: String,
+        path: String,
+        allow: &'static str,
+    },
     #[error("the request body did not arrive within {} s", .0.as_secs_f64())]
     BodyTooSlow(Duration),
     #[error(
@@ -63,7 +67,7 @@ pub(crate) enum Rejection {
     NotJson { found: String },
     #[error("a page's request needs a content type; send `content-type: application/json`")]
     NoContentType,
-    #[error("content encoding {found:?} is not supported; send the body as it is")]
+    #[error("content encoding {found:?} is not supported; send the body unencoded")]
     Encoded { found: String },
     /// `place` is a text such as ` (at the top)`; empty if the location is not known.
     #[error("the request does not fit: {reason}{place}")]
@@ -85,7 +89,7 @@ pub(crate) enum Rejection {
     SessionBusy { session: String },
     #[error("{limit} invocations of session {session:?} are waiting already; try again")]
     SessionQueueFull { session: String, limit: usize },
-    #[error("a later invocation of the same session ended this one")]
+    #[error("the invocation was ended by a later invocation of the same session")]
     Interrupted,
     #[error("the invocation was cancelled: {reason}")]
     Cancelled { reason: &'static str },
@@ -112,7 +116,7 @@ pub(crate) enum Rejection {
     #[error("no invocation {id:?} is kept here; it may have expired, or is another caller's")]
     RunNotFound { id: String },
     #[error(
-        "the events up to {last} are no longer kept; read on from a later one, or invoke again"
+        "the events up to {last} are no longer kept; continue from a later event, or invoke again"
     )]
     EventsGone { last: u64 },
     #[error(
@@ -133,7 +137,7 @@ pub(crate) enum Rejection {
     KeyReused,
     #[error(
         "it is unknown whether the request ran, because the agent {has} restarted since the \
-         request was first sent; check what it did before you send it with a new idempotency key"
+         request was first sent; check its effects before you send it with a new idempotency key"
     )]
     AgentRestarted {
         /// `has`, or `may have` if the request was sent before its caller had an id of the agent.
@@ -156,7 +160,7 @@ pub(crate) enum Rejection {
     #[error("the agent did not answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
     #[cfg(feature = "websocket")]
-    #[error("this is a WebSocket; send a WebSocket handshake")]
+    #[error("the path serves WebSockets; send a WebSocket handshake")]
     UpgradeRequired,
     #[cfg(feature = "websocket")]
     #[error(transparent)]

@@ -124,7 +124,7 @@ where
     label = "not an entrypoint",
     note = "help: take the request, which implements `serde::Deserialize`, and optionally a `ppio::RequestContext` and `ppio::State`s",
     note = "help: return a value in `ppio::Json(..)`, a stream of `Result`s in `ppio::Sse(..)`, an iterator of `Result`s in `ppio::SseIter(..)`, or a `Result` of one of these",
-    note = "help: make the items of a stream `Result`s with `.map(Ok::<_, ppio::Error>)`; a function with `#[ppio::entrypoint]` returns values, streams and iterators as they are"
+    note = "help: make the items of a stream `Result`s with `.map(Ok::<_, ppio::Error>)`; a function with `#[ppio::entrypoint]` can return values, streams and iterators without a wrapper"
 )]
 pub trait Entrypoint<Marker>: Send + Sync + 'static {
     /// The type of the request.

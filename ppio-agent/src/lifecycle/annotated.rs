@@ -26,7 +26,7 @@ pub trait Built<StartupFunction> {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not `std::result::Result`",
     label = "not a `Result` of the standard library",
-    note = "help: return another type than one named `Result`"
+    note = "help: return a type that is not named `Result`"
 )]
 pub trait ResultType {
     /// The type of the state.

@@ -25,7 +25,7 @@ pub(super) struct ProtocolPath<R> {
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "schema"),
-    allow(dead_code, reason = "the OpenAPI document has the summaries")
+    allow(dead_code, reason = "only the OpenAPI document uses the summaries")
 )]
 pub(crate) enum Methods {
     Get(&'static str),

@@ -216,7 +216,7 @@ fn instance(headers: &HeaderMap) -> Result<Option<HeaderValue>, Rejection> {
     let instance = only(headers, &PPIO_INSTANCE).map_err(|()| Rejection::InvalidOption {
         name: "ppio-instance",
         found: "(several)".to_owned(),
-        expected: "the one of an earlier answer",
+        expected: "only the value of an earlier response",
     })?;
     Ok(instance.cloned())
 }

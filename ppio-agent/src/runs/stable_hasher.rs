@@ -2,7 +2,7 @@
 
 #![expect(
     deprecated,
-    reason = "the hasher that replaces it may change its algorithm, and files contain these hashes"
+    reason = "`DefaultHasher` may change its algorithm, and files contain these hashes"
 )]
 
 use std::hash::{Hasher, SipHasher};

@@ -260,7 +260,7 @@ fn log_error(error: &Error) {
         tracing::error!(%error, error_type, status, "middleware failed");
     } else {
         // At `debug`, so that invalid requests cannot fill the log.
-        tracing::debug!(%error, error_type, status, "middleware refused");
+        tracing::debug!(%error, error_type, status, "middleware rejected the request");
     }
 }
 

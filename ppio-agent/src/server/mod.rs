@@ -208,7 +208,7 @@ impl Connections {
             tracing::warn!(
                 invocations = running,
                 tasks,
-                "grace of {} s is over; aborting what still runs",
+                "aborting the requests and tasks that still run; the shutdown grace is {} s",
                 grace.as_secs_f64()
             );
         }

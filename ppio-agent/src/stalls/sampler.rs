@@ -40,7 +40,7 @@ pub(super) fn add(slot: Arc<PollSlot>) {
         match thread.spawn(run) {
             Ok(thread) => Some(thread.thread().clone()),
             Err(error) => {
-                tracing::warn!(%error, "cannot watch for functions that block: no thread");
+                tracing::warn!(%error, "cannot start the thread that detects blocking functions");
                 None
             }
         }

@@ -60,8 +60,8 @@ impl TelemetrySignal {
             Some((name, protocol)) => Err(TelemetryError::variable(
                 name,
                 &protocol,
-                "only `http/protobuf` is supported; receivers listen for it on port 4318, where \
-                 gRPC has 4317",
+                "only `http/protobuf` is supported; receivers accept it on port 4318, and \
+                 gRPC on port 4317",
             )),
         }
     }
@@ -87,7 +87,7 @@ impl TelemetrySignal {
             Some((name, algorithm)) if algorithm != "none" => Err(TelemetryError::variable(
                 name,
                 &algorithm,
-                "compression is not built in, leave it out",
+                "set it to `none`; compression is not built in",
             )),
             _ => Ok(()),
         }

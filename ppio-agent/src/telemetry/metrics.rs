@@ -77,7 +77,7 @@ impl Metrics {
         let meter = self.provider.meter("ppio-agent");
         meter
             .u64_observable_counter("otel.sdk.processor.span.processed")
-            .with_description("Spans that were dropped because the queue was full.")
+            .with_description("Spans that were dropped because the span queue was full.")
             .with_unit("{span}")
             .with_callback(move |observer| {
                 let reason = KeyValue::new("error.type", "queue_full");

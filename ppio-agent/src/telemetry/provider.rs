@@ -176,7 +176,7 @@ pub(crate) async fn flush(limit: Duration) {
         if dropped > 0 {
             tracing::warn!(
                 dropped,
-                "traces were not exported because the queue was full"
+                "traces were not exported because the span queue was full"
             );
         }
         flushes.push(in_thread(|| traces.provider.force_flush()));

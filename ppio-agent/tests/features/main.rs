@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 #[ppio::entrypoint]
-#[allow(dead_code, reason = "the macro registers it")]
+#[allow(dead_code, reason = "the macro registers the function")]
 async fn agent(request: Value) -> Value {
     json!({ "echo": request })
 }

@@ -3,7 +3,7 @@
 #[allow(
     dead_code,
     unused_imports,
-    reason = "the tests of the runtime use the rest"
+    reason = "some items are used only by the tests of the runtime"
 )]
 #[path = "../runtime/support/mod.rs"]
 mod support;

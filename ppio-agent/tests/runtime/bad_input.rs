@@ -323,7 +323,8 @@ async fn a_wrong_method_is_a_405_with_the_allowed_methods() {
             format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{{}}");
         let answer = server.send(request).await;
         let error = answer.error(405, "MethodNotAllowed");
-        assert_eq!(error, format!("{method} is not allowed here; use {allow}"));
+        let text = format!("{method} is not allowed for {path}; use {allow}");
+        assert_eq!(error, text);
         assert_eq!(answer.header("allow"), Some(allow));
     }
     server.assert_alive().await;

@@ -520,7 +520,7 @@ fn panics_caused_by_a_cancellation_are_reported() {
     .run()
     .unwrap();
     assert_eq!(bad(&report), [1]);
-    let expected = ["the next invocation panicked: in use"];
+    let expected = ["the next invocation or a closure of the test panicked: in use"];
     assert_eq!(report.left_behind()[0].what(), expected);
 
     let panic = catch_unwind(|| cancel_at_every_await(async || panic!("always")).run());
@@ -555,7 +555,7 @@ fn an_invocation_that_cannot_be_tested_is_an_error() {
     let error = start(&[5, 5, 5, 5, 1, 1, 1, 1, 1, 1, 1, 1, 1]).unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("polled 1 times after 5 times before"),
+        text.contains("polled 5 times, but 1 times in a later run"),
         "{text}"
     );
 
@@ -581,7 +581,7 @@ fn an_invocation_that_cannot_be_tested_is_an_error() {
         .stuck_after(SHORT)
         .run()
         .unwrap_err();
-    let expected = "the invocation waits for more than 50ms at await point 1; ";
+    let expected = "the test waits for more than 50ms at await point 1; ";
     assert!(error.to_string().starts_with(expected), "{error}");
 
     let threads = Builder::new_multi_thread()

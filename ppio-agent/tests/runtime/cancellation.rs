@@ -255,7 +255,7 @@ async fn a_call_cancelled_while_it_waits_for_a_thread_never_runs() {
     assert_eq!(
         calls.load(Ordering::Relaxed),
         2,
-        "the one that left never ran"
+        "the invocation of the closed connection never ran"
     );
 }
 

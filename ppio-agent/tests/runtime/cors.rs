@@ -85,7 +85,10 @@ async fn with_a_wildcard_every_page_may_call_without_credentials() {
             (status, granted),
             "{body}"
         );
-        assert!(varies(&answer).is_empty(), "the answer is the same for all");
+        assert!(
+            varies(&answer).is_empty(),
+            "the answer is the same for all origins"
+        );
     }
     let no_page = call(&server, None, "2").await;
     assert_eq!(grants(&no_page), [None; 3]);

@@ -124,11 +124,11 @@ async fn every_documented_error_is_sent() {
         text,
         "no route for /nope; this service has POST /invocations and GET /ping"
     );
-    let put = get("/invocations").replacen("GET", "PUT", 1);
+    let put = get("/ping").replacen("GET", "PUT", 1);
     let answer = server.send(put).await;
     let text = answered.record(&answer, 405, "MethodNotAllowed");
     let methods = answer.header("allow").expect("the methods");
-    assert_eq!(text, format!("PUT is not allowed here; use {methods}"));
+    assert_eq!(text, format!("PUT is not allowed for /ping; use {methods}"));
 
     let answer = server.invoke(&" ".repeat(201)).await;
     let text = answered.record(&answer, 413, "RequestTooLarge");
@@ -153,7 +153,7 @@ async fn every_documented_error_is_sent() {
 
     let mut first = server.connect().await;
     first.write(invocation("\"hang\"")).await;
-    crate::support::with_timeout("the first one's start", async {
+    crate::support::with_timeout("the start of the first invocation", async {
         while server.metric("invocations_running").await == 0 {}
     })
     .await;
@@ -216,7 +216,7 @@ async fn a_user_error_is_a_500_with_its_text() {
     assert_eq!(
         said("source").await,
         "the map cannot be read",
-        "the cause is for the log"
+        "the source of the error is only logged"
     );
     assert_eq!(said("just text").await, "just text");
     server.assert_alive().await;
@@ -228,7 +228,7 @@ async fn an_error_is_sent_with_its_own_status() {
         .config(config())
         .entrypoint(async |status: u16| -> Result<(), Error> {
             let status = http::StatusCode::from_u16(status).expect("a status");
-            Err(Error::new(status, "so it is"))
+            Err(Error::new(status, "an error with its own status"))
         })
         .build();
     let server = TestServer::start(app).await;
@@ -247,7 +247,10 @@ async fn an_error_is_sent_with_its_own_status() {
         (302, 500, "AgentError"),
     ] {
         let answer = server.invoke(&status.to_string()).await;
-        assert_eq!(answer.error(answered, error_type), "so it is");
+        assert_eq!(
+            answer.error(answered, error_type),
+            "an error with its own status"
+        );
     }
 }
 

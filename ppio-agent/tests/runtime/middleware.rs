@@ -153,10 +153,10 @@ async fn middleware_can_respond_without_the_entrypoint() {
                     *response.status_mut() = http::StatusCode::IM_A_TEAPOT;
                     Ok(response)
                 }
-                Some("ours") => Err(Error::forbidden("not you").with_type("NotYou")),
-                Some("theirs") => {
+                Some("forbidden") => Err(Error::forbidden("not you").with_type("NotYou")),
+                Some("internal") => {
                     let source = std::io::Error::other("the disk is full");
-                    Err(Error::internal("cannot look you up").with_source(source))
+                    Err(Error::internal("cannot look up the user").with_source(source))
                 }
                 _ => Ok(next.run(request).await),
             }
@@ -177,10 +177,10 @@ async fn middleware_can_respond_without_the_entrypoint() {
     let own = ask("response").await;
     assert_eq!((own.status, own.text()), (418, "a teapot"));
     assert!(own.header("x-request-id").is_some());
-    assert_eq!(ask("ours").await.error(403, "NotYou"), "not you");
+    assert_eq!(ask("forbidden").await.error(403, "NotYou"), "not you");
     // The text of the error's source is only logged.
-    let hidden = ask("theirs").await.error(500, "AgentError");
-    assert_eq!(hidden, "cannot look you up");
+    let hidden = ask("internal").await.error(500, "AgentError");
+    assert_eq!(hidden, "cannot look up the user");
     assert_eq!(story.take(), [""; 0]);
     assert_eq!(ask("on").await.result(), 1);
     assert_eq!(story.take(), ["entrypoint"]);
@@ -373,7 +373,10 @@ async fn middleware_wraps_a_health_check() {
         (ping.status, &ping.json()["message"]),
         (500, &json!("no database"))
     );
-    eventually("the way out", || story.0.lock().expect("a lock").len() == 2).await;
+    eventually("the end of the middleware", || {
+        story.0.lock().expect("a lock").len() == 2
+    })
+    .await;
     assert_eq!(story.take()[1], "all out 500");
 }
 

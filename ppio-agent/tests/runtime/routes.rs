@@ -230,7 +230,7 @@ impl Service<Request> for Scripted {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        assert_eq!(self.waits.get(), 0, "called before it is ready");
+        assert_eq!(self.waits.get(), 0, "called before the service is ready");
         std::future::ready(match request.uri().path() {
             "/panic" => panic!("boom in `call`"),
             "/chosen" => Err(ppio::Error::not_found("no such thing").into()),

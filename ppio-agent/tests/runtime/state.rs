@@ -206,7 +206,7 @@ async fn startup_functions_run_once_for_all_clones_of_an_app() {
     let agents = [TestAgent::new(app.clone()), TestAgent::new(app.clone())];
     let (first, second) = tokio::join!(agents[0].invoke(&1), agents[1].invoke(&1));
     assert_eq!([first.value::<u8>().await, second.value().await], [0, 0]);
-    app.start().await.expect("it has started");
+    app.start().await.expect("the app has started");
     assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
 

@@ -123,7 +123,7 @@ pub(crate) struct ConfigureArguments {
 }
 
 const DEV_HELP: &str = "\
-The agent listens on 127.0.0.1. Programs and pages of this machine may call it; requests for other \
+The agent listens on 127.0.0.1 for programs and pages of this machine; requests for other \
 hosts and from pages of other origins are refused, unless PPIO_AGENT_ALLOWED_HOSTS or \
 PPIO_AGENT_CORS_ORIGINS lists them.
 
@@ -131,14 +131,14 @@ The agent has the environment of this command, and the variables in the project'
 (`NAME=value` lines) that the environment does not have. When the file changes, the agent is \
 started again.
 
-It exports its traces to this command, if it is built with the feature `otel` of `ppio-agent`, and \
+The agent exports traces to this command, if built with the feature `otel` of `ppio-agent`, and \
 the page shows them with the log of each run, until this command ends. OTEL_EXPORTER_OTLP_ENDPOINT \
-sends them elsewhere. For other services of this machine the endpoint is \
+sends the traces elsewhere. For other services of this machine the endpoint is \
 http://127.0.0.1:8080/_ppio/dev/otlp, with the port of `--port`.
 
-With --chaos, of 32 calls 3 are cut in the middle of their answer, 3 are read slowly, 1 sends \
-SIGTERM to the agent, which is started again, and 1 stops it for 2 s, as a paused sandbox. Each is \
-printed with the time and the id of the run. With JSON output it is a line:
+With --chaos, of 32 calls 3 are cut in the middle of their answer, 3 are read slowly, 1 restarts \
+the agent with SIGTERM, and 1 stops the agent for 2 s, like a paused sandbox. Each disturbance is \
+printed with the time and the id of the run. With JSON output each is a line:
   {\"event\": \"disturbed\", \"time\": …, \"call\": …, \"run_id\": …, \"disturbance\": \"drop\"}";
 
 #[derive(Debug, Args)]
@@ -169,22 +169,22 @@ pub(crate) struct DevArguments {
 
 const DEPLOY_HELP: &str = "\
 A Rust project is sent as one program, with agent.yaml and the files and folders in `spec.files`. \
-A Python project is sent as a whole except what .dockerignore leaves out. The packages in its \
+A Python project is sent as a whole except what .dockerignore leaves out. The packages in \
 requirements.txt are installed; without that file the project itself (`pip install .`) if its \
-pyproject.toml has a build system, otherwise the dependencies there.
+pyproject.toml has a build system, otherwise the dependencies in pyproject.toml.
 
 Files with the names of secrets (.env, .ssh, *.pem, …) and broken links are left out, which the \
 output reports. A link that points outside the project is an error. `--include PATTERN` sends a \
 secret anyway; a `!` line in .dockerignore does not.
 
-If an agent of this name is deployed, the API of the new one (--openapi of the program, which is \
-what /openapi.json answers) is compared with it, in a session of what is deployed. A change that \
-breaks callers is an error before anything is built, unless `--allow-breaking` is given.
+If an agent of this name is deployed, the API of the new program (its output for --openapi, which \
+/openapi.json returns) is compared with the deployed API in a session of the deployed agent. \
+A change that breaks callers is an error before the build, unless `--allow-breaking` is given.
 
 The template has the agent's name, and the build has the version as its tag: my-agent:1.0.0.
 
 Without an API key the platform on this machine is used, and started if it is not running. Ctrl-C \
-restores agent.yaml; a build that the platform has started goes on.
+restores agent.yaml; a build that the platform has started continues.
 
 With JSON output, each event is printed as a line when it happens:
   {\"event\": \"compiling\", \"target\": …}
@@ -241,9 +241,9 @@ pub(crate) struct DeployArguments {
 pub(crate) enum AgentProtocol {
     /// OpenAI's chat completions
     Openai,
-    /// AG-UI, which front ends speak
+    /// AG-UI, the protocol of front ends
     AgUi,
-    /// A2A, which other agents speak
+    /// A2A, the protocol between agents
     A2a,
     /// MCP: a call of the agent's tool, whose arguments are the request
     Mcp,
@@ -259,10 +259,10 @@ With `--detach`:
   {\"run_id\": …, \"session_id\": …, \"status\": \"running\"}
 
 With `--protocol` the text of the answer is printed as it arrives, and tool calls and interrupts \
-as lines of standard error. A request as JSON is that of the protocol, in which what is missing is \
+as lines of standard error. A request as JSON is that of the protocol, with missing members \
 filled in: a chat completion, a RunAgentInput, the parameters of SendStreamingMessage, or the \
-arguments of the tool. Its `prompt` is the user's message. With JSON output, each item is an event \
-of the protocol, and the result its whole answer.
+arguments of the tool. `prompt` is the user's message. With JSON output, each item is an event \
+of the protocol, and the result the whole answer.
 
 Examples:
   ppio-sandbox-cli agent invoke --input 'tell me a story'
@@ -358,7 +358,7 @@ With JSON output, an item is a line with its number, and the end is a line:
   {\"end\": {\"items\": …, \"session_id\": …, \"request_id\": …, \"duration\": …, \"kept\": true}}
 An answer that is not a stream is an item without a number.
 
-A connection that breaks is opened again, and the output goes on after the last item.";
+A connection that breaks is opened again, and the output continues after the last item.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = ATTACH_HELP)]
@@ -371,7 +371,7 @@ pub(crate) struct AttachArguments {
 }
 
 const CANCEL_HELP: &str = "\
-A run that has ended stays as it is, which is not an error. With JSON output:
+A run that has ended is not changed, which is not an error. With JSON output:
   {\"run_id\": …, \"session_id\": …, \"status\": …}";
 
 #[derive(Debug, Args)]

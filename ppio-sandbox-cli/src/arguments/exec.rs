@@ -7,7 +7,7 @@ use super::values::not_empty;
 
 const EXEC_HELP: &str = "\
 If standard input and standard output are terminals, the program runs in a terminal of the same \
-size, and every key, Ctrl-C included, is sent to it. Otherwise it runs with pipes: standard input \
+size, and every key, Ctrl-C included, is sent to it. Otherwise pipes are used: standard input \
 is sent up to its end, standard output and standard error stay separate, and Ctrl-C ends the \
 program with SIGTERM. Without a command, a login shell of bash is started.
 

@@ -29,7 +29,7 @@ impl HeaderArguments {
             parse(text).map_err(|reason| {
                 let message = format!("header {number} of the command line {reason}");
                 CliError::new(ExitKind::Usage, message)
-                    .help("write it as in `-H 'authorization: Bearer …'`")
+                    .help("write the header as in `-H 'authorization: Bearer …'`")
             })
         });
         parsed.collect()
@@ -43,7 +43,7 @@ fn parse(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let parsed = parsed.map_err(|_| format!("has a name that is not valid: {name:?}"))?;
     let value = HeaderValue::from_str(value.trim());
     let value =
-        value.map_err(|_| format!("has a value with characters that none can carry: {name:?}"))?;
+        value.map_err(|_| format!("has a value with characters that are not valid: {name:?}"))?;
     Ok((parsed, value))
 }
 

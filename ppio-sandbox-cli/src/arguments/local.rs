@@ -30,7 +30,7 @@ pub(crate) struct UpArguments {
     pub(crate) tls: bool,
     /// Give sandboxes with internet access a network of their own, through `pasta`
     ///
-    /// They then reach nothing on loopback addresses of this machine. The variable
+    /// Such sandboxes cannot reach loopback addresses of this machine. The variable
     /// `PPIO_LOCAL_ISOLATE_NETWORK` does the same.
     #[arg(long)]
     pub(crate) isolate_network: bool,

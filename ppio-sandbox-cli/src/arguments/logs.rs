@@ -12,7 +12,7 @@ use crate::log_level::LogLevel;
 
 const LOGS_HELP: &str = "\
 A time is a duration before now, as in 10m, 2h or 1h30m, or an RFC 3339 time, as in \
-2026-11-26T13:00:00Z or 2026-11-26T21:00:00+08:00. It is compared with the time at which the \
+2026-11-26T13:00:00Z or 2026-11-26T21:00:00+08:00. The time is compared with that at which the \
 platform received a line.
 
 The level of a line is the one in it, if the line is JSON with a `level` or begins as a text line \

@@ -9,7 +9,7 @@ use super::values::not_empty;
 
 const TRACES_HELP: &str = "\
 `agent dev` receives traces from the agent that it runs, if that is built with the feature `otel` \
-of `ppio-agent`, and from other services that export to it. It keeps the newest, until it ends.";
+of `ppio-agent`, and from other services. `agent dev` keeps the newest traces until it ends.";
 
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = TRACES_HELP)]

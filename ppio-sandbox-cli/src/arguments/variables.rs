@@ -17,17 +17,15 @@ pub(crate) fn variables(given: &[String]) -> Result<Vec<(String, String)>, CliEr
                     .ok_or_else(|| {
                         let message = format!("--env: {text} is not set in this environment");
                         CliError::new(ExitKind::Usage, message)
-                            .help(format!("set it, or write `--env {text}=VALUE`"))
+                            .help(format!("set the variable, or write `--env {text}=VALUE`"))
                     })?,
             ),
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if !starts_well || !name.chars().all(plain) || value.contains('\0') {
+        if !starts_well || !name.chars().all(plain) {
             let message = format!("--env: {name:?} cannot be a variable");
-            return Err(
-                CliError::new(ExitKind::Usage, message).help("write it like `--env NAME=VALUE`")
-            );
+            return Err(CliError::new(ExitKind::Usage, message).help("use `--env NAME=VALUE`"));
         }
         Ok((name.to_owned(), value))
     };

@@ -42,7 +42,7 @@ pub(crate) async fn run(
     let text = edit::apply(file.text(), &changes).map_err(|error| {
         CliError::new(ExitKind::Usage, format!("cannot change {}", file.name()))
             .caused_by(&error)
-            .help("change it in an editor")
+            .help("change the file in an editor")
     })?;
     // Reports any other error in the file, with its line.
     file.with_text(text.clone()).parse()?;

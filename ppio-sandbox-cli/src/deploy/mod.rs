@@ -144,7 +144,7 @@ fn print_result(
     terminal.result(&document, || {
         format!(
             "Deployed {}:{} to {}\n  template  {template_id}\n  build     {build_id}\n\nCall \
-             it:\n  {invoke}",
+             the agent:\n  {invoke}",
             deployment.name,
             deployment.tag(),
             platform.name(),

@@ -105,7 +105,7 @@ fn with_host_target_help(mut error: CliError, target: &CompileTarget) -> CliErro
     if let (ExitKind::Agent, Some(triple), Some(help)) =
         (error.kind, target.triple(), &mut error.help)
     {
-        *help = format!("{help}, or with `--target host` if it fails only for {triple}");
+        *help = format!("{help}, or with `--target host` if the build fails only for {triple}");
     }
     error
 }
@@ -175,15 +175,16 @@ async fn python(
         bundle.add_project()?;
         if !bundle.contains(&agent) {
             let message = format!(".dockerignore leaves out the entrypoint {agent}");
-            return Err(CliError::new(ExitKind::Usage, message)
-                .help(format!("add the line `!{agent}` at its end")));
+            return Err(CliError::new(ExitKind::Usage, message).help(format!(
+                "add the line `!{agent}` at the end of .dockerignore"
+            )));
         }
         let files = needed.needed_files();
         if !files.is_empty() && !files.iter().any(|file| bundle.contains(file)) {
             let files = files.join(" and ");
             let message = format!(".dockerignore leaves out {files}, which the build reads");
             return Err(
-                CliError::new(ExitKind::Usage, message).help("remove the line that leaves it out")
+                CliError::new(ExitKind::Usage, message).help("remove the line from .dockerignore")
             );
         }
         Ok(())
@@ -228,7 +229,7 @@ async fn pack(
 fn listed_files(config: &AgentConfig) -> Result<Vec<String>, CliError> {
     let invalid = || {
         CliError::new(ExitKind::Usage, "spec.files is not a list of paths")
-            .help("write it like `files: [prompts, data/words.txt]`")
+            .help("write the list as in `files: [prompts, data/words.txt]`")
     };
     match config.spec.extra.get(FILES_KEY) {
         None | Some(Value::Null) => Ok(Vec::new()),

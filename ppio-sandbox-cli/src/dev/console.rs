@@ -125,7 +125,7 @@ impl DevConsole {
                 line.push_styled(URL, url);
                 self.terminal.line(line);
                 self.terminal
-                    .note("it is rebuilt on every change; Ctrl-C stops it");
+                    .note("every change restarts the agent; Ctrl-C stops it");
             } else {
                 self.terminal.note(&format!("the new {name} is serving"));
             }
@@ -169,7 +169,7 @@ impl DevConsole {
     pub(super) fn chaos(&self, seed: u32) {
         self.event(&DevEvent::Chaos { seed }, || {
             self.terminal.line(format!(
-                "chaos: one call in four is disturbed; `--chaos {seed}` disturbs the same ones"
+                "chaos: one call in four is disturbed; `--chaos {seed}` disturbs the same calls"
             ));
         });
     }

@@ -44,7 +44,7 @@ fn parse(text: &str) -> Result<Variables, CliError> {
         }
         let (name, value) = parse_line(line).map_err(|reason| {
             let message = format!("line {number} of {FILE_NAME} {reason}");
-            CliError::new(ExitKind::Usage, message).help("write it as in `NAME=value`")
+            CliError::new(ExitKind::Usage, message).help("write each line as `NAME=value`")
         })?;
         variables.insert(name.to_owned(), value);
     }
@@ -96,7 +96,7 @@ fn parse_value(text: &str) -> Result<String, &'static str> {
     if rest.is_empty() || rest.starts_with('#') {
         Ok(value)
     } else {
-        Err("goes on after the quote that ends its value")
+        Err("has text after the quote that ends its value")
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
             ("A='secret", "is not closed"),
             ("A=\"secret\\\"", "is not closed"),
             ("A=\"secret\\d\"", "begins none of"),
-            ("A='secret' more", "goes on after"),
+            ("A='secret' more", "has text after"),
             ("A=sec\0ret", "NUL"),
         ] {
             let error = parse(&format!("OK=1\n\n{line}\n")).expect_err(line);

@@ -159,9 +159,9 @@ fn listen_error(port: u16, error: &io::Error) -> CliError {
     if error.kind() == io::ErrorKind::AddrInUse {
         let other = port.checked_add(1).unwrap_or(0);
         return CliError::new(ExitKind::Usage, message)
-            .cause("another program listens on it")
+            .cause("another program uses the port")
             .help(format!(
-                "stop it, or choose another port, as in `--port {other}`"
+                "stop that program, or choose another port, as in `--port {other}`"
             ));
     }
     CliError::new(ExitKind::System, message)

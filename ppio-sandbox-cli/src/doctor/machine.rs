@@ -63,7 +63,7 @@ fn compiler(text: &str) -> Check {
         CheckStatus::Fail,
         format!("{release} is too old: agents need {MIN_RUST_VERSION} or later"),
     )
-    .help("`rustup update stable`")
+    .help("run `rustup update stable`")
 }
 
 /// Checks whether the static target is installed, whose programs need no C library in the sandbox.
@@ -83,7 +83,7 @@ async fn static_target(rustc: &str) -> Check {
          newer one"
         ),
     )
-    .help(format!("`rustup target add {target}`"))
+    .help(format!("run `rustup target add {target}`"))
 }
 
 /// Checks the isolation, the networks and the limits of sandboxes. Starts a local platform with
@@ -149,15 +149,15 @@ fn network_check(offline_unavailable: Option<&str>) -> Check {
     match offline_unavailable {
         None => Check::ok(
             NAME,
-            "sandboxes without internet access have a network of their own, others this machine's",
+            "sandboxes without internet access have their own network, others use this machine's",
         ),
         Some(reason) => Check::new(
             NAME,
             CheckStatus::Warn,
-            format!("sandboxes cannot be created without internet access: {reason}"),
+            format!("sandboxes without internet access cannot be created: {reason}"),
         )
         .help(
-            "all share this machine's network; install bash, as in `apt install bash`, and \
+            "all sandboxes share this machine's network; install bash (`apt install bash`), and \
          allow network namespaces",
         ),
     }
@@ -176,7 +176,7 @@ fn isolated_network_check(isolated: Result<(), String>) -> Check {
             format!("`local up --isolate-network` does not work: {reason}"),
         )
         .help(
-            "only for that option: install pasta, as in `apt install passt`, and let the user \
+            "only for `--isolate-network`: install pasta (`apt install passt`), and let the user \
          open /dev/net/tun",
         ),
     }
@@ -195,7 +195,7 @@ fn isolation_check(isolated: Result<(), String>) -> Check {
             format!("the local platform does not isolate sandboxes: {reason}"),
         )
         .help(
-            "install it, as in `apt install bubblewrap`, and allow user namespaces; until \
+            "install bubblewrap, as in `apt install bubblewrap`, and allow user namespaces; until \
          then run only agents that you trust",
         ),
     }
@@ -242,8 +242,8 @@ fn localhost_check(addresses: Result<Vec<IpAddr>, String>) -> Check {
         ),
     )
     .help(
-        "install a resolver for them, as in `apt install libnss-myhostname`, or start the platform \
-         with `local up --tls`, through whose proxy the variables of `local env` lead",
+        "install a name resolver, as in `apt install libnss-myhostname`, or start the platform \
+         with `local up --tls` and set the variables of `local env`, which select its proxy",
     )
 }
 
@@ -253,7 +253,7 @@ pub(super) async fn python() -> Check {
         Err(error) => {
             let error = error
                 .to_error()
-                .help("only agents written in Python need it");
+                .help("install Python, which only Python agents need");
             Check::from_error("python", CheckStatus::Warn, error)
         }
     }

@@ -22,7 +22,7 @@ use crate::terminal::Terminal;
 
 /// A login shell, which is interactive on a terminal and reads commands from a pipe otherwise.
 const SHELL: [&str; 2] = ["/bin/bash", "-l"];
-const OPEN_ONE: &str = "open one with `ppio-sandbox-cli agent invoke --keep`";
+const OPEN_ONE: &str = "open a session with `ppio-sandbox-cli agent invoke --keep`";
 
 pub(crate) async fn run(
     arguments: ExecArguments,

@@ -291,7 +291,7 @@ async fn lost(platform: &Platform, session: &SandboxSession, error: &Error) -> C
     let mut converted = platform.error(message, error);
     converted.kind = ExitKind::Platform;
     converted.help(format!(
-        "the program may still run there: list the processes with \
+        "the program may still run in the session: list the processes with \
          `ppio-sandbox-cli agent exec {id} -- ps`"
     ))
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: InitArguments, terminal: &Terminal) -> Result
         .map_err(|error| invalid("--entrypoint", &error))?;
     let given = arguments.directory.unwrap_or_else(|| name.as_str().into());
     let folder = std::path::absolute(&given)
-        .map_err(|error| CliError::system(format!("cannot find {}", given.display()), error))?;
+        .map_err(|error| CliError::system(format!("cannot resolve {}", given.display()), error))?;
     check_empty(&folder)?;
     let author = match arguments.author {
         Some(author) => author
@@ -94,7 +94,7 @@ fn no_package(root: &Path, given: &Path, folder: &Path) -> CliError {
     let folder = workspace::canonical(folder);
     let inside = folder.strip_prefix(root).unwrap_or(&folder);
     CliError::new(ExitKind::Usage, message)
-        .cause("its `members` cover the folder, and a Python project is not a cargo package")
+        .cause("`workspace.members` covers the folder, and a Python project is not a cargo package")
         .help(format!(
             "add `exclude = [{:?}]` to the `[workspace]` of {}, or use another folder",
             inside.display().to_string(),
@@ -143,7 +143,7 @@ fn print_result(scaffold: &Scaffold, given: &Path, files: &[ProjectFile], termin
         let version = env!("CARGO_PKG_VERSION");
         terminal.note(&format!(
             "Cargo.toml takes ppio-agent from {}, the checkout that this program was built from, \
-             which `docker build` cannot read. Change it to `ppio-agent = \"{version}\"` once \
+             which `docker build` cannot read. Use `ppio-agent = \"{version}\"` once \
              that is published.",
             path.display()
         ));

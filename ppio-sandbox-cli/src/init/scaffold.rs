@@ -54,7 +54,7 @@ sandboxes with `agent deploy --env OPENAI_BASE_URL --env OPENAI_API_KEY --env OP
 /// The profile of a package that is the root of its workspace. The program, and the memory it takes
 /// when idle, is a fifth smaller than with cargo's defaults; a build takes a few seconds longer.
 const PROFILE: &str = "\n[profile.release]\nlto = \"fat\"\ncodegen-units = 1\nstrip = true\n";
-const OWN_WORKSPACE: &str = "\n# A workspace of its own. Remove this to join the workspace of a folder above.\n[workspace]\n";
+const OWN_WORKSPACE: &str = "\n# A workspace of its own. Remove this section to join the workspace of a folder above.\n[workspace]\n";
 
 impl RuntimeSource {
     pub(crate) fn detect() -> Self {

@@ -51,14 +51,14 @@ pub(super) async fn create(
     if let Some(last) = tail.last()
         && !error.causes.iter().any(|cause| cause.contains(last))
     {
-        error = error.cause("last lines of its output:");
+        error = error.cause("last lines of the agent's output:");
         error
             .causes
             .extend(tail.into_iter().map(|line| format!("  {line}")));
     }
     Err(match error.help {
         Some(_) => error,
-        None => error.help("run it with `ppio-sandbox-cli agent dev` to see all of its output"),
+        None => error.help("run the agent with `ppio-sandbox-cli agent dev` to see all output"),
     })
 }
 

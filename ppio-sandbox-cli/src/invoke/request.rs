@@ -19,7 +19,7 @@ pub(super) async fn read(arguments: &InvokeArguments) -> Result<Value, CliError>
         if has_prompt {
             let message = "both a prompt and `--json FILE` are given";
             return Err(CliError::new(ExitKind::Usage, message)
-                .help("remove one of them; for JSON output alone use `--output json`"));
+                .help("remove the prompt or `--json FILE`; for JSON output use `--output json`"));
         }
         return from_json(source).await;
     }

@@ -43,7 +43,7 @@ pub(crate) async fn run(_arguments: DownArguments, terminal: &Terminal) -> Resul
     drop(progress);
     if !stopped {
         terminal.warn(&format!(
-            "it did not stop within {} s and was killed with its sandboxes",
+            "the local platform did not stop within {} s and was killed with its sandboxes",
             STOP_TIMEOUT.as_secs()
         ));
     }

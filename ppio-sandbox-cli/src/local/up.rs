@@ -93,10 +93,10 @@ fn already_running(
         let error = CliError::new(ExitKind::Platform, message);
         return Err(if other_settings {
             error.help(
-                "to start it with other settings, stop it first with `ppio-sandbox-cli local down`",
+                "to use other settings, stop the platform first with `ppio-sandbox-cli local down`",
             )
         } else {
-            error.help("use it, or stop it with `ppio-sandbox-cli local down`")
+            error.help("use the running platform, or stop it with `ppio-sandbox-cli local down`")
         });
     }
     terminal.note("the local platform is already running");
@@ -113,11 +113,11 @@ fn start_error(error: &Error) -> CliError {
         }
         .help("another platform uses this home folder; see `ppio-sandbox-cli local status`"),
         Error::Listen { .. } => {
-            converted.help("choose another port with `--port`, or leave it out")
+            converted.help("choose another port with `--port`, or leave out `--port`")
         }
         Error::Network { .. } => converted.help(
             "install bubblewrap and pasta, as in `apt install bubblewrap passt`, and let the \
-             user open /dev/net/tun, or start it without `--isolate-network` and \
+             user open /dev/net/tun, or start the platform without `--isolate-network` and \
              PPIO_LOCAL_ISOLATE_NETWORK",
         ),
         Error::Home { .. } => {

@@ -31,7 +31,7 @@ impl DeployedAgent {
                 format!("{} is not deployed yet", project.name()),
             )
             .help(
-                "deploy it with `ppio-sandbox-cli agent deploy`, or name a template with \
+                "deploy the project with `ppio-sandbox-cli agent deploy`, or name a template with \
              `--template-id`",
             )
         })?;

@@ -58,7 +58,7 @@ impl Platform {
         }
         let running = local::require_running().map_err(|error| match unused_key(arguments) {
             Some(key) => error.help(format!(
-                "start it with `ppio-sandbox-cli local up --detach`, set {PPIO_KEY} to use the \
+                "run `ppio-sandbox-cli local up --detach`, set {PPIO_KEY} to use the \
                  PPIO cloud, or use {key} with `--remote`"
             )),
             None => error,
@@ -124,7 +124,7 @@ impl Platform {
                 None => error,
             };
             return Err(error.help(
-                "set it to your API key, or use the platform on this machine with `--local`",
+                "set PPIO_API_KEY to your API key, or use the local platform with `--local`",
             ));
         };
         let config = ClientConfig {
@@ -237,7 +237,7 @@ impl Platform {
         match error {
             Error::Authentication { .. } => Some(match &self.kind {
                 PlatformKind::Local(running) => format!(
-                    "the key file in {} was changed after the start; restart the platform with \
+                    "the API key file in {} was changed after the start; restart the platform with \
                      `ppio-sandbox-cli local down` and `local up`",
                     running.home().display()
                 ),
@@ -260,7 +260,7 @@ impl Platform {
             Error::Network { source, .. } if source.kind() == NetworkErrorKind::Connect => {
                 Some(match &self.kind {
                     PlatformKind::Local(_) => {
-                        "check it with `ppio-sandbox-cli local status`".to_owned()
+                        "check the platform with `ppio-sandbox-cli local status`".to_owned()
                     }
                     PlatformKind::Remote { key: E2B_KEY, .. } => {
                         "check the network, E2B_API_URL and E2B_DOMAIN".to_owned()
@@ -291,7 +291,7 @@ fn unusable(error: &Error) -> CliError {
         "the settings of the platform are not valid",
     )
     .caused_by(error)
-    .help("correct the variable, or unset it")
+    .help("correct the variable of the invalid setting, or unset it")
 }
 
 fn exit_kind_of(error: &Error) -> ExitKind {

@@ -46,7 +46,7 @@ pub(crate) async fn find(
             // Another session may have the run.
             Err(error) => {
                 let session_id = run.session().sandbox_id();
-                let message = format!("cannot look for run {run_id} in {session_id}");
+                let message = format!("cannot look for run {run_id} in session {session_id}");
                 unreachable.get_or_insert_with(|| platform.agent_error(message, &error));
             }
         }

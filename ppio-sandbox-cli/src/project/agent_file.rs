@@ -131,7 +131,7 @@ impl AgentFile {
             failure.causes.push(excerpt);
         }
         if error.is_missing_field() {
-            return failure.help("fill it in with `ppio-sandbox-cli agent configure`");
+            return failure.help("add the field with `ppio-sandbox-cli agent configure`");
         }
         failure.help(format!("correct {}", self.path.display()))
     }

@@ -72,7 +72,7 @@ impl Terminal {
     }
 
     /// Prints a line of a result.
-    #[expect(clippy::unused_self, reason = "printing is the terminal's")]
+    #[expect(clippy::unused_self, reason = "printing is a method of the terminal")]
     pub(crate) fn line(&self, line: impl Into<Styled>) {
         // A closed pipe, as by `| head`, is not an error.
         let _ = writeln!(anstream::stdout(), "{}", line.into());
@@ -91,7 +91,7 @@ impl Terminal {
     ///
     /// # Errors
     /// [`ExitKind::OutputClosed`] when standard output is closed.
-    #[expect(clippy::unused_self, reason = "printing is the terminal's")]
+    #[expect(clippy::unused_self, reason = "printing is a method of the terminal")]
     pub(crate) fn write_text(&self, text: &str) -> Result<(), CliError> {
         if io::stdout().is_terminal() {
             write(&escaped(text))
@@ -101,7 +101,7 @@ impl Terminal {
     }
 
     /// As [`write_text`](Self::write_text), with the colours of this program.
-    #[expect(clippy::unused_self, reason = "printing is the terminal's")]
+    #[expect(clippy::unused_self, reason = "printing is a method of the terminal")]
     pub(crate) fn write_styled(&self, text: &Styled) -> Result<(), CliError> {
         if AutoStream::choice(&io::stdout()) == ColorChoice::Never {
             write(&text.plain())

@@ -56,7 +56,7 @@ impl DevServer {
         let answer = timeout(ANSWER_TIMEOUT, self.send(&target)).await;
         let (is_success, body) = answer.map_err(|_| {
             let seconds = ANSWER_TIMEOUT.as_secs();
-            self.is_other_program(format!("it did not answer within {seconds} s"))
+            self.is_other_program(format!("no answer within {seconds} s"))
         })??;
         if is_success {
             return serde_json::from_slice(&body)
@@ -68,7 +68,7 @@ impl DevServer {
                     .help("list the traces with `ppio-sandbox-cli agent traces list`"))
             }
             Ok(body) => Err(self.is_other_program(body.error)),
-            Err(_) => Err(self.is_other_program("its answer is not one of `agent dev`")),
+            Err(_) => Err(self.is_other_program("the answer is not one of `agent dev`")),
         }
     }
 
@@ -85,7 +85,7 @@ impl DevServer {
                 CliError::new(ExitKind::Platform, message)
                     .caused_by(&error)
                     .help(
-                        "start it with `ppio-sandbox-cli agent dev`, or name its port with \
+                        "start the server with `ppio-sandbox-cli agent dev`, or name its port with \
                          `--port`",
                     )
             })?;
@@ -101,7 +101,7 @@ impl DevServer {
             let body = Limited::new(response.into_body(), MAX_ANSWER * 1024 * 1024);
             let body = body.collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() {
-                    format!("its answer has more than {MAX_ANSWER} MiB")
+                    format!("the answer has more than {MAX_ANSWER} MiB")
                 } else {
                     error.to_string()
                 }

@@ -82,7 +82,7 @@ fn failed(error: impl ToString) -> Error {
 
 fn variable(name: &str, example: &str) -> Result<String, Error> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-    value.ok_or_else(|| Error::unavailable(format!("set {name}, for example to {example}")))
+    value.ok_or_else(|| Error::unavailable(format!("{name} is not set; example: {example}")))
 }
 
 #[cfg(test)]

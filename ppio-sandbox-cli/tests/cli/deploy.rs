@@ -71,7 +71,7 @@ fn hello_is_deployed_and_the_platform_started() {
         template.expect("the template is there").agent_config()
     });
     let document = document
-        .expect("it is valid")
+        .expect("a valid configuration")
         .expect("the template holds an agent");
     assert_eq!(document.metadata.name.as_str(), "my-hello");
     assert!(document.spec.entrypoint.is_none() && document.status.is_none());
@@ -367,7 +367,7 @@ fn a_compile_error_is_shown_as_cargo_shows_it_and_nothing_is_deployed() {
     assert_eq!(agent_yaml(&folder), before);
     assert!(
         sandbox.running().is_none(),
-        "a platform was started for nothing"
+        "a platform was started despite the failed build"
     );
 }
 

@@ -54,7 +54,7 @@ fn log_lines_are_printed_while_their_step_runs() {
     let folder = slow_project(&sandbox, &start);
     let arguments = ["agent", "deploy", "--json", "--env", "PYTHONPATH=/app/site"];
     let mut deploying = command(&sandbox, &folder, &arguments).spawn();
-    eventually("the line comes", || {
+    eventually("the first half is printed", || {
         deploying.stdout().contains("\"message\":\"first half\"") || deploying.has_ended()
     });
     // The output so far consists of complete lines of JSON, without a result.

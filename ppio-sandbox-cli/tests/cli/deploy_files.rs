@@ -138,8 +138,8 @@ fn a_link_that_points_outside_the_project_is_refused() {
         .code(2)
         .says("error: the link data.txt points outside the project, to ../outside\n")
         .says(&format!(
-            "that is {}",
+            "the path resolves to {}",
             outside.canonicalize().expect("there").display()
         ))
-        .says("help: replace it by the file, or leave it out with .dockerignore");
+        .says("help: replace the link by the file, or exclude the link with .dockerignore");
 }

@@ -84,7 +84,7 @@ impl Toolchain {
 
     /// Deploys with `--remote` to the local platform.
     fn deploy_remote(&self, arguments: &[&str]) -> Done {
-        let url = self.sandbox.running().expect("it runs").url().to_owned();
+        let url = self.sandbox.running().expect("a platform").url().to_owned();
         self.deploy(&["--remote"])
             .args(arguments)
             .env("PPIO_API_KEY", self.sandbox.key())
@@ -98,7 +98,7 @@ impl Toolchain {
 
     /// Returns the target of the last build.
     fn built_for(&self) -> Option<String> {
-        let record = fs::read_to_string(self.record()).expect("cargo was asked to build");
+        let record = fs::read_to_string(self.record()).expect("the record of the builds");
         let line = record.lines().last().expect("a build");
         let (_, target) = line.split_once(" --target ")?;
         target.split_whitespace().next().map(str::to_owned)
@@ -108,7 +108,7 @@ impl Toolchain {
     fn template_target(&self) -> serde_json::Value {
         on_runtime(async {
             let template = self.sandbox.client().get_template(self.name).await;
-            template.expect("it is there").metadata["agent_target"].clone()
+            template.expect("a template").metadata["agent_target"].clone()
         })
     }
 }
@@ -133,7 +133,7 @@ fn the_static_target_is_used_if_it_is_installed() {
     // A dependency with C code may fail for the static target alone.
     let main = toolchain.project.join("src/main.rs");
     fs::write(main, "fn main() { nothing }\n").expect("written");
-    let hint = format!("try again, or with `--target host` if it fails only for {MUSL}");
+    let hint = format!("try again, or with `--target host` if the build fails only for {MUSL}");
     toolchain.deploy_remote(&[]).code(1).says(&hint);
     let done = toolchain.deploy_remote(&["--target", "host"]).code(1);
     assert!(!done.stderr.contains("--target host"), "{done:?}");
@@ -184,7 +184,7 @@ fn other_hosts_need_the_static_target_for_the_cloud() {
             .code(4)
             .says(&format!("a program for {host} does not run in the cloud's"))
             .says(&format!("rustup target add --toolchain stand-in {MUSL}"));
-        assert!(!toolchain.record().exists(), "it was built for nothing");
+        assert!(!toolchain.record().exists(), "a build was started");
 
         let toolchain = Toolchain::new("my-foreign", host, &[host, MUSL]);
         toolchain.deploy_remote(&[]).code(0);

@@ -128,7 +128,7 @@ fn without_an_agent_a_browser_gets_the_error_and_a_client_gets_503() {
     let port = free_port();
     let dev = Dev::build(&sandbox, &folder, port);
     let address = format!("127.0.0.1:{port}");
-    eventually("the front listens", || TcpStream::connect(&address).is_ok());
+    eventually("the proxy listens", || TcpStream::connect(&address).is_ok());
     let building = page(&address);
     assert!(building.starts_with("HTTP/1.1 503 "), "{building}");
     assert!(building.contains("<title>Building…</title>"), "{building}");
@@ -276,7 +276,9 @@ fn killing_the_command_ends_the_agent_and_its_detached_children() {
             // No process is left when the command exits, unless the command was killed.
             assert!(!is_alive(agent) && !is_alive(child), "{signal:?}");
         }
-        eventually("nothing is left", || !is_alive(agent) && !is_alive(child));
+        eventually("both processes end", || {
+            !is_alive(agent) && !is_alive(child)
+        });
     }
 }
 
@@ -324,7 +326,7 @@ fn a_port_in_use_is_reported_before_the_build() {
         .run()
         .code(2);
     let done = done.says(&format!("error: cannot listen on port {port}\n"));
-    done.says("another program listens on it").says("--port ");
+    done.says("another program uses the port").says("--port ");
 }
 
 #[test]
@@ -333,7 +335,9 @@ fn json_output_is_an_event_a_line() {
     let folder = python_project(&sandbox, PYTHON_AGENT);
     let command = sandbox.command(["agent", "dev", "--port", "0", "--json"]);
     let running = command.in_folder(&folder).spawn();
-    eventually("it serves", || running.stdout().contains("\"serving\""));
+    eventually("the agent serves", || {
+        running.stdout().contains("\"serving\"")
+    });
     running.interrupt();
     let done = running.wait().code(0);
     assert_eq!(done.stderr, "");
@@ -341,7 +345,7 @@ fn json_output_is_an_event_a_line() {
     assert_eq!(events[0]["event"], "building");
     assert!(events.iter().any(|event| event["event"] == "log"));
     let serving = events.iter().find(|event| event["event"] == "serving");
-    let url = serving.expect("it serves")["url"].as_str().expect("a URL");
+    let url = serving.expect("an event")["url"].as_str().expect("a URL");
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
 }
 
@@ -375,8 +379,8 @@ fn an_agent_on_another_port_is_reported_with_help() {
     let running = sandbox.command(dev).in_folder(&folder).spawn();
     let dev = Dev { running };
     dev.says("error: my-agent does not listen on PPIO_AGENT_PORT ");
-    dev.says(&format!("\n  it listens on port {port}\n"));
-    dev.says("help: make it listen on PPIO_AGENT_PORT, or on 8080 if that is not set\n");
+    dev.says(&format!("\n  the agent listens on port {port}\n"));
+    dev.says("help: make the agent listen on PPIO_AGENT_PORT, or on 8080 if that is not set\n");
     // A request gets the same error without waiting.
     let address = format!("127.0.0.1:{proxy_port}");
     let answer = ask(&address, "GET /");
@@ -387,7 +391,7 @@ fn an_agent_on_another_port_is_reported_with_help() {
     );
     let page = page(&address);
     assert!(
-        page.contains(&format!("it listens on port {port}")),
+        page.contains(&format!("the agent listens on port {port}")),
         "{page}"
     );
 
@@ -468,7 +472,7 @@ fn requests_of_other_hosts_and_origins_are_refused() {
     let address = dev.address();
     assert!(address.starts_with("127.0.0.1:"), "{address}");
     let status = |head: &str| {
-        let mut stream = TcpStream::connect(&address).expect("it listens");
+        let mut stream = TcpStream::connect(&address).expect("a connection");
         write!(stream, "GET / HTTP/1.1\r\n{head}connection: close\r\n\r\n").expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");

@@ -138,7 +138,7 @@ fn two_hundred_calls_are_answered_or_cut_cleanly_in_every_way() {
     let sandbox = Sandbox::new();
     let folder = python_project(&sandbox, AGENT);
     let dev = start(&sandbox, &folder, &["--chaos", "3"]);
-    dev.says("chaos: one call in four is disturbed; `--chaos 3` disturbs the same ones");
+    dev.says("chaos: one call in four is disturbed; `--chaos 3` disturbs the same calls");
     let address = dev.address();
     let (next, cut) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {

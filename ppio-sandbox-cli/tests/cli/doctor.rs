@@ -164,7 +164,7 @@ fn a_selected_platform_must_answer_and_accept_the_key() {
     doctor(&sandbox).arg("--remote").run().code(2);
 
     sandbox.up();
-    let url = sandbox.running().expect("it runs").url().to_owned();
+    let url = sandbox.running().expect("a platform").url().to_owned();
     let wrong = sandbox
         .command(["doctor"])
         .arg("--json")

@@ -22,7 +22,7 @@ fn exec(sandbox: &Sandbox, id: &str, options: &[&str], program: &[&str]) -> Invo
 fn is_running(sandbox: &Sandbox, id: &str, program: &str) -> bool {
     on_runtime(async {
         let session = sandbox.client().get_session(id).await;
-        let session = session.expect("asked").expect("it is open");
+        let session = session.expect("an answer").expect("an open session");
         let processes = session.envd().list_processes().await.expect("listed");
         session.detach();
         let mut commands = processes.iter().map(|process| process.config.to_string());
@@ -146,8 +146,8 @@ fn binary_input_and_output_pass_unchanged() {
     let mut read = Vec::new();
     stdout.read_to_end(&mut read).expect("read");
     assert!(read == bytes, "{} bytes", read.len());
-    eventually("it ends", || process.status().is_some());
-    assert!(process.status().expect("it has ended").success());
+    eventually("the command ends", || process.status().is_some());
+    assert!(process.status().expect("an exit status").success());
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn what_ends_the_command_ends_the_program() {
         let command = exec(&sandbox, &id, &[], &program)
             .stdin(Stdin::Open)
             .spawn();
-        eventually("it runs", || command.stdout().contains("started"));
+        eventually("the program runs", || command.stdout().contains("started"));
         send(command.pid(), signal);
         command.wait().code(code);
         eventually("the program ends", || !is_running(&sandbox, &id, "4321"));
@@ -166,8 +166,8 @@ fn what_ends_the_command_ends_the_program() {
     let (mut process, mut stdout) = exec(&sandbox, &id, &[], &["yes", "4321"]).spawn_unread();
     stdout.read_exact(&mut [0; 4]).expect("a line");
     drop(stdout);
-    eventually("it ends", || process.status().is_some());
-    assert!(process.status().expect("it has ended").success());
+    eventually("the command ends", || process.status().is_some());
+    assert!(process.status().expect("an exit status").success());
     eventually("the program ends", || !is_running(&sandbox, &id, "4321"));
 }
 
@@ -191,7 +191,7 @@ fn the_newest_session_is_used_and_a_paused_one_resumed() {
                 .platform()
                 .get_sandbox(id)
                 .await
-                .expect("there")
+                .expect("a sandbox")
                 .state
         })
     };

@@ -87,7 +87,7 @@ fn the_terminal_is_restored_however_it_ends() {
             End::Close => sandbox.create("quiet"),
             _ => other.clone(),
         };
-        let relay = Relay::to(sandbox.running().expect("it runs").url());
+        let relay = Relay::to(sandbox.running().expect("a platform").url());
         let command = sandbox
             .shell(
                 "\"$CLI\" agent exec \"$ID\" -- sh -c 'printf \"\\033[?1049h\"; echo ready; \

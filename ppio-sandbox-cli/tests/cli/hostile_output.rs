@@ -280,7 +280,7 @@ fn a_platform_that_returns_the_same_lines_again_is_not_printed_again() {
     scripted.platform.always(ROUTE, page(0..1000));
     let following = logs.arg("--follow").spawn();
     let before = scripted.platform.count(ROUTE);
-    eventually("it reads the log several times", || {
+    eventually("the command reads the log several times", || {
         scripted.platform.count(ROUTE) > before + 5
     });
     // The platform returns its newest lines.

@@ -23,7 +23,7 @@ fn while_the_request_is_read() {
             .args(arguments.iter().copied())
             .stdin(Stdin::Open)
             .spawn();
-        eventually("it listens to signals", || {
+        eventually("the command handles SIGINT", || {
             crate::support::catches(waiting.pid(), Signal::INT)
         });
         waiting.interrupt();
@@ -69,15 +69,15 @@ fn before_the_platform_has_answered() {
             .env("PPIO_API_KEY", "any")
             .env("PPIO_API_URL", &url)
             .spawn();
-        let (_connection, _) = silent.accept().expect("it asks");
-        eventually("it listens to signals", || {
+        let (_connection, _) = silent.accept().expect("a connection");
+        eventually("the command handles SIGINT", || {
             crate::support::catches(asking.pid(), Signal::INT)
         });
         asking.interrupt();
         // A sandbox may have been created, so the command waits for the answer until a second
         // Ctrl-C.
         if command.contains(&"invoke") {
-            eventually("it says what it waits for", || {
+            eventually("the second Ctrl-C is suggested", || {
                 asking.stderr().contains("Ctrl-C again")
             });
             asking.interrupt();
@@ -100,7 +100,7 @@ fn while_the_answer_arrives() {
                 .arg(request.to_string())
                 .args(keep.iter().copied())
                 .spawn();
-            eventually("the agent was asked", || {
+            eventually("the agent is invoked", || {
                 asking.stdout() == before && asked(&sandbox)
             });
             asking.interrupt();
@@ -177,7 +177,7 @@ fn interrupt_at(question: &str, command: Invocation, given: Given) -> (String, O
                 send(reader.unsigned_abs(), signal);
             }
         }
-        eventually("the terminal is as it was", || {
+        eventually("the mode of the terminal is restored", || {
             terminal.modes().contains(LINES)
         });
     })
@@ -281,7 +281,7 @@ fn while_the_files_are_packed() {
     fs::remove_file(&endless).expect("removed");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     let kind = rustix::fs::FileType::Fifo;
-    rustix::fs::mknodat(rustix::fs::CWD, &endless, kind, mode, 0).expect("a pipe with a name");
+    rustix::fs::mknodat(rustix::fs::CWD, &endless, kind, mode, 0).expect("a named pipe");
     let before = (agent_yaml(&folder), everything_in(&folder));
 
     let deploying = command(&sandbox, &folder, &["agent", "deploy", "--local"]).spawn();

@@ -299,8 +299,8 @@ fn a_kept_session_is_used_by_the_next_call() {
             .client()
             .get_session(id)
             .await
-            .expect("asked")
-            .expect("there");
+            .expect("an answer")
+            .expect("a session");
         session.pause().await.expect("paused");
     });
     let done = sandbox
@@ -314,10 +314,10 @@ fn a_kept_session_is_used_by_the_next_call() {
             .client()
             .get_session(id)
             .await
-            .expect("asked")
-            .expect("there");
+            .expect("an answer")
+            .expect("a session");
         assert_eq!(
-            session.get_status().await.expect("asked"),
+            session.get_status().await.expect("an answer"),
             SessionStatus::Active
         );
     });
@@ -329,7 +329,10 @@ fn a_kept_session_is_used_by_the_next_call() {
         .code(0);
     let ids = sandbox.sandboxes();
     assert_eq!(ids.len(), 2);
-    let new = ids.iter().find(|other| *other != id).expect("a new one");
+    let new = ids
+        .iter()
+        .find(|other| *other != id)
+        .expect("a new session");
     done.says(&format!(
         "call it again with `agent invoke --session {new}`"
     ));

@@ -37,7 +37,7 @@ fn agents_are_selected_by_tags_and_name() {
         assert_eq!(names, expected, "{flags:?}");
     }
     let none = sandbox.command(["agent", "list", "--name", "other"]).run();
-    none.code(0).says("have these tags and this name");
+    none.code(0).says("match the given filters");
     for flag in ["--tag", "--name"] {
         let empty = sandbox.command(["agent", "list", flag, ""]).run();
         empty.code(2).says("the value is empty");

@@ -47,10 +47,10 @@ fn the_platform_runs_until_a_signal() {
     for (signal, code) in [(Signal::TERM, 0), (Signal::INT, 130)] {
         let sandbox = Sandbox::new();
         let platform = sandbox.command(["local", "up"]).spawn();
-        eventually("it says how to stop it", || {
+        eventually("the note about `local down` is printed", || {
             platform.stderr().contains("local down")
         });
-        let running = sandbox.running().expect("it runs");
+        let running = sandbox.running().expect("a platform");
         // Standard output is another pipe, and may arrive after standard error.
         for line in [
             format!("url        {}\n", running.url()),
@@ -84,7 +84,7 @@ fn the_platform_runs_until_a_signal() {
 fn a_platform_in_the_background_outlives_the_command_and_is_found() {
     let sandbox = Sandbox::new();
     let first = sandbox.run(["local", "up", "--detach"]).code(0);
-    let running = sandbox.running().expect("it runs");
+    let running = sandbox.running().expect("a platform");
     assert!(first.stdout.contains(running.url()), "{first:?}");
     assert!(first.stdout.contains(running.api_key()), "{first:?}");
     let log = sandbox.home().join("platform.log");
@@ -105,7 +105,7 @@ fn a_platform_in_the_background_outlives_the_command_and_is_found() {
         .code(3);
     other_port
         .says("is already running at")
-        .says("stop it first with");
+        .says("stop the platform first with");
     let in_front = sandbox.run(["local", "up"]).code(3);
     in_front.says(&format!("process {}", running.pid()));
 
@@ -126,7 +126,7 @@ fn a_platform_in_the_background_outlives_the_command_and_is_found() {
 fn unenforced_limits_are_reported() {
     let mut sandbox = Sandbox::new();
     let detached = sandbox.run(["local", "up", "--detach"]).code(0);
-    let running = sandbox.running().expect("it runs");
+    let running = sandbox.running().expect("a platform");
     let limits = running.unenforced_limits();
     // The disk limit is never enforced.
     assert!(!limits.is_empty());
@@ -152,7 +152,7 @@ fn unenforced_limits_are_reported() {
     for done in [&detached, &status] {
         let isolation = format!("isolation  {}\n", running.isolation());
         let network = match running.offline_unavailable() {
-            None => "network    this machine's, unless created without internet access\n",
+            None => "network    this machine's, except for sandboxes without internet access\n",
             Some(_) => "network    this machine's\n",
         };
         for line in [&*isolation, network, "limits     not enforced: "] {
@@ -172,7 +172,7 @@ fn unenforced_limits_are_reported() {
     sandbox.run(["local", "down"]).code(0);
 
     sandbox.up();
-    eventually("the platform in the foreground says the same", || {
+    eventually("the platform in the foreground prints the limit", || {
         sandbox
             .platform_stderr()
             .contains("the limit for disk is not enforced: ")
@@ -229,7 +229,7 @@ fn an_isolated_network_is_kept_or_refused() {
     let sandbox = Sandbox::new();
     sandbox.run(up).code(0);
     for start in [by_flag, by_variable] {
-        start(&sandbox).code(3).says("stop it first with");
+        start(&sandbox).code(3).says("stop the platform first with");
     }
     let agent = python_project(&sandbox, "shared");
     std::fs::write(agent.join("agent.py"), python_agent(&[], "request")).expect("written");
@@ -260,9 +260,9 @@ fn commands_report_that_the_platform_is_not_running() {
 fn a_killed_platform_is_not_running() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
-    let pid = sandbox.running().expect("it runs").pid();
+    let pid = sandbox.running().expect("a platform").pid();
     send(pid, Signal::KILL);
-    eventually("it is gone", || sandbox.running().is_none());
+    eventually("the platform is gone", || sandbox.running().is_none());
     sandbox.run(["local", "status"]).code(3);
     sandbox.run(["local", "up", "--detach"]).code(0);
     sandbox.run(["local", "down"]).code(0);
@@ -327,7 +327,7 @@ fn interrupting_a_start_in_the_background_stops_it() {
 fn shells_set_the_variables() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
-    let variables = sandbox.running().expect("it runs").environment();
+    let variables = sandbox.running().expect("a platform").environment();
 
     let json = sandbox.run(["local", "env", "--json"]).code(0).json();
     assert_eq!(json, serde_json::to_value(&variables).expect("texts"));

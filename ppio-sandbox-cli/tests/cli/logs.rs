@@ -25,7 +25,7 @@ fn ask(sandbox: &Sandbox, session: Option<&str>, items: usize) -> String {
 
 /// Starts `agent logs --follow` through a relay, which can cut the connection.
 fn follow_through_relay(sandbox: &Sandbox, session: &str) -> (Running, Relay) {
-    let relay = Relay::to(sandbox.running().expect("it runs").url());
+    let relay = Relay::to(sandbox.running().expect("a platform").url());
     let following = sandbox
         .command(["agent", "logs", "-f", "--session", session])
         .env("PPIO_API_KEY", sandbox.key())
@@ -87,13 +87,15 @@ fn following_continues_until_the_session_ends() {
     let following = sandbox
         .command(["agent", "logs", "--follow", "--session", &id])
         .spawn();
-    eventually("what was there is shown", || {
+    eventually("the existing line is shown", || {
         following.stdout().contains("asked for 1 items")
     });
     for items in 2..5 {
         ask(&sandbox, Some(&id), items);
         let line = format!("asked for {items} items");
-        eventually("what comes is shown", || following.stdout().contains(&line));
+        eventually("the new line is shown", || {
+            following.stdout().contains(&line)
+        });
     }
     sandbox.run(["agent", "stop", "--session", &id]).code(0);
     let done = following.wait().code(0);
@@ -108,14 +110,18 @@ fn following_ends_with_ctrl_c_and_with_the_platform() {
     let id = ask(&sandbox, None, 1);
     let follow = ["agent", "logs", "-f", "--session", &id];
     let following = sandbox.command(follow).spawn();
-    eventually("it follows", || following.stdout().contains("asked"));
+    eventually("the log is printed", || {
+        following.stdout().contains("asked")
+    });
     following.interrupt();
     following.wait().code(130);
     assert_eq!(sandbox.sandboxes(), [id.as_str()]);
 
     let following = sandbox.command(follow).spawn();
-    eventually("it follows", || following.stdout().contains("asked"));
-    send(sandbox.running().expect("it runs").pid(), Signal::KILL);
+    eventually("the log is printed", || {
+        following.stdout().contains("asked")
+    });
+    send(sandbox.running().expect("a platform").pid(), Signal::KILL);
     following
         .wait()
         .code(3)
@@ -128,14 +134,16 @@ fn following_reconnects_to_the_platform() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let id = ask(&sandbox, None, 1);
     let (following, relay) = follow_through_relay(&sandbox, &id);
-    eventually("it follows", || following.stdout().contains("asked for 1"));
+    eventually("the log is printed", || {
+        following.stdout().contains("asked for 1")
+    });
     relay.close();
-    eventually("it notices", || {
+    eventually("the lost connection is reported", || {
         following.stderr().contains("connection lost")
     });
     ask(&sandbox, Some(&id), 2);
     relay.open();
-    eventually("what came meanwhile is shown", || {
+    eventually("the missed line is shown", || {
         following.stdout().contains("asked for 2")
     });
     following.interrupt();
@@ -147,7 +155,7 @@ fn following_reconnects_to_the_platform() {
 #[test]
 fn a_long_log_is_complete_and_output_may_be_closed_early() {
     let (sandbox, id) = sandbox_of("writer", "seq 1 2500; exec sleep 86400");
-    eventually("all is written", || {
+    eventually("all lines are written", || {
         let done = sandbox.run(["agent", "logs", "--session", &id]).code(0);
         done.stdout
             .lines()
@@ -167,15 +175,15 @@ fn a_long_log_is_complete_and_output_may_be_closed_early() {
             .client()
             .get_session(&id)
             .await
-            .expect("asked")
-            .expect("there");
+            .expect("an answer")
+            .expect("a session");
         let line = "for i in $(seq 1 20); do head -c 8000 /dev/zero | tr '\\0' x; echo; done; exec sleep 86400";
         let command = ppio_agent_client::platform::Command::shell(line);
         session.envd().start(&command).await.expect("started");
         session.detach();
     });
-    eventually("it ends", || following.status().is_some());
-    assert!(following.status().expect("it has ended").success());
+    eventually("the command ends", || following.status().is_some());
+    assert!(following.status().expect("an exit status").success());
 }
 
 #[test]
@@ -266,7 +274,7 @@ fn options_select_lines() {
         all.args(options).run()
     };
     let mut all = Vec::new();
-    eventually("all is written", || {
+    eventually("all lines are written", || {
         all = logs(&["--json"]).code(0).json_lines();
         all.iter().any(|line| line["message"] == "last")
     });
@@ -342,7 +350,9 @@ fn following_selects_lines() {
         &id,
     ];
     let following = sandbox.command(follow).spawn();
-    eventually("it follows", || following.stdout().lines().count() > 20);
+    eventually("the log is printed", || {
+        following.stdout().lines().count() > 20
+    });
     following.interrupt();
     let done = following.wait().code(130);
     let expected = (0..).map(|tens| format!("number {}", tens * 10 + 5));
@@ -367,11 +377,11 @@ fn following_loses_and_repeats_no_line_at_a_cut() {
         eventually("lines are printed", || following.stdout().len() > before);
         relay.close_after(bytes);
         eventually("the cut", || relay.is_closed());
-        eventually("it notices", || {
+        eventually("the lost connection is reported", || {
             following.stderr().matches("connection lost").count() > count
         });
         relay.open();
-        eventually("it reconnects", || {
+        eventually("the command reconnects", || {
             following.stderr().matches("reconnected").count() > count
         });
     }

@@ -155,7 +155,7 @@ fn the_template_is_missing() {
 #[test]
 fn the_key_is_wrong() {
     let sandbox = Sandbox::with([scripted("agent")]);
-    let url = sandbox.running().expect("it runs").url().to_owned();
+    let url = sandbox.running().expect("a platform").url().to_owned();
     let wrong = "e2b_0123456789wrong";
     for arguments in COMMANDS.into_iter().chain([&["agent", "list"][..]]) {
         let command = || {
@@ -278,7 +278,11 @@ fn an_invalid_proxy_is_an_error_with_its_variable() {
             "http://proxy:99999",
             "socks5://p:1",
         ] {
-            assert_failure(|| list(variable, value), 2, &[variable, "unset it"]);
+            assert_failure(
+                || list(variable, value),
+                2,
+                &[variable, "unset the variable"],
+            );
         }
     }
     // The error for a proxy that does not answer names the proxy as well.

@@ -160,8 +160,8 @@ fn closed_output_ends_the_call_and_its_session() {
     let mut start = [0; 5];
     stdout.read_exact(&mut start).expect("a start");
     drop(stdout);
-    eventually("it ends", || asking.status().is_some());
-    assert!(asking.status().expect("it has ended").success());
+    eventually("the command ends", || asking.status().is_some());
+    assert!(asking.status().expect("an exit status").success());
     eventually("the session is closed", || sandbox.sandboxes().is_empty());
 }
 

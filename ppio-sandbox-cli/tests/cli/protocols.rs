@@ -201,7 +201,7 @@ fn the_text_is_printed_as_it_arrives_and_ctrl_c_cancels() {
         .arg("--keep")
         .run()
         .code(0);
-    let id = sandbox.sandboxes().pop().expect("one is kept");
+    let id = sandbox.sandboxes().pop().expect("a kept session");
     kept.says(&id);
     for (protocol, cancelled) in ALL.into_iter().zip(1..) {
         let running = prompt(&sandbox, protocol, "hang")

@@ -32,7 +32,11 @@ fn a_run_continues_without_its_caller_and_is_read_again() {
     let sandbox = Sandbox::with([scripted("agent")]);
     let request = json!({"items": ["one ", "two ", {"x": 3}, "four"], "pause_ms": 50});
     let (run, session) = detach(&sandbox, &request);
-    assert_eq!(sandbox.sandboxes(), [session.as_str()], "it stays open");
+    assert_eq!(
+        sandbox.sandboxes(),
+        [session.as_str()],
+        "the session stays open"
+    );
 
     // The run is read from its start, while it runs and after its end; its session is found by the
     // id of the run.
@@ -118,7 +122,7 @@ fn the_id_of_a_detached_run_is_the_whole_output() {
             .get_session(&session)
             .await
             .expect("an answer");
-        found.expect("there").pause().await.expect("paused");
+        found.expect("a session").pause().await.expect("paused");
     });
     let elsewhere = sandbox.run(["agent", "attach", &run, "--template-id", "agent"]);
     elsewhere
@@ -168,7 +172,7 @@ fn a_run_is_cancelled_and_its_reader_ends() {
     ended.says("cannot read run").says("cancelled");
     let document = sandbox.command(cancel).arg("--json").run().code(0).json();
     let expected = json!({"run_id": run, "session_id": session, "status": "cancelled"});
-    assert_eq!(document, expected, "once more changes nothing");
+    assert_eq!(document, expected, "a second cancellation changes nothing");
 
     let (other, _) = detach(&sandbox, &json!({"items": ["x"]}));
     sandbox

@@ -97,7 +97,7 @@ fn without_agent_dev_the_error_says_how_to_start_it() {
         let done = command.args(["--port", &port]).run();
         done.code(3)
             .says(&format!("no `agent dev` listens on port {port}"))
-            .says("help: start it with `ppio-sandbox-cli agent dev`");
+            .says("help: start the server with `ppio-sandbox-cli agent dev`");
     }
     // Another program on the port closes every connection.
     let other = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -149,7 +149,7 @@ fn an_answer_that_does_not_end_is_not_kept() {
             .args(["--port", &port])
             .run()
             .code(3)
-            .says("its answer has more than 128 MiB");
+            .says("the answer has more than 128 MiB");
     }
 }
 

@@ -120,7 +120,7 @@ fn a_terminal_shows_a_progress_bar() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = large_project(&sandbox, "my-large", SIZE);
-    let proxy = GatedProxy::before(sandbox.running().expect("it runs").url());
+    let proxy = GatedProxy::before(sandbox.running().expect("a platform").url());
     let url = format!("http://{}", proxy.address);
     let bar = Regex::new(
         r"uploading 7 files \[([=> ]{24})\] ([0-9.]+) (KiB|MiB) / 24\.[0-9]+ MiB, [0-9.]+ [KMG]?i?B/s",
@@ -128,7 +128,7 @@ fn a_terminal_shows_a_progress_bar() {
     .expect("a pattern");
     let mut seen = String::new();
     let (written, code) = deploy(&sandbox, &folder, &url).run_on_pty(|terminal| {
-        eventually("some of it is sent", || {
+        eventually("a part of the upload is sent", || {
             seen = terminal.output();
             bar.captures_iter(&seen)
                 .last()
@@ -154,7 +154,7 @@ fn uploaded_files_are_reused_and_no_bar_is_drawn_without_a_terminal() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = large_project(&sandbox, "my-small", 100_000);
-    let url = sandbox.running().expect("it runs").url().to_owned();
+    let url = sandbox.running().expect("a platform").url().to_owned();
     let done = deploy(&sandbox, &folder, &url).run().code(0);
     assert!(!done.stderr.contains(['\r', '\u{1b}']), "{done:?}");
     assert!(!done.stderr.contains("uploading"), "{done:?}");
@@ -169,7 +169,7 @@ fn json_output_reports_the_sent_bytes() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
     let folder = large_project(&sandbox, "my-large", SIZE);
-    let proxy = GatedProxy::before(sandbox.running().expect("it runs").url());
+    let proxy = GatedProxy::before(sandbox.running().expect("a platform").url());
     let url = format!("http://{}", proxy.address);
     let mut deploying = deploy(&sandbox, &folder, &url).arg("--json").spawn();
     let reported = |stdout: &str| -> Vec<(u64, u64)> {
@@ -182,7 +182,7 @@ fn json_output_reports_the_sent_bytes() {
         });
         events.collect()
     };
-    eventually("some of it is sent", || {
+    eventually("a part of the upload is sent", || {
         let reported = reported(&deploying.stdout());
         reported.iter().any(|&(sent, all)| 0 < sent && sent < all) || deploying.has_ended()
     });

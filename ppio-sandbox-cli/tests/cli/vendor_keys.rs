@@ -30,7 +30,7 @@ struct Proxy {
 impl Proxy {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let recorded = Arc::clone(&heads);
         thread::spawn(move || {

@@ -102,7 +102,9 @@ impl Walk {
             }
             Walker::Script => {
                 let running = command.spawn();
-                eventually("it serves", || running.stdout().contains(" is serving on "));
+                eventually("the agent serves", || {
+                    running.stdout().contains(" is serving on ")
+                });
                 greet(&address);
                 eventually("the call is logged", || {
                     running.stdout().contains("request_id")
@@ -147,7 +149,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn greet(address: &str) {
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    let mut stream = TcpStream::connect(address).expect("a connection");
     let body = r#"{"prompt": "Ada"}"#;
     write!(
         stream,

@@ -62,7 +62,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
     match key.to_str() {
         Ok(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
         _ => Err(ApiError::bad_request(format!(
-            "an idempotency key is 1 to {MAX_KEY} visible ASCII characters"
+            "an idempotency key must be 1 to {MAX_KEY} visible ASCII characters"
         ))),
     }
 }

@@ -40,23 +40,22 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<TemplateStep, 
                 .ok_or_else(|| wrong("a source and a target"))?;
             if leads_above_start(&source) {
                 return Err(wrong(&format!(
-                    "a source among its own files, which {source:?} is not"
+                    "a source among the files of the step, not {source:?}"
                 )));
             }
             let hash = request
                 .files_hash
                 .filter(|hash| is_hash(hash))
-                .ok_or_else(|| wrong("the hash of its files"))?;
-            let mode =
-                match argument(3) {
-                    None => None,
-                    Some(mode) => {
-                        let mode = u32::from_str_radix(mode.trim_start_matches("0o"), 8).ok();
-                        Some(mode.filter(|mode| *mode <= 0o1777).ok_or_else(|| {
-                            wrong("an octal mode without setuid and setgid, as 0755")
-                        })?)
-                    }
-                };
+                .ok_or_else(|| wrong("the hash of the step's files"))?;
+            let mode = match argument(3) {
+                None => None,
+                Some(mode) => {
+                    let mode = u32::from_str_radix(mode.trim_start_matches("0o"), 8).ok();
+                    Some(mode.filter(|mode| *mode <= 0o1777).ok_or_else(|| {
+                        wrong("an octal mode without setuid and setgid, such as 0755")
+                    })?)
+                }
+            };
             Ok(TemplateStep::Copy {
                 source,
                 target,
@@ -102,8 +101,8 @@ pub(super) fn check(index: usize, request: StepRequest) -> Result<TemplateStep, 
             Ok(TemplateStep::User { name })
         }
         other => Err(ApiError::bad_request(format!(
-            "step {number} is of the unknown type {other:?}: COPY, RUN, ENV, WORKDIR and USER are \
-             known"
+            "step {number} has the unknown type {other:?}: send COPY, ADD, RUN, ENV, WORKDIR or \
+             USER"
         ))),
     }
 }

@@ -186,7 +186,7 @@ fn entries(shared: &Shared, build_id: &str, query: &StatusQuery) -> Result<Vec<V
         None => SandboxLogLevel::Debug,
         Some(level) => SandboxLogLevel::parse(level).ok_or_else(|| {
             ApiError::bad_request(format!(
-                "level is debug, info, warn or error, not {level:?}"
+                "level must be debug, info, warn or error, not {level:?}"
             ))
         })?,
     };

@@ -73,14 +73,14 @@ impl SandboxLogQuery {
             Some("backward") => true,
             Some(other) => {
                 return Err(ApiError::bad_request(format!(
-                    "direction is forward or backward, not {other:?}"
+                    "direction must be forward or backward, not {other:?}"
                 )));
             }
         };
         if let Some(level) = &self.level {
             let least = SandboxLogLevel::parse(level).ok_or_else(|| {
                 ApiError::bad_request(format!(
-                    "level is debug, info, warn or error, not {level:?}"
+                    "level must be debug, info, warn or error, not {level:?}"
                 ))
             })?;
             entries.retain(|entry| entry.level >= least);

@@ -102,7 +102,7 @@ pub(super) fn choose(
         ApiError::new(
             StatusCode::NOT_IMPLEMENTED,
             format!(
-                "this platform cannot disable the network access of a sandbox: {reason}. It needs \
+                "this platform cannot disable the network of a sandbox: {reason}. Isolation needs \
                  bubblewrap and bash; `ppio-sandbox-cli doctor` lists what is missing"
             ),
         )

@@ -326,8 +326,8 @@ pub(super) async fn set_network(
     let network = sandbox.sandbox_processes().network();
     if request.allows_internet(None)? != network.has_internet() {
         return Err(unsupported::not_supported(
-            "changing the network access of a running sandbox; set allowInternetAccess when it \
-             is created",
+            "changing the network access of a running sandbox (set allowInternetAccess in the \
+             request that creates it)",
         ));
     }
     Ok(StatusCode::NO_CONTENT)
@@ -358,7 +358,7 @@ pub(super) async fn connect(
 pub(super) fn checked_timeout(seconds: u64) -> Result<Duration, ApiError> {
     if seconds > MAX_TIMEOUT {
         return Err(ApiError::bad_request(format!(
-            "a timeout is {MAX_TIMEOUT} s at most, not {seconds} s"
+            "timeout must be at most {MAX_TIMEOUT} s, not {seconds} s"
         )));
     }
     Ok(Duration::from_secs(seconds))

@@ -27,7 +27,7 @@ pub(super) async fn link(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     if !is_hash(&hash) {
         return Err(ApiError::bad_request(
-            "a file hash is 1 to 128 letters, digits, `-` and `_`",
+            "a file hash must be 1 to 128 letters, digits, `-` and `_`",
         ));
     }
     let directory = shared.templates.path(&find(&shared, &id)?.id);

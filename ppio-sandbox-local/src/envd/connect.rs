@@ -192,7 +192,7 @@ fn open_envelope(body: &Bytes) -> Result<Bytes, ConnectError> {
     let length = u32::from_be_bytes([body[1], body[2], body[3], body[4]]) as usize;
     if body.len() - ENVELOPE_HEADER < length {
         return Err(ConnectError::invalid(
-            "the message is shorter than its envelope says",
+            "the message is shorter than the length in its envelope",
         ));
     }
     Ok(body.slice(ENVELOPE_HEADER..ENVELOPE_HEADER + length))

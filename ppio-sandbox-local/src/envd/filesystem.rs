@@ -75,7 +75,7 @@ fn unary(sandbox: &LocalSandbox, method: &str, call: &ConnectCall) -> Result<Val
             files
                 .as_user(|| describe(files, &path))
                 .map(|entry| json!({ "entry": entry }))
-                .map_err(|error| io_error("look at", &path, &error))
+                .map_err(|error| io_error("inspect", &path, &error))
         }
         "ListDir" => list(sandbox, call),
         "MakeDir" => {
@@ -170,7 +170,7 @@ fn make_directory(files: &SandboxFiles, path: &ConfinedPath) -> Result<Value, Co
                 path.inside.display()
             )))
         }
-        Err(error) => Err(io_error("make", path, &error)),
+        Err(error) => Err(io_error("create", path, &error)),
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) fn find(
             .processes
             .by_tag(tag)
             .ok_or_else(|| ConnectError::not_found(format!("process with tag {tag} not found"))),
-        (None, None) => Err(ConnectError::invalid("a process is named by pid or by tag")),
+        (None, None) => Err(ConnectError::invalid(
+            "the selector has neither a pid nor a tag",
+        )),
     }
 }

@@ -185,8 +185,8 @@ impl ProcessStream {
                 self.ended = true;
                 let error = ConnectError::new(
                     ConnectCode::ResourceExhausted,
-                    "the stream was not read in time: connect to the process again, and read its \
-                     logs for what is missing",
+                    "the stream was not read in time: connect to the process again, and read the \
+                     missing output in the sandbox's logs",
                 );
                 return Some(Ok(connect::end_of_stream(Some(&error))));
             }

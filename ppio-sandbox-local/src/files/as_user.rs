@@ -137,7 +137,10 @@ mod tests {
         // Other tests of this process may have another identity for a moment.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while dumpable_behavior().unwrap() != DumpableBehavior::Dumpable {
-            assert!(std::time::Instant::now() < deadline, "it is not restored");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the process is not dumpable again"
+            );
         }
         assert_eq!(fs::read(at("secret")).unwrap(), b"secret");
     }

@@ -33,13 +33,13 @@ pub(crate) enum PathError {
     Empty,
     #[error("path holds a NUL byte")]
     Nul,
-    #[error("path is longer than {MAX_PATH} bytes, or one of its names than {MAX_NAME}")]
+    #[error("path has more than {MAX_PATH} bytes, or a name of more than {MAX_NAME}")]
     TooLong,
     #[error("too many symbolic links in {0}")]
     LinkLoop(String),
     #[error(
-        "/{0} is the machine's for the commands of a sandbox without namespaces, which would not \
-         see this file: use a path below /home, /app or /tmp, or install bubblewrap"
+        "commands of a sandbox without namespaces use the machine's /{0} and would not use \
+         this file: use a path below /home, /app or /tmp, or install bubblewrap"
     )]
     NotShared(String),
     #[error("failed to look up {path}")]

@@ -25,7 +25,7 @@ pub(crate) fn copy(source: &ConfinedPath, target: &mut ConfinedPath) -> io::Resu
 fn copy_level(source: &ConfinedPath, target: &mut ConfinedPath, level: u32) -> io::Result<()> {
     if level > MAX_LEVELS {
         let message = format!(
-            "{} is below {MAX_LEVELS} directories",
+            "{} is nested more than {MAX_LEVELS} directories deep",
             source.inside.display()
         );
         return Err(io::Error::other(message));

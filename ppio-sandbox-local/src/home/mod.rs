@@ -175,7 +175,7 @@ fn make_reachable(directory: &Path) -> io::Result<()> {
     }
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
-        "it is not a directory of root's that other users can enter",
+        "not a directory of root that other users can enter but not write to",
     ))
 }
 

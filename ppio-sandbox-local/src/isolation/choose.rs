@@ -91,7 +91,7 @@ pub(crate) async fn choose(
     }
     if wanted.isolated_network {
         return Err(Error::Network {
-            reason: "its sandboxes are process groups, which share the network".to_owned(),
+            reason: "the sandboxes are process groups, which share the network".to_owned(),
         });
     }
     if users.are_own() {
@@ -112,7 +112,7 @@ pub(crate) async fn choose(
         substitutes,
         networks: Networks::new(
             SandboxNetwork::Machine,
-            Err("its sandboxes are process groups".to_owned()),
+            Err("the sandboxes are process groups".to_owned()),
         ),
     })
 }

@@ -175,7 +175,7 @@ mod tests {
         let _starting = home::Home::open(home.path(), home::Placement::InHome).unwrap();
         assert!(
             LocalPlatform::running_at(home.path()).is_none(),
-            "so is one from before a start that is under way"
+            "a state file from before the current start is ignored"
         );
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn open(
     let authority = request.uri().authority();
     let target = authority.and_then(|target| Some((target, target.port_u16()?)));
     let Some((target, port)) = target else {
-        let message = "a CONNECT request names a host and a port, as example.com:443";
+        let message = "a CONNECT request must name a host and a port, such as example.com:443";
         return Err(ApiError::bad_request(message));
     };
     let host = target.host().to_owned();

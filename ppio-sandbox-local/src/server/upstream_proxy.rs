@@ -69,7 +69,9 @@ impl UpstreamProxy {
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
             if answer.len() == MAX_HEADERS {
-                return Err(io::Error::other("the proxy of this machine sent no answer"));
+                return Err(io::Error::other(
+                    "the proxy of this machine sent too many headers",
+                ));
             }
             answer.push(stream.read_u8().await?);
         }

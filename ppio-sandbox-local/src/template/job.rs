@@ -267,19 +267,19 @@ impl BuildJob {
         if metadata.contains_key(TEMPLATE_METADATA_KEY) {
             return;
         }
-        let read = |name: &str| {
+        let read = |name: &'static str| {
             let file = confine(root, "/app", name, LastLink::Follow).ok()?.open();
             let mut text = String::new();
             let limited = &mut file.ok()?.take(MAX_AGENT_FILE + 1);
             limited.read_to_string(&mut text).ok()?;
-            Some(text)
+            Some((name, text))
         };
-        let Some(text) = ["agent.yaml", "agent.yml"].into_iter().find_map(read) else {
+        let Some((name, text)) = ["agent.yaml", "agent.yml"].into_iter().find_map(read) else {
             return;
         };
         if text.len() as u64 > MAX_AGENT_FILE {
             let message =
-                format!("agent.yaml is left out: it is larger than {MAX_AGENT_FILE} bytes");
+                format!("{name} is left out: the file is larger than {MAX_AGENT_FILE} bytes");
             self.log.push(SandboxLogLevel::Warn, message);
             return;
         }
@@ -289,7 +289,7 @@ impl BuildJob {
             }
             Err(error) => self.log.push(
                 SandboxLogLevel::Warn,
-                format!("agent.yaml is left out: {error}"),
+                format!("{name} is left out: {error}"),
             ),
         }
     }

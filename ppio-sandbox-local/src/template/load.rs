@@ -17,17 +17,17 @@ const LAST_UNIX_SECOND: u64 = 253_402_300_799;
 /// The reason why a template is not loaded. The files of the template are kept.
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
-    #[error("its {RECORD} cannot be read")]
+    #[error("the template's {RECORD} cannot be read")]
     Unreadable(#[source] io::Error),
-    #[error("its {RECORD} is malformed")]
+    #[error("the template's {RECORD} is malformed")]
     Malformed(#[source] serde_json::Error),
-    #[error("its {RECORD} is that of template '{0}'")]
+    #[error("the template's {RECORD} is that of template '{0}'")]
     OtherId(String),
-    #[error("its {RECORD} has a time of last use after the year 9999: second {0}")]
+    #[error("the template's {RECORD} has a last use after the year 9999: second {0}")]
     NoTime(u64),
     #[error("an older template has the same name, '{0}'")]
     SameName(String),
-    #[error("what was left of a build cannot be removed")]
+    #[error("the files of an unfinished build cannot be removed")]
     Leftovers(#[source] io::Error),
 }
 

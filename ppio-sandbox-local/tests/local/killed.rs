@@ -171,7 +171,7 @@ async fn a_killed_platform_starts_again_consistent() {
         assert_eq!(
             listed,
             template_directories(&home),
-            "nothing half-made lies about"
+            "no unfinished template is left"
         );
 
         let before = caller.answered.load(Ordering::Relaxed);

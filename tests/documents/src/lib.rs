@@ -13,7 +13,7 @@ pub mod names {
     #![allow(
         unused_imports,
         clippy::wildcard_imports,
-        reason = "the links use them"
+        reason = "the links use these imports"
     )]
 
     use ppio::testing::TestAgent;

@@ -69,9 +69,9 @@ def files(sandbox):
     expect(sandbox.files.read("notes/one.txt") == "first", "read text")
     sandbox.files.write("/home/user/blob", bytes(range(256)) * 1000)
     expect(bytes(sandbox.files.read("/home/user/blob", format="bytes")) == bytes(range(256)) * 1000, "read bytes")
-    expect(sandbox.commands.run("cat notes/one.txt").stdout == "first", "a command sees the file")
+    expect(sandbox.commands.run("cat notes/one.txt").stdout == "first", "a command reads the file")
     sandbox.commands.run("echo from-command > made")
-    expect(sandbox.files.read("made") == "from-command\n", "a file sees the command")
+    expect(sandbox.files.read("made") == "from-command\n", "a file call reads a file of a command")
     expect(sandbox.files.exists("notes") and not sandbox.files.exists("nothing"), "exists")
     names = {entry.name: entry.type.value for entry in sandbox.files.list("/home/user")}
     expect(names.get("notes") == "dir" and names.get("blob") == "file", f"list {names}")
@@ -81,11 +81,11 @@ def files(sandbox):
     expect(sandbox.files.rename("blob", "deep/er/blob").path == "/home/user/deep/er/blob", "rename")
     sandbox.files.remove("deep")
     expect(not sandbox.files.exists("deep/er/blob"), "remove")
-    expect_raises(sdk.NotFoundException, lambda: sandbox.files.read("nothing"), "read of nothing")
+    expect_raises(sdk.NotFoundException, lambda: sandbox.files.read("nothing"), "read of a missing file")
     # The file call reads the sandbox's own file, as commands do, and not the machine's file.
     accounts = sandbox.files.read("../../../etc/passwd")
-    expect(accounts == sandbox.commands.run("cat /etc/passwd").stdout, "one tree")
-    expect("daemon" not in accounts, "no way out")
+    expect(accounts == sandbox.commands.run("cat /etc/passwd").stdout, "the same file tree")
+    expect("daemon" not in accounts, "the machine's accounts")
 
     watch = sandbox.files.watch_dir("/home/user/notes")
     sandbox.files.write("notes/two.txt", "second")
@@ -111,7 +111,7 @@ def life(sandbox):
     expect(resumed.is_running(), "resumed is running")
     expect(resumed.files.read("/tmp/kept") == "kept\n", "kept files")
     tick = resumed.files.read("/tmp/tick")
-    wait_until(lambda: resumed.files.read("/tmp/tick") != tick, "the process goes on")
+    wait_until(lambda: resumed.files.read("/tmp/tick") != tick, "the process continues")
 
     metrics = resumed.get_metrics()
     expect(metrics and metrics[-1].mem_used > 0, f"metrics {metrics}")

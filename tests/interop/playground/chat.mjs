@@ -129,7 +129,7 @@ export const chat = {
   async chat_interrupts(browser) {
     const visit = await ChatVisit.begin(browser)
     const decision = async () => {
-      await until(async () => /Decided/.test(await visit.text()), 'the agent goes on')
+      await until(async () => /Decided/.test(await visit.text()), 'the agent continues')
       await visit.ended()
       return visit.unfolded('decision')
     }
@@ -185,7 +185,7 @@ export const chat = {
     await visit.button('Try again').click()
     await visit.ended()
     assert.match(await fault(), /the model went away/)
-    assert.equal(await visit.page.locator('.turn').count(), turns, 'it took the place of the first')
+    assert.equal(await visit.page.locator('.turn').count(), turns, 'the new answer replaced the first answer')
 
     for (const stop of [() => visit.button('Stop').click(), () => visit.page.keyboard.press('Escape')]) {
       await visit.send('slow 1000 50')

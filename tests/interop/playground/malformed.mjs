@@ -191,7 +191,7 @@ export const malformed = {
     const event = `{"type":"interrupt","id":"i","reason":"r","response_schema":${schema}}`
     assert.equal(await visit.answered([event, text('.')]), `${event}.`)
     const lines = (await visit.answered([`{"a":${nested(150)}}`])).split('\n')
-    assert.equal(Math.max(...lines.map((line) => line.search(/\S/))), 80, 'the indentation has an end')
+    assert.equal(Math.max(...lines.map((line) => line.search(/\S/))), 80, 'the indentation is limited')
 
     // A sent request that is nested too deeply is not indented when it is opened again.
     await visit.tab('Request').click()

@@ -27,7 +27,7 @@ export async function until(condition, what) {
     if (last) return last
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  assert.fail(`never: ${what} (at the end: ${JSON.stringify(last)})`)
+  assert.fail(`not in time: ${what} (at the end: ${JSON.stringify(last)})`)
 }
 
 /** The playground page in a new browser profile, and the faults that occurred on the page. */
@@ -66,7 +66,7 @@ export class Visit {
 
   /** Checks that nothing overflows, that buttons suit touch, and that controls have names. */
   async isUsable(width, isPhone) {
-    assert.equal(await this.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing sticks out')
+    assert.equal(await this.page.evaluate(() => document.documentElement.scrollWidth), width, 'nothing overflows')
     if (isPhone) {
       const low = await this.page.evaluate(() => [...document.querySelectorAll('button')]
         .filter((button) => button.offsetParent && button.getBoundingClientRect().height < 34)

@@ -56,7 +56,7 @@ async fn agent(
     context: RequestContext,
 ) -> Result<Reply<Invoice, BoxStream<'static, Result<Event, Error>>>, Error> {
     if order.lines.is_empty() {
-        return Err(Error::bad_request("an order has at least one line").with_type("EmptyOrder"));
+        return Err(Error::bad_request("the order has no lines").with_type("EmptyOrder"));
     }
     let sums = order.lines.iter();
     let sum: u64 = sums
@@ -74,7 +74,7 @@ async fn agent(
         return Ok(Reply::Value(invoice));
     }
     let lines = order.lines.into_iter().map(|line| match line.cents {
-        0 => Err(Error::bad_request("a line for nothing").with_type("FreeLine")),
+        0 => Err(Error::bad_request("a line has the price 0").with_type("FreeLine")),
         _ => Ok(Event::Line(line)),
     });
     let items: Vec<_> = lines.chain([Ok(Event::Total(invoice))]).collect();

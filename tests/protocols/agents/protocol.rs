@@ -105,7 +105,7 @@ async fn agent(
             });
             ready(["Hello".into()]).chain(failing).boxed()
         }
-        "panic" => panic!("as the prompt said"),
+        "panic" => panic!("as the prompt requested"),
         "empty" => stream::empty().boxed(),
         "many" => {
             let many: u64 = number();

@@ -45,7 +45,7 @@ def check(uses_responses):
     expect((call["name"], call["args"]), ("get_weather", {"city": "Paris"}), "a call")
     result = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
     answer = with_tools.invoke([question, called, result])
-    expect(answer.text, "The tool said 5 degrees.", "its result")
+    expect(answer.text, "The tool said 5 degrees.", "the answer to the result")
     streamed = None
     for chunk in with_tools.stream([question]):
         streamed = chunk if streamed is None else streamed + chunk

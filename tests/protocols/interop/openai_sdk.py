@@ -84,7 +84,7 @@ def tools():
     expect((call.function.name, call.function.arguments), ("get_weather", '{"city":"Paris"}'), "a call")
     result = {"role": "tool", "tool_call_id": call.id, "content": "20 degrees"}
     answer = client.chat.completions.create(model="m", messages=[*user("tool"), message, result], tools=TOOLS)
-    expect(answer.choices[0].message.content, "The tool said 20 degrees.", "its result")
+    expect(answer.choices[0].message.content, "The tool said 20 degrees.", "the answer to the result")
     with client.chat.completions.stream(model="m", messages=user("tool"), tools=TOOLS) as stream:
         kinds = {event.type for event in stream}
         final = stream.get_final_completion()
@@ -139,11 +139,11 @@ def responses():
     create = lambda prompt, **options: client.responses.create(model="m", input=prompt, **options)
     first = create("weather", instructions="Be short.")
     expect(first.output_text, "It is 20 degrees.", "a response")
-    expect([item.type for item in first.output], ["reasoning", "message"], "its items")
-    expect(first.usage.total_tokens, 19, "its usage")
+    expect([item.type for item in first.output], ["reasoning", "message"], "the response's items")
+    expect(first.usage.total_tokens, 19, "the response's usage")
     expect(client.responses.retrieve(first.id), first, "the response again")
     after = client.responses.retrieve(first.id, stream=True, starting_after=8)
-    expect([event.sequence_number for event in after][0], 9, "the rest of its events")
+    expect([event.sequence_number for event in after][0], 9, "the rest of the response's events")
     with client.responses.stream(model="m", input="weather") as stream:
         kinds = [event.type for event in stream]
         expect(stream.get_final_response().output_text, "It is 20 degrees.", "the helper's response")
@@ -157,7 +157,7 @@ def responses():
     expect(answered.output_text, "The tool said 20 degrees.", "a continued response")
     listed = client.responses.input_items.list(answered.id, order="asc", limit=2)
     kinds = ["message", "function_call", "function_call_output"]
-    expect([item.type for item in listed], kinds, "its input by pages")
+    expect([item.type for item in listed], kinds, "the response's input by pages")
     items = [{"role": "user", "content": "tool"}, *called.output, *output]
     expect(create(items).output_text, "The tool said 20 degrees.", "a response to items")
 
@@ -165,7 +165,7 @@ def responses():
         expect_error(kind, "ModelError", lambda: create(prompt), prompt)
     events = list(create("fail-later", stream=True))
     expect(events[-1].type, "response.failed", "the end of a failed stream")
-    expect(events[-1].response.error.message, "the model went away", "its error")
+    expect(events[-1].response.error.message, "the model went away", "the stream's error")
     unknown = lambda: create("hello", previous_response_id="resp_x")
     expect_error(openai.NotFoundError, "ResponseNotFound", unknown, "an unknown response")
     expect(create("many 10000").output_text, "".join(f"{n} " for n in range(10000)), "10,000 items")
@@ -176,7 +176,7 @@ def responses():
     wait_for(lambda: status() == "completed", "the end of a response in the background")
     before = cancelled()
     hanging = create("hang", background=True)
-    wait_for(lambda: client.responses.retrieve(hanging.id).status == "in_progress", "its start")
+    wait_for(lambda: client.responses.retrieve(hanging.id).status == "in_progress", "the start of a response")
     for event in client.responses.retrieve(hanging.id, stream=True):
         if event.type == "response.output_text.delta":
             break

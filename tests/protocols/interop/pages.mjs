@@ -40,7 +40,7 @@ async function isCancelled() {
       body: JSON.stringify({ id: 'asks', messages }),
     })
     if ((await answer.text()).includes('"delta":"1"')) return
-    assert.ok(Date.now() < deadline, 'the work goes on')
+    assert.ok(Date.now() < deadline, 'the work continues')
   }
 }
 
@@ -48,7 +48,7 @@ async function isCancelled() {
 async function isIdle() {
   const deadline = Date.now() + PAGE_TIMEOUT
   while ((await (await fetch(`${url}/ping`)).json()).status !== 'Healthy') {
-    assert.ok(Date.now() < deadline, 'the work goes on')
+    assert.ok(Date.now() < deadline, 'the work continues')
   }
 }
 

@@ -63,7 +63,7 @@ async function until(condition, what) {
   for (;;) {
     const found = await condition()
     if (found) return found
-    assert.ok(Date.now() < deadline, `never: ${what}`)
+    assert.ok(Date.now() < deadline, `not in time: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

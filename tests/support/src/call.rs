@@ -230,7 +230,7 @@ impl Answer {
         let text = std::str::from_utf8(&data).expect("items in UTF-8");
         // Unlike the standard, some clients end lines at these characters.
         let breaks = ['\r', '\u{85}', '\u{2028}', '\u{2029}'];
-        assert!(!text.contains(breaks), "a line breaks: {text:?}");
+        assert!(!text.contains(breaks), "a line break in {text:?}");
         let events = text.split_terminator("\n\n");
         let items = events.filter(|event| !event.starts_with(':')).map(|event| {
             let data = event.strip_prefix("data: ").expect("a data line");

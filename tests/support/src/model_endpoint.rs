@@ -38,7 +38,7 @@ impl ModelEndpoint {
     pub async fn eventually_left(&self) {
         let left = |endpoint: &ScriptedPlatform| endpoint.open_connections() == 0;
         self.0
-            .eventually("the agent has left the model", left)
+            .eventually("the agent disconnected from the model", left)
             .await;
     }
 }

@@ -39,7 +39,7 @@ impl Requirement {
         let left_out = std::env::var(LEAVE_OUT).unwrap_or_default();
         assert!(
             is_met || left_out.split(',').any(|other| other == name),
-            "the test needs {what}; to leave out what does, set {LEAVE_OUT}={name}"
+            "the test needs {what}; to skip such tests, set {LEAVE_OUT}={name}"
         );
         is_met
     }

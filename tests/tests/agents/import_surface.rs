@@ -28,7 +28,7 @@ macro_rules! configures_an_agent {
             let read = AgentConfig::from_yaml(&config.to_yaml()?)?;
             assert_eq!(read, config);
             assert_eq!(AgentConfig::from_json(&config.to_json()?)?, config);
-            let status = read.status.expect("it was set");
+            let status = read.status.expect("the status was set");
             assert_eq!(status.phase, Some(DeploymentPhase::Deployed));
             Ok(())
         }

@@ -284,7 +284,7 @@ async fn the_openapi_document_is_printed() {
         assert_eq!(off.status.code(), Some(1));
         let text = String::from_utf8(off.stderr).unwrap();
         let expected =
-            "cannot print the OpenAPI document: there is none: set PPIO_AGENT_ENABLE_OPENAPI";
+            "cannot print the OpenAPI document: it is disabled: set PPIO_AGENT_ENABLE_OPENAPI";
         assert!(text.contains(expected), "{text}");
     }
     // `GET /openapi.json` returns the same document.

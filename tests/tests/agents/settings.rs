@@ -207,7 +207,7 @@ async fn shutdown_grace() {
     assert!(agent.wait(SLACK).success());
     let elapsed = started.elapsed();
     assert!(in_time(elapsed), "{elapsed:?}");
-    assert!(agent.stderr().contains("grace of 0.2 s is over"));
+    assert!(agent.stderr().contains("the shutdown grace is 0.2 s"));
 }
 
 #[tokio::test]
@@ -515,7 +515,7 @@ fn a_bad_value_is_a_start_up_error_that_names_the_variable() {
             "{name}={value}: {said}"
         );
         assert!(said.contains(text), "{name}={value}: {said}");
-        assert_eq!(agent.stdout(), "", "it does not listen");
+        assert_eq!(agent.stdout(), "", "the agent does not listen");
     }
 }
 

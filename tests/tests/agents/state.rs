@@ -51,7 +51,7 @@ fn a_signal_ends_startup_functions() {
             assert_eq!(agent.stdout(), "");
             let log = agent.stderr();
             assert!(
-                log.contains("ended by a signal before it listened"),
+                log.contains("a signal ended the start of the agent"),
                 "{log}"
             );
             assert!(!log.contains("closing"), "{log}");

@@ -131,7 +131,7 @@ async fn check(platform: &Platform, inside: &Inside, doing: &str) {
     for name in ["loaded", "impostor"] {
         let trace = fs::read_to_string(platform.witness().join(name)).unwrap_or_default();
         if setting.bubblewrap {
-            assert_eq!(trace, "", "{setting:?}: {doing} runs code outside");
+            assert_eq!(trace, "", "{setting:?}: {doing} ran code outside");
         }
         if setting.as_root {
             let as_root = |line: &str| line.starts_with("uid 0 ") || line.ends_with(" 0");

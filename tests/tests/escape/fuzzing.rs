@@ -356,7 +356,7 @@ async fn random_operations_of_a_sandbox_do_not_escape() {
         }
         inside.kill().await;
         let after = look();
-        assert_eq!(before, after, "{setting:?}: something outside changed");
+        assert_eq!(before, after, "{setting:?}: the machine changed");
         assert!(platform.running.is_running());
     }
 }

@@ -125,7 +125,7 @@ impl Servers {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs root, pasta and /dev/net/tun: `cargo xtask test` runs it where they are"]
+#[ignore = "needs root, pasta and /dev/net/tun; run by `cargo xtask test` if present"]
 async fn a_sandbox_with_an_isolated_network_reaches_only_other_machines() {
     if !runs_inside() {
         return;
@@ -192,7 +192,7 @@ async fn a_sandbox_with_an_isolated_network_reaches_only_other_machines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs root, pasta and /dev/net/tun: `cargo xtask test` runs it where they are"]
+#[ignore = "needs root, pasta and /dev/net/tun; run by `cargo xtask test` if present"]
 async fn builds_and_resumed_sandboxes_have_an_isolated_network() {
     if !runs_inside() {
         return;
@@ -261,7 +261,7 @@ fn answer_queries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs root, pasta and /dev/net/tun: `cargo xtask test` runs it where they are"]
+#[ignore = "needs root, pasta and /dev/net/tun; run by `cargo xtask test` if present"]
 async fn a_name_server_on_loopback_resolves_names() {
     if !runs_inside() {
         return;
@@ -297,7 +297,7 @@ async fn wait_for_pasta_processes(count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs root, pasta and /dev/net/tun: `cargo xtask test` runs it where they are"]
+#[ignore = "needs root, pasta and /dev/net/tun; run by `cargo xtask test` if present"]
 async fn an_isolated_network_ends_with_its_sandbox() {
     if !runs_inside() {
         return;
@@ -324,7 +324,7 @@ async fn an_isolated_network_ends_with_its_sandbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs root, pasta and /dev/net/tun: `cargo xtask test` runs it where they are"]
+#[ignore = "needs root, pasta and /dev/net/tun; run by `cargo xtask test` if present"]
 async fn a_platform_that_cannot_isolate_networks_does_not_start() {
     if !runs_inside() {
         return;
@@ -339,7 +339,7 @@ async fn a_platform_that_cannot_isolate_networks_does_not_start() {
     };
     let groups = Setting::all().into_iter();
     let groups = groups.filter(|setting| !setting.bubblewrap).collect();
-    check(groups, "its sandboxes are process groups");
+    check(groups, "the sandboxes are process groups");
 
     let own_rights = Permissions::from_mode(0o600);
     fs::set_permissions("/dev/net/tun", own_rights).unwrap();

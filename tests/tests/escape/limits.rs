@@ -31,7 +31,7 @@ async fn processes_are_limited() {
         let output = inside.shell(&line).await;
         assert!(
             !output.contains("all"),
-            "{setting:?}: nothing stops it: {output}"
+            "{setting:?}: the tasks are not limited: {output}"
         );
         let count = processes_running(&seconds).len();
         assert!((100..=MAX_TASKS).contains(&count), "{setting:?}: {count}");

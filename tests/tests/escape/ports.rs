@@ -27,7 +27,7 @@ async fn root_without_ptrace_reaches_only_ports_of_its_sandboxes() {
         assert_eq!(
             capabilities(platform.running.pid()) & (1 << SYS_PTRACE),
             0,
-            "the platform may trace"
+            "the platform has CAP_SYS_PTRACE"
         );
         let inside = platform.sandbox("base").await;
         let server = fs::read(env!("CARGO_BIN_EXE_echoing-server")).unwrap();

@@ -52,7 +52,7 @@ async fn secrets_of_the_machine_stay_hidden() {
         // Reads files in the sandbox's own directory and in neighbouring directories.
         let around = inside.shell("cd \"$PPIO_LOCAL_SANDBOX\"; cat locks ../*/locks ../../*/key");
         let around = around.await;
-        platform.check("a walk from the own directory", &around);
+        platform.check("a walk from the sandbox's directory", &around);
         if setting.bubblewrap {
             let system = inside
                 .shell("ls -a /etc /var /opt /home /root /run /mnt /srv")
@@ -219,7 +219,7 @@ async fn a_terminal_of_a_sandbox_is_not_that_of_the_platform() {
         let mut text = Vec::new();
         let mut started = None;
         while !text.ends_with(b"started\r\n") {
-            match events.next().await.unwrap().expect("the program goes on") {
+            match events.next().await.unwrap().expect("the program continues") {
                 ppio_agent_client::platform::ProcessEvent::Started { pid } => started = Some(pid),
                 ppio_agent_client::platform::ProcessEvent::Stdout(more) => text.extend(more),
                 other => panic!("{other:?}"),
@@ -230,7 +230,7 @@ async fn a_terminal_of_a_sandbox_is_not_that_of_the_platform() {
         inside.envd.send_signal(&selector, kill).await.unwrap();
         let left = "ps -eo args | grep -c '^[/]bin/sh -c trap'";
         let left = inside.shell(left).await;
-        assert_eq!(left, "0\n", "{setting:?}: the program goes on");
+        assert_eq!(left, "0\n", "{setting:?}: the program still runs");
         inside.kill().await;
     }
 }

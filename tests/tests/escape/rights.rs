@@ -125,7 +125,7 @@ async fn settings_of_the_kernel_cannot_be_written() {
                 .shell("ls -A /sys; cat /proc/keys /proc/timer_list 2>/dev/null")
                 .await;
             let shown = shown.lines().filter(|line| !line.starts_with("ls:"));
-            assert_eq!(shown.count(), 0, "{setting:?}: the machine is told of");
+            assert_eq!(shown.count(), 0, "{setting:?}: data of the machine");
         }
         inside.kill().await;
     }

@@ -122,15 +122,15 @@ async fn a_paused_agent_keeps_its_memory() {
     assert_eq!(session.get_status().await.unwrap(), SessionStatus::Paused);
     let error = ask().await.unwrap_err();
     assert!(error.report().to_string().contains("resume()"), "{error}");
-    session.pause().await.expect("paused is what was asked for");
+    session.pause().await.expect("pausing twice succeeds");
 
     session.resume().await.unwrap();
     assert!(session.is_active().await.unwrap());
-    assert_eq!(ask().await.unwrap().call, 2, "the same process goes on");
+    assert_eq!(ask().await.unwrap().call, 2, "the same process continues");
     session
         .resume()
         .await
-        .expect("running is what was asked for");
+        .expect("resuming a running session is allowed");
     drop(session);
     local.stop_when_empty().await;
 }
@@ -236,7 +236,7 @@ async fn sessions_are_found_listed_and_closed_by_other_clients() {
     assert_eq!(listed[0].sandbox_id(), session.sandbox_id());
     assert_eq!(listed[0].template_id(), session.template_id());
     let found = other.get_session(session.session_id()).await.unwrap();
-    let found = found.expect("it is there");
+    let found = found.expect("the session is found");
     assert_eq!(found.timeout(), Duration::from_secs(1234));
     assert_eq!(found.host_url(), session.host_url());
     assert!(found.age() <= session.age() + Duration::from_secs(2));
@@ -358,7 +358,7 @@ async fn templates_are_found_by_name_and_tag_and_describe_their_agent() {
     assert_eq!(template.dependencies, ["tokio"]);
     assert_eq!(template.runtime_info.memory, Some(2048 << 20));
     assert!(template.size.is_some() && template.created_at.is_some());
-    assert!(template.build_time.is_some(), "the builds were looked at");
+    assert!(template.build_time.is_some(), "the build time is read");
     let config = template.agent_config().unwrap().unwrap();
     assert_eq!(config.metadata.name.as_str(), "chat-bot");
 

@@ -60,7 +60,7 @@ pub(crate) struct Ran {
 
 pub(crate) async fn run(mut command: Command) -> Ran {
     let output = tokio::time::timeout(Duration::from_secs(60), command.output());
-    let output = output.await.expect("it ends in time").unwrap();
+    let output = output.await.expect("the process ends in time").unwrap();
     Ran {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -125,7 +125,7 @@ async fn basic() {
         said.contains(r#"result: {"message":"Hello, Ada!"}"#),
         "{said}"
     );
-    assert_eq!(local.platform.sandbox_count(), 0, "it waited for the end");
+    assert_eq!(local.platform.sandbox_count(), 0, "sandboxes are left");
 
     // The variables of the E2B packages lead to the same platform.
     let e2b: BTreeMap<_, _> = variables
@@ -201,7 +201,7 @@ async fn lifecycle() {
     assert_eq!(
         calls,
         [1, 2, 3, 1],
-        "memory is kept until the end, and not after it"
+        "memory is kept until the session is closed"
     );
     assert_eq!(local.platform.sandbox_count(), 0);
     local.stop_when_empty().await;
@@ -286,7 +286,7 @@ impl Backend {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let line = with_timeout("the next line", lines.next_line()).await;
-            let line = line.unwrap().expect("it runs");
+            let line = line.unwrap().expect("the backend runs");
             if let Some(address) = line.strip_prefix("listening on http://") {
                 break address.to_owned();
             }
@@ -358,7 +358,7 @@ async fn backend() {
     assert_eq!(
         local.platform.sandbox_count(),
         1,
-        "one for the conversation"
+        "one sandbox for the conversation"
     );
 
     // A browser that disconnects during an answer cancels the invocation, which is logged.
@@ -401,7 +401,7 @@ async fn backend() {
     );
 
     backend.stop().await;
-    assert_eq!(local.platform.sandbox_count(), 0, "it waited for their end");
+    assert_eq!(local.platform.sandbox_count(), 0, "sandboxes are left");
     local.stop_when_empty().await;
 }
 

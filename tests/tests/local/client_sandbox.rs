@@ -123,7 +123,7 @@ async fn changes_in_a_directory() {
     let mut seen = Vec::new();
     while !seen.contains(&("new.txt".to_owned(), ChangeKind::Create)) {
         let event = with_timeout("an event", events.next()).await;
-        let event = event.unwrap().expect("the watch goes on");
+        let event = event.unwrap().expect("the watch continues");
         seen.push((event.name, event.kind));
     }
     end(local, client, sandbox).await;
@@ -153,7 +153,7 @@ async fn processes() {
     };
     let mut first = envd.start(&command).await.unwrap();
     let Some(ProcessEvent::Started { pid }) = first.next().await.unwrap() else {
-        panic!("it begins with its start")
+        panic!("the first event is not the start")
     };
     let cat = ProcessSelector::Tag("cat".into());
     let mut second = envd.connect(&cat).await.unwrap();

@@ -54,7 +54,7 @@ impl CuttingProxy {
             let mut random = Rng::with_seed(seed);
             let mut connections = JoinSet::new();
             loop {
-                let (client, _) = listener.accept().await.expect("it listens");
+                let (client, _) = listener.accept().await.expect("the proxy listens");
                 shared.connections.fetch_add(1, Ordering::SeqCst);
                 let is_cut =
                     shared.cutting.load(Ordering::SeqCst) && random.u8(..100) < cuts.percent;

@@ -97,7 +97,7 @@ async fn a_stream_broken_by_a_pause_continues_without_gaps() {
         let run = session.run(stream.request_id());
         let reading = tokio::spawn(read(stream));
         for items in [3, 90] {
-            eventually_some("the run goes on", async || {
+            eventually_some("the run continues", async || {
                 (run.info().await.unwrap().items >= items).then_some(())
             })
             .await;
@@ -222,7 +222,7 @@ async fn an_invocation_interrupted_by_a_restart_is_not_run_again() {
         };
         let work = json!({"count": {"number": 7, "work_ms": 3_600_000}});
         let invoking = tokio::spawn(session.invoke(work).into_future());
-        eventually_some("it runs", async || {
+        eventually_some("the invocation runs", async || {
             (report().await["numbers"] == 1).then_some(())
         })
         .await;
@@ -238,7 +238,7 @@ async fn an_invocation_interrupted_by_a_restart_is_not_run_again() {
             "it is unknown whether"
         };
         assert!(text.contains(expected), "{text}");
-        assert_eq!(report().await["numbers"], 0, "it does not run again");
+        assert_eq!(report().await["numbers"], 0, "the invocation runs again");
         // The new process runs the next invocation.
         let next = json!({"count": {"number": 7, "work_ms": 0}});
         let next: Value = session.invoke(next).json().await.unwrap();

@@ -101,7 +101,7 @@ async fn a_prepared_sandbox_that_ended_is_not_used() {
         .await;
         // Repeats until no process is left, because a process that is being started is found only
         // later.
-        eventually("its processes end", || {
+        eventually("the sandbox's processes end", || {
             let pids = processes_of(&killed);
             for pid in &pids {
                 let _ = kill_process(Pid::from_raw(*pid).unwrap(), Signal::KILL);
@@ -111,7 +111,7 @@ async fn a_prepared_sandbox_that_ended_is_not_used() {
         .await;
         let second = create(&platform, "base").await;
         assert_ne!(second.sandbox_id, killed);
-        eventually("its files are removed", || {
+        eventually("the sandbox's files are removed", || {
             !platform.directories().contains(&killed)
         })
         .await;
@@ -136,7 +136,7 @@ async fn a_new_build_has_its_own_files() {
             let process = envd.start(&Command::shell("cat text")).await.unwrap();
             assert_eq!(process.output().await.unwrap().stdout_text(), content);
             sandboxes.push(sandbox);
-            eventually("one is prepared", || {
+            eventually("a sandbox is prepared", || {
                 !prepared(&platform, &sandboxes).is_empty()
             })
             .await;

@@ -155,7 +155,7 @@ async fn readers_of_a_run_continue_after_a_pause() {
     let direct = other.get_session(session.sandbox_id()).await.unwrap();
     let direct = direct.unwrap();
     for items in [20, 100] {
-        eventually_some("the run goes on", async || {
+        eventually_some("the run continues", async || {
             let run = direct.run(run.id()).info().await.unwrap();
             (run.items >= items).then_some(())
         })

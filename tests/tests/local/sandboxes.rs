@@ -336,7 +336,7 @@ async fn swapped_links_cannot_redirect_calls_out_of_a_sandbox() {
             let _ = envd.rename(&planted, "/app/door/moved").await;
             let _ = envd.remove("/app/door/precious").await;
         }
-        assert!(read > 0, "{mode:?}: no call came through");
+        assert!(read > 0, "{mode:?}: no call succeeded");
         assert_eq!(fs::read(&secret).unwrap(), b"outside the sandbox");
         let mut left: Vec<_> = fs::read_dir(outside.path())
             .unwrap()

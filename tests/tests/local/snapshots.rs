@@ -73,7 +73,7 @@ async fn a_resume_without_memory_runs_the_start_command_again() {
         .await;
         let host = format!("8080-{}.localhost", id(&sandbox));
         let traffic = platform.request("GET", "/", &[("host", &host)], b"").await;
-        assert_eq!(traffic.status, 502, "traffic does not resume it");
+        assert_eq!(traffic.status, 502, "traffic does not resume the sandbox");
         let resumed = call(&platform, "POST", &path("resume"), &json!({"timeout": 300})).await;
         assert_eq!(resumed.status, 201, "{resumed:?}");
         starts("3\n").await;

@@ -94,7 +94,7 @@ async fn an_unreadable_template_does_not_affect_the_others() {
     let good = build(&platform, "good").await;
     let broken = build(&platform, "broken").await;
     platform.shutdown().await.unwrap();
-    assert_eq!(warned(&log), "", "a first start has nothing to warn of");
+    assert_eq!(warned(&log), "", "the first start logs no warning");
 
     let record = home
         .path()
@@ -178,7 +178,7 @@ async fn deleting_a_template_ends_its_builds() {
             .map(|name| TemplateSpec::new(name).run(&command));
         let building = join_all(specs.map(|spec| platform.platform.build_template(spec)));
         let deleting = async {
-            eventually_some("three sleepers of four builds each", async || {
+            eventually_some("three processes of each of four builds", async || {
                 (running(&seconds).len() == 12).then_some(())
             })
             .await;
@@ -208,7 +208,7 @@ async fn deleting_a_template_ends_its_builds() {
             let late = platform.request_without_key("PUT", path, &[], b"late");
             assert_eq!(late.await.status, 404);
             let files = platform.platform.home().join("templates").join(&ids[0]);
-            assert!(!files.exists(), "an upload brings a template's files back");
+            assert!(!files.exists(), "an upload restores deleted files");
         };
         let (built, ()) = tokio::join!(building, deleting);
         for outcome in built {

@@ -292,7 +292,7 @@ async fn templates_have_versions_and_survive_a_restart() {
         .iter()
         .map(|template| template.template_id.as_str())
         .collect();
-    assert_eq!(names, ["base", &first.id], "what failed is not listed");
+    assert_eq!(names, ["base", &first.id], "failed builds are not listed");
     assert_eq!(
         api.resolve_alias("greeter").await.unwrap().template_id,
         first.id
@@ -379,7 +379,7 @@ async fn the_error_for_a_port_in_use_does_not_name_its_owner() {
         let conflicts = logs
             .iter()
             .filter(|entry| entry.message.contains("another sandbox"));
-        assert_eq!(conflicts.count(), 1, "once is enough: {logs:?}");
+        assert_eq!(conflicts.count(), 1, "one entry per conflict: {logs:?}");
         let foreign = |entry: &&LogEntry| entry.message.contains(&first.sandbox_id);
         assert_eq!(logs.iter().find(foreign), None);
 
@@ -483,7 +483,7 @@ async fn requests_are_not_answered_by_another_sandbox_on_the_same_port() {
 
 async fn stop_process(envd: &Envd, mut process: ProcessEvents) {
     let Some(ProcessEvent::Started { pid }) = process.next().await.unwrap() else {
-        panic!("a process that runs tells its number first");
+        panic!("the first event has the process id");
     };
     let process_id = ProcessSelector::Pid(pid);
     envd.send_signal(&process_id, Signal::Kill).await.unwrap();

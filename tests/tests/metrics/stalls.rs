@@ -105,7 +105,7 @@ async fn a_function_that_never_returns_is_named_while_it_blocks() {
     ];
     let call = call::send(&agent, "POST", "/invocations", &headers, order);
     tokio::select! {
-        _ = call => panic!("it returned"),
+        _ = call => panic!("the call returned"),
         () = eventually_warned(&agent, "agent", "r-1") => {}
     }
 }

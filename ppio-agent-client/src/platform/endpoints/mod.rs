@@ -71,7 +71,7 @@ impl PlatformEndpoints {
             && settings.api_url.is_none()
             && !debug
         {
-            let message = "is not used with a key that is set in code, which counts as PPIO's: \
+            let message = "is not used with an API key set in code, which counts as PPIO's: \
                            set the address in code as well, or in PPIO_DOMAIN";
             return Err(Error::validation(variable, message));
         }

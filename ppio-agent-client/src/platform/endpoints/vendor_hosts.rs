@@ -40,7 +40,7 @@ impl Vendor {
             });
         let message = format!(
             "{own}_API_KEY is a key of {} and is not sent to {host}, a host of {owner}; \
-             {others_key}set {own}_DOMAIN to the platform of the key",
+             {others_key}set {own}_DOMAIN to the platform of {own}_API_KEY",
             self.name(),
         );
         Err(Error::Authentication {

@@ -70,7 +70,7 @@ impl DirectoryEvents {
                 return Ok(Self { messages });
             }
         }
-        Err(messages.protocol("the stream ended before its first message"))
+        Err(messages.protocol("the stream ended before its start message"))
     }
 
     /// Returns the next change, or `None` when the watch has ended. Cancel safe.

@@ -235,7 +235,7 @@ impl Envd {
     ///
     /// # Errors
     /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause, and
-    /// [`Error::Protocol`] if the stream ends before its first message.
+    /// [`Error::Protocol`] if the stream ends before its start message.
     ///
     /// ```
     /// # ppio_test_support::client_example!(async |client| {

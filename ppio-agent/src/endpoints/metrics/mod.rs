@@ -214,7 +214,7 @@ impl Measured<'_> {
         );
         page.counter(
             "ppio_agent_executor_stall_seconds_total",
-            "Time that these polls took.",
+            "Total time of the polls that kept their thread for longer than the limit.",
             stalled.into_iter().map(labelled("function")),
         );
         page.gauge(

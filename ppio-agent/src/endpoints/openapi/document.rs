@@ -158,7 +158,7 @@ impl Document {
             );
         }
         let event = json!({"type": "integer", "minimum": 0});
-        let text = "The last event that the caller has; the stream begins behind it";
+        let text = "The last event that the caller received; the stream begins after this event";
         self.add(
             "/invocations/{id}/events",
             "get",

@@ -68,7 +68,7 @@ const ERRORS: [(u16, &str); 14] = [
     (415, "The body is not JSON"),
     (421, "The agent does not answer for this host"),
     (422, "The JSON does not fit the agent's type"),
-    (426, "The path is a WebSocket"),
+    (426, "The path serves WebSockets"),
     (500, "The agent failed"),
     (503, "The agent is overloaded or shuts down"),
     (504, "The agent did not answer in time"),

@@ -92,7 +92,7 @@ where
 #[diagnostic::on_unimplemented(
     message = "a websocket function cannot return `{Self}`",
     label = "this value would be lost",
-    note = "help: send it with `socket.send(..)`, and return nothing, or `Result<(), E>` with an error that implements `std::fmt::Display`"
+    note = "help: send the value with `socket.send(..)`, and return nothing, or `Result<(), E>` with an error that implements `std::fmt::Display`"
 )]
 pub trait WebSocketOutput {}
 

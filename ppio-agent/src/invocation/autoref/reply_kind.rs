@@ -109,7 +109,7 @@ impl<T: Serialize> AgentValue for T {}
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot return the stream or iterator `{Self}`, which is not `Send`",
     label = "cannot be sent between threads",
-    note = "help: write `Arc` instead of `Rc` in it; write a box as `Box<dyn Iterator<Item = ..> + Send>` or `Pin<Box<dyn Stream<Item = ..> + Send>>`"
+    note = "help: write `Arc` instead of `Rc` in the type; write a box as `Box<dyn Iterator<Item = ..> + Send>` or `Pin<Box<dyn Stream<Item = ..> + Send>>`"
 )]
 pub trait AgentItems: Send {}
 
@@ -120,7 +120,7 @@ impl<T: Send> AgentItems for T {}
 #[diagnostic::on_unimplemented(
     message = "an entrypoint cannot reply with the stream `{Self}`",
     label = "neither a stream nor an iterator",
-    note = "help: write a type that implements `Stream` or `Iterator` as the second one of `ppio::Reply`"
+    note = "help: write a type that implements `Stream` or `Iterator` as the second type of `ppio::Reply`"
 )]
 pub trait ReplyItems {}
 

@@ -82,13 +82,13 @@ pub(super) async fn list(
         None | Some(Value::Null) => None,
         Some(token) => {
             let cursor = token.as_str().and_then(PageToken::parse);
-            Some(cursor.ok_or_else(|| invalid("pageToken", "that of a page before"))?)
+            Some(cursor.ok_or_else(|| invalid("pageToken", "the token of an earlier page"))?)
         }
     };
     let text = |name: &str| match params.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(_) => Err(invalid(name, "a text")),
+        Some(_) => Err(invalid(name, "a string")),
     };
     let state = match text("status")? {
         None | Some("TASK_STATE_UNSPECIFIED") => None,

@@ -98,8 +98,11 @@ impl Sent {
         let role = match wire.role.as_str() {
             "user" | "ROLE_USER" => ChatRole::User,
             other => {
-                let message =
-                    format!("a message of role {other:?} cannot be sent; send `ROLE_USER`");
+                let user = match version {
+                    Version::V0_3 => "user",
+                    Version::V1 => "ROLE_USER",
+                };
+                let message = format!("a message of role {other:?} cannot be sent; send `{user}`");
                 return Err(A2aError::new(A2aErrorKind::InvalidParams, message));
             }
         };

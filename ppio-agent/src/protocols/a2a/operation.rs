@@ -124,7 +124,7 @@ pub(super) async fn perform(
                         exchange, events,
                     )));
                 }
-                let message = "the task has ended; get it instead";
+                let message = "the task has ended and has no stream; get the task";
                 return Err(A2aError::new(A2aErrorKind::UnsupportedOperation, message));
             }
             let (ids, history) = task::described(&run);
@@ -135,7 +135,7 @@ pub(super) async fn perform(
             )))
         }
         Operation::ExtendedCard => {
-            let message = "this agent has no extended card; its card says so";
+            let message = "this agent has no extended agent card; get the agent card instead";
             Err(A2aError::new(A2aErrorKind::UnsupportedOperation, message))
         }
         Operation::Push(operation) => {
@@ -165,7 +165,7 @@ async fn cancel(
     if run.status().is_ended() {
         let task = task::of_run(agent.invoker, exchange, run).await;
         if task.status.state != TaskState::InputRequired || !run.withdraw() {
-            let message = "the task has ended already";
+            let message = "the task has already ended";
             return Err(A2aError::new(A2aErrorKind::TaskNotCancelable, message));
         }
         let followed = RunReading::new(agent, exchange).of(run);

@@ -57,7 +57,7 @@ pub(super) async fn send(
     if let (Some(kept), Some(context)) = (&kept_context, &sent.context)
         && kept != context
     {
-        let message = format!("the task belongs to context {kept:?}; send that or none");
+        let message = format!("the task has context {kept:?}; send this `contextId` or none");
         return Err(A2aError::new(A2aErrorKind::InvalidParams, message));
     }
     let push = agent.protocols.push();

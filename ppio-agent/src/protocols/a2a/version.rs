@@ -39,7 +39,7 @@ pub(super) fn check(stated: Option<Version>, spoken: Version, place: &str) -> Re
     match stated {
         Some(stated) if stated != spoken => {
             let message = format!(
-                "{place} is one of version {}, and the request states {}; send `A2A-Version: {0}`",
+                "{place} requires version {}, but the request states {}; send `A2A-Version: {0}`",
                 spoken.number(),
                 stated.number()
             );

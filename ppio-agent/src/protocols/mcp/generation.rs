@@ -88,7 +88,7 @@ impl Generation {
                 "the batch has more than 100 messages; send fewer"
             }
             None | Some(BATCHES) => return Ok(()),
-            Some(_) => "batches are a part of version 2025-03-26 alone; send one message",
+            Some(_) => "only version 2025-03-26 has batches; send one message",
         };
         Err(JsonRpcError::invalid_request(problem))
     }

@@ -110,7 +110,7 @@ fn read_response(id: &str, response: &Value) -> Result<Value, JsonRpcError> {
         Some("decline" | "cancel") => Ok(json!({"interrupt_id": id, "status": "cancelled"})),
         _ => {
             let id: String = id.chars().take(100).collect();
-            let message = format!("the response {id:?} has no action of an elicitation");
+            let message = format!("the `action` of {id:?} must be `accept`, `decline` or `cancel`");
             Err(JsonRpcError::invalid_params(message))
         }
     }

@@ -76,7 +76,7 @@ impl ToolCallRequest {
             Some(name) => {
                 let name: String = name.chars().take(100).collect();
                 let tool = &tool.name;
-                let message = format!("there is no tool {name:?}; the tool is {tool:?}");
+                let message = format!("there is no tool {name:?}; the only tool is {tool:?}");
                 return Err(JsonRpcError::invalid_params(message));
             }
             None => return Err(JsonRpcError::invalid_params("`name` is not a string")),

@@ -18,7 +18,7 @@ pub(super) fn parts(content: Value, place: &str) -> Result<Vec<ChatPart>, Error>
                 read(part).map_err(|why| does_not_fit(&format!("{place}[{at}]"), why))
             })
             .collect(),
-        _ => Err(does_not_fit(place, "expected a text or a list of parts")),
+        _ => Err(does_not_fit(place, "expected a string or a list of parts")),
     }
 }
 

@@ -92,7 +92,7 @@ impl JournalDirectory {
                 }
                 tracing::warn!(
                     path = %path.display(),
-                    "the key of the journal is damaged and is replaced; idempotency keys of \
+                    "the hash key of the journal is damaged and is replaced; idempotency keys of \
                      earlier runs are refused"
                 );
             }

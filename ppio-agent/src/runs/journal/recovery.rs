@@ -131,7 +131,7 @@ fn read(
             Err(ReadError::Damaged | ReadError::TooLarge) => {
                 tracing::warn!(
                     path = %path.display(),
-                    "a file of the journal is damaged; what follows the damage is lost"
+                    "a file of the journal is damaged; the records after the damage are lost"
                 );
                 true
             }

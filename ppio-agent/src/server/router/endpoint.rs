@@ -28,6 +28,7 @@ pub(super) async fn call(
     if !route.has(request.method()) {
         return Err(Rejection::MethodNotAllowed {
             method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
             allow: route.allow(),
         }
         .into());

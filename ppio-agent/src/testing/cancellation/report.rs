@@ -150,8 +150,8 @@ pub enum CancellationError {
     },
     /// The invocation does not take the same path each time.
     #[error(
-        "the invocation does not take the same path each time: it was polled {found} times after \
-         {expected} times before; do what happens only once in `before`, and replace threads, \
+        "the invocation does not take the same path each time: it was polled {expected} times, \
+         but {found} times in a later run; do one-time setup in `before`, and replace threads, \
          random choices and the network by something that is the same in each run"
     )]
     NotDeterministic {
@@ -163,8 +163,8 @@ pub enum CancellationError {
     /// The invocation or a closure of the test waits for something that does not happen, although
     /// no invocation was dropped before.
     #[error(
-        "the invocation waits for more than {after:?} at {}; pause the clock of the runtime if \
-         it waits for time, or allow more with `stuck_after`",
+        "the test waits for more than {after:?} at {}; pause the clock of the runtime if the \
+         wait is for a timer, or raise the limit with `stuck_after`",
         Point(*.await_point, .line.as_ref())
     )]
     Stuck {
@@ -177,7 +177,7 @@ pub enum CancellationError {
     },
     /// The test was started inside a tokio runtime, whose thread it would block.
     #[error(
-        "cannot run inside a tokio runtime; call it in a `#[test]` function, not in a \
+        "cannot run the test inside a tokio runtime; use a `#[test]` function, not a \
          `#[tokio::test]`"
     )]
     InsideRuntime,

@@ -221,7 +221,7 @@ impl Unfinished {
             }
             Self::Panicked(panic) => {
                 let text = panic_message(panic.as_ref());
-                format!("the next invocation panicked: {text}")
+                format!("the next invocation or a closure of the test panicked: {text}")
             }
         }
     }

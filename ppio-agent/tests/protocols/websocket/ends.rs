@@ -27,7 +27,7 @@ fn ending(config: RuntimeConfig) -> Result<AgentRuntimeApp, StartError> {
                 Some("fail") => Err(Error::internal("password=1")),
                 Some("bad request") => Err(Error::bad_request("password=1")),
                 Some("panic") => panic!("password=1"),
-                Some("close") => Ok(socket.close(4001, "as you wish").await?),
+                Some("close") => Ok(socket.close(4001, "closed as requested").await?),
                 Some("bad close") => Ok(socket.close(1006, "").await?),
                 other => unreachable!("{other:?}"),
             }
@@ -45,7 +45,7 @@ async fn the_close_code_depends_on_the_end_of_the_function() {
     let server = TestServer::start(ending(config())).await;
     for (message, code, reason, status) in [
         ("return", 1000, "", "success"),
-        ("close", 4001, "as you wish", "success"),
+        ("close", 4001, "closed as requested", "success"),
         ("fail", 1011, "internal error", "server_error"),
         ("panic", 1011, "internal error", "server_error"),
         ("bad close", 1011, "internal error", "client_error"),

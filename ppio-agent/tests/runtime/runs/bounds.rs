@@ -191,7 +191,7 @@ async fn the_total_size_of_all_runs_is_bounded() {
     })
     .await;
     let kept = server.metric("runs_kept").await;
-    assert!((1..20).contains(&kept), "{kept} are kept");
+    assert!((1..20).contains(&kept), "{kept} runs are kept");
     let last = server.send(get("/invocations/run-19/events")).await;
     assert_eq!(events(&last).len(), 201);
     server

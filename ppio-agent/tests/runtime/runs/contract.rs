@@ -122,7 +122,7 @@ async fn vercel_ai_6502_a_resumed_stream_can_be_stopped() {
     assert_eq!(plain.chunk().await, None);
     let last = resumed.chunk().await.expect("an event");
     let Event::End(end) = &parse(std::str::from_utf8(&last).unwrap())[0] else {
-        panic!("not the end");
+        panic!("expected an end event");
     };
     assert_eq!(
         (&end["status"], &end["error_type"]),
@@ -246,10 +246,10 @@ async fn an_error_is_kept_with_its_status() {
         .server
         .send(get(&format!("/invocations/{id}/response")))
         .await;
-    assert_eq!(answer.error(500, "Scripted"), "the script says so");
+    assert_eq!(answer.error(500, "Scripted"), "a scripted failure");
     let failed = json!({
         "status": "error", "items": 0,
-        "error": "the script says so", "error_type": "Scripted",
+        "error": "a scripted failure", "error_type": "Scripted",
     });
     assert_eq!(agent.events(&id, 0).await, [Event::End(failed)]);
     // If a stream fails after some items, these are kept as well.

@@ -27,7 +27,7 @@ fn item(seed: u64, number: u64) -> Value {
 
 /// The agent of these tests, which runs as a separate process.
 #[test]
-#[ignore = "a program, which other tests start"]
+#[ignore = "a program that other tests start"]
 fn agent_program() {
     if std::env::var_os("PPIO_AGENT_JOURNAL").is_none() {
         return;
@@ -165,7 +165,7 @@ impl Invocation {
             let seen = parse(seen.map_or("", |(_, body)| body));
             assert!(
                 kept.starts_with(&seen),
-                "{} are kept of {seen:?}",
+                "{} events are kept of {seen:?}",
                 kept.len()
             );
             let end = kept.pop();
@@ -301,7 +301,7 @@ fn a_run_that_cannot_be_written_fails_with_the_reason() {
     let kept = parse(&stream);
     assert!(
         kept.starts_with(&events),
-        "{} of {sent} are kept",
+        "{} events are kept of {sent}",
         kept.len()
     );
     let end = kept.last();

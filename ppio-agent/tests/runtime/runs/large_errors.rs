@@ -46,7 +46,10 @@ async fn a_long_error_is_sent_whole_and_kept_truncated() {
         let body = request(part, "\u{e9}", 50_000);
         let answer = server.send(invocation_with(&headers, &body)).await;
         assert_eq!(answer.status, 500);
-        assert!(answer.body.len() > 100_000, "the caller gets all of it");
+        assert!(
+            answer.body.len() > 100_000,
+            "the caller gets the whole error"
+        );
         let path = format!("/invocations/{number}");
         with_timeout("the cut", async {
             while server.send(get(&path)).await.body.len() as u64 > limit + 1000 {}
@@ -79,7 +82,7 @@ async fn errors_count_towards_the_total_size_of_all_runs() {
     })
     .await;
     let kept = server.metric("runs_kept").await;
-    assert!((1..=10).contains(&kept), "{kept} are kept");
+    assert!((1..=10).contains(&kept), "{kept} runs are kept");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::journal_kills::call;
 /// The agent of these tests: it records each call in a file, and does not return if `wait` is
 /// `true` in the request.
 #[test]
-#[ignore = "a program, which other tests start"]
+#[ignore = "a program that other tests start"]
 fn agent_program() {
     let Some(marks) = std::env::var_os("TEST_MARKS") else {
         return;

@@ -152,7 +152,7 @@ async fn the_time_in_the_queue_counts_towards_the_timeout() {
         };
         let answer = tokio::select! {
             answer = late.answer() => answer,
-            () = keep_alive => unreachable!("it does not end"),
+            () = keep_alive => unreachable!("`keep_alive` does not end"),
         };
         answer.error(504, "Timeout");
     }

@@ -101,7 +101,7 @@ async fn act(
     dropping: oneshot::Sender<()>,
     streams: bool,
 ) -> Result<Reply<Value, impl Stream<Item = Result<Value, Error>> + Send>, Error> {
-    let failure = || Error::internal("the script says so").with_type("Scripted");
+    let failure = || Error::internal("a scripted failure").with_type("Scripted");
     if !streams {
         let value = match steps.recv().await {
             Some(Step::Item(value)) => Ok(Reply::Value(value)),

@@ -70,7 +70,7 @@ impl Bundle {
         let outside = || {
             let message = format!("spec.files: {path:?} is not a path inside the project");
             CliError::new(ExitKind::Usage, message)
-                .help("write it relative to agent.yaml and without `..`")
+                .help("write the path relative to agent.yaml and without `..`")
         };
         let mut clean = PathBuf::new();
         for part in Path::new(path).components() {
@@ -83,7 +83,7 @@ impl Bundle {
         if let Decision::Secret(_) = self.rules.decide(&clean) {
             let message = format!("spec.files: {path:?} has the name of a secret");
             return Err(CliError::new(ExitKind::Usage, message).help(format!(
-                "remove it from agent.yaml, or send it with `--include '{}'`",
+                "remove the path from agent.yaml, or allow the path with `--include '{}'`",
                 clean.display()
             )));
         }
@@ -240,9 +240,9 @@ impl Bundle {
         let error = if written == target {
             error
         } else {
-            error.cause(format!("that is {}", target.display()))
+            error.cause(format!("the path resolves to {}", target.display()))
         };
-        error.help("replace it by the file, or leave it out with .dockerignore")
+        error.help("replace the link by the file, or exclude the link with .dockerignore")
     }
 
     /// Packs the files into an archive. Blocks.
@@ -269,5 +269,5 @@ impl Bundle {
 fn link_to_folder(path: &Path) -> CliError {
     let message = format!("{} is a link to a folder", path.display());
     CliError::new(ExitKind::Usage, message)
-        .help("replace it by the folder, or leave it out with .dockerignore")
+        .help("replace the link by the folder, or exclude the link with .dockerignore")
 }

@@ -125,7 +125,7 @@ impl ProjectFiles {
         let file = openat(&folder, name, flags, Mode::empty()).map_err(changed)?;
         let mode = rustix::fs::fstat(&file)?.st_mode;
         if FileType::from_raw_mode(mode) != FileType::RegularFile {
-            return Err(io::Error::other("it is no longer a regular file"));
+            return Err(io::Error::other("the path is no longer a regular file"));
         }
         Ok(file.into())
     }
@@ -168,7 +168,7 @@ impl ProjectFileInfo {
 /// Converts an error of `openat`. Links were resolved before, so a link here was created since.
 fn changed(error: Errno) -> io::Error {
     match error {
-        Errno::LOOP => io::Error::other("it was replaced by a link"),
+        Errno::LOOP => io::Error::other("the path was replaced by a link"),
         error => error.into(),
     }
 }

@@ -177,7 +177,10 @@ fn links_that_point_outside_the_project_are_refused_with_their_target() {
         "{failure:?}"
     );
     let target = outside.path().canonicalize().unwrap().join("secret");
-    assert_eq!(failure.causes, [format!("that is {}", target.display())]);
+    assert_eq!(
+        failure.causes,
+        [format!("the path resolves to {}", target.display())]
+    );
     // Ignored links are not resolved.
     fs::write(project.path().join(".dockerignore"), "link\nb").unwrap();
     let bundle = everything(&project, &[]).unwrap();

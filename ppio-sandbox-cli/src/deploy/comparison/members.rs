@@ -120,7 +120,7 @@ impl Comparison<'_> {
             for (name, _) in new.iter().filter(|(name, _)| old.get(name).is_none()) {
                 self.note(
                     &place.member(name),
-                    "new member of an object that had no others",
+                    "new member of an object that allowed no other members",
                 );
             }
             if new.others != false {

@@ -47,7 +47,7 @@ const PYTHON_PORTS: &[u16] = &[AGENT_PORT];
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "they change independently: no two make one state"
+    reason = "each flag changes independently of the others"
 )]
 pub(super) struct Rebuilder {
     folder: PathBuf,
@@ -501,9 +501,9 @@ fn wrong_port(name: &str, port: u16, ports: &BTreeSet<u16>) -> CliError {
     let message = format!("{name} does not listen on PPIO_AGENT_PORT ({port})");
     let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
     CliError::new(ExitKind::Agent, message)
-        .cause(format!("it listens on port {}", ports.join(", ")))
+        .cause(format!("the agent listens on port {}", ports.join(", ")))
         .help(format!(
-            "make it listen on PPIO_AGENT_PORT, or on {AGENT_PORT} if that is not set"
+            "make the agent listen on PPIO_AGENT_PORT, or on {AGENT_PORT} if that is not set"
         ))
 }
 

@@ -133,7 +133,7 @@ pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, ExportRefusal> {
         coding if coding.eq_ignore_ascii_case("identity") => Ok(false),
         coding => Err(ExportRefusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("the content encoding is {coding:?}; send gzip, or the body as it is"),
+            format!("the content encoding is {coding:?}; send gzip or an uncompressed body"),
         )),
     }
 }

@@ -88,7 +88,7 @@ impl DevTelemetry {
         let path = request.uri().path();
         let Some(kind) = ExportKind::of_path(path.strip_prefix(OTLP_PATH).unwrap_or(path)) else {
             let Some(route) = path.strip_prefix(BASE_PATH).and_then(api::ApiRoute::find) else {
-                let message = format!("`agent dev` has nothing at {path}");
+                let message = format!("`agent dev` does not serve {path}");
                 return error_response(StatusCode::NOT_FOUND, "NotFound", &message);
             };
             if request.method() != Method::GET {
@@ -117,7 +117,7 @@ impl DevTelemetry {
 }
 
 fn not_allowed(allowed: &'static str) -> Response {
-    let message = format!("this path answers {allowed} alone");
+    let message = format!("this path accepts only {allowed}");
     let body = error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", &message);
     let allow = [(header::ALLOW, HeaderValue::from_static(allowed))];
     (allow, body).into_response()

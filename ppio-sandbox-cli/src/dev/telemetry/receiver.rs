@@ -139,7 +139,10 @@ async fn read(request: Request) -> Result<Vec<u8>, ExportRefusal> {
 }
 
 fn decoding_failed<E>(_: E) -> ExportRefusal {
-    ExportRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, "decoding failed")
+    ExportRefusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "cannot decode the export",
+    )
 }
 
 impl Rejected {

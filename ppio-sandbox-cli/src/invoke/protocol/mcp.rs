@@ -32,7 +32,7 @@ pub(super) async fn call(
     let tools = tools.map(Vec::as_slice).unwrap_or_default();
     let [tool] = tools else {
         let message = format!(
-            "the agent has {} tools, and only one can be called",
+            "the agent has {} tools; `--protocol mcp` calls an agent with one tool",
             tools.len()
         );
         return Err(unusable(message).into());

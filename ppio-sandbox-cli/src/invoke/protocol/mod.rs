@@ -135,7 +135,7 @@ pub(super) fn not_served(protocol: AgentProtocol, error: &Error) -> Option<CliEr
     };
     let message = format!("the agent does not serve {name} at {}", path(protocol));
     let help = format!(
-        "build the agent with the feature `{feature}` of `ppio-agent`; if it is, \
+        "build the agent with the feature `{feature}` of `ppio-agent`; if it has the feature, \
          PPIO_AGENT_PROTOCOLS has to list `{feature}`, or not be set"
     );
     Some(
@@ -210,7 +210,7 @@ impl AgentFailure {
 
 fn usage_error(message: impl Into<String>) -> CliError {
     CliError::new(ExitKind::Usage, message).help(
-        "with `--protocol` the request is that of the protocol, or has the user's message as \
+        "with `--protocol`, send a request of that protocol, or the user's message as \
          {\"prompt\": \"hi\"}",
     )
 }

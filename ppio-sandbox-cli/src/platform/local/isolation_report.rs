@@ -46,7 +46,7 @@ impl IsolationReport {
             (Network::Isolated, _) => {
                 "one for each sandbox, without this machine's loopback addresses"
             }
-            (Network::Host, true) => "this machine's, unless created without internet access",
+            (Network::Host, true) => "this machine's, except for sandboxes without internet access",
             (Network::Host, false) => "this machine's",
         };
         format!(

@@ -46,7 +46,7 @@ pub(crate) fn running() -> Result<Option<RunningPlatform>, CliError> {
 pub(crate) fn require_running() -> Result<RunningPlatform, CliError> {
     running()?.ok_or_else(|| {
         CliError::new(ExitKind::Platform, "the local platform is not running").help(
-            "start it with `ppio-sandbox-cli local up --detach`, or set PPIO_API_KEY to use the \
+            "run `ppio-sandbox-cli local up --detach`, or set PPIO_API_KEY to use the \
              cloud",
         )
     })
@@ -74,7 +74,7 @@ pub(crate) async fn running_or_started(terminal: &Terminal) -> Result<RunningPla
                 running.url()
             );
             return Err(CliError::new(ExitKind::Platform, message).help(
-                "stop it with `ppio-sandbox-cli local down`, so that it is started again, or \
+                "run `ppio-sandbox-cli local down`, so that the platform is started again, or \
                  unset the variable",
             ));
         }

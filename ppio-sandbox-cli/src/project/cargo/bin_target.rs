@@ -70,7 +70,7 @@ impl BinTarget {
         );
         let error = CliError::new(ExitKind::Usage, message);
         Err(if others.is_empty() {
-            error.help("declare it as a `[[bin]]` in Cargo.toml")
+            error.help("declare the file as a `[[bin]]` in Cargo.toml")
         } else {
             error.help(format!(
                 "the project's binaries start in {}; correct `spec.entrypoint` in agent.yaml, or \

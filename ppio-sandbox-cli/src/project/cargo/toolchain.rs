@@ -44,7 +44,7 @@ async fn rustc_output(
 pub(crate) fn broken(error: &ProgramError) -> CliError {
     let help = match error {
         ProgramError::Missing { program } if program.contains('/') => {
-            "correct the variable that names it, or unset it"
+            "correct the variable CARGO or RUSTC, or unset it"
         }
         ProgramError::Missing { .. } => "install Rust from https://rustup.rs",
         _ => {

@@ -101,7 +101,7 @@ impl Sandbox {
 
     /// Returns the standard error of `local up`.
     pub(crate) fn platform_stderr(&self) -> String {
-        let process = self.platform.as_ref().expect("it was started");
+        let process = self.platform.as_ref().expect("the platform was started");
         process.stderr()
     }
 

@@ -94,7 +94,7 @@ impl Transcript {
 
 /// Returns the contents of a terminal after this output.
 pub(crate) fn screen(written: &str) -> String {
-    let side = |cells| NonZero::new(cells).expect("it has a size");
+    let side = |cells| NonZero::new(cells).expect("a size above 0");
     let (rows, columns) = (side(super::SCREEN.ws_row), side(super::SCREEN.ws_col));
     let mut terminal = vt100::Parser::new(rows, columns, 0);
     terminal.process(written.as_bytes());

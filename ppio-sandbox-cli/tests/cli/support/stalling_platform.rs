@@ -41,7 +41,7 @@ impl StallingPlatform {
     /// Waits for an upload.
     pub(crate) fn upload(&self) -> Upload {
         let upload = self.uploads.recv_timeout(DEADLINE);
-        upload.expect("something is uploaded")
+        upload.expect("an upload")
     }
 }
 

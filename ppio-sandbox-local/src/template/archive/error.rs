@@ -50,7 +50,7 @@ pub(crate) enum ArchiveError {
     HardLink(String),
     #[error("the archive's entry {0:?} has a path that is too long or too deep")]
     Path(String),
-    #[error("failed to unpack")]
+    #[error("failed to unpack the archive")]
     Io(#[from] io::Error),
 }
 

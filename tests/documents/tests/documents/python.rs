@@ -157,7 +157,7 @@ fn the_table_of_examples_has_the_right_line_counts() {
                 .next()
                 .is_some_and(|section| section.contains(&link))
         });
-        let example = example.unwrap_or_else(|| panic!("{place}: no program"));
+        let example = example.unwrap_or_else(|| panic!("{place}: no example program"));
         let python = lines(&example.python, ["#", "\"\"\""]);
         let rust = lines(&example.rust, ["//", "//"]);
         assert_eq!(
@@ -169,7 +169,7 @@ fn the_table_of_examples_has_the_right_line_counts() {
         assert_eq!(
             rust > python,
             !reason.is_empty(),
-            "{place}: a reason where Rust is longer"
+            "{place}: a reason only if Rust is longer"
         );
         listed += 1;
     }

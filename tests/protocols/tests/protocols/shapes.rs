@@ -127,7 +127,7 @@ shapes! {
         Ok(", "),
         Err(Error::unavailable("the model went away")),
     ]);
-    panicking: async -> String = panic!("as a test wants");
+    panicking: async -> String = panic!("as the test requires");
     empty_stream: async -> impl Stream<Item = String> = stream::empty();
     ten_thousand: async -> impl Stream<Item = String> =
         stream::iter((0..10_000).map(|number| format!("{number} ")));

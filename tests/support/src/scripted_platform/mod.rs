@@ -77,7 +77,7 @@ impl ScriptedPlatform {
     /// echoes.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared::default());
         {
             let mut state = shared.lock();

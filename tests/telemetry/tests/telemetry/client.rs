@@ -66,7 +66,7 @@ async fn call_in_a_trace(receiver: &str, weather: String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "exports to the receiver in PPIO_TEST_OTLP_RECEIVER; tests/telemetry/phoenix.sh runs it"]
+#[ignore = "exports to the receiver in PPIO_TEST_OTLP_RECEIVER; run by tests/telemetry/phoenix.sh"]
 async fn a_trace_for_another_receiver() {
     let receiver = std::env::var("PPIO_TEST_OTLP_RECEIVER").unwrap();
     let (url, _) = weather().await;

@@ -146,7 +146,7 @@ fn attributes(list: Vec<KeyValue>) -> Attributes {
     let mut attributes = Attributes::new();
     for (name, value) in list {
         let earlier = attributes.insert(name.clone(), value);
-        assert_eq!(earlier, None, "{name} is there twice");
+        assert_eq!(earlier, None, "duplicate attribute {name}");
     }
     attributes
 }

@@ -23,7 +23,7 @@ fn a_value_that_is_not_supported_is_an_error() {
             "only `http/protobuf`",
         ),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "whole milliseconds"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "leave it out"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "to `none`"),
         ("OTEL_TRACES_EXPORTER", "console", "`otlp` or `none`"),
         ("OTEL_TRACES_SAMPLER", "xray", "`always_on`"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "a number of spans"),

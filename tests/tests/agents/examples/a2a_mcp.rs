@@ -44,7 +44,7 @@ async fn an_agent_that_requires_input_is_an_error() {
     let error = items.last().unwrap();
     assert_eq!(error["error_type"], "PeerError", "{items:?}");
     assert!(
-        error["error"].as_str().unwrap().contains("asks a question"),
+        error["error"].as_str().unwrap().contains("needs an answer"),
         "{error}"
     );
 }
@@ -80,7 +80,7 @@ async fn a_disconnected_caller_cancels_the_call_of_the_agent() {
     peer.eventually("the call of the agent", is_called).await;
     drop(socket);
     let left = |peer: &ScriptedPlatform| peer.open_connections() == 0;
-    peer.eventually("the agent has left", left).await;
+    peer.eventually("the agent disconnected", left).await;
 }
 
 #[tokio::test]
@@ -90,5 +90,5 @@ async fn a_missing_setting_is_a_start_error_that_names_it() {
         .spawn();
     assert_eq!(agent.wait(Duration::from_secs(20)).code(), Some(1));
     let log = agent.stderr();
-    assert!(log.contains("set MCP_URL, for example to"), "{log}");
+    assert!(log.contains("MCP_URL is not set; example:"), "{log}");
 }

@@ -14,7 +14,7 @@ async fn the_function_can_reject_a_request() {
     let agent = AgentProcess::start("blocking");
     let answer = call::invoke(&agent, &json!({ "from": 0, "to": 10_u64.pow(13) })).await;
     let text = answer.error(400, "RangeTooLarge").await;
-    assert_eq!(text, "`to` is at most 1000000000000");
+    assert_eq!(text, "`to` is larger than 1000000000000");
 }
 
 /// There are more callers than threads, and each call could occupy a thread for a day.

@@ -130,5 +130,8 @@ async fn a_missing_setting_is_a_start_error_that_names_it() {
         .spawn();
     assert_eq!(agent.wait(Duration::from_secs(20)).code(), Some(1));
     let log = agent.stderr();
-    assert!(log.contains("set OPENAI_BASE_URL, for example to"), "{log}");
+    assert!(
+        log.contains("OPENAI_BASE_URL is not set; example:"),
+        "{log}"
+    );
 }

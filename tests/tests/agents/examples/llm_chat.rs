@@ -104,7 +104,7 @@ async fn tokens_are_not_buffered_and_a_disconnect_cancels_the_model_request() {
     drop(answer);
     let left = |endpoint: &ScriptedPlatform| endpoint.open_connections() == 0;
     endpoint
-        .eventually("the agent has left the model", left)
+        .eventually("the agent disconnected from the model", left)
         .await;
 }
 
@@ -115,14 +115,14 @@ async fn a_disconnect_before_the_first_token_cancels_the_model_request() {
     let prompt = json!({ "prompt": "hi" });
     let call = tokio::time::timeout(Duration::from_secs(20), async {
         tokio::select! {
-            _ = call::invoke(&agent, &prompt) => panic!("an answer of nothing"),
+            _ = call::invoke(&agent, &prompt) => panic!("the agent answered before the model"),
             () = endpoint.eventually("the call", |endpoint| endpoint.count(ROUTE) == 1) => {}
         }
     });
     call.await.unwrap();
     let left = |endpoint: &ScriptedPlatform| endpoint.open_connections() == 0;
     endpoint
-        .eventually("the agent has left the model", left)
+        .eventually("the agent disconnected from the model", left)
         .await;
 }
 
@@ -164,7 +164,7 @@ async fn errors_of_the_endpoint_have_a_remedy() {
             Reply::body(403, "text/html", "<html>"),
             502,
             "ModelError",
-            "not that of OpenAI's API",
+            "not follow OpenAI's API",
         ),
     ] {
         endpoint.always(ROUTE, reply);
@@ -225,7 +225,7 @@ async fn an_incomplete_answer_ends_with_an_error() {
         (begun().chunk(broken).end(), "failed during its answer"),
         (
             begun().chunk("data: {nonsense\n\n").end(),
-            "not that of OpenAI's API",
+            "not follow OpenAI's API",
         ),
     ] {
         endpoint.script(ROUTE, reply);
@@ -258,7 +258,10 @@ async fn missing_certificates_are_an_error_that_names_them() {
         .listening();
     let ping = call::get(&agent, "/ping").await.json().await;
     let message = ping["message"].as_str().unwrap();
-    assert!(message.starts_with("install ca-certificates"), "{message}");
+    assert!(
+        message.starts_with("no HTTP client (install ca-certificates)"),
+        "{message}"
+    );
 }
 
 /// A sandbox is not ready until its agent is healthy.

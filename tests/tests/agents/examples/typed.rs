@@ -48,5 +48,5 @@ async fn a_custom_validation_has_its_own_error_type() {
     let empty = json!({ "customer": { "name": "Ada" }, "items": [] });
     let answer = call::invoke(&agent, &empty).await;
     let text = answer.error(400, "EmptyOrder").await;
-    assert_eq!(text, "an order has at least one item");
+    assert_eq!(text, "the order has no items");
 }

@@ -54,7 +54,7 @@ async fn a_kill_ends_commands_that_are_being_started() {
                 start.await.unwrap();
             }
             assert_eq!(platform.directories(), [""; 0], "{mode:?}");
-            eventually_some("an end of what was being started", async || {
+            eventually_some("an end of the started processes", async || {
                 running(&seconds).is_empty().then_some(())
             })
             .await;
@@ -112,7 +112,7 @@ async fn a_killed_sandbox_breaks_its_streams() {
         let text = String::from_utf8_lossy(&command.body).into_owned();
         // The body is cut off: it lacks the final chunk.
         let is_whole = command.status == 200 && text.ends_with("0\r\n\r\n");
-        assert!(!is_whole, "{mode:?}: the command ends well: {text}");
+        assert!(!is_whole, "{mode:?}: the body is whole: {text}");
         assert!(!text.contains("exitCode"), "{mode:?}: {text}");
         let watched = async {
             loop {
@@ -163,7 +163,7 @@ async fn a_stalled_reader_does_not_block_other_readers() {
             let mut events = inside.envd.connect(&yes).await.unwrap();
             let mut count = 0;
             while count < wanted {
-                match events.next().await.unwrap().expect("it goes on") {
+                match events.next().await.unwrap().expect("the output continues") {
                     ProcessEvent::Stdout(bytes) => count += bytes.len(),
                     ProcessEvent::Started { .. } => {}
                     other => panic!("{other:?}"),
@@ -171,7 +171,7 @@ async fn a_stalled_reader_does_not_block_other_readers() {
             }
         };
         let read = tokio::time::timeout(DEADLINE, read).await;
-        assert!(read.is_ok(), "{reader} reader waits for the first");
+        assert!(read.is_ok(), "{reader} reader waits for the first reader");
     }
     inside.envd.send_signal(&yes, Signal::Kill).await.unwrap();
     drop(stopped);
@@ -287,7 +287,7 @@ async fn a_command_whose_timeout_passes_during_a_pause_ends_after_it() {
         while !inside.envd.list_processes().await.unwrap().is_empty() {
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "{mode:?}: it goes on"
+                "{mode:?}: the program still runs"
             );
         }
         inside.stop().await;

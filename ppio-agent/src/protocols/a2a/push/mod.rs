@@ -222,7 +222,7 @@ impl PushNotifications {
             tokio::select! {
                 () = all => {}
                 _ = is_stopped.wait_for(|is_stopped| *is_stopped) => {
-                    tracing::debug!(task, "a push notification ends with the agent");
+                    tracing::debug!(task, "a push notification is cancelled by the shutdown");
                 }
             }
         });

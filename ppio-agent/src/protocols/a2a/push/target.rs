@@ -24,10 +24,10 @@ pub(super) struct Target {
 /// Why a target has no address.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AddressError {
-    #[error("cannot resolve its host: {0}")]
+    #[error("cannot resolve the host of the URL: {0}")]
     NotResolved(#[from] io::Error),
     #[error(
-        "its host has no public address, and private ones are refused (set \
+        "the host of the URL has no public address, and private ones are refused (set \
          PPIO_AGENT_A2A_PUSH_PRIVATE=true to allow them)"
     )]
     NotPublic,

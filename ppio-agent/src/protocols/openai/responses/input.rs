@@ -14,7 +14,10 @@ pub(super) fn items(input: Value) -> Result<Vec<Value>, Error> {
             json!({"type": "message", "role": "user", "content": text}),
         ]),
         Value::Array(items) => Ok(items),
-        _ => Err(does_not_fit("input", "expected a text or a list of items")),
+        _ => Err(does_not_fit(
+            "input",
+            "expected a string or a list of items",
+        )),
     }
 }
 
@@ -43,7 +46,7 @@ impl InputReader<'_> {
     fn item(&mut self, mut item: Value, place: &str) -> Result<(), Error> {
         let kind = item["type"].as_str().unwrap_or("message").to_owned();
         let text = |name: &str| {
-            let missing = || does_not_fit(&format!("{place}.{name}"), "expected a text");
+            let missing = || does_not_fit(&format!("{place}.{name}"), "expected a string");
             item[name].as_str().map(str::to_owned).ok_or_else(missing)
         };
         match kind.as_str() {

@@ -80,7 +80,10 @@ impl ResponseRequest {
         input::add(previous, &mut messages)?;
         input::add(sent, &mut messages)?;
         if messages.is_empty() {
-            return Err(does_not_fit("input", "expected a text or a list of items"));
+            return Err(does_not_fit(
+                "input",
+                "expected a string or a list of items",
+            ));
         }
         let kept = Kept {
             echo,
@@ -126,7 +129,7 @@ impl ResponseRequest {
             ));
         };
         if self.previous_response_id.is_some() {
-            let message = "`previous_response_id` and `conversation` exclude each other; send one";
+            let message = "`previous_response_id` and `conversation` cannot be combined; send one";
             return Err(unsupported(message));
         }
         Ok(Some(id.to_owned()))

@@ -58,7 +58,7 @@ fn members() {
         &closed(one.clone()),
         &closed(more),
         &[],
-        &["note: reply /b: new member of an object that had no others"],
+        &["note: reply /b: new member of an object that allowed no other members"],
     );
     check_both(
         &one,

@@ -462,6 +462,22 @@ async fn invalid_requests_get_json_rpc_errors() {
 }
 
 #[tokio::test]
+async fn an_error_names_the_role_in_the_version_of_the_request() {
+    let agent = talking().await;
+    for (method, sent, allowed) in [
+        ("SendMessage", "ROLE_AGENT", "ROLE_USER"),
+        ("message/send", "agent", "user"),
+    ] {
+        let part = json!({"kind": "text", "text": "a"});
+        let message = json!({"messageId": "m", "role": sent, "parts": [part]});
+        let body = call(method, &json!({ "message": message })).to_string();
+        let answer = agent.send("POST", "/a2a", &[], &body).await.json().await;
+        let expected = format!("a message of role {sent:?} cannot be sent; send `{allowed}`");
+        assert_eq!(answer["error"]["message"], expected, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn requests_that_the_runtime_refuses_get_json_rpc_errors() {
     let agent = Agent::start(
         ppio::AgentRuntimeApp::builder()

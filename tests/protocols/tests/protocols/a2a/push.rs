@@ -29,7 +29,7 @@ mod notifying {
         let prompt = request.prompt.clone().unwrap_or_default();
         let events = match (request.resume.first(), prompt.as_str()) {
             (Some(_), _) => vec![ChatEvent::text("resumed")],
-            (None, "fail") => return Err(Error::bad_request("as the prompt said")),
+            (None, "fail") => return Err(Error::bad_request("as the prompt requested")),
             (None, "approve") => vec![ChatEvent::Interrupt {
                 id: "i1".to_owned(),
                 reason: "approval".to_owned(),
@@ -248,7 +248,7 @@ async fn configurations_are_created_read_and_deleted() {
     assert_eq!(agent.send("DELETE", &one, &[], "").await.status(), 200);
     assert_eq!(agent.send("GET", &one, &[], "").await.status(), 404);
     assert_eq!(agent.send("PUT", &one, &[], "").await.status(), 405);
-    assert!(receiver.unread().is_empty(), "the others were deleted");
+    assert!(receiver.unread().is_empty(), "unexpected notifications");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -196,7 +196,7 @@ async fn no_socket_is_served_without_the_websocket_protocol() {
     let agent = start_with(&[("PPIO_AGENT_PROTOCOLS", "ag-ui")]);
     let refused = Socket::try_open(agent.addr(), &[]).await;
     assert_eq!(refused.err(), Some(404));
-    let reason = "and not at /ws: PPIO_AGENT_PROTOCOLS does not name";
+    let reason = "and not at /ws: add `websocket` to PPIO_AGENT_PROTOCOLS";
     eventually_some("the warning in the log", async || {
         agent.stderr().contains(reason).then_some(())
     })
