@@ -66,7 +66,8 @@ impl Cors {
                     .map(|origin| {
                         normalize(origin).ok_or_else(|| {
                             format!(
-                                "PPIO_AGENT_CORS_ORIGINS: {origin:?} is not an origin such as \
+                                "{origin:?} in PPIO_AGENT_CORS_ORIGINS or \
+                                 `RuntimeConfig::cors_origins` is not an origin such as \
                                  https://example.com"
                             )
                         })
@@ -76,8 +77,9 @@ impl Cors {
         };
         if credentials && !matches!(origins, Origins::These(_)) {
             return Err(
-                "PPIO_AGENT_CORS_CREDENTIALS needs a list of origins in PPIO_AGENT_CORS_ORIGINS: \
-                 browsers refuse credentials with `*`"
+                "PPIO_AGENT_CORS_CREDENTIALS or `RuntimeConfig::cors_credentials` needs a list of \
+                 origins in PPIO_AGENT_CORS_ORIGINS or `RuntimeConfig::cors_origins`: browsers \
+                 refuse credentials with `*`"
                     .to_owned(),
             );
         }

@@ -24,8 +24,8 @@ impl AllowedHosts {
                 allowed.allow(host);
             } else {
                 return Err(format!(
-                    "PPIO_AGENT_ALLOWED_HOSTS: {host:?} is not a host name such as \
-                     agent.example.com"
+                    "{host:?} in PPIO_AGENT_ALLOWED_HOSTS or `RuntimeConfig::allowed_hosts` is \
+                     not a host name such as agent.example.com"
                 ));
             }
         }

@@ -36,6 +36,15 @@ impl Environment<'_> {
         parsed.or(code)
     }
 
+    /// Returns the variable with its value, or the method in code if the variable is not set.
+    fn setting(&self, name: &str) -> String {
+        let variable = format!("PPIO_AGENT_{name}");
+        match (self.lookup)(&variable) {
+            Some(text) => format!("{variable}={text:?}"),
+            None => format!("`RuntimeConfig::{}`", name.to_ascii_lowercase()),
+        }
+    }
+
     pub(super) fn boolean(&mut self, name: &str, code: Option<bool>, default: bool) -> bool {
         self.read(name, "true or false", code, |text| {
             match text.to_ascii_lowercase().as_str() {
@@ -81,8 +90,9 @@ impl Environment<'_> {
     ) -> Duration {
         let duration = self.duration(name, code, default);
         if duration.is_zero() {
+            let setting = self.setting(name);
             self.faults
-                .push(format!("PPIO_AGENT_{name} must be more than 0 seconds"));
+                .push(format!("{setting} must be more than 0 seconds"));
         }
         duration
     }
@@ -97,8 +107,9 @@ impl Environment<'_> {
         let size = self.read(name, "a size such as 1048576 or 2Mi", code, parse);
         let size = size.unwrap_or(default);
         if size.bytes() == 0 {
+            let setting = self.setting(name);
             self.faults
-                .push(format!("PPIO_AGENT_{name} must be at least 1 byte"));
+                .push(format!("{setting} must be at least 1 byte"));
         }
         size
     }
@@ -111,8 +122,8 @@ impl Environment<'_> {
     ) -> usize {
         let number = self.read(name, "a number", code, parse).unwrap_or(default);
         if number == 0 {
-            self.faults
-                .push(format!("PPIO_AGENT_{name} must be at least 1"));
+            let setting = self.setting(name);
+            self.faults.push(format!("{setting} must be at least 1"));
         }
         number
     }
@@ -120,8 +131,9 @@ impl Environment<'_> {
     pub(super) fn threads(&mut self, name: &str, code: Option<usize>) -> Option<usize> {
         let threads = self.read(name, "a number of threads", code, parse);
         if threads.is_some_and(|threads| !(1..=10_000).contains(&threads)) {
+            let setting = self.setting(name);
             self.faults
-                .push(format!("PPIO_AGENT_{name} must be from 1 to 10000"));
+                .push(format!("{setting} must be from 1 to 10000"));
         }
         threads
     }

@@ -248,9 +248,11 @@ fn zero_is_invalid_where_it_has_no_meaning() {
         let variable = format!("PPIO_AGENT_{name}");
         let in_code = resolve(code, &[]);
         let in_environment = resolve(new(), &[(&variable, "0")]);
-        for outcome in [in_code, in_environment] {
+        let method = format!("`RuntimeConfig::{}` must be ", name.to_ascii_lowercase());
+        let variable = format!("{variable}=\"0\" must be ");
+        for (outcome, setting) in [(in_code, method), (in_environment, variable)] {
             let error = outcome.expect_err(name).to_string();
-            assert!(error.contains(&variable), "{error}");
+            assert!(error.contains(&setting), "{error}");
         }
     }
     for name in [
