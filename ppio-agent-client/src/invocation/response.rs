@@ -82,7 +82,7 @@ pub(super) fn announced_format(headers: &HeaderMap) -> Result<Option<ResponseFor
     };
     let text = String::from_utf8_lossy(format.as_bytes());
     text.parse().map(Some).map_err(|error| {
-        let message = format!("the response has the header {RESPONSE_FORMAT}: {text:?}: {error}");
+        let message = format!("the response has an invalid header {RESPONSE_FORMAT}: {error}");
         Error::protocol(OPERATION, message)
     })
 }

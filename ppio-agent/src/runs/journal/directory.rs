@@ -92,8 +92,9 @@ impl JournalDirectory {
                 }
                 tracing::warn!(
                     path = %path.display(),
-                    "the hash key of the journal is damaged and is replaced; idempotency keys of \
-                     earlier runs are refused"
+                    "the hash key of the journal is damaged and is replaced; callers without a \
+                     session do not find their earlier runs, and requests that are sent again are \
+                     refused or run again"
                 );
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -58,7 +58,7 @@ pub(super) struct JournalLimits {
 /// The error for a journal that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JournalError {
-    #[error("another process uses it")]
+    #[error("another process uses the directory")]
     InUse,
     #[error("{0}")]
     Io(#[from] io::Error),

@@ -285,7 +285,7 @@ async fn an_unusable_journal_directory_is_an_error_at_start() {
     for (path, reason) in [
         (&file, "exists"),
         (&file.join("below"), "directory"),
-        (&used, "another process uses it"),
+        (&used, "another process uses the directory"),
     ] {
         let app = echo(with_journal(path)).unwrap();
         let error = app.bind().await.unwrap_err().to_string();
