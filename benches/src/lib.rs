@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `ours`, `ours-stream` | this framework: one value, and a stream |
 //! | `raw-hyper` | hyper, with a frame per stream item |
-//! | `raw-hyper --coalesce` | hyper, with a frame for all stream items that are ready |
+//! | `raw-hyper --coalesce` | hyper, with frames of up to 32 KiB of ready stream items |
 //! | `axum` | axum, `OpenAI`'s chat completions as well |
 //! | `ours-openai` | this framework with all protocols: a stream of text |
 //! | `ours-protocols` | the same as `ours` with all protocols |
@@ -19,10 +19,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The largest request body that a server accepts, in bytes.
+/// The largest request body that `raw-hyper` and `axum` accept, in bytes.
 pub const MAX_REQUEST_SIZE: usize = 1024 * 1024;
 
-/// Returns the agent's answer. Computing it takes little time, so that the server is measured.
+/// Returns the agent's answer. The answer takes little time, so that the server is measured.
 pub fn greet(request: &Value) -> Value {
     let name = request["prompt"].as_str().unwrap_or("world");
     json!({ "greeting": format!("Hello, {name}!") })
@@ -101,9 +101,9 @@ pub fn request_id() -> Uuid {
 /// If the variable is missing or is not a port.
 pub fn listen_address() -> Result<std::net::SocketAddr, String> {
     let port = std::env::var("PPIO_AGENT_PORT")
-        .map_err(|_| "PPIO_AGENT_PORT is not set, set it to the port to listen on".to_owned())?;
+        .map_err(|_| "PPIO_AGENT_PORT is not set; set it to the port to listen on".to_owned())?;
     let port: u16 = port
         .parse()
-        .map_err(|_| format!("PPIO_AGENT_PORT is `{port}`, set it to a number from 1 to 65535"))?;
+        .map_err(|_| format!("PPIO_AGENT_PORT is `{port}`; set it to a number from 1 to 65535"))?;
     Ok(([127, 0, 0, 1], port).into())
 }

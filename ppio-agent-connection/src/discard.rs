@@ -15,8 +15,9 @@ use crate::request_body::left;
 /// The maximum number of bytes of a body that are discarded so that the connection can be used
 /// again. Opening another connection costs less than reading more; Go's server has the same limit.
 pub const MAX_DISCARDED: u64 = 256 * 1024;
-/// How long a client may take to send the discarded bytes, counted from the response; nginx waits
-/// for further bytes for the same time.
+/// How long a client may take to send the discarded bytes, counted from the response, or from the
+/// time at which the handler drops the body if that is later; nginx waits for further bytes for the
+/// same time.
 pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the response waits for the end of a chunked body. If the body has not ended by then,
 /// the response has the header `connection: close`.
@@ -112,7 +113,7 @@ pub(crate) struct Discarding(Option<Discarded>);
 #[derive(Debug)]
 struct Discarded {
     body: Incoming,
-    /// The number of its request.
+    /// The number of the request that `body` belongs to.
     number: u16,
     rest: Discard,
 }
@@ -122,7 +123,7 @@ impl Discarding {
     /// has to be polled again.
     pub(crate) fn poll(&mut self, progress: &Progress, cx: &mut Context<'_>) -> bool {
         if self.0.is_none() {
-            // Continues only while the response to a request with an unread body is being sent.
+            // Begins only while the response to a request with an unread body is being sent.
             if progress.unread() == 0 || progress.phase() < Phase::Responding {
                 return false;
             }

@@ -12,7 +12,8 @@ use crate::linger::Linger;
 use crate::message_scan::MessageScan;
 use crate::progress::Progress;
 
-/// How many bytes are read ahead of hyper, to detect the end of the stream.
+/// The maximum number of bytes of one read ahead of hyper, which waits for a request or detects the
+/// end of the stream.
 const EARLY_SIZE: usize = 64;
 
 /// A stream that records what passes through it, and lingers when hyper closes it while the client
@@ -27,7 +28,7 @@ pub(crate) struct ConnectionStream<S> {
     is_blocked: bool,
     /// Bytes read ahead of hyper: the beginning of a request, or bytes that follow one.
     early: BytesMut,
-    /// Whether `early` holds bytes that were read to detect the end of the stream.
+    /// Whether `early` holds bytes that `read_early` read.
     has_read_ahead: bool,
     linger: Option<Box<Linger>>,
 }
@@ -46,8 +47,8 @@ impl<S> ConnectionStream<S> {
         }
     }
 
-    /// Resets the scan for the next request if the current one has ended. Called before hyper
-    /// reads.
+    /// If the scanned request has ended, resets the scan for the next request, or disables the scan
+    /// if hyper still reads the request. Called before hyper reads.
     fn begin_scan(&mut self) {
         if !self.scan.is_at_end() {
             return;
@@ -99,7 +100,7 @@ impl<S: AsyncRead + Unpin> ConnectionStream<S> {
         }
         match self.read_early(cx) {
             Ok(false) if self.early.is_empty() => Poll::Pending,
-            // hyper reads next, and receives the end of the stream or an error.
+            // hyper reads next, and receives the bytes, the end of the stream or the error.
             _ => Poll::Ready(()),
         }
     }

@@ -17,9 +17,13 @@ impl From<Error> for AppError {
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        // The text is only logged: it may contain the account, its quota or internal host names.
-        tracing::error!(error = %error.report(), code = error.code(), "a request to the agent failed");
-        // The cause, without the context of the failed operation.
+        // The error is only logged: it may contain the account, its quota or internal host names.
+        tracing::error!(
+            error = %error.report(),
+            code = error.code(),
+            "a request to the agent failed"
+        );
+        // Errors of operations wrap their cause, which determines the status.
         let root = error.root();
         let status = match root {
             Error::Validation { .. } => StatusCode::BAD_REQUEST,

@@ -152,7 +152,7 @@ impl AgentRuntimeClient {
         })
     }
 
-    /// Closes every open session that this client created, concurrently.
+    /// Closes every open session that this client created and did not detach, concurrently.
     ///
     /// # Errors
     /// The first error of closing a session ([`Error::SandboxOperation`]); the other sessions are

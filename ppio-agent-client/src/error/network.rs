@@ -21,7 +21,7 @@ pub enum NetworkErrorKind {
     Unsent,
     /// The connection broke after the request was (perhaps partly) written, before a response.
     Interrupted,
-    /// The connection broke within the body of the response.
+    /// The connection broke within the body of the response, or the body ended too early.
     Cut,
 }
 
@@ -31,7 +31,7 @@ impl NetworkErrorKind {
             Self::Connect => "cannot connect to",
             Self::Unsent => "connection closed before the request was sent to",
             Self::Interrupted => "connection lost while waiting for the response of",
-            Self::Cut => "connection lost within the response of",
+            Self::Cut => "incomplete response of",
         }
     }
 }

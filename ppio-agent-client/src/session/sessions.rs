@@ -128,7 +128,8 @@ impl Sessions {
         }
     }
 
-    /// Closes every session that this client created, concurrently. Returns the first failure.
+    /// Closes every open session that was created by this client and not detached, concurrently.
+    /// Returns the first failure.
     pub(crate) async fn close_all(&self) -> Result<(), Error> {
         let mut closing = JoinSet::new();
         for core in self.registry.all() {

@@ -22,7 +22,7 @@ pub(super) const TEXTS: [(&str, Option<&str>); 9] = [
 #[derive(Debug, Clone, Default)]
 pub(super) struct TracedType {
     pub(super) kind: TypeKind,
-    /// How many sample values the type has refused.
+    /// The index of the sample value to offer next; 0 if the type has refused all sample values.
     pub(super) attempt: usize,
     /// Whether the type has refused all sample values, and is left out from now on.
     pub(super) is_refused: bool,
@@ -91,7 +91,7 @@ impl TracedType {
         TEXTS[self.attempt].0
     }
 
-    /// Returns the object that has a flattened field.
+    /// Returns the object if it accepts any key: a map, or a struct with a flattened field.
     pub(super) fn open_object(&mut self) -> Option<&mut TracedObject> {
         match &mut self.kind {
             TypeKind::Object(object) if object.others.is_some() => Some(object),

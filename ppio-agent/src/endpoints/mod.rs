@@ -1,4 +1,4 @@
-//! The routes besides `POST /invocations`.
+//! The endpoints of the runtime besides invocations and protocols, and the routes of the author.
 
 pub(crate) mod debug_actions;
 pub(crate) mod entrypoint_schema;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::scaffold::{command, project, python_project};
 use crate::support::{Sandbox, eventually};
 
-/// Returns the names of the events, without repetitions.
+/// Returns the names of the events, without consecutive repetitions.
 fn names(events: &[Value]) -> Vec<&str> {
     let names = events.iter().map(|event| event["event"].as_str());
     let mut names: Vec<_> = names.map(|name| name.expect("a name")).collect();
@@ -43,7 +43,7 @@ fn slow_project(sandbox: &Sandbox, start: &str) -> PathBuf {
 fn log_lines_are_printed_while_their_step_runs() {
     let mut sandbox = Sandbox::new();
     sandbox.up();
-    // The step waits for a connection of the test.
+    // The step connects to this listener, and waits for a byte from the test.
     let gate = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = gate.local_addr().expect("bound");
     let start = format!(

@@ -41,7 +41,9 @@ impl CgroupControllers {
 impl CgroupParent {
     /// Creates the parent cgroup below the one of this process. `None` if that is not possible.
     pub(crate) fn create() -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        // The path of a mount may contain any byte.
+        let mounts = fs::read("/proc/self/mounts").ok()?;
+        let mounts = String::from_utf8_lossy(&mounts);
         let mount = mounts.lines().find_map(|line| {
             let mut fields = line.split(' ');
             let (_, target, kind) = (fields.next()?, fields.next()?, fields.next()?);

@@ -54,11 +54,13 @@ async fn a_kill_ends_detached_processes() {
             "sleep {seconds} & setsid sleep {seconds} & env -i sleep {seconds} & \
              sh -c 'setsid env -i sleep {seconds} & wait' & \
              (setsid env -i sleep {seconds} >/dev/null 2>&1 &) ; \
+             name=$(printf '\\377'); cp \"$(command -v sleep)\" \"$name\"; \
+             (setsid env -i \"./$name\" {seconds} >/dev/null 2>&1 &) ; \
              sh -c 'trap \"\" TERM INT HUP; sleep {seconds}; true' & echo started"
         );
         assert_eq!(shell(&envd, &line).await, "started\n");
-        eventually_some("six sleepers", async || {
-            (running(&seconds).len() == 6).then_some(())
+        eventually_some("seven sleepers", async || {
+            (running(&seconds).len() == 7).then_some(())
         })
         .await;
 

@@ -39,8 +39,8 @@ const INVOCATIONS: &str = "/invocations";
 const COMPLETIONS: &str = "/v1/chat/completions";
 
 const UNARY: [&str; 4] = ["raw-hyper", "axum", "ours", PYTHON];
-/// The servers in the streaming comparison. Two of them send all items that are ready in one frame:
-/// this framework and `raw-hyper-coalesced`.
+/// The servers in the streaming comparison. This framework and `raw-hyper-coalesced` send ready
+/// items in frames of up to 32 KiB; the others send a frame per item.
 const STREAM: [&str; 4] = ["raw-hyper", COALESCED, "axum", "ours-stream"];
 /// The program `raw-hyper` with `--coalesce`.
 const COALESCED: &str = "raw-hyper-coalesced";
@@ -67,7 +67,7 @@ const CPU: &str = "cpu";
 /// cheap responses most.
 const CAPACITY: &str = "capacity";
 
-/// The number and length of rounds.
+/// How much a benchmark measures, and whether its thresholds are enforced.
 pub(crate) struct Plan {
     rounds: usize,
     seconds: f64,
@@ -190,7 +190,7 @@ fn release_build(name: &str) -> Step {
     Step::cargo(name).args(["build", "--release", "--package", "ppio-benches"])
 }
 
-/// Builds the servers that have all protocols; the other servers have none.
+/// Builds the servers of this framework that have all protocols. Its other servers have none.
 fn build_protocols() -> Result<(), Error> {
     release_build("release build with all protocols")
         .args(["--package", "hello"])

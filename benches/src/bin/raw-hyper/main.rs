@@ -4,8 +4,8 @@
 //! raw-hyper [--coalesce]
 //! ```
 //!
-//! A stream is sent with one frame per item or, with `--coalesce`, with one frame for all items
-//! that are ready.
+//! A stream is sent with one frame per item or, with `--coalesce`, with frames of up to 32 KiB of
+//! ready items.
 
 mod events;
 

@@ -42,8 +42,8 @@ fn common_kind(left: Kind, right: Kind) -> Option<Kind> {
     }
 }
 
-/// Returns the branch of the values of this type that are valid by both branches; `None` if there
-/// are none.
+/// Returns the branch of the values of this type that both branches allow; `None` if no value of
+/// their `enum` is allowed. Other contradictions are not detected.
 fn merge(left: &Branch, right: &Branch, kind: Kind) -> Option<Branch> {
     let mut merged = left.clone();
     merged.kind = kind;

@@ -50,7 +50,7 @@ impl CompletionRequest {
         let modalities = self.extra.get("modalities").and_then(Value::as_array);
         if modalities.is_some_and(|wanted| wanted.iter().any(|modality| modality != "text")) {
             let message =
-                "`modalities` has more than `text`; send only `text`, or leave `modalities` out";
+                "`modalities` must be `[\"text\"]`; send only `text`, or leave `modalities` out";
             return Err(unsupported(message));
         }
         if self.messages.is_empty() {
