@@ -281,7 +281,7 @@ async fn an_agent_without_its_settings_is_unhealthy_and_names_them() {
         let ping = ping.json().await;
         let message = ping["message"].as_str().unwrap();
         assert!(
-            message.starts_with(&format!("set {missing}, ")),
+            message.starts_with(&format!("{missing} is not set; ")),
             "{message}"
         );
         let answer = call::invoke(&agent, &json!({ "prompt": "hi" })).await;
