@@ -102,7 +102,7 @@ async function check(binding, version) {
   const cancelled = await client.cancelTask({ tenant: '', id: task.id, metadata: undefined });
   assert.equal(cancelled.status.state, TaskState.TASK_STATE_CANCELED);
   assert.equal((await read(joined)).state, TaskState.TASK_STATE_CANCELED);
-  await assert.rejects(client.cancelTask({ tenant: '', id: task.id, metadata: undefined }), /ended already/);
+  await assert.rejects(client.cancelTask({ tenant: '', id: task.id, metadata: undefined }), /already ended/);
   await assert.rejects(client.getTask({ tenant: '', id: 'none' }), /none/);
   const push = { tenant: '', id: 'c1', taskId: task.id, url: 'https://example.com/hook', token: 't', authentication: undefined };
   assert.equal((await client.createTaskPushNotificationConfig(push)).url, push.url);
