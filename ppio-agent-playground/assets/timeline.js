@@ -103,7 +103,7 @@ function spanRow(span, end, answered) {
 /** Returns the name of a span without the prefix that repeats the kind of the span. */
 function spanTitle({ name, attributes }) {
   const [, rest] = /^(?:invoke_agent|execute_tool|step) (.+)$/.exec(name) ?? [];
-  return name === 'task' && attributes.name ? String(attributes.name) : (rest ?? name);
+  return name === 'task' && attributes.task ? String(attributes.task) : (rest ?? name);
 }
 
 function spanTime(time) {

@@ -44,7 +44,8 @@ where
 {
     let name = name.into();
     let context = AgentRuntimeContext::current();
-    let span = tracing::info_span!("task", name);
+    // A field `name` would be the second one in the JSON of a log line: that of a span is the first.
+    let span = tracing::info_span!("task", task = name);
     let running = tracker().start(name, None);
     let work = async move {
         let _running = running;

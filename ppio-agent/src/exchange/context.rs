@@ -339,7 +339,9 @@ fn sandbox_id_in(body: &[u8]) -> Option<String> {
     }
     // Searching for the key `sandbox_id` costs much less than parsing a body without this key.
     memchr::memmem::find(body, br#""sandbox_id""#).filter(|_| json::is_object(body))?;
-    serde_json::from_slice::<OnlySession>(body).ok()?.sandbox_id
+    let found = serde_json::from_slice::<OnlySession>(body).ok()?.sandbox_id;
+    // As in the header, an empty id is none: callers with it do not share a session.
+    found.filter(|id| !id.is_empty())
 }
 
 tokio::task_local! {
@@ -399,6 +401,7 @@ mod tests {
         assert_eq!(find(r#"{"sandbox_id":"s1"}"#).as_deref(), Some("s1"));
         assert_eq!(find(r#"{"a":{"sandbox_id":"s1"}}"#), None);
         assert_eq!(find(r#"{"sandbox_id":7}"#), None);
+        assert_eq!(find(r#"{"sandbox_id":""}"#), None);
         assert_eq!(find("[]"), None);
         assert_eq!(find(r#"["sandbox_id"]"#), None);
     }

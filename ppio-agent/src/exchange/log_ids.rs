@@ -43,7 +43,11 @@ pub(crate) fn route_span(request_id: &RequestId, request: &Request) -> Span {
     let method = request.method().as_str();
     // The query may contain secrets.
     let path = request.uri().path();
-    let path = path.get(..MAX_PATH).unwrap_or(path);
+    let mut end = path.len().min(MAX_PATH);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    let path = &path[..end];
     if READ_FROM_CONTEXT.load(Ordering::Relaxed) {
         return tracing::info_span!("route", method, path);
     }

@@ -252,11 +252,10 @@ impl AnswerParts {
     pub(crate) fn json(self, body: Bytes) -> Response {
         let mut response = json::response(http::StatusCode::OK, body);
         response.extensions_mut().extend(self.0.extensions);
-        for (name, value) in self.0.headers {
-            if let Some(name) = name {
-                response.headers_mut().entry(name).or_insert(value);
-            }
-        }
+        let mut headers = self.0.headers;
+        // A header of the answer may have several values.
+        headers.extend(std::mem::take(response.headers_mut()));
+        *response.headers_mut() = headers;
         response
     }
 }

@@ -265,7 +265,10 @@ impl Items {
         self.ended = true;
         let rest = self.incomplete.split();
         match self.kind {
-            AnswerKind::Events | AnswerKind::OtherEvents | AnswerKind::Text if rest.is_empty() => {}
+            AnswerKind::Text if rest.is_empty() => {}
+            // Further empty lines end no event.
+            AnswerKind::Events | AnswerKind::OtherEvents
+                if rest.iter().all(|byte| b"\r\n".contains(byte)) => {}
             // A stream that the agent built ended in the middle of an event.
             AnswerKind::Events | AnswerKind::OtherEvents => {
                 let error = Rejection::ResponseCut.into();

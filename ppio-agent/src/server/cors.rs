@@ -210,14 +210,22 @@ fn varies_already(response: &HeaderMap) -> bool {
         .any(|name| name == "*" || name.eq_ignore_ascii_case("origin"))
 }
 
-/// Returns an origin in the form that browsers send, scheme and authority in lower case, or `None`
-/// if the text is not an origin.
+/// Returns an origin in the form that browsers send, scheme and authority in lower case and without
+/// the default port, or `None` if the text is not an origin.
 fn normalize(origin: &str) -> Option<String> {
     let uri: Uri = origin.parse().ok()?;
     let scheme = uri.scheme_str()?;
     let authority = uri.authority()?;
     let bare = uri.path() == "/" && uri.query().is_none() && !authority.as_str().contains('@');
-    bare.then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
+    let origin = format!("{scheme}://{authority}").to_ascii_lowercase();
+    // Browsers leave out the default port of the scheme.
+    let default_port = if origin.starts_with("https:") {
+        ":443"
+    } else {
+        ":80"
+    };
+    let origin = origin.strip_suffix(default_port).unwrap_or(&origin);
+    bare.then(|| origin.to_owned())
 }
 
 #[cfg(test)]
@@ -245,6 +253,23 @@ mod tests {
         let answer = answer(&these(&["*"], false).unwrap(), "https://a.example");
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert!(!answer.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
+    }
+
+    #[test]
+    fn a_default_port_may_be_listed() {
+        let listed = [
+            "https://a.example:443",
+            "http://b.example:80",
+            "https://c.example:80",
+        ];
+        let cors = these(&listed, false).unwrap();
+        for origin in [
+            "https://a.example",
+            "http://b.example",
+            "https://c.example:80",
+        ] {
+            assert_eq!(answer(&cors, origin)[ACCESS_CONTROL_ALLOW_ORIGIN], origin);
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl FetchedSpan {
         text.push_styled(DIMMED, &format!("{duration:>DURATION_WIDTH$}"));
         text.push(&format!("  {indent}{}", self.name));
         if self.category == "task"
-            && let Some(name) = self.attributes.get("name").and_then(Value::as_str)
+            && let Some(name) = self.attributes.get("task").and_then(Value::as_str)
         {
             text.push(&format!(" {name}"));
         }
@@ -165,7 +165,7 @@ mod tests {
                 span(1, "chat", 12.34, json!({"attributes": {"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 4}})),
                 span(1, "execute_tool t", 0.5, json!({"is_error": true, "attributes": {"error.type": "tool_error"}})),
                 span(2, "\u{1b}[2J", 5.0, json!({"is_error": true, "status_message": "no such city"})),
-                span(1, "task", 1200.0, json!({"category": "task", "outlives_answer": true, "attributes": {"name": "index"}})),
+                span(1, "task", 1200.0, json!({"category": "task", "outlives_answer": true, "attributes": {"task": "index"}})),
             ],
         });
         let logs = [json!({

@@ -142,7 +142,8 @@ fn all_invalid_variables_are_named_in_one_error() {
 #[test]
 fn a_protocol_that_is_not_built_in_is_a_fault_of_the_code_and_of_the_variable() {
     for protocol in Protocol::ALL {
-        let in_code = resolve(RuntimeConfig::new().protocols([protocol]), &[]);
+        // A repeated protocol counts once.
+        let in_code = resolve(RuntimeConfig::new().protocols([protocol, protocol]), &[]);
         let variable = ("PPIO_AGENT_PROTOCOLS", protocol.as_str());
         let in_variable = resolve(RuntimeConfig::new(), &[variable]);
         for settings in [in_code, in_variable] {

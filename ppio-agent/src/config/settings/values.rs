@@ -1,5 +1,7 @@
 //! The value of each setting: its variable, otherwise the code, otherwise the default.
 
+use std::collections::BTreeSet;
+
 #[cfg(feature = "logging")]
 use tracing_subscriber::filter::Targets;
 
@@ -234,9 +236,11 @@ impl Environment<'_> {
             "none" => Some(Vec::new()),
             names => names.split(',').map(|name| parse(name.trim())).collect(),
         });
-        let Some(chosen) = chosen else {
+        let Some(mut chosen) = chosen else {
             return built_in;
         };
+        let mut seen = BTreeSet::new();
+        chosen.retain(|protocol| seen.insert(*protocol));
         for protocol in chosen.iter().filter(|protocol| !protocol.is_built_in()) {
             self.faults.push(format!(
                 "the protocol {protocol} is not built in: turn on the feature `{protocol}` of \

@@ -374,11 +374,15 @@ mod own_events {
     #[ppio::entrypoint(config = crate::support::config())]
     async fn agent(_request: ppio::Value) -> Response {
         let body = Body::new(http_body_util::Full::new(ppio::bytes::Bytes::from(
-            "data: \"a\n\ndata: b\"c\n\ndata: \"d\"\n\n",
+            "data: \"a\n\ndata: b\"c\n\ndata: \"d\"\n\n\n",
         )));
         let mut response = Response::new(body);
         let content_type = ppio::http::HeaderValue::from_static("text/event-stream");
         response.headers_mut().insert("content-type", content_type);
+        for cookie in ["a=1", "b=2"] {
+            let cookie = ppio::http::HeaderValue::from_static(cookie);
+            response.headers_mut().append("set-cookie", cookie);
+        }
         response
     }
 }
@@ -404,4 +408,14 @@ async fn events_of_the_agents_own_response_need_not_be_json() {
         .filter_map(|delta| delta["content"].as_str())
         .collect();
     assert_eq!(text, "\"ab\"cd");
+    assert_eq!(
+        chunks.last().unwrap()["choices"][0]["finish_reason"],
+        "stop"
+    );
+
+    // The headers of the agent's response are kept.
+    let answer = agent.post(PATH, &request("hi", false)).await;
+    assert_eq!(answer.status(), 200);
+    let cookies: Vec<_> = answer.headers().get_all("set-cookie").iter().collect();
+    assert_eq!(cookies, ["a=1", "b=2"]);
 }
