@@ -21,7 +21,6 @@ fn system_certificates() -> Result<Vec<CertificateDer<'static>>, io::Error> {
         let found = rustls_native_certs::load_certs_from_paths(file, folder);
         certificates.extend(found.certs);
         match found.errors.first() {
-            // A fallback would trust certificates that the user did not choose.
             Some(error) => Err(io::Error::other(format!("{name}: {error}"))),
             None => Ok(()),
         }
@@ -43,6 +42,13 @@ pub(super) fn client_config(extra: &[Vec<u8>]) -> Result<ClientConfig, io::Error
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(system_certificates()?);
     if roots.is_empty() {
+        let variables = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+        let is_set = |name: &&str| environment::variable(name).is_some();
+        // Other certificates would not be those that the user chose.
+        if let Some(name) = variables.iter().find(|name| is_set(name)) {
+            let message = format!("{name}: found no certificate");
+            return Err(io::Error::other(message));
+        }
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for bundle in extra {

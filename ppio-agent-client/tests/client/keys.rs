@@ -642,6 +642,22 @@ impl Clouds {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_other_certificates_are_trusted_than_those_of_the_variable() {
+    let clouds = Clouds::start().await;
+    let without_certificate = tempfile::NamedTempFile::new().unwrap();
+    let path = without_certificate.path().to_str().unwrap();
+    let output = clouds
+        .ask(&[("PPIO_API_KEY", "ppio-key"), ("SSL_CERT_FILE", path)])
+        .await;
+    assert!(!output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("SSL_CERT_FILE: found no certificate"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn agents_on_the_cloud_are_sent_the_key() {
     let clouds = Clouds::start().await;
     let region = ("PPIO_DOMAIN", "cn-beijing-1.sandbox.ppio.com");

@@ -357,6 +357,21 @@ async fn files_and_the_output_of_processes_are_limited() {
     }
 }
 
+#[tokio::test]
+async fn output_without_the_end_of_the_process_is_an_error() {
+    let platform = ScriptedPlatform::start().await;
+    let envd = session(&platform).await.envd();
+    let started = message(&json!({"event": {"start": {"pid": 7}}}));
+    let reply = Reply::chunked("application/connect+json").chunk(started);
+    // The end message of the stream.
+    let reply = reply.chunk(b"\x02\0\0\0\x02{}").end();
+    platform.script("envd POST /process.Process/Start", reply);
+    let events = envd.start(&Command::shell("true")).await.unwrap();
+    let error = events.output().await.unwrap_err();
+    let text = error.report().to_string();
+    assert!(text.contains("before the end of the process"), "{text}");
+}
+
 /// Returns the peak memory of a process, in mebibytes.
 fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

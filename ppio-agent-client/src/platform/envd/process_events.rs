@@ -150,6 +150,7 @@ impl ProcessEvents {
     /// ```
     pub async fn output(mut self) -> Result<Output, Error> {
         let mut output = Output::default();
+        let mut has_ended = false;
         let limit = self.messages.limit();
         while let Some(event) = self.next().await? {
             if let ProcessEvent::Stdout(bytes) | ProcessEvent::Stderr(bytes) = &event
@@ -161,8 +162,15 @@ impl ProcessEvents {
                 ProcessEvent::Started { .. } => {}
                 ProcessEvent::Stdout(bytes) => output.stdout.extend(bytes),
                 ProcessEvent::Stderr(bytes) => output.stderr.extend(bytes),
-                ProcessEvent::Ended(status) => output.status = status,
+                ProcessEvent::Ended(status) => {
+                    output.status = status;
+                    has_ended = true;
+                }
             }
+        }
+        if !has_ended {
+            let message = "the stream ended before the end of the process".to_owned();
+            return Err(self.messages.protocol(message));
         }
         Ok(output)
     }
