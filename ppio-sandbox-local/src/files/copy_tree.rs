@@ -32,12 +32,14 @@ pub(crate) fn copy_entry(source: &Path, target: &Path) -> io::Result<()> {
             // The link leads elsewhere on this machine than in a sandbox.
             fs::remove_file(target)?;
         }
-        if !old.is_ok_and(|old| old.is_dir()) {
-            fs::create_dir_all(target)?;
-            fs::set_permissions(target, metadata.permissions())?;
-            owner_of_parent(target)?.give_path(target)?;
+        if old.is_ok_and(|old| old.is_dir()) {
+            return copy_tree(source, target);
         }
-        return copy_tree(source, target);
+        fs::create_dir_all(target)?;
+        owner_of_parent(target)?.give_path(target)?;
+        copy_tree(source, target)?;
+        // The mode is set last, since it may forbid creating files in the directory.
+        return fs::set_permissions(target, metadata.permissions());
     }
     match fs::symlink_metadata(target) {
         // Writing through an old link would change what it points to.
@@ -87,8 +89,14 @@ mod tests {
         fs::create_dir_all(source.join("bin")).unwrap();
         fs::write(source.join("bin/tool"), "#!/bin/sh\n").unwrap();
         fs::set_permissions(source.join("bin/tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(source.join("bin"), fs::Permissions::from_mode(0o555)).unwrap();
         std::os::unix::fs::symlink("bin/tool", source.join("link")).unwrap();
         copy_tree(&source, &target).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&target.join("bin")), 0o555);
+        for copy in [&source, &target] {
+            fs::set_permissions(copy.join("bin"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
         copy_tree(&source, &target).unwrap();
         assert_eq!(
             fs::metadata(target.join("bin/tool"))

@@ -143,11 +143,11 @@ impl SandboxRegistry {
             starts: RwLock::default(),
         });
         self.insert(&sandbox).await?;
-        // The task ends when the sandbox is gone.
-        tokio::spawn(Arc::clone(&sandbox).watch_expiry(Arc::downgrade(self)));
         sandbox.run_start_command().await?;
         // The timeout starts when the sandbox is ready.
         sandbox.set_timeout(new.timeout);
+        // The task ends when the sandbox is gone.
+        tokio::spawn(Arc::clone(&sandbox).watch_expiry(Arc::downgrade(self)));
         Ok(sandbox)
     }
 }

@@ -70,7 +70,8 @@ impl LocalSandbox {
             .to_owned();
         let directory = match config.cwd.as_deref().filter(|cwd| !cwd.is_empty()) {
             Some(cwd) if cwd.starts_with('/') => cwd.to_owned(),
-            Some(cwd) => format!("{home}/{}", cwd.trim_start_matches("~/")),
+            Some("~") => home,
+            Some(cwd) => format!("{home}/{}", cwd.strip_prefix("~/").unwrap_or(cwd)),
             None => self.directory.clone().unwrap_or(home),
         };
         let sandbox_processes = self.sandbox_processes();

@@ -211,6 +211,8 @@ async fn unknown_users_and_directories_are_refused() {
             ("root", None),
             ("user", Some("/home/user/work")),
             ("user", Some("work")),
+            ("user", Some("~")),
+            ("user", Some("~/work")),
             ("user", Some("/home/user/link")),
             ("user", Some("/usr/bin")),
             ("user", Some("")),

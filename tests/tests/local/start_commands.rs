@@ -42,6 +42,12 @@ async fn a_build_fails_as_soon_as_its_start_command_ends() {
     .await
     .unwrap();
 
+    // The timeout starts when the ready command has succeeded.
+    let slow = build("slow", "exec sleep 1000", "sleep 3").await.unwrap();
+    let body = json!({"templateID": slow.id, "timeout": 1});
+    let answer = call(&platform, "POST", "/sandboxes", &body).await;
+    assert_eq!(answer.status, 201, "{}", answer.json());
+
     let start = "if test -n \"$FAIL\"; then echo \"broken: $FAIL\"; exit 4; fi; touch /tmp/up; exec sleep 1000";
     let template = build("variable", start, "test -e /tmp/up").await.unwrap();
     let body = json!({"templateID": template.id, "envVars": {"FAIL": "yes"}});
