@@ -233,7 +233,7 @@ impl Deployment {
             match &status.status {
                 // One answer holds a limited number of lines, so further answers are requested
                 // until no lines are left.
-                _ if !is_quiet => {}
+                BuildPhase::Ready | BuildPhase::Error if !is_quiet => {}
                 BuildPhase::Ready => return Ok(()),
                 BuildPhase::Error => {
                     return Err(log.build_error(&self.name, status.reason, steps));

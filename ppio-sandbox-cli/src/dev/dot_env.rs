@@ -105,7 +105,8 @@ fn unquoted(text: &str) -> &str {
     if text.starts_with('#') {
         return "";
     }
-    let comment = text.find(" #").or_else(|| text.find("\t#"));
+    let mut marks = text.match_indices('#').map(|(at, _)| at);
+    let comment = marks.find(|at| text[..*at].ends_with([' ', '\t']));
     text[..comment.unwrap_or(text.len())].trim_end()
 }
 
@@ -122,6 +123,8 @@ mod tests {
             ("A=", ""),
             ("A= # comment", ""),
             ("A=b # comment", "b"),
+            ("A=b\t# see # 3", "b"),
+            ("A=b#c # d", "b#c"),
             ("A=b#c", "b#c"),
             ("A=b=c", "b=c"),
             ("A='b # $C \\n' # comment", "b # $C \\n"),

@@ -35,7 +35,9 @@ pub(super) fn exit_code(status: &ExitStatus) -> u8 {
     };
     let name = signal.split(" (").next().unwrap_or_default();
     let named = || (1..).zip(SIGNALS).find(|(_, known)| *known == name);
-    let number: Option<u8> = name.parse().ok().or_else(|| named().map(|found| found.0));
+    // Go has no names for some signals, and writes `signal 31`.
+    let number = name.strip_prefix("signal ").unwrap_or(name).parse().ok();
+    let number: Option<u8> = number.or_else(|| named().map(|found| found.0));
     number.map_or(UNKNOWN_SIGNAL, |number| number.saturating_add(128))
 }
 
@@ -77,6 +79,8 @@ mod tests {
             (-1, "signal: terminated", 143),
             (-1, "signal: segmentation fault (core dumped)", 139),
             (-1, "signal: 64", 192),
+            (-1, "signal: signal 31", 159),
+            (-1, "signal: signal 31 (core dumped)", 159),
             (-1, "signal: unheard of", 255),
             (-1, "", 255),
         ] {

@@ -52,6 +52,7 @@ impl Project {
             .sandbox
             .as_ref()
             .and_then(|sandbox| sandbox.template_id.as_deref());
-        built.or(wanted).filter(|id| !id.is_empty())
+        let is_given = |id: &&str| !id.is_empty();
+        built.filter(is_given).or(wanted.filter(is_given))
     }
 }

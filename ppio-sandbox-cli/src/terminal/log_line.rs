@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::terminal::styled::Styled;
 
 const DIMMED: Style = Style::new().dimmed();
-/// The fields that are not printed as `name=value`.
+/// The fields that are not printed as `name=value` if they are texts.
 const OWN_COLUMNS: [&str; 6] = [
     "timestamp",
     "level",
@@ -35,7 +35,7 @@ pub(crate) fn formatted(fields: &Map<String, Value>) -> Option<Styled> {
         formatted.push(&format!(" {message}"));
     }
     for (name, value) in fields {
-        if OWN_COLUMNS.contains(&name.as_str()) {
+        if value.is_string() && OWN_COLUMNS.contains(&name.as_str()) {
             continue;
         }
         formatted.push(" ");
@@ -100,6 +100,11 @@ mod tests {
         );
         let line = r#"{"timestamp":"2026-11-24T20:19:24Z","level":"INFO","message":"hi","target":"my_agent"}"#;
         assert_eq!(plain(line).unwrap(), "20:19:24Z  INFO my_agent: hi");
+        let line = r#"{"timestamp":"2026-11-24T20:19:24Z","level":"INFO","message":{"a":1},"request_id":7}"#;
+        assert_eq!(
+            plain(line).unwrap(),
+            r#"20:19:24Z  INFO message={"a":1} request_id=7"#
+        );
         for line in ["hello", "{", "{}", "[1]", r#"{"message":"from elsewhere"}"#] {
             assert_eq!(plain(line), None);
         }

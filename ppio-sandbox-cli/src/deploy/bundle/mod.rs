@@ -99,6 +99,19 @@ impl Bundle {
             }
             Err(error) => return Err(unreadable(&clean, error)),
         };
+        if source != clean
+            && !self.rules.include.matches(&clean)
+            && let Decision::Secret(secret) = self.rules.decide(&source)
+        {
+            let message = format!(
+                "spec.files: {path:?} is a link to the secret {}",
+                secret.display()
+            );
+            return Err(CliError::new(ExitKind::Usage, message).help(format!(
+                "remove the path from agent.yaml, or allow the path with `--include '{}'`",
+                clean.display()
+            )));
+        }
         if self.is_folder(&source)? {
             // The archive has the folder under its listed path. A link to a folder is refused.
             if self

@@ -134,6 +134,24 @@ fn a_listed_secret_is_an_error_and_one_in_a_listed_folder_is_left_out() {
 }
 
 #[test]
+fn a_listed_link_to_a_secret_is_an_error() {
+    let project = project(&[(".env", "x"), (".ssh/config", "x"), (".ssh/keys/a", "x")]);
+    symlink(".env", project.path().join("notes.txt")).unwrap();
+    symlink(".ssh", project.path().join("conf")).unwrap();
+    for path in ["notes.txt", "conf/config", "conf/keys"] {
+        let failure = listed(&project, path).unwrap_err();
+        assert!(
+            failure.message.contains("is a link to the secret ."),
+            "{failure:?}"
+        );
+        assert!(failure.help.unwrap().contains("--include"));
+    }
+    let mut bundle = Bundle::new(project.path(), &["notes.txt".into()]).unwrap();
+    bundle.add_listed("notes.txt").unwrap();
+    assert_eq!(paths(&bundle), ["notes.txt"]);
+}
+
+#[test]
 fn links_to_files_become_files_and_links_to_folders_are_refused() {
     let project = project(&[("real.txt", "real"), ("folder/a", "a")]);
     symlink("real.txt", project.path().join("link.txt")).unwrap();

@@ -7,13 +7,32 @@ use crate::dev::dot_env::Variables;
 /// The path of the OTLP endpoint, to which `/v1/traces` and `/v1/logs` are added.
 pub(super) const OTLP_PATH: &str = "/_ppio/dev/otlp";
 
-/// The variables with which an author sets another receiver. If one is set, no variable is changed.
-const ENDPOINTS: [&str; 4] = [
+/// The variables with which an author sets another receiver of traces. If one is set, no variable
+/// is changed.
+const ENDPOINTS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
 ];
+/// The endpoint, the protocol and the compression of each signal, which override the general ones.
+const OF_SIGNALS: [[&str; 3]; 3] = [
+    [
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+    ],
+    [
+        METRICS_ENDPOINT,
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+    ],
+    [
+        LOGS_ENDPOINT,
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION",
+    ],
+];
+const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+const LOGS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
 
 /// The receiver that the agent exports to.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,22 +59,33 @@ impl ExportTarget {
         if let Some(endpoint) = ENDPOINTS.into_iter().find(|name| is_set(name)) {
             return Self::Author(endpoint);
         }
+        // Every SDK and the receiver support these; settings for another receiver do not apply.
+        let (protocol, compression) = ("http/protobuf", "none");
         let mut variables = vec![
             (ENDPOINTS[0], format!("http://127.0.0.1:{port}{OTLP_PATH}")),
-            // Every SDK and the receiver support these; settings for another receiver do not apply.
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none".to_owned()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", compression.to_owned()),
         ];
+        for [endpoint, of_protocol, of_compression] in OF_SIGNALS {
+            let overridden = [(of_protocol, protocol), (of_compression, compression)];
+            let overridden = overridden.into_iter().filter(|(name, _)| is_set(name));
+            if !is_set(endpoint) {
+                variables.extend(overridden.map(|(name, value)| (name, value.to_owned())));
+            }
+        }
         let defaults = [
             // The log is also in the output, which arrives sooner.
-            ("OTEL_LOGS_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "none", is_set(LOGS_ENDPOINT)),
             // The receiver does not accept metrics.
-            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_METRICS_EXPORTER", "none", is_set(METRICS_ENDPOINT)),
             // Milliseconds: the page shows a span soon after its end.
-            ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "200", false),
         ];
-        let defaults = defaults.into_iter().filter(|(name, _)| !is_set(name));
-        variables.extend(defaults.map(|(name, value)| (name, value.to_owned())));
+        for (name, value, has_receiver) in defaults {
+            if !has_receiver && !is_set(name) {
+                variables.push((name, value.to_owned()));
+            }
+        }
         Self::Dev(variables)
     }
 }
@@ -85,5 +115,33 @@ mod tests {
                 .iter()
                 .all(|(name, _)| *name != "OTEL_LOGS_EXPORTER")
         );
+    }
+
+    fn chosen(set: &[&str]) -> Vec<(&'static str, String)> {
+        match ExportTarget::of(8080, |name| set.contains(&name)) {
+            ExportTarget::Dev(variables) => variables,
+            target @ ExportTarget::Author(_) => panic!("{target:?}"),
+        }
+    }
+
+    #[test]
+    fn settings_of_a_signal_for_another_receiver_are_replaced() {
+        let protocol = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+        let compression = "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION";
+        let variables = chosen(&[protocol, compression]);
+        assert!(variables.contains(&(protocol, "http/protobuf".to_owned())));
+        assert!(variables.contains(&(compression, "none".to_owned())));
+        assert_eq!(variables.len(), 8);
+    }
+
+    #[test]
+    fn a_receiver_of_metrics_alone_does_not_receive_the_traces() {
+        let protocol = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL";
+        let variables = chosen(&[METRICS_ENDPOINT, protocol]);
+        let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names[0], ENDPOINTS[0]);
+        assert!(!names.contains(&protocol), "{names:?}");
+        assert!(!names.contains(&"OTEL_METRICS_EXPORTER"), "{names:?}");
+        assert!(names.contains(&"OTEL_LOGS_EXPORTER"), "{names:?}");
     }
 }
