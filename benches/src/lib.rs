@@ -4,11 +4,11 @@
 //! | --- | --- |
 //! | `ours`, `ours-stream` | this framework: one value, and a stream |
 //! | `raw-hyper` | hyper, with a frame per stream item |
-//! | `raw-hyper --coalesce` | hyper, with frames of up to 32 KiB of ready stream items |
+//! | `raw-hyper --coalesce` | hyper, with frames of up to about 32 KiB of ready stream items |
 //! | `axum` | axum, `OpenAI`'s chat completions as well |
 //! | `ours-openai` | this framework with all protocols: a stream of text |
 //! | `ours-protocols` | the same as `ours` with all protocols |
-//! | `ours-otel`, `ours-stream-otel` | `ours` and `ours-stream`, with telemetry export |
+//! | `ours-otel`, `ours-stream-otel` | `ours` and `ours-stream`, with the feature `otel` |
 //! | `python/agent.py` | the PPIO Python package |
 //!
 //! `load` sends requests to a server; `otlp-receiver` accepts what a server exports; `first-answer`

@@ -55,9 +55,9 @@
 //! | --- | --- |
 //! | reads, and calls with the same effect when repeated (kill, pause, resume, refresh, …) | broken connections, 429, 500, 502, 503, 504 |
 //! | creating a sandbox on a platform that honours idempotency keys | the same failures as reads |
-//! | creating a sandbox on any other platform, a template, a build | connections that were not established, 429, 503: nothing was created |
-//! | invocations of an agent that honours idempotency keys | broken connections; 502, 503 and 504 from a server between client and agent |
-//! | invocations of any other agent, input of a process | connections that were not established, or closed before a byte was written |
+//! | creating a sandbox on any other platform, a template, a build | connections that were not established, or closed before a byte was written; 429, 503: nothing was created |
+//! | invocations of an agent that honours idempotency keys, calls about runs | broken connections; 502, 503 and 504 from a server between client and agent |
+//! | invocations of any other agent, and other calls that must not be repeated (starting a process, its input, moving a file, …) | connections that were not established, or closed before a byte was written |
 //!
 //! Every invocation has its own `Idempotency-Key`. An agent that honours keys announces this in its
 //! responses (`PPIO-Idempotency`). Such an agent runs an invocation once, however often the
@@ -87,7 +87,8 @@
 //!   connection of the request broke.
 //! - [`Invoke`] and [`InvocationStream`]: the connection is closed, which cancels the invocation. A
 //!   session that was created for the call is closed. An agent that honours idempotency keys waits
-//!   some seconds for the caller to reconnect, so the client also sends it a request to cancel.
+//!   some seconds for the caller to reconnect, so the client also sends it a request to cancel,
+//!   unless the caller chose the request id or the idempotency key.
 //!   Resumable streams and streams of a [`Run`] cancel nothing.
 //! - [`SandboxSession`]: when the last handle is dropped, a sandbox that this client created is
 //!   killed in the background; [`detach`](SandboxSession::detach) keeps it. The sandbox of a
@@ -101,10 +102,11 @@
 //!
 //! # The API key
 //! The key is sent to the control plane, and to agents only over https on hosts of PPIO's cloud
-//! (`sandbox.ppio.cn`, `sandbox.ppio.com` and their subdomains), as PPIO's contract specifies: the
-//! key gives access to the account. [`ClientConfig::send_api_key_to_agents`] changes this. An agent
-//! whose sandbox has a traffic token is sent that token instead (`e2b-traffic-access-token`), and
-//! [`Invoke::header`] adds headers of the caller, including `authorization`.
+//! (`sandbox.ppio.cn`, `sandbox.ppio.com`, `sandbox-test.ppio.cn` and their subdomains), as PPIO's
+//! contract specifies: the key gives access to the account.
+//! [`ClientConfig::send_api_key_to_agents`] changes this. An agent whose sandbox has a traffic
+//! token is sent that token instead (`e2b-traffic-access-token`), and [`Invoke::header`] adds
+//! headers of the caller, including `authorization`.
 //!
 //! A response of the control plane cannot redirect the key: an id with characters other than
 //! letters, digits, `-` and `_` is an error, and so is a domain that is not a host name with an
@@ -112,21 +114,24 @@
 //! [`ClientConfig::domain`] nor a subdomain of it, the agent in the sandbox is not sent the key,
 //! unless both domains are of PPIO's cloud or the returned domain is not used
 //! ([`ClientConfig::sandbox_url`], [`ClientConfig::debug`]). Redirects are not followed. Plain http
-//! to another machine is logged as a warning, once for each host.
+//! to another machine is logged as a warning, at most twice for each host: once for requests with
+//! credentials, and once for requests without.
 //!
 //! # Large responses
 //! [`ClientConfig::max_response_size`] (64 MiB) limits one response, file, item of a stream or
-//! output of a process in memory; the limit is 16 MiB for responses of the control plane and 64 KiB
-//! for error texts. Anything larger fails with an error whose [`root`](Error::root) is
-//! [`Error::ResponseTooLarge`], and the connection is closed.
+//! output of a process in memory. The limit is 16 MiB for a response of the control plane, 64 MiB
+//! for all pages of a list, and 64 KiB for the response to a ping. Anything larger fails with an
+//! error whose [`root`](Error::root) is [`Error::ResponseTooLarge`]. The body of an error response
+//! is read up to 64 KiB, and the rest is ignored.
 //!
 //! # Environment
 //! The client reads `PPIO_API_KEY`, `PPIO_ACCESS_TOKEN`, `PPIO_DOMAIN`, `PPIO_API_URL`,
 //! `PPIO_SANDBOX_URL`, `PPIO_DEBUG`, `PPIO_SEND_API_KEY_TO_AGENTS` and `PPIO_MAX_RESPONSE_SIZE`. If
-//! `E2B_API_KEY` is set and `PPIO_API_KEY` is not, the same names with `E2B_` are read instead, and
-//! the default domain is `e2b.app`: a key is only used with the addresses of its vendor. The client
-//! also reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR`. A variable that is empty or contains only white space counts as not set.
+//! `E2B_API_KEY` is set, and the API key is neither in `PPIO_API_KEY` nor set in code, the same
+//! names with `E2B_` are read instead, and the default domain is `e2b.app`: a key from the
+//! environment is only used with the addresses of its vendor. The client also reads `HTTPS_PROXY`,
+//! `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and `SSL_CERT_FILE` and `SSL_CERT_DIR`. A variable
+//! that is empty or contains only white space counts as not set.
 //!
 //! # Features
 //! All features are off by default.

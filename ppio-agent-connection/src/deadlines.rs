@@ -11,7 +11,7 @@ use crate::progress::{Phase, Progress};
 
 /// How long a connection with frequent requests keeps hyper's buffers after a response.
 pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long discarding and lingering continue after a shutdown has begun.
+/// How long discarding and lingering continue at most after a shutdown has begun.
 const SHUTDOWN_LINGER: Duration = Duration::from_secs(1);
 
 /// What happens at a deadline.

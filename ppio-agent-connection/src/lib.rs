@@ -5,10 +5,11 @@
 //! hyper close the connection abruptly; the system then answers bytes that still arrive with a
 //! reset, which can destroy the response on its way to the client. So
 //!
-//! - the rest of a body of up to [`MAX_DISCARDED`] bytes is read and discarded, and the connection
-//!   is used again,
-//! - otherwise the response has the header `connection: close`, and after it the connection stays
-//!   half closed until the client has closed its side, for at most [`LINGER_TIMEOUT`].
+//! - up to [`MAX_DISCARDED`] unread bytes that arrive within [`DISCARD_TIMEOUT`] are discarded, and
+//!   the connection is used again,
+//! - otherwise the connection stays half closed after the response until the client has closed its
+//!   side, for at most [`LINGER_TIMEOUT`]. The response has the header `connection: close`, unless
+//!   the timeout expired after the headers were sent.
 //!
 //! A request whose end is ambiguous has a [`FramingError`] as an extension.
 

@@ -17,7 +17,8 @@ pub struct Limits {
 /// Why a connection ended early. Clients cause all of these errors except a failed response body.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// The request line or the headers are invalid, or the connection broke.
+    /// The request line or the headers are invalid, the connection broke, or the body of a response
+    /// failed while hyper sent it.
     #[error(transparent)]
     Http(#[from] hyper::Error),
     /// The headers of a request did not arrive in time.
@@ -26,7 +27,7 @@ pub enum ConnectionError {
     /// The rest of a response could not be written.
     #[error("cannot write to the connection: {0}")]
     Write(#[source] std::io::Error),
-    /// The body of a response failed.
+    /// The body of a response failed after hyper's connection had been dropped.
     #[error("the body of the response failed: {0}")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The client does not read the response.

@@ -85,7 +85,7 @@ impl MessageScan {
     }
 
     /// Returns the length of the body that the head announces: [`UNKNOWN`] for chunks, `None` for
-    /// two lengths.
+    /// an ambiguous or invalid length.
     pub(crate) fn length(&self) -> Option<u64> {
         self.head.length()
     }
@@ -148,7 +148,8 @@ impl Default for HeadScan {
 }
 
 impl HeadScan {
-    /// Returns the length of the body: [`UNKNOWN`] for chunks, `None` for two lengths.
+    /// Returns the length of the body: [`UNKNOWN`] for chunks, `None` for an ambiguous or invalid
+    /// length.
     fn length(&self) -> Option<u64> {
         match (self.has_coding, self.length) {
             _ if self.is_invalid => None,

@@ -61,9 +61,9 @@ pub(crate) struct Progress {
     is_closing: AtomicBool,
     /// Whether the rest of the response can be sent without hyper.
     is_chunked: AtomicBool,
-    /// Whether the connection is used again after the response.
+    /// Whether the connection is used again after a response in chunks; false for other responses.
     keeps_alive: AtomicBool,
-    /// Whether hyper's connection is being dropped in the middle of a response.
+    /// Whether hyper's connection is being dropped while the stream is kept.
     is_releasing: AtomicBool,
     opened: Instant,
     /// When the client stopped reading, in milliseconds after `opened`; 0 while it reads.
@@ -225,7 +225,8 @@ impl Progress {
         self.phase.store(phase as u8, Relaxed);
     }
 
-    /// Returns how many bytes of the request body have not been read; 0 without a body.
+    /// Returns how many bytes of the request body have not been read: [`UNKNOWN`] for chunks, 0
+    /// without a body.
     pub(crate) fn unread(&self) -> u64 {
         self.body.load(Relaxed) & UNKNOWN
     }
@@ -257,7 +258,7 @@ impl Progress {
         self.unread() > 0 || self.phase() == Phase::Head
     }
 
-    /// Keeps the body of a request that was dropped before its end, and wakes the connection.
+    /// Keeps a request body that was dropped before the end of the body, and wakes the connection.
     pub(crate) fn abandon(&self, number: u16, body: Incoming) {
         let waker = {
             let mut abandoned = self.abandoned();

@@ -17,7 +17,7 @@ use crate::limits::ConnectionError;
 use crate::progress::Progress;
 use crate::stream::ConnectionStream;
 
-/// How many bytes of a body are buffered before they are written.
+/// While this many bytes are buffered, no further frame of the body is read.
 const BUFFER_SIZE: usize = 32 * 1024;
 
 /// The rest of a response body that is sent in chunks and was not ready immediately.

@@ -29,16 +29,16 @@ use crate::stream::ConnectionStream;
 
 /// Serves the requests of one connection until it ends. Upgrades work as with hyper.
 ///
-/// `http` needs no timer: the timeouts are those of `limits`. When the client disconnects, the
-/// future of `handler` or the response body is dropped.
+/// `http` needs no timer: the timeouts are those of `limits`. When the client disconnects after its
+/// request was read, the future of `handler` or the response body is dropped.
 ///
 /// hyper's connection and its buffers are dropped once a response is written or its body has
 /// nothing ready; with frequent requests they are kept for up to a second. So an idle connection or
 /// stream takes little memory.
 ///
 /// The shutdown begins when the value of `shutdown` changes or its sender is dropped, and
-/// immediately if the value has changed already. A connection that has not received a complete
-/// request head then ends immediately; any other connection ends after its current request.
+/// immediately if the value has changed already. A connection that waits for a request, or for the
+/// rest of its head, then ends immediately; any other connection ends after its current request.
 ///
 /// # Errors
 /// If the connection breaks, a request is invalid, the client exceeds a limit, or the body of a

@@ -3,7 +3,7 @@
 //! [`page`] assembles the page from the assets, which are compiled in. The page sends requests to
 //! `invocations`, polls `ping`, and builds its form, or a chat, from the JSON Schema that `./`
 //! returns as `request`; all three are relative to the page's own address. If the list of runs has
-//! the header `ppio-dev`, it reads traces and logs from `_ppio/dev/`.
+//! the header `ppio-dev`, the page reads traces and logs from `_ppio/dev/`.
 //!
 //! The answers of an agent are untrusted text. The page shows them as text only, and its content
 //! security policy allows no script except its own, no markup from strings (trusted types) and no

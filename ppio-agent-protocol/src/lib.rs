@@ -18,16 +18,17 @@
 //! | sizes such as `512Mi` | [`ByteSize`] |
 //! | environment variables | [`environment`] |
 //!
-//! Three rules apply everywhere:
+//! Three rules apply:
 //!
 //! - Writing is exact; reading is lenient where other programs are known to differ.
 //! - A value that was read is valid. Names, sizes and paths have types of their own, and their
 //!   errors contain what to write instead.
-//! - Fields that this version does not define are kept in `extra`.
+//! - Fields that this version does not define are kept in `extra`, in every type with that field.
 //!
 //! # Features
 //!
-//! - `schema` (off by default): `schemars::JsonSchema` for [`InvocationRequest`].
+//! - `schema` (off by default): `schemars::JsonSchema` for [`InvocationRequest`] and the types of
+//!   chats.
 //! - `yaml` (off by default): `AgentConfig::from_yaml`, `AgentConfig::to_yaml` and the module
 //!   `yaml`. A running agent does not need it.
 

@@ -10,8 +10,9 @@ use rig::error::{ErrorKind, ProviderError};
 /// | failure | status | error type |
 /// | --- | --- | --- |
 /// | a limit of the provider is exceeded | 429 | `TooManyRequests` |
-/// | the provider refuses the conversation (400, 413, 422) | 400 | `BadRequest` |
+/// | the provider refuses the conversation (400, 413, 422), or rig cannot send it | 400 | `BadRequest` |
 /// | any other failure of the provider or of the connection to it | 502 | `ModelError` |
+/// | the model calls a tool that the agent does not have | 502 | `ModelError` |
 /// | too many turns | 500 | `TooManyTurns` |
 /// | anything else | 500 | `RigError` |
 ///

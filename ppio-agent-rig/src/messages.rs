@@ -15,14 +15,14 @@ use rig::message::{
 /// | --- | --- |
 /// | system, developer | a system message |
 /// | user | a user message: text, pictures, sounds, videos and documents; data as its JSON |
-/// | assistant | an assistant message: text and tool calls. Reasoning, and parts that only a page shows, are left out |
+/// | assistant | an assistant message: text and tool calls. Other parts are left out |
 /// | the result of a tool | a user message; the results of one turn are in one message |
 ///
 /// # Errors
 /// A 400 with the position of a message that cannot be sent to a model: an unknown role, a part of
-/// an unknown kind, a file without `url` and `data`, a file whose type no model takes, a tool call
-/// without a name, the result of a tool without the id of a call, or with the id of a call that no
-/// earlier message has.
+/// a user message that is not text, data or a file, a file without `url` and `data`, a file whose
+/// type no model takes, a tool call without a name, the result of a tool without the id of a call,
+/// or with the id of a call that no earlier message has.
 ///
 /// ```
 /// use ppio::ChatMessage;

@@ -219,8 +219,8 @@ impl<T, I> ValueOrItemsReply<T, I> {
 /// Returns the [`ReplySchema`] of a function of up to twelve parameters.
 ///
 /// The function is named, not called. The type of the answer is found through a returned future,
-/// the success of a `Result`, and the items of a stream or iterator. The schema then comes from
-/// `JsonSchema`, otherwise it is any JSON.
+/// the success of a `Result`, the result of an envelope, and the items of a stream or iterator. The
+/// schema then comes from `JsonSchema`, otherwise it is [`Schema::any`](crate::Schema::any).
 #[macro_export]
 macro_rules! reply_schema {
     ($function:path) => {{

@@ -1,9 +1,9 @@
-//! The codes of close frames that this crate sends (RFC 6455, section 7.4.1). Applications choose
+//! The codes of close frames that agents and clients send (RFC 6455, 7.4.1). Applications choose
 //! codes of their own from 4000 to 4999.
 
 /// The connection has fulfilled its purpose.
 pub const NORMAL: u16 = 1000;
-/// The server shuts down, or the client disconnects.
+/// The server shuts down, the client disconnects, or the connection was idle for too long.
 pub const GOING_AWAY: u16 = 1001;
 /// The peer violated the protocol.
 pub const PROTOCOL_ERROR: u16 = 1002;

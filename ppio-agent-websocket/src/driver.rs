@@ -115,7 +115,8 @@ pub struct SocketDriver<S> {
 #[derive(Debug)]
 enum DriverPhase {
     Open,
-    /// The end is known. The close frame is sent, and the peer's is awaited.
+    /// The end is known. This side's close frame is sent, and the peer's close frame or the end of
+    /// the connection is awaited.
     Closing {
         end: SocketEnd,
         until: Instant,

@@ -2,7 +2,8 @@
 //!
 //! [`open`] creates the two halves of a connection: user code sends and receives with the
 //! [`WebSocket`], and the [`SocketDriver`], a future, owns the connection. The driver answers pings
-//! and detects the end of the connection even while user code does something else.
+//! and detects the end of the connection even while user code does something else, but reads
+//! nothing while the queue of received messages is full.
 
 #![forbid(unsafe_code)]
 

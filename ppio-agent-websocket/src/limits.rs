@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The limits of one connection.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketLimits {
-    /// The maximum size of a frame, in bytes. A larger frame from the peer is answered with 1009;
-    /// larger messages are sent in several frames.
+    /// The maximum size of a frame, in bytes. A larger frame from the peer is answered with 1009.
+    /// Sent frames have at most this size, and at most 64 KiB.
     pub max_frame_size: usize,
     /// The maximum size of a message from the peer, in bytes. A larger message is answered with
     /// 1009.

@@ -48,7 +48,7 @@ struct QueueState {
     outgoing: Queue,
     /// The error that ended the connection, until user code receives it.
     failure: Option<WebSocketError>,
-    /// The close frame with which user code, or the owner of the driver, closes the connection.
+    /// The close frame with which this side closes the connection.
     close: Option<CloseFrame>,
     /// Whether no handle receives messages any more.
     is_unread: bool,
@@ -56,7 +56,7 @@ struct QueueState {
     peer_close: Option<CloseFrame>,
     /// Set once the connection has ended.
     end: Option<SocketEnd>,
-    /// Whether no further message arrives, because the peer or this side has closed.
+    /// Whether no further message arrives: a side has closed, or the connection broke.
     is_incoming_over: bool,
     receiver: Option<Waker>,
     /// Senders that wait for room, and those that wait for the end.
@@ -157,7 +157,7 @@ impl Queues {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Discards the messages that are received from now on.
+    /// Discards the received messages: those in the queue and those that follow.
     pub(crate) fn stop_receiving(&self) {
         let mut state = self.lock();
         state.is_unread = true;
@@ -188,7 +188,7 @@ impl Queues {
         state.is_unread || state.is_incoming_over || state.incoming.has_room()
     }
 
-    /// Queues a received message, unless no handle receives it.
+    /// Queues a received message, unless no handle receives it or a side has closed.
     pub(crate) fn received(&self, message: WebSocketMessage) {
         let mut state = self.lock();
         if state.is_unread || state.is_incoming_over {

@@ -18,7 +18,8 @@ use crate::queues::Queues;
 ///
 /// Pings are answered, large messages are divided into frames, and the end of the connection is
 /// detected without any call. Both directions are bounded: sending waits for a peer that reads
-/// slowly, and a peer that sends more than is received has to wait.
+/// slowly, and a peer that sends more than is received has to wait. While 64 KiB or 64 received
+/// messages are queued, nothing is read, neither pings nor the close frame of the peer.
 ///
 /// The type also implements `Stream`.
 pub struct WebSocket {
@@ -57,8 +58,8 @@ impl WebSocket {
         self.handles.send(message).await
     }
 
-    /// Closes the connection after the messages that were sent, and waits until the peer has closed
-    /// the connection as well, for at most a few seconds.
+    /// Closes the connection after the queued messages, and waits until the peer has closed the
+    /// connection as well, for at most 5 seconds after the close frame was sent.
     ///
     /// In an agent, the connection is also closed when the agent's function returns. In a client,
     /// the connection is also closed when all handles are dropped, with the code 1000 and without

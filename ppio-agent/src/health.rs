@@ -2,7 +2,8 @@
 //!
 //! `/ping` answers with a forced status, regardless of the [`ping`](macro@crate::ping) function and
 //! of running tasks and invocations. Within a request, the status is forced for the request's
-//! agent; outside of a request, for all agents of the process.
+//! agent; outside of a request, for all agents of the process that have no forced status of their
+//! own.
 //!
 //! ```
 //! use ppio::{PingStatus, health};
@@ -20,7 +21,7 @@ use ppio_agent_protocol::PingStatus;
 
 use crate::task::tracker;
 
-/// Makes `/ping` answer with a status until [`clear_forced_status`] is called.
+/// Makes `/ping` answer with a status until [`clear_forced_status`] removes this status.
 ///
 /// `Healthy` lets a platform reclaim the sandbox while tasks run; `HealthyBusy` keeps the sandbox.
 pub fn force_status(status: PingStatus) {
@@ -28,6 +29,9 @@ pub fn force_status(status: PingStatus) {
 }
 
 /// Removes the status that [`force_status`] has set.
+///
+/// Within a request, this removes the status of the request's agent, and a status that was forced
+/// outside of a request. Outside of a request, this removes only the latter.
 pub fn clear_forced_status() {
     tracker().clear_forced_status();
 }

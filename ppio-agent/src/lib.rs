@@ -13,7 +13,8 @@
 //!
 //! - `POST /invocations`: JSON in, JSON or an event stream out;
 //! - `GET /ping`: the health check of the platform;
-//! - `GET /metrics`: counters for Prometheus;
+//! - `GET /metrics`: metrics for Prometheus;
+//! - `GET /openapi.json`: the service as an `OpenAPI` document;
 //! - `GET /`: a description of the service, and for browsers in debug mode a page to try the agent;
 //! - `/ws`: a WebSocket, for agents with a [`websocket`] function.
 //!
@@ -198,8 +199,8 @@ pub use app::{
 };
 /// Creates a stream from a block that sends items with `yield`.
 ///
-/// The block may await. It is polled when the caller can take more, and dropped when the caller
-/// disconnects. This is `stream!` of the crate [`async_stream`].
+/// The block may await. The stream is polled when the caller can take more, and dropped when the
+/// invocation is cancelled. This is `stream!` of the crate [`async_stream`].
 ///
 /// ```
 /// use ppio::{Stream, stream};
@@ -314,15 +315,16 @@ pub use ppio_agent_macros::entrypoint;
 ///
 /// Middleware can read and replace the request and the response, answer without calling
 /// [`Next::run`], and pass values to the entrypoint: `request.extensions_mut().insert(user)`, then
-/// [`RequestContext::extension`]. It takes [`State`]s as further parameters. The lowest order is
-/// outermost; equal orders keep the source order.
+/// [`RequestContext::extension`]. Middleware takes [`State`]s as further parameters. The lowest
+/// order is outermost; equal orders keep the source order.
 ///
 /// A header that middleware sets is read by the entrypoint. The runtime reads the header as well,
-/// if the header determines the session, the content type or how the invocation is
-/// [kept](RuntimeConfig::on_disconnect) (`Idempotency-Key`, `Prefer`, `PPIO-On-Disconnect`,
-/// `PPIO-Stream-Ids`). The deadline, the format of the answer and the request id come from the
-/// caller's own headers, which are read before middleware runs: setting or removing `PPIO-Timeout`,
-/// `PPIO-Response-Format` or `X-Request-Id` has no effect on them.
+/// if the header determines the session, the content type, whether the answer is a stream
+/// (`Accept`), or how the invocation is [kept](RuntimeConfig::on_disconnect) (`Idempotency-Key`,
+/// `Prefer`, `PPIO-On-Disconnect`, `PPIO-Stream-Ids`). The deadline, the format of the answer and
+/// the request id come from the caller's own headers, which are read before middleware runs:
+/// setting or removing `PPIO-Timeout`, `PPIO-Response-Format` or `X-Request-Id` has no effect on
+/// them.
 pub use ppio_agent_macros::middleware;
 /// Makes a function the agent's health check, which answers `GET /ping`.
 ///
@@ -358,9 +360,9 @@ pub use ppio_agent_macros::ping;
 /// ```
 ///
 /// The function takes no parameters or [`State`]s, may be `async`, and returns an [`IntoRoutes`] or
-/// a `Result` of an [`IntoRoutes`], whose error implements `Display`. It runs once, after the
-/// [`startup`] functions and before the agent listens; an error ends the process. An agent has at
-/// most one such function.
+/// a `Result` of an [`IntoRoutes`], whose error implements `Display`. The function runs once, after
+/// the [`startup`] functions and before the agent listens; an error ends the process. An agent has
+/// at most one such function.
 ///
 /// The agent's own paths take precedence, even for methods that they do not support: `/`, `/ping`,
 /// `/metrics`, `/openapi.json`, `/invocations` and the paths below it, and the paths of the
@@ -454,8 +456,9 @@ pub use ppio_agent_macros::startup;
 /// or panics; the text of the error is logged and not sent. When the client has disconnected, the
 /// function has 5 seconds to return and is then dropped, unless [`RuntimeConfig::on_disconnect`] is
 /// [`OnDisconnect::Continue`]. When the agent shuts down, the client receives the code 1001, and
-/// the function has the [`shutdown_grace`](RuntimeConfig::shutdown_grace). An error of the socket
-/// itself that the function returns does not count as a failure.
+/// the function has the [`shutdown_grace`](RuntimeConfig::shutdown_grace). At the end of the
+/// client's `PPIO-Timeout`, the function is dropped, and the client receives the code 1001. An
+/// error of the socket itself that the function returns does not count as a failure.
 ///
 /// A connection counts as an invocation: for [`RuntimeConfig::max_concurrency`], in the metrics and
 /// the log, and as busy in `/ping` while it is open. The same checks of host and origin, and the

@@ -112,7 +112,7 @@ pub struct TaskInfo {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RunningJob {
-    /// The id for [`complete`].
+    /// The id, with which [`complete`] ends a task that [`add`] added.
     #[serde(skip)]
     pub id: u64,
     /// The name passed to [`spawn`] or [`add`].

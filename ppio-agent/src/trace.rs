@@ -42,7 +42,7 @@ pub fn inject(headers: &mut HeaderMap) {
 }
 
 /// Returns a layer that exports the spans and the log of the program's own subscriber; the default
-/// log has this layer. It exports nothing before
+/// log has this layer. The layer exports nothing if it is created before
 /// [`start_telemetry`](crate::AgentRuntimeApp::start_telemetry), or if that method finds no target
 /// for the export.
 ///

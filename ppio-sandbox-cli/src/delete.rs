@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: DeleteArguments, terminal: &Terminal) -> Resu
             return Ok(());
         }
     }
-    // Closes the sessions first, so that none outlives its template.
+    // Closes the sessions found above first, so that none of them outlives its template.
     let ids = sessions.into_iter().map(|info| info.sandbox_id).collect();
     let closed = stop::close(ids, &platform).await?;
     let id = &template.template_id;
@@ -78,7 +78,8 @@ enum RemoveStatusError {
     Write(CliError),
 }
 
-/// Removes the deployment from agent.yaml.
+/// Removes `status` from agent.yaml, and `spec.sandbox.template_id` if that is the deleted
+/// template.
 fn remove_deployment(
     project: &mut Project,
     template: &AgentTemplate,

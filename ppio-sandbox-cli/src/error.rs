@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 /// The kind of error that ended the command. It determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitKind {
-    /// The agent answered with an error, crashed, or does not compile: exit code 1.
+    /// The agent answered with an error, crashed, cannot be built, or has a new API that breaks
+    /// callers: exit code 1.
     Agent,
     /// The command line, agent.yaml or the project is wrong: exit code 2, as clap's.
     Usage,
@@ -22,7 +23,7 @@ pub(crate) enum ExitKind {
     ProgramNotFound,
     /// Ctrl-C: exit code 130, as in shells.
     Interrupted,
-    /// SIGTERM or SIGHUP: exit code 143.
+    /// SIGTERM or SIGHUP, and SIGQUIT in the terminal of `agent exec`: exit code 143.
     Terminated,
     /// Standard output was closed, as by `… | head`. Not an error: exit code 0.
     OutputClosed,
@@ -87,7 +88,8 @@ impl CliError {
         Self::new(ExitKind::System, message).caused_by(&cause)
     }
 
-    /// Adds `error` and its sources to the causes.
+    /// Adds `error` and its sources to the causes. A text that the cause before it contains is left
+    /// out.
     pub(crate) fn caused_by(mut self, error: &dyn StdError) -> Self {
         let mut error = Some(error);
         while let Some(cause) = error {

@@ -1,4 +1,4 @@
-//! Runs programs of this machine for their output: cargo, rustc, python3, git.
+//! Runs programs of this machine for their output, such as cargo, rustc, python3 and git.
 
 use std::fmt;
 use std::io;

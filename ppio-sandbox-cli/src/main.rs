@@ -60,8 +60,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command and returns its exit code, which is 0 unless the command runs a program. Commands
-/// that need no cleanup are dropped here on a signal; the other commands handle signals themselves.
+/// Runs a command and returns its exit code, which is 0 unless the command runs a program.
+///
+/// On a signal, commands that wait and need no cleanup are dropped here. Commands that need cleanup
+/// handle signals themselves. Commands that never wait, such as `completions`, handle no signals.
 async fn run(command: Command, terminal: &Terminal) -> Result<ExitCode, CliError> {
     match command {
         // Boxed: the future of its largest command is large.

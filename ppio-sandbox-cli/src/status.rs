@@ -16,7 +16,8 @@ use crate::terminal::table::Table;
 struct AgentOverview {
     name: String,
     version: String,
-    /// The state in agent.yaml; `None` without a project or before its first deployment.
+    /// The state in agent.yaml; `None` if agent.yaml has none, or if `--template-id` names the
+    /// agent.
     deployment: Option<AgentStatus>,
     platform: String,
     template: TemplateOverview,

@@ -34,6 +34,9 @@ pub(crate) async fn run(arguments: StopArguments, terminal: &Terminal) -> Result
 }
 
 /// Closes sessions. Returns the ids of the sessions that were still open.
+///
+/// # Errors
+/// If a session cannot be closed; the sessions after it stay open.
 pub(crate) async fn close(ids: Vec<String>, platform: &Platform) -> Result<Vec<String>, CliError> {
     let mut closed = Vec::new();
     for id in ids {

@@ -72,7 +72,7 @@ pub enum Error {
     Build {
         /// The template's name.
         name: String,
-        /// The step that failed, and the reason.
+        /// The reason, after the step that failed if one did.
         reason: String,
     },
 }

@@ -4,8 +4,8 @@ use axum::http::uri::Authority;
 
 use crate::identity::{is_sandbox_id, without_client_id};
 
-/// Reads the port and the sandbox id from a host name that starts with `{port}-{id}` or
-/// `{port}-{id}-{clientID}`.
+/// Reads the port and the sandbox id from a host name whose first label is `{port}-{id}` or
+/// `{port}-{id}-{clientID}`. `None` for any other name, and for one without a domain.
 pub(crate) fn from_host(host: &str) -> Option<(u16, &str)> {
     let (label, _domain) = host.split_once('.')?;
     let (port, id) = label.split_once('-')?;

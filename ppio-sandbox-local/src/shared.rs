@@ -17,7 +17,7 @@ pub(crate) struct Shared {
     pub(crate) uploads: Uploads,
     pub(crate) builder: TemplateBuilder,
     pub(crate) sandboxes: Arc<SandboxRegistry>,
-    /// The sandboxes created for requests with an idempotency key.
+    /// The answers to requests with an idempotency key that created sandboxes.
     pub(crate) creations: IdempotentAnswers,
     pub(crate) home: Home,
 }

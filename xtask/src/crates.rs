@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::step::Step;
 
-/// A build whose crates are counted, procedural macros and build scripts included.
+/// A build whose crates are counted, procedural macros and build dependencies included.
 struct Build {
     package: &'static str,
     features: &'static [&'static str],

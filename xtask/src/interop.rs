@@ -63,7 +63,7 @@ pub(crate) fn browser() -> Result<PathBuf, Error> {
     })
 }
 
-/// Installs all packages that are not installed yet.
+/// Installs all packages that are not installed yet, and finds the browser.
 pub(crate) fn fetch() -> Result<Packages, Error> {
     Ok(Packages {
         python: python()?,
@@ -131,7 +131,7 @@ fn node_modules(lists: &str, folder: &str) -> Result<PathBuf, Error> {
         let copy = folder.join(name);
         fs::copy(lists.join(name), &copy).map_err(|error| cannot("write", &copy, &error))?;
     }
-    // Installs the versions and hashes of the lock file without running any scripts of packages.
+    // Installs the versions of the lock file, checks their hashes, and runs no scripts of packages.
     Step::new("npm packages", "npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         .args(["--loglevel", "error", "--prefix"])

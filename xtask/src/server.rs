@@ -15,14 +15,15 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     process: Child,
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub(crate) address: SocketAddr,
     /// The time from the start of the process to the last byte of the first answer to `GET /ping`.
     pub(crate) start_up: Duration,
 }
 
 impl Server {
-    /// Starts `command` on a free port and waits for its first ping; its output goes to `log`.
+    /// Starts `command` on a free port and waits for the first answer to a ping. The output goes to
+    /// `log`.
     pub(crate) fn start(
         mut command: Command,
         log: &Path,
@@ -105,7 +106,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails only if the process has already ended.
+        // `drop` cannot return an error.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

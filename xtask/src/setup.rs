@@ -1,6 +1,6 @@
-//! The system programs that the checks need in addition to Rust. As root or in continuous
-//! integration the missing ones are installed; elsewhere the error contains the command that
-//! installs them.
+//! The system programs that the checks need in addition to Rust. The missing ones are installed
+//! with `apt-get`, as root or in continuous integration. Otherwise the error contains the command
+//! that installs them or, without `apt-get`, the list of the packages.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
@@ -73,7 +73,8 @@ enum Installation {
 /// Installs the missing packages.
 ///
 /// # Errors
-/// If a package is missing and cannot be installed here; the text contains the command to run.
+/// If a package is missing and cannot be installed here; the text contains the command to run or,
+/// without `apt-get`, the packages. If an installation fails, or a requirement is not met after it.
 pub(crate) fn run() -> Result<(), Error> {
     let packages = missing();
     if packages.is_empty() {

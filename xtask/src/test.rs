@@ -98,7 +98,7 @@ pub(crate) fn run(interop: Interop) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs all tests except the ignored ones.
+/// Runs the tests of the packages without rig, except the ignored ones.
 fn workspace_tests(nextest: Option<&Path>) -> Result<(), Error> {
     let left_out = requirements::left_out();
     let Some(nextest) = nextest else {

@@ -5,8 +5,8 @@
 //! first-answer AGENT PYTHON SCRIPT ROUNDS SESSIONS
 //! ```
 //!
-//! Prints the milliseconds of each session, as `ours=…` and `python=…`. The clients alternate from
-//! round to round.
+//! In each round, both clients create SESSIONS + 1 sessions, one client after the other. Prints the
+//! milliseconds of each session after the client's first, as `ours=…` and `python=…`.
 
 use std::error::Error;
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! The agent on this framework with telemetry export; returns one value.
+//! The agent on this framework with the feature `otel`; returns one value.
 
 use serde_json::Value;
 

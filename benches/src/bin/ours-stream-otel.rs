@@ -1,4 +1,4 @@
-//! The agent on this framework with telemetry export; returns a stream whose items are all ready.
+//! The agent on this framework with the feature `otel`; returns a stream whose items are all ready.
 
 use futures_util::stream::{self, Stream};
 use ppio_benches::Token;

@@ -34,7 +34,7 @@ struct Waiting {
 }
 
 impl Refunds {
-    /// Keeps a refund until its chat decides on it.
+    /// Keeps a refund until its chat decides on it, or until more than `MAX_WAITING` wait.
     pub(crate) fn add(&self, id: &str, refund: Refund, request: &InvocationRequest) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() == MAX_WAITING {

@@ -12,7 +12,7 @@ struct Notebook {
     notes: Mutex<Vec<String>>,
 }
 
-/// Reads the notes, once. If the file cannot be read, the process ends with the error.
+/// Reads the notes, once. If an existing file cannot be read, the process ends with the error.
 #[ppio::startup]
 fn open() -> io::Result<Notebook> {
     let file = std::env::var_os("NOTES").unwrap_or_else(|| "notes.txt".into());

@@ -265,14 +265,15 @@ impl AgentRuntimeClient {
     /// Invokes an agent as Amazon Bedrock `AgentCore` does: by agent id or ARN, with bytes, in a
     /// session whose id the caller chooses.
     ///
-    /// Each session id has one sandbox, which is created by the first call, refreshed by a later
-    /// call when less than half of its timeout remains, and replaced once it has expired. A payload
-    /// that is a JSON object is sent as it is, a blank payload as an empty object, and any other
-    /// text as the prompt.
+    /// Each session id of an agent has one sandbox, which is created by the first call, refreshed
+    /// by a later call when less than half of its timeout remains, and replaced once it is gone. A
+    /// payload that is a JSON object is sent as it is, a blank payload as an empty object, and any
+    /// other text as the prompt.
     ///
     /// # Errors
     /// When awaited, [`Error::Validation`] if the agent id is malformed or the payload is not UTF-8
-    /// text, and those of [`create_session`](Self::create_session) and of
+    /// text, [`Error::SandboxOperation`] if the sandbox of an earlier call cannot be resumed or
+    /// refreshed, and those of [`create_session`](Self::create_session) and of
     /// [`SandboxSession::invoke`].
     ///
     /// ```

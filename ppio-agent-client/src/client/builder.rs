@@ -86,7 +86,8 @@ impl AgentRuntimeClient {
 
 impl ClientBuilder {
     /// Sets the API key, in place of `PPIO_API_KEY`. `PPIO_ACCESS_TOKEN`, which belongs to the key
-    /// of the environment, and `E2B_*` variables are then ignored.
+    /// of the environment, and `E2B_*` variables are then not used. If `E2B_API_URL` or
+    /// `E2B_DOMAIN` is set and no other address is, [`build`](Self::build) returns an error.
     ///
     /// ```
     /// let builder = ppio_agent_client::AgentRuntimeClient::builder().api_key("ppio_live_123");

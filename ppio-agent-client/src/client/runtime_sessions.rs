@@ -19,8 +19,8 @@ type SessionKey = (String, String);
 pub(super) struct RuntimeSessions(Mutex<HashMap<SessionKey, SharedSession>>);
 
 impl RuntimeSessions {
-    /// Returns the session with this id. If there is no such session, or the session has expired or
-    /// was closed, `create` creates a new session.
+    /// Returns the session with this id. If there is no such session, or the session was closed or
+    /// its sandbox is gone, `create` creates a new session.
     pub(super) async fn get_or_create(
         &self,
         template_id: &str,
@@ -71,8 +71,9 @@ impl RuntimeSessions {
     }
 }
 
-/// Removes sessions that expired, and slots whose session was never created. Callers choose the
-/// ids, so the map would otherwise grow without limit.
+/// Removes sessions that are over, and slots whose session was never created. Callers choose the
+/// ids, so the map would otherwise grow without limit. A session with `auto_pause` stays until it
+/// is closed, because its sandbox can be resumed.
 fn remove_expired(sessions: &mut HashMap<SessionKey, SharedSession>) {
     sessions.retain(|_, slot| match slot.get() {
         // Another call is creating the session.

@@ -11,7 +11,8 @@ use crate::session::SandboxSession;
 impl AgentRuntimeClient {
     /// Runs `body` with a client that is configured from the environment
     /// ([`from_env`](Self::from_env)), and closes the client when `body` returns or panics: every
-    /// session that the client created is closed, and the client's background tasks have ended.
+    /// session that the client created and did not detach is closed, and the client's background
+    /// tasks have ended.
     /// [`ClientBuilder::scope`] does the same with the settings of a builder.
     ///
     /// If this future is dropped, the sessions are closed in the background, which needs a runtime

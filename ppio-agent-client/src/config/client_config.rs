@@ -26,22 +26,25 @@ pub(crate) const MAX_RESPONSE_SIZE: ByteSize = ByteSize::new(64 << 20);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientConfig {
-    /// The URL of the control plane. `None`: `PPIO_API_URL`, else `https://api.{domain}`.
+    /// The URL of the control plane. `None`: `PPIO_API_URL`, else `http://localhost:3000` if
+    /// [`debug`](Self::debug) is set, else `https://api.{domain}` (`http` on this machine).
     pub base_url: Option<String>,
     /// The domain of the sandboxes' hosts: a host name with an optional port. `None`:
     /// `PPIO_DOMAIN`, else `sandbox.ppio.cn`.
     pub domain: Option<String>,
     /// One URL for all sandboxes, with headers that select the sandbox. `None`: `PPIO_SANDBOX_URL`,
-    /// else every sandbox has its own host.
+    /// else `localhost` if [`debug`](Self::debug) is set, else every port of a sandbox has its own
+    /// host.
     pub sandbox_url: Option<String>,
     /// Whether the platform is on this machine, on its default ports and over http. `None`:
-    /// `PPIO_DEBUG`.
+    /// `PPIO_DEBUG`, else `false`.
     pub debug: Option<bool>,
     /// Whether agents are sent the API key, as `Authorization: Bearer <key>`. An agent that has the
     /// key can use the account. `None`: `PPIO_SEND_API_KEY_TO_AGENTS`, else only over https to
-    /// hosts of PPIO's cloud, as PPIO's contract specifies. `true` sends it on any platform, if the
-    /// sandbox is on a subdomain of [`domain`](Self::domain) or behind
-    /// [`sandbox_url`](Self::sandbox_url); `false` never sends it.
+    /// hosts of PPIO's cloud, as PPIO's contract specifies. `true` sends the key on any platform,
+    /// if the sandbox is on a subdomain of [`domain`](Self::domain), behind
+    /// [`sandbox_url`](Self::sandbox_url), or on this machine with [`debug`](Self::debug), or if
+    /// `domain` and the sandbox are both on PPIO's cloud. `false` never sends the key.
     ///
     /// An agent whose sandbox has a traffic token is sent that token instead, and
     /// [`Invoke::header`](crate::Invoke::header) sends an `authorization` header of the caller.
@@ -69,7 +72,7 @@ pub struct ClientConfig {
     /// The longest pause before any retry: 30 s. A `Retry-After` may be longer.
     pub max_retry_delay: Duration,
     /// The maximum number of concurrent requests: 100. Further requests wait, within their
-    /// deadline.
+    /// deadline. Requests that kill a sandbox or cancel a dropped invocation do not count.
     pub max_connections: usize,
     /// The maximum number of idle connections, for all hosts together: 20. Zero keeps none.
     pub max_keepalive_connections: usize,

@@ -1,5 +1,5 @@
-//! Tasks that outlive the call that spawned them: creating a sandbox, whose response must be read,
-//! and killing sandboxes that have no handle left.
+//! Tasks that outlive the call that spawned them, such as creating a sandbox, whose response must
+//! be read, killing a sandbox that has no handle left, and cancelling a dropped invocation.
 
 use std::future::Future;
 

@@ -20,7 +20,7 @@ type Close = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 /// Runs `body`, then `close`, whether the body succeeds, fails or panics. If this future is
 /// dropped, `close` runs in the background.
 ///
-/// An error of the body takes precedence over an error of `close`, which is then logged.
+/// An error or a panic of the body takes precedence over an error of `close`, which is then logged.
 pub(crate) async fn run_then_close<T, E: From<Error>>(
     core: Arc<ClientCore>,
     body: impl Future<Output = Result<T, E>>,

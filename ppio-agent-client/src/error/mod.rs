@@ -15,12 +15,13 @@ pub use report::ErrorReport;
 ///
 /// For sessions and sandboxes, the variant identifies the operation that failed, and
 /// [`root`](Self::root) returns the cause.
-/// Every failure of creating a session is [`SandboxCreation`](Self::SandboxCreation), and every
-/// failure of an operation on a sandbox is [`SandboxOperation`](Self::SandboxOperation), with the
-/// cause as its source. The exceptions are an invalid argument, which is
-/// [`Validation`](Self::Validation), and an operation on a sandbox that is gone, which is
-/// [`SessionNotFound`](Self::SessionNotFound). [`is_network`](Self::is_network),
-/// [`is_rate_limit`](Self::is_rate_limit) and similar methods check the root.
+/// A failure of creating a session is [`SandboxCreation`](Self::SandboxCreation), with the cause as
+/// its source, or [`Validation`](Self::Validation) for an invalid argument. A failure of an
+/// operation that a session or [`Envd`](crate::platform::Envd) makes on its sandbox is
+/// [`SandboxOperation`](Self::SandboxOperation), with the cause as its source, or
+/// [`SessionNotFound`](Self::SessionNotFound) if the sandbox is gone.
+/// [`is_network`](Self::is_network), [`is_rate_limit`](Self::is_rate_limit) and similar methods
+/// check the root.
 ///
 /// The text of an error does not repeat its [source](std::error::Error::source);
 /// [`report`](Self::report) displays both.
@@ -51,7 +52,8 @@ pub use report::ErrorReport;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An argument, a configuration field or an environment variable is invalid. Nothing was sent.
+    /// An argument, a configuration field or an environment variable is invalid, and nothing was
+    /// sent; or the `agent.yaml` in a template's metadata is invalid.
     #[error("invalid {field}: {message}")]
     Validation {
         /// The argument, configuration field or environment variable.
@@ -117,7 +119,8 @@ pub enum Error {
     SessionNotFound {
         /// The sandbox id, which is the session id.
         sandbox_id: String,
-        /// The HTTP status; `None` if this client closed the session before and sent nothing.
+        /// The HTTP status; `None` if nothing was sent, because the client closed the session
+        /// before or an earlier response showed that the sandbox is gone.
         status: Option<u16>,
     },
 
@@ -126,7 +129,7 @@ pub enum Error {
     Invocation {
         /// The sandbox that the agent runs in.
         sandbox_id: String,
-        /// The HTTP status; `None` for an error item inside a stream.
+        /// The HTTP status; `None` for an error item or the end event of a stream.
         status: Option<u16>,
         /// The agent's name for the kind of error, if it sent one.
         error_type: Option<String>,
@@ -164,8 +167,8 @@ pub enum Error {
         limit: Duration,
     },
 
-    /// A response, an item of a stream or the output of a process exceeds the size limit. None of
-    /// it is returned, and the connection is closed.
+    /// A response, a list, an item of a stream or the output of a process exceeds the size limit.
+    /// None of it is returned.
     #[error("{operation}: {what} is larger than {limit}{}", setting_suffix(*.setting))]
     ResponseTooLarge {
         /// The operation that failed.
@@ -175,7 +178,7 @@ pub enum Error {
         /// The limit.
         limit: ByteSize,
         /// The field of [`ClientConfig`] and the environment variable that set the limit. `None`
-        /// for responses of the control plane, whose limit is fixed.
+        /// for responses of the control plane and responses to pings, whose limits are fixed.
         ///
         /// [`ClientConfig`]: crate::ClientConfig
         setting: Option<&'static str>,
@@ -191,7 +194,8 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
 
-    /// The account has no permission or no quota left (403).
+    /// The account has no permission or no quota left, or a service in the sandbox rejects the call
+    /// (403).
     #[error("quota exceeded or not allowed: {message}")]
     QuotaExceeded {
         /// The error text of the response.

@@ -87,9 +87,9 @@ impl Invoke {
 
     /// Sets the time limit of the response, in place of
     /// [`ClientConfig::timeout`](crate::ClientConfig::timeout). For a stream, the limit applies
-    /// until the stream begins. Creating a session for the call has limits of its own. A shorter
-    /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) applies instead; it is
-    /// sent to the agent, and also limits the whole stream.
+    /// until the stream begins. Creating a session for the call has limits of its own. An
+    /// [`InvocationRequest::timeout`](crate::InvocationRequest::timeout) is sent to the agent,
+    /// limits the whole stream, and replaces this time limit if it is shorter.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -185,8 +185,9 @@ impl Invoke {
     /// Lets the invocation outlive its connection. A stream whose connection breaks reconnects and
     /// continues after the last received item: no item is missing or repeated, even if the agent's
     /// sandbox was paused and resumed in the meantime. The stream fails once an outage has lasted
-    /// for the [`timeout`](Self::timeout) of the call, and immediately if the agent no longer has
-    /// the run (status 404) or its next items (410).
+    /// for the [`timeout`](Self::timeout) of the call, and immediately after a permanent failure,
+    /// such as status 404 (the agent no longer has the run) or 410 (the agent no longer has the
+    /// next items).
     ///
     /// The run continues when the stream is dropped; [`Run::cancel`] stops the run, whose id is
     /// [`InvocationStream::request_id`]. An answer in one piece is fetched again after a broken
@@ -307,7 +308,8 @@ impl Invoke {
     ///
     /// # Errors
     /// Those of [`invoke`](SandboxSession::invoke), and [`Error::Runtime`] if the agent does not
-    /// keep runs; the agent is then not invoked.
+    /// keep runs. The agent is then not invoked, unless it announced that it keeps runs and answers
+    /// immediately nevertheless.
     ///
     /// ```no_run
     /// # use ppio_agent_client::{Error, AgentRuntimeClient};

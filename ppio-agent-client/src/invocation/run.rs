@@ -57,9 +57,9 @@ impl Run {
         Self { target }
     }
 
-    /// Adds a header to every call about the run: an `authorization`, for example, for an agent
-    /// that checks its callers. A run from [`Invoke::detach`](crate::Invoke::detach) has the
-    /// headers of its invocation.
+    /// Sets a header of every call about the run: an `authorization`, for example, for an agent
+    /// that checks its callers. The header replaces an earlier header with the same name. A run
+    /// from [`Invoke::detach`](crate::Invoke::detach) has the headers of its invocation.
     ///
     /// # Errors
     /// [`Error::Validation`] as for [`Invoke::header`](crate::Invoke::header).
@@ -134,8 +134,8 @@ impl Run {
         call.send(AgentResponse::into_stream).await
     }
 
-    /// Waits until the run has ended, and returns its answer; for a stream, all items as an array.
-    /// The wait has no time limit of its own.
+    /// Waits until the run has ended, and returns its answer; for a stream, all items as an array,
+    /// with the time of this wait as the duration. The wait has no time limit of its own.
     ///
     /// # Errors
     /// [`Error::Invocation`] if the run failed, was cancelled or was interrupted, and those of

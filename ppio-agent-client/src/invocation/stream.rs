@@ -25,9 +25,10 @@ const OPERATION: &str = "read stream";
 /// A stream that ends early ends with an error: [`Error::Invocation`] if the agent reported one,
 /// [`Error::StreamIdle`] if nothing arrived for too long, [`Error::Timeout`] at the deadline of the
 /// request ([`InvocationRequest::timeout`](crate::InvocationRequest::timeout)),
-/// [`Error::ResponseTooLarge`] if an item exceeds the size limit, [`Error::Network`] if the
-/// connection broke, even within a character. [`next`](Self::next) returns `None` after the error,
-/// and after the last item of a complete stream.
+/// [`Error::ResponseTooLarge`] if an item exceeds the size limit, [`Error::Protocol`] if a
+/// resumable stream breaks the protocol, [`Error::Network`] if the connection broke, even within a
+/// character. [`next`](Self::next) returns `None` after the error, and after the last item of a
+/// complete stream.
 ///
 /// The stream keeps its session open. Dropping the stream closes the connection, which cancels the
 /// invocation.

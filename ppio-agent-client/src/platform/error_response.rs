@@ -59,8 +59,8 @@ pub(super) fn error_from_response(
 }
 
 /// Returns the text of an error body: `{"code","message"}`, `{"error"}`, `{"error": {"message"}}`,
-/// or plain text. Secrets are replaced before the text is shortened, because a truncated secret
-/// would not be found.
+/// `{"detail"}`, `{"details"}`, or plain text. Secrets are replaced before the text is shortened,
+/// because a truncated secret would not be found.
 pub(crate) fn error_message(auth: &AuthManager, body: &[u8]) -> Option<String> {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => ["message", "error", "detail", "details"]

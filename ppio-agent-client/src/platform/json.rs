@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::error::Error;
 
-/// Parses the JSON of a response; the error names the field that does not match.
+/// Parses the JSON of a response; the error contains the line and the column of the mismatch.
 pub(crate) fn read_json<T: DeserializeOwned>(operation: &str, body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| {
         Error::protocol(

@@ -15,7 +15,8 @@ use crate::deferred::{Deferred, DeferredCall};
 /// Creates a session when awaited.
 ///
 /// An option that is set by a method of its own takes precedence over the same field of
-/// [`config`](Self::config), in whatever order they are set.
+/// [`config`](Self::config), in whatever order they are set. Environment variables and metadata are
+/// added to those of the config.
 ///
 /// The builder is a future, so it can be spawned, or awaited together with other futures:
 ///

@@ -49,7 +49,7 @@ impl LastFailure {
 }
 
 impl SandboxSession {
-    /// Waits until the agent is healthy, and starts it if its template has no start command.
+    /// Waits until the agent is healthy, and starts the agent if its entrypoint is a Python file.
     ///
     /// The first pings are sent while the template is looked up: most agents start by themselves,
     /// and a healthy agent needs nothing from its template.

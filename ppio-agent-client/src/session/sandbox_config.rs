@@ -38,7 +38,8 @@ pub struct SandboxConfig {
     pub start_timeout: Option<Duration>,
     /// The memory that the sandbox must have. A template defines how much its sandboxes have
     /// (`spec.runtime.memory_limit` when it is deployed), so this field cannot add memory: creation
-    /// fails if the sandbox has less. `None`: any size.
+    /// fails if the sandbox has less. A size that the platform does not send is accepted. `None`:
+    /// any size.
     pub memory_limit: Option<MemoryLimit>,
     /// The number of processors that the sandbox must have, checked like
     /// [`memory_limit`](Self::memory_limit).

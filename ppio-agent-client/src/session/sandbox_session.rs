@@ -73,15 +73,16 @@ impl SandboxSession {
     }
 
     /// The URL (without path) of the agent. Requests to this URL need no further headers to reach
-    /// the agent, even on a platform on this machine: `curl {host_url}/ping`. The exception is a
-    /// [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url) on another machine, which
-    /// all sandboxes share.
+    /// the agent: `curl {host_url}/ping`. The exception is a
+    /// [`ClientConfig::sandbox_url`](crate::ClientConfig::sandbox_url), which all sandboxes share,
+    /// unless the URL and the domain of the sandbox are the same port of this machine.
     pub fn host_url(&self) -> &str {
         &self.core.host_url
     }
 
     /// How long the sandbox has existed. For a session that `create_session` did not create, this
-    /// is the time since the start time that the platform returned, by this machine's clock.
+    /// is the time since the start time that the platform returned, by this machine's clock; zero
+    /// if the platform returned no time in the past.
     pub fn age(&self) -> Duration {
         self.core
             .created_at
@@ -102,7 +103,8 @@ impl SandboxSession {
         core.client.endpoints.public_url(&core.address, port)
     }
 
-    /// How long ago the agent was last called through this session.
+    /// How long ago the agent was last called, or sent a part of a stream, through this session. A
+    /// ping is not a call. Before the first call, the time since the session was created or found.
     pub fn idle(&self) -> Duration {
         self.core.lock().last_activity.elapsed()
     }
@@ -167,7 +169,8 @@ impl SandboxSession {
             .is_some_and(|at| left(at) < state.timeout / 2)
     }
 
-    /// Whether the session was closed, or expired so long ago that no refresh can be in flight.
+    /// Whether the session was closed, or expired so long ago that no refresh can be in flight. A
+    /// sandbox that is paused when it expires does not end the session.
     pub(crate) fn is_over(&self) -> bool {
         let state = self.core.lock();
         let over = |at: Instant| at.elapsed() > EXPIRY_GRACE;

@@ -49,8 +49,8 @@ pub(super) struct SessionState {
     /// The daemon's access token: absent from lists of sandboxes, optional in the response for a
     /// single sandbox.
     pub(super) envd_token: Option<Secret>,
-    /// The token that the platform's edge proxy requires, from the responses to creation and
-    /// resuming.
+    /// The token that the platform's edge proxy requires, from the responses to creation, resuming
+    /// and lookups.
     pub(super) traffic_token: Option<Secret>,
     /// Whether the sandbox is killed when the last handle is dropped.
     pub(super) owned: bool,

@@ -115,7 +115,7 @@ impl Sessions {
         SandboxSession { core }
     }
 
-    /// The open session of this sandbox.
+    /// The session of this sandbox that still has a handle, even if the session was closed.
     pub(crate) fn find(&self, sandbox_id: &str) -> Option<SandboxSession> {
         let core = self.registry.find(sandbox_id)?;
         Some(SandboxSession { core })

@@ -11,7 +11,8 @@ pub enum SessionStatus {
     Active,
     /// The sandbox is paused, with its memory kept.
     Paused,
-    /// The agent does not respond, or the sandbox is in a state other than running and paused.
+    /// The agent does not respond, or responds to the ping with status 401, 403, 429 or 502 or with
+    /// more than 64 KiB, or the sandbox is in a state other than running and paused.
     Inactive,
     /// The sandbox is gone: closed or expired.
     Closed,

@@ -14,7 +14,8 @@ use crate::platform::Template;
 pub struct AgentTemplate {
     /// The template's id, for [`create_session`](crate::AgentRuntimeClient::create_session).
     pub template_id: String,
-    /// The agent's name, or the template's name if the template has no agent.
+    /// The agent's name; if the template has no agent, the template's first name, else its first
+    /// alias, else its id.
     pub name: String,
     /// The template's aliases.
     pub aliases: Vec<String>,

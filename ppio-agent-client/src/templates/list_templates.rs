@@ -43,13 +43,13 @@ impl ListTemplates {
         }
     }
 
-    /// Adds a tag that templates must have, ignoring case.
+    /// Adds a tag that templates must have, ignoring the case of ASCII letters.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.call.set(|call| call.filter.tags.push(tag.into()));
         self
     }
 
-    /// Adds tags, all of which templates must have, ignoring case.
+    /// Adds tags, all of which templates must have, ignoring the case of ASCII letters.
     pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         let tags = tags.into_iter().map(Into::into);
         self.call.set(|call| call.filter.tags.extend(tags));

@@ -1,4 +1,5 @@
-//! Warnings about requests over plain http to another machine, once for each host.
+//! Warnings about requests over plain http to another machine, at most two for each host: one for
+//! requests with credentials, and one for requests without.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -29,7 +29,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolLimits {
     /// The maximum number of concurrent requests. A request counts until the end of its response's
-    /// body; further requests wait.
+    /// body; further requests wait. Cleanup requests do not count.
     pub(crate) max_active: usize,
     /// The maximum number of idle connections, for all hosts together.
     pub(crate) max_idle: usize,

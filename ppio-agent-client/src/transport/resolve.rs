@@ -1,4 +1,5 @@
-//! Name resolution: `*.localhost` is this machine, the system resolves all other names.
+//! Name resolution: `localhost` and `*.localhost` are this machine, and the system resolves all
+//! other names.
 
 use std::future::Future;
 use std::io;
@@ -10,8 +11,8 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use ppio_agent_protocol::host::is_loopback;
 use tower_service::Service;
 
-/// Resolves like the system, except names under `.localhost`: few system resolvers support them,
-/// and every sandbox of a local platform has such a name.
+/// Resolves like the system, except `localhost` and names under it: few system resolvers support
+/// names under `localhost`, and every sandbox of a local platform has such a name.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver(GaiResolver);
 

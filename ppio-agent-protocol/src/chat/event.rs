@@ -64,7 +64,7 @@ pub enum ChatEvent {
     ToolResult {
         /// The id of the call.
         id: String,
-        /// What it returned, or the text of its error.
+        /// The value that the tool returned, or the text of its error.
         result: Value,
         /// Whether the tool failed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -75,14 +75,14 @@ pub enum ChatEvent {
         /// The whole state.
         state: Value,
     },
-    /// Changes of that state.
+    /// Changes of the state that the agent shares with its caller.
     StateDelta {
         /// JSON Patch operations (RFC 6902).
         patch: Vec<Value>,
     },
     /// Data for the caller that is not part of the answer's text.
     Data {
-        /// What kind of data it is.
+        /// The kind of the data.
         name: String,
         /// The data.
         data: Value,
@@ -101,13 +101,13 @@ pub enum ChatEvent {
     Source {
         /// The id of the source, unique in the answer.
         id: String,
-        /// Where it is.
+        /// The address of the source.
         url: String,
-        /// Its title.
+        /// The title of the source.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
     },
-    /// The tokens that a model took. Several of them are added.
+    /// The tokens that a model took. The numbers of several such events are added.
     Usage {
         /// The tokens of the prompt.
         input_tokens: u64,
@@ -131,8 +131,8 @@ pub enum ChatEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         response_schema: Option<Value>,
     },
-    /// Why the model stopped. Without it the answer ends with `stop`, or with `tool_calls` if tools
-    /// of the caller were called.
+    /// Why the model stopped. Without this event the answer ends with `stop`, or with `tool_calls`
+    /// if tools of the caller were called.
     Finish {
         /// The reason.
         reason: FinishReason,

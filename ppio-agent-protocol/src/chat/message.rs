@@ -23,9 +23,9 @@ pub struct ChatMessage {
     /// The id of the message, where its protocol has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Who wrote it.
+    /// The author's role.
     pub role: ChatRole,
-    /// What it consists of: in JSON a text, or a list of parts.
+    /// The parts of the message: in JSON a text, or a list of parts.
     #[serde(
         default,
         serialize_with = "write_content",

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 pub struct ChatTool {
     /// The name of the tool.
     pub name: String,
-    /// What it does, for the model.
+    /// What the tool does, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The JSON Schema of its arguments.
+    /// The JSON Schema of the tool's arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Value>,
     /// Fields that this version does not define.

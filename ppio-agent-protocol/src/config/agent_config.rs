@@ -12,7 +12,8 @@ use super::status::AgentStatus;
 /// template that was built from `agent.yaml`.
 ///
 /// Values are checked while they are read. Unknown keys are kept in the `extra` map of their
-/// section, so that reading and writing loses only comments and the order of keys.
+/// section. Reading and writing loses comments, the order of keys, the spelling of sizes, and
+/// defined fields that are `null`.
 ///
 /// ```
 /// use ppio_agent_protocol::AgentConfig;

@@ -11,7 +11,8 @@ use crate::text::{self, excerpt};
 /// The author's e-mail address.
 ///
 /// The check finds common mistakes and is not the grammar of RFC 5322: one `@` with text before it,
-/// a domain with a dot after it, no white space, and at most 254 bytes, the limit of [RFC 5321].
+/// a domain with a dot after it, whose labels neither begin nor end with a hyphen, no white space,
+/// control characters, `<`, `>`, `,` or `;`, and at most 254 bytes, the limit of [RFC 5321].
 ///
 /// [RFC 5321]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,9 +10,9 @@ use crate::text::{self, excerpt};
 
 /// The file that an agent starts from: a Python file or the root of a Rust target.
 ///
-/// The path is relative to `agent.yaml` and cannot contain `..`. Clients of the platform write the
-/// path without quotes into a shell command of the sandbox, so the path consists of letters,
-/// digits, `.`, `_`, `-` (not first) and `/`.
+/// The path is relative to `agent.yaml` and no part of the path is `..`. Some clients of the
+/// platform write the path without quotes into a shell command of the sandbox, so the path consists
+/// of letters, digits, `.`, `_`, `-` (not first) and `/`.
 ///
 /// ```
 /// use ppio_agent_protocol::Entrypoint;
@@ -47,7 +47,8 @@ pub enum InvalidEntrypoint {
          `src/main.rs`"
     )]
     Language(String),
-    /// The path is absolute, contains `..`, or has an empty part, such as after a final `/`.
+    /// The path is absolute, begins with `~`, or has a part that is `..` or empty, such as after a
+    /// final `/`.
     #[error(
         "{0:?} is not a path inside the project, write it relative to agent.yaml and without `..`"
     )]

@@ -42,7 +42,7 @@ pub struct AgentSpec {
 
 /// The resources of an agent's sandboxes, which a build of the template fixes.
 ///
-/// The platform chooses the value of an absent field.
+/// The platform chooses the value of an absent limit; the client chooses an absent `timeout`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(expecting = "a section such as `timeout: 60`")]
 #[non_exhaustive]
@@ -105,7 +105,7 @@ impl AgentSpec {
 }
 
 impl RuntimeSpec {
-    /// Creates a section in which the platform chooses every value.
+    /// Creates a section without values.
     pub fn new() -> Self {
         Self::default()
     }

@@ -129,8 +129,8 @@ pub struct BuilderEntrypoint {
 }
 
 impl<E> AgentRuntimeAppBuilder<E> {
-    /// Sets the name of the agent in other protocols, `agent` by default. An annotated function has
-    /// the name of its package.
+    /// Sets the name of the agent in other protocols, in the `OpenAPI` document and in telemetry;
+    /// `agent` by default. An annotated function has the name of its package.
     pub fn name(mut self, name: &'static str) -> Self {
         self.info.name = name;
         self
@@ -364,10 +364,10 @@ impl AgentRuntimeAppBuilder<BuilderEntrypoint> {
     /// Resolves the configuration and builds the app.
     ///
     /// # Errors
-    /// If the configuration is invalid (the error names every invalid variable), if a function
-    /// takes a state that the builder does not have, if two states have the same type, if a health
-    /// check is required but not set, or if a WebSocket function is set although the platform calls
-    /// AG-UI at `/ws`.
+    /// If the configuration is invalid (the error names every invalid variable or setting), if a
+    /// function takes a state that the builder does not have, if two states have the same type, if
+    /// a health check is required but not set, or if a WebSocket function is set although the
+    /// platform calls AG-UI at `/ws`.
     pub fn build(self) -> Result<AgentRuntimeApp, StartError> {
         let mut config = self.config;
         config.on_disconnect = self.on_disconnect.or(config.on_disconnect);

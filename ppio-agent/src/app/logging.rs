@@ -1,8 +1,8 @@
 //! The default log: readable on a terminal, JSON lines elsewhere, unless a format is set.
 //!
-//! Every line of an invocation carries its `request_id` and `session_id`, and the `trace_id` of a
-//! request that belongs to a trace. The ids are read from the context of the request when a line is
-//! written; see [`log_ids`].
+//! Every line of an invocation carries its `request_id`, its `session_id` once the session is
+//! known, and the `trace_id` of a request that belongs to a trace. The ids are read from the
+//! context of the request when a line is written; see [`log_ids`].
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
@@ -73,12 +73,13 @@ pub(crate) fn start(settings: &Settings) {
     all.extend(layers(&settings.log).into_iter().flatten());
     if tracing_subscriber::registry().with(all).try_init().is_ok() {
         log_ids::read_from_context();
-        // The hook runs in the context of the request, so the line carries the ids of the request.
+        // In user code, the hook runs in the context of the request, so the line carries the ids of
+        // the request.
         std::panic::set_hook(Box::new(|panic| {
             stalls::end_at_panic();
             let place = panic.location().map(ToString::to_string);
             let message = panic_message(panic.payload());
-            // A backtrace is captured only with `RUST_BACKTRACE`.
+            // A backtrace is captured only with `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE`.
             let backtrace = Backtrace::capture();
             let backtrace = (backtrace.status() == BacktraceStatus::Captured)
                 .then(|| tracing::field::display(backtrace));
@@ -169,7 +170,8 @@ where
     }
 }
 
-/// Renames a member of a line to its name at AgentCore, which follows Python's `logging`.
+/// Renames a member of a line to its name at AgentCore, which follows Python's `logging`. Levels
+/// are renamed as well, and a backtrace becomes a list of lines.
 fn renamed((name, value): (String, Value)) -> (String, Value) {
     let new_name = match &*name {
         "target" => "logger",

@@ -14,7 +14,7 @@ use crate::lifecycle::LifecycleError;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration is invalid; the text names every invalid variable.
+    /// The configuration is invalid; the text names every invalid variable or setting.
     #[error("bad configuration: {0}")]
     Config(ConfigError),
     /// No function is annotated with `#[ppio::entrypoint]`.
@@ -71,7 +71,8 @@ pub enum StartError {
     /// A health check is required, but the agent has none.
     #[error("{entrypoint} requires a ping: annotate one function with `#[ppio::ping]`")]
     NoPing {
-        /// The entrypoint whose configuration requires a health check.
+        /// The entrypoint whose configuration requires a health check; `the configuration` for an
+        /// app of the builder.
         entrypoint: String,
     },
     /// A state is missing, exists twice or cannot be replaced, or a startup or shutdown function

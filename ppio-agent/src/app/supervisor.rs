@@ -62,8 +62,8 @@ impl Supervisor {
         })
     }
 
-    /// Serves on the threads of `agent` until a signal, and returns at the latest when the grace is
-    /// over, or soon after a second signal.
+    /// Serves on the threads of `agent` until a signal. Returns when the shutdown has ended, at the
+    /// latest soon after the end of the grace or after a second signal.
     pub(super) fn serve(
         self,
         agent: &Handle,

@@ -65,6 +65,8 @@ use crate::exchange::protocol::Protocol;
 /// | [`log_format`](Self::log_format) | `PPIO_AGENT_LOG_FORMAT`: `auto`, `text`, `json` or `agentcore` | `auto` |
 /// | [`log`](Self::log) | `PPIO_AGENT_LOG`, then `RUST_LOG` | `debug` in debug mode, else `PPIO_AGENT_DEFAULT_LOG`, else `info,ppio::invocation=warn` |
 ///
+/// A duration of more than 30 days counts as 30 days.
+///
 /// A variable that is empty or has only white space counts as not set. `PORT`, which some platforms
 /// set for every program, applies only if neither the code nor `PPIO_AGENT_PORT` names a port, and
 /// no platform is set. With a platform, `PORT` applies only under `agentcore dev`, which sets
@@ -170,15 +172,16 @@ impl RuntimeConfig {
         self
     }
 
-    /// Turns on debug mode: more log lines, a page to try the agent at `/`, and the actions of
-    /// AgentCore's tools.
+    /// Turns on debug mode: more log lines, a page to try the agent at `/`, the actions of
+    /// AgentCore's tools, and [`list_anonymous_runs`](Self::list_anonymous_runs) by default.
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = Some(debug);
         self
     }
 
     /// Sets the maximum time until a response begins (after that, the response is a 504), and then
-    /// between two items of a stream. The `timeout` of an [`InvocationRequest`] may be shorter.
+    /// between two items of a stream. A caller can set a shorter time until the response with the
+    /// header `PPIO-Timeout` or the `timeout` of an [`InvocationRequest`].
     ///
     /// [`InvocationRequest`]: ppio_agent_protocol::InvocationRequest
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -465,14 +468,14 @@ impl RuntimeConfig {
         self
     }
 
-    /// Sets the number of threads that run asynchronous code.
+    /// Sets the number of threads that run asynchronous code, from 1 to 10000.
     pub fn worker_threads(mut self, threads: usize) -> Self {
         self.worker_threads = Some(threads);
         self
     }
 
     /// Sets the number of threads that synchronous functions and iterators may occupy at the same
-    /// time.
+    /// time, from 1 to 10000.
     pub fn blocking_threads(mut self, threads: usize) -> Self {
         self.blocking_threads = Some(threads);
         self

@@ -18,8 +18,8 @@ use crate::task::TaskInfo;
 /// The member of a request that names an action.
 const ACTION_MEMBER: &str = "_agent_core_app_action";
 
-/// The maximum size of a body that is searched for an action, in bytes; requests with an action are
-/// much smaller.
+/// The size above which a body is not searched for an action, in bytes; requests with an action are
+/// much smaller. A body of unknown size is always searched.
 const MAX_BODY: u64 = 64 << 10;
 
 /// A request in debug mode.

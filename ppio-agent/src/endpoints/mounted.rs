@@ -29,8 +29,8 @@ use crate::stalls::Watch;
 /// A type that a [`#[ppio::routes]`](macro@crate::routes) function may return, directly or in a
 /// `Result`: a tower service such as axum's `Router`.
 ///
-/// The service takes a [`Request`] and returns an `http::Response` with any body of bytes. It is
-/// cloned for each request, so cloning it has to be cheap.
+/// The service takes a [`Request`] and returns an `http::Response` with any body of bytes. The
+/// runtime clones the service for each request, so a clone has to be cheap.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot serve routes",
     label = "not a tower service of HTTP requests",
@@ -137,7 +137,7 @@ impl fmt::Debug for MountedService {
 
 /// The author's own routes as an endpoint.
 pub(crate) struct MountedRoutes {
-    /// Empty until the startup functions have run.
+    /// Empty until the routes function has run, if there is one.
     service: StateSlot<MountedService>,
     admission: PerConnection<Admission>,
 }
@@ -199,8 +199,8 @@ impl MountedRoutes {
     }
 }
 
-/// Returns a request body that stores in `error` the error with which the runtime ends a body that
-/// is too large, too slow or cut short.
+/// Returns a request body that stores its first error in `error`: usually that of a body that is
+/// too large, too slow or cut short.
 fn record_error(body: Body, error: &Arc<OnceLock<Error>>) -> Body {
     if body.is_end_stream() {
         return body;

@@ -244,8 +244,8 @@ pings! {
     (A a, B b, C c, D d)
 }
 
-/// The status, and the time at which the status last changed, for AgentCore's
-/// `time_of_last_update`.
+/// The last status, and the time of the first health check that returned this status, for
+/// AgentCore's `time_of_last_update`. Before the first check, the time is that of the start.
 struct LastChange(std::sync::Mutex<(PingStatus, SystemTime)>);
 
 impl LastChange {

@@ -156,8 +156,8 @@ pub(crate) fn invalid(name: &'static str, found: &str, expected: &'static str) -
     }
 }
 
-/// Decodes the percent encoding in a segment of a path. An invalid segment is returned unchanged;
-/// no run has such an id.
+/// Decodes the percent encoding in a segment of a path. The result for an invalid segment contains
+/// a `%`, which no id has.
 pub(crate) fn decoded(segment: &str) -> String {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();

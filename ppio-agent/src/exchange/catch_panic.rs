@@ -11,7 +11,7 @@ use super::error::Error;
 pub(crate) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Error> {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        // The future is not polled again after a panic, so its broken state is never read.
+        // The future is not polled again after a panic: its state may be broken.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(poll) => poll.map(Ok),
             Err(panic) => Poll::Ready(Err(Error::from_panic(panic.as_ref()))),

@@ -121,8 +121,9 @@ impl RequestContext {
         })
     }
 
-    /// Returns the id of this request: its `x-request-id` or AgentCore header if it has a valid
-    /// one, otherwise a random UUID. The response and every log line carry it.
+    /// Returns the id of this request: its `x-request-id` or AgentCore header if the header has a
+    /// valid id, otherwise a random UUID. The log lines of the request carry the id. The response
+    /// carries the id as well, unless it is the kept answer of another request.
     pub fn request_id(&self) -> &str {
         self.0.request_id.as_str()
     }
@@ -134,6 +135,8 @@ impl RequestContext {
 
     /// Returns the id of the session that the request belongs to: AgentCore's session header,
     /// otherwise the body's `sandbox_id`.
+    ///
+    /// Before middleware runs `Next`, the body is not read, so only the header is considered.
     pub fn session_id(&self) -> Option<&str> {
         let inner = &*self.0;
         if let Some(known) = inner.session_id.get() {
@@ -174,7 +177,7 @@ impl RequestContext {
     /// prefers `text/event-stream` to JSON. An entrypoint that can answer with either returns a
     /// [`Reply`](crate::Reply).
     ///
-    /// In middleware the body is not read yet, so only the header is considered.
+    /// Before middleware runs `Next`, the body is not read, so only the header is considered.
     pub fn stream_requested(&self) -> bool {
         stream_requested(&self.0.headers, self.0.body.get().map(|body| &**body))
     }

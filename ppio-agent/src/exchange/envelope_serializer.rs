@@ -17,7 +17,7 @@ impl<'a, 'b> EnvelopeSerializer<'a, 'b> {
     }
 }
 
-/// The fields that were serialized so far, and the name of the next field.
+/// The fields other than the result that were serialized so far, and the name of the next field.
 pub(super) struct EnvelopeFields<'a, 'b> {
     json: &'a mut Json<'b>,
     fields: Map<String, Value>,
@@ -49,7 +49,7 @@ impl SerializeMap for EnvelopeFields<'_, '_> {
 
 type Never = Impossible<Map<String, Value>, Error>;
 
-/// Defines the methods for values other than objects, which fail: an envelope is an object.
+/// Defines the methods for values other than maps, which fail: an envelope is serialized as a map.
 macro_rules! refuse {
     ($($method:ident($($type:ty),*) -> $ok:ty;)*) => {$(
         fn $method(self, $(_: $type),*) -> Result<$ok, Error> {

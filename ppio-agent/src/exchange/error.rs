@@ -56,7 +56,7 @@ struct ErrorData {
 }
 
 impl Error {
-    /// Returns an error with any status. A status below 400 becomes 500.
+    /// Returns an error with a status from 400 to 599. Any other status becomes 500.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let status = if status.is_client_error() || status.is_server_error() {
             status
@@ -133,7 +133,7 @@ impl Error {
         &self.0.error_type
     }
 
-    /// Returns the text in the response.
+    /// Returns the text of the error.
     pub fn message(&self) -> &str {
         &self.0.message
     }

@@ -83,10 +83,10 @@ pub(crate) fn error_body(error: &Error, duration: Duration, request_id: &str) ->
     })
 }
 
-/// Returns the last event of a stream that failed. For callers that read the format of the
-/// response, the event has the name `error`, because an item of the agent may look like an error.
-/// For other callers the event has no name: they read every line that does not begin with `data:`
-/// as an item.
+/// Returns the last event of a stream that failed. For protocols, and for callers that read the
+/// format of the response, the event has the name `error`, because an item of the agent may look
+/// like an error. For other callers the event has no name: they read every line that does not begin
+/// with `data:` as an item. For protocols, the data of the event is a `Failure`.
 pub(crate) fn error_event(error: &Error, request_id: &str, format: RequestedFormat) -> Bytes {
     #[cfg(feature = "chat")]
     if format == RequestedFormat::Chat {
@@ -128,8 +128,8 @@ pub(crate) fn response(status: StatusCode, body: Bytes) -> Response {
     response
 }
 
-/// Serializes a struct of this crate. These structs have only string keys, so the serialization
-/// cannot fail.
+/// Serializes a struct of this crate, a text or a JSON value. Such values have only string keys, so
+/// the serialization cannot fail.
 pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }

@@ -9,7 +9,7 @@ pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
-    /// Text, with colours on a terminal.
+    /// Text, with colours on a terminal unless `NO_COLOR` is set.
     Text,
     /// One JSON object per line.
     Json,

@@ -9,7 +9,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyEnd {
-    /// Everything was sent.
+    /// The body was read to its end. The client may not have received the last bytes yet.
     Complete,
     /// The body returned an error.
     Failed,

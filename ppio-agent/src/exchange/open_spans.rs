@@ -39,10 +39,11 @@ mod layer {
     use super::open;
     use crate::exchange::context::AgentRuntimeContext;
 
-    /// The maximum number of spans that are recorded for one request.
+    /// The maximum number of open spans that are recorded for one request.
     const MAX_SPANS: usize = 100;
 
-    /// Returns a layer that records the spans of the author's code, of the level `info` and above.
+    /// Returns a layer that records the spans of the author's code and of its dependencies, of the
+    /// level `info` and above.
     pub(crate) fn layer<S>() -> impl Layer<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -58,7 +59,8 @@ mod layer {
 
     struct OpenSpans;
 
-    /// The id of the request in whose context a span was created.
+    /// The id of the request in whose context a span was created; without such a context, that of
+    /// the parent span.
     #[derive(Clone)]
     struct OfRequest(String);
 

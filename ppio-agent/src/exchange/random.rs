@@ -17,7 +17,8 @@ pub(crate) fn secret() -> u128 {
     u128::from_ne_bytes(bytes)
 }
 
-/// Returns 128 bits without a system call. Each number can be computed from earlier ones.
+/// Returns 128 bits; only the first call on a thread may need a system call. Each number can be
+/// computed from earlier ones.
 pub(crate) fn predictable() -> u128 {
     thread_local! {
         /// The states of two generators: two threads that reach the same state of one generator
@@ -32,7 +33,8 @@ pub(crate) fn predictable() -> u128 {
     })
 }
 
-/// Returns a number that differs for every call and process.
+/// Returns a number that almost certainly differs for every call and process. Processes that are
+/// resumed from the same memory snapshot may return the same number.
 fn seed() -> u64 {
     RandomState::new().hash_one(())
 }

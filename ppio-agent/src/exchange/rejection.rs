@@ -309,8 +309,9 @@ impl Rejection {
         }
     }
 
-    /// Whether the connection is closed after the response: after invalid headers, and after a body
-    /// that did not arrive, it is unknown where the next request begins.
+    /// Whether the connection is closed after the response: after an invalid `Host` header, after
+    /// invalid framing, and after a body that did not arrive. In the last two cases it is unknown
+    /// where the next request begins.
     pub(crate) fn closes_connection(&self) -> bool {
         matches!(
             self,
@@ -323,13 +324,13 @@ impl Rejection {
         )
     }
 
-    /// Returns the `Retry-After` header, in seconds, if a retry can succeed.
+    /// Returns the `Retry-After` header of a 503, in seconds.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
 
-    /// Whether the agent's function had been called, so that the invocation failed and was not
-    /// refused.
+    /// Whether the rejection ends an invocation that had begun, so that the invocation failed and
+    /// was not refused. The invocation may have been waiting for its session.
     pub(crate) fn follows_call(&self) -> bool {
         #[cfg(feature = "chat")]
         if matches!(self, Self::AnswerTooLarge { .. }) {

@@ -46,7 +46,7 @@ pub(crate) struct InvalidHeader<'a> {
 }
 
 impl<'a> RequestHeaders<'a> {
-    /// Reads each header once; of a repeated header, the first one is read.
+    /// Reads each header once. Of a repeated header, the first value is returned.
     ///
     /// Comparing the few names of a request costs less than hashing AgentCore's long ones for a
     /// lookup.

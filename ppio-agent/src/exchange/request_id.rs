@@ -119,8 +119,8 @@ fn hexadecimal(number: u32) -> [u8; 8] {
     (number + EACH * u64::from(b'0') + letters * to_letter).to_be_bytes()
 }
 
-/// Whether an id is not too long, and none of its characters needs an escape in JSON, in a log line
-/// or in a header.
+/// Whether an id is neither empty nor too long, and none of its characters needs an escape in JSON,
+/// in a log line or in a header.
 fn usable(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     (1..=MAX_LENGTH).contains(&bytes.len())

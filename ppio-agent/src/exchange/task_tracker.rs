@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// The tasks that were started, and the status that was forced, outside of a request.
 static PROCESS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
-/// The running background tasks.
+/// The running background tasks, and the forced status.
 #[derive(Clone)]
 pub(crate) struct TaskTracker(Arc<TrackerState>);
 
@@ -81,7 +81,8 @@ impl TaskTracker {
         self.0.tasks().clone().into_values()
     }
 
-    /// Waits at most `timeout` until no task runs.
+    /// Waits at most `timeout` for the tasks of this tracker to end, then for those that were
+    /// started outside of a request.
     pub(crate) async fn wait_idle(&self, timeout: Duration) {
         let idle = async {
             for tracker in [self, &PROCESS] {

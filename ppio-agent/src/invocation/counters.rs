@@ -60,8 +60,8 @@ impl InvocationProgress {
     }
 }
 
-/// The counters of one agent, separate for each thread: the cache line of a counter that two cores
-/// write moves between them at every request.
+/// The counters of an agent's invocations or of its routes, in [`SHARDS`] shards for the threads.
+/// The cache line of a counter that two cores write moves between the cores at every request.
 #[derive(Debug)]
 pub(crate) struct Counters {
     /// Each shard is created when one of its threads first counts something.

@@ -25,7 +25,8 @@ use crate::token_usage::TokenUsage;
 
 /// The number of buffered bytes at which the handler pauses until they are taken.
 pub(crate) const HIGH_WATER: usize = 32 * 1024;
-/// The time for which an iterator may occupy its thread before another stream can use the thread.
+/// The time after which an iterator leaves its thread to another stream, once its next item is
+/// written.
 const TIME_SLICE: Duration = Duration::from_millis(10);
 
 /// The threads that poll the handler next.

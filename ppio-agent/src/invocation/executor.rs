@@ -51,7 +51,7 @@ pub(crate) struct InvocationFuture {
 enum Stage {
     /// Waiting for the turn in the session, before the user function is called.
     Waiting(Start, Instant),
-    /// Between steps.
+    /// Between polls.
     Parked(HandlerFuture),
     /// Waiting for a blocking thread.
     Queued(HandlerFuture, Permit),

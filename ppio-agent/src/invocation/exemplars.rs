@@ -14,7 +14,7 @@ use crate::exchange::context::RequestContext;
 /// The examples of one histogram.
 #[derive(Debug, Default)]
 pub(super) struct Exemplars {
-    /// A bit for each bucket without a recent example.
+    /// The bits of the buckets whose next invocation becomes the example. A scrape sets all bits.
     wanted: AtomicU32,
     found: Mutex<BTreeMap<usize, Exemplar>>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Exemplar {
 }
 
 impl Exemplars {
-    /// Records an invocation as the example of a bucket that has no recent example.
+    /// Records an invocation as the example of its bucket, if a scrape has requested one.
     #[inline]
     pub(super) fn offer(&self, bucket: usize, duration: Duration, context: &RequestContext) {
         if self.wanted.load(Ordering::Relaxed) & (1 << bucket) != 0 {

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use crate::exchange::policies::SessionConcurrency;
 use crate::exchange::rejection::Rejection;
 
-/// Lets the invocations of each session run one at a time.
+/// Lets the invocations of each session run one at a time. Blocking code of a dropped or
+/// interrupted invocation can overlap with the next invocation.
 pub(crate) struct SessionGate {
     concurrency: SessionConcurrency,
     max_waiting: usize,
@@ -32,7 +33,7 @@ enum TurnPhase {
 }
 
 impl SessionGate {
-    /// Returns a gate, unless all invocations run in parallel.
+    /// Returns a gate, or `None` if all invocations run in parallel.
     pub(crate) fn new(concurrency: SessionConcurrency, max_waiting: usize) -> Option<Arc<Self>> {
         (concurrency != SessionConcurrency::Parallel).then(|| {
             Arc::new(Self {
@@ -94,8 +95,8 @@ impl SessionGate {
                 session.waiting.push_back(Arc::clone(&state));
                 Ok(state)
             }
-            // The first invocation is not polled any more, so the second need not wait for the
-            // first to end.
+            // The first invocation is not polled any more, so the second does not wait for the end
+            // of the first. Blocking code of the first continues until the next item or the end.
             SessionConcurrency::Interrupt | SessionConcurrency::Parallel => {
                 let state = TurnState::new(TurnPhase::Running);
                 let first = std::mem::replace(&mut session.running, Arc::clone(&state));

@@ -43,7 +43,7 @@ pub(crate) struct SseBody {
     limits: StreamLimits,
     last_item: Instant,
     last_byte: Instant,
-    /// Whether the connection has taken a frame and has not polled for another one yet.
+    /// Whether the connection has taken a frame of events, and the timer was not polled since.
     writing: bool,
     /// One timer for all limits. It is not reset at every item: when it fires, the times are
     /// compared to decide whether a limit is reached.

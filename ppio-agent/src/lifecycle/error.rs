@@ -38,7 +38,8 @@ pub enum LifecycleError {
         /// The type of the state.
         state: &'static str,
     },
-    /// [`with_state`](crate::AgentRuntimeApp::with_state) was called too late, or twice.
+    /// [`with_state`](crate::AgentRuntimeApp::with_state) was called for a state that has a
+    /// value already: from its startup function, an earlier call, or the builder.
     #[error("cannot replace the state `{state}`, which has a value already")]
     StateInUse {
         /// The type of the state.
@@ -49,7 +50,7 @@ pub enum LifecycleError {
     Startup {
         /// The function, with its location.
         function: String,
-        /// The error that it returned, or the message of its panic.
+        /// The error that the function returned, or the message of the panic.
         error: Error,
     },
     /// The agent is started again after its startup functions failed or were interrupted.

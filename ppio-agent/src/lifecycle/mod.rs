@@ -77,8 +77,8 @@ impl Lifecycle {
     }
 
     /// Runs the shutdown functions at the same time until the deadline, so that a slow function
-    /// does not shorten the time of the other functions. Does nothing if the startup functions have
-    /// not run.
+    /// does not shorten the time of the other functions. Does nothing unless all startup functions
+    /// have succeeded.
     pub(crate) async fn shut_down(&self, deadline: Instant) -> Result<(), LifecycleError> {
         if !self.has_started() {
             return Ok(());

@@ -60,8 +60,8 @@ pub(crate) async fn invoke(
     invoke_with_body(agent, exchange, parts, body.into(), false, options).await
 }
 
-/// Calls the agent like [`invoke`], with any JSON as the body; `wants_stream` replaces the body's
-/// `stream` member.
+/// Calls the agent like [`invoke`], with any JSON as the body. `wants_stream` requests a stream
+/// even if the body has no `"stream": true`.
 pub(crate) async fn invoke_with_body(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,
@@ -244,7 +244,7 @@ pub(crate) fn not_modified() -> Response {
     response
 }
 
-/// The headers and extensions of an answer that was read whole.
+/// The headers and extensions of an answer whose body becomes one JSON text.
 pub(crate) struct AnswerParts(http::response::Parts);
 
 impl AnswerParts {

@@ -17,8 +17,9 @@ use crate::exchange::json::line;
 use crate::exchange::rejection::Rejection;
 use crate::invocation::WrittenEvents;
 
-/// How much of a frame is read in one batch, in bytes. A protocol's events for a short item can be
-/// twenty times as long as the item, and stay in memory until the caller reads them.
+/// How much of a frame is read in one batch, in bytes; the event that exceeds this size is the last
+/// one of its batch. A protocol's events for a short item can be twenty times as long as the item,
+/// and stay in memory until the caller reads them.
 const BATCH: usize = 4 * 1024;
 
 /// An item of the agent's answer.
@@ -65,7 +66,7 @@ pub(crate) fn text_of(json: &str) -> String {
 }
 
 /// The text of an answer for a protocol that supports only text: any other value is written as
-/// JSON on a line of its own.
+/// JSON at the beginning of a line.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerText {
     is_within_line: bool,

@@ -1,11 +1,11 @@
 //! Protocols that call the agent, in addition to `POST /invocations`.
 //!
-//! Each protocol converts its request to an
+//! Each protocol converts its request to the body of an invocation, usually an
 //! [`InvocationRequest`](ppio_agent_protocol::InvocationRequest), which [`call::invoke`] answers as
 //! `POST /invocations` would, and writes the [`items`] of the answer as its own events ([`events`])
 //! or as one answer ([`whole`]). So limits, deadlines, cancellation, middleware, counters and runs
-//! are the same for all protocols. A protocol writes JSON; statuses, headers and the lines of event
-//! streams are written here and in `exchange`.
+//! are the same for all protocols. A protocol writes the JSON of an event; [`events`] writes the
+//! lines of the event stream.
 
 #[cfg(feature = "a2a")]
 mod a2a;

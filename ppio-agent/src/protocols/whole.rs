@@ -8,13 +8,14 @@ use crate::exchange::error::Error;
 use crate::exchange::rejection::Rejection;
 use crate::token_usage::TokenUsage;
 
-/// The largest answer that is read whole, in bytes.
+/// The largest answer that is read whole, in bytes. The size is checked after each batch of items,
+/// so an answer that is one value is read first.
 pub(super) const MAX_SIZE: usize = 64 << 20;
 
 /// A complete answer of the agent.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct WholeAnswer {
-    /// The text, including other values as JSON, each on a line of its own.
+    /// The text, including other values as JSON, each at the beginning of a line.
     pub(crate) text: String,
     /// The text without other values.
     pub(crate) plain_text: String,

@@ -10,8 +10,8 @@ use crate::exchange::counted::Counted;
 pub(crate) struct InspectedTasks {
     /// The number of connections, each of which is a task.
     pub(super) connections: OnceLock<Arc<AtomicUsize>>,
-    /// The number of tasks of the agent runtime itself: they execute a run, look for tasks and
-    /// spans that outlive it, or send notifications.
+    /// The number of tasks of the agent runtime itself: tasks that execute a run, look for tasks
+    /// and spans that outlive a run, or send notifications.
     pub(super) own: Arc<AtomicUsize>,
     /// The number of runs that have not ended.
     pub(super) active: Arc<AtomicUsize>,

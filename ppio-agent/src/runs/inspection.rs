@@ -109,7 +109,7 @@ impl Inspection {
     }
 }
 
-/// Returns the first text of a request, such as its prompt, or the beginning of its JSON.
+/// Returns the prompt of a request, otherwise its first text, otherwise the beginning of its JSON.
 fn summary(request: &[u8]) -> String {
     let value: Value = serde_json::from_slice(request).unwrap_or_default();
     let text = match &value {

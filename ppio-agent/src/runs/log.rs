@@ -30,7 +30,7 @@ pub(super) struct RunLog {
 
 /// Consecutive items.
 struct Segment<B = Bytes> {
-    /// The id of its first item.
+    /// The id of the first item of the segment.
     first: u64,
     bytes: B,
     /// The size of the segment in bytes, as the log counts it.
@@ -42,7 +42,7 @@ struct Segment<B = Bytes> {
 pub(super) struct Cursor {
     /// The id of the item.
     pub(super) next: u64,
-    /// The segment that `offset` belongs to, by the id of its first item.
+    /// The id of the first item of the segment that `offset` belongs to.
     segment: u64,
     offset: usize,
 }

@@ -168,7 +168,7 @@ impl Cors {
         }
     }
 
-    /// Adds the headers of a preflight response, if the origin is allowed.
+    /// Adds the headers of a preflight response; only `Vary` if the origin is not allowed.
     pub(crate) fn apply_preflight(
         caller: &Caller,
         request: &HeaderMap,

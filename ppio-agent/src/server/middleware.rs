@@ -148,8 +148,9 @@ impl Middleware {
     }
 }
 
-/// A closure or function that can be added to the builder as middleware, with up to four [`State`]s
-/// after the request and the `Next`. `Marker` distinguishes the signatures; it is inferred.
+/// A closure or function that can be added to the builder as middleware, with one to four
+/// [`State`]s after the request and the `Next`. `Marker` distinguishes the signatures and is
+/// inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not middleware with states",
     label = "not middleware with states",

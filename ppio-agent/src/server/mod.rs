@@ -168,8 +168,9 @@ impl Connections {
     }
 
     /// Waits for all connections and background tasks within the grace, aborts the rest, and runs
-    /// the shutdown functions in the rest of the grace. `abort` ends all of this early. Telemetry
-    /// is sent last, in the remaining time.
+    /// the shutdown functions in the rest of the grace or in [`MIN_SHUTDOWN`], whichever is longer.
+    /// `abort` ends all of this early. Telemetry is sent last: the limit is the rest of the grace,
+    /// and at least [`ABORT_TIMEOUT`].
     async fn shut_down(self, abort: impl Future<Output = ()>) -> Result<(), LifecycleError> {
         let deadline = Instant::now() + self.agent.settings.shutdown_grace;
         let result = self.end(deadline, abort).await;

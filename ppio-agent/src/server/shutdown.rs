@@ -6,8 +6,8 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct ShutdownSignal {
     sender: watch::Sender<()>,
-    /// Its value is never marked as seen, so that its clones also report a shutdown that has
-    /// already begun.
+    /// The value of this receiver is never marked as seen, so that clones of the receiver also
+    /// report a shutdown that has already begun.
     receiver: watch::Receiver<()>,
 }
 

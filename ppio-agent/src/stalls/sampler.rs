@@ -9,7 +9,7 @@ use super::slot::PollSlot;
 use super::{AsyncFunction, registered};
 
 /// The number of looks (reads of all slots) within the shortest limit. A poll that exceeds its
-/// limit by the time between two looks is always found.
+/// limit by the time of two looks is found, unless the sampler was asleep when the poll began.
 const LOOKS_PER_LIMIT: u32 = 8;
 /// The minimum time between two looks.
 const MIN_INTERVAL: Duration = Duration::from_millis(1);

@@ -34,7 +34,7 @@ const TOKEN_BOUNDARIES: [f64; 12] = [
 pub(super) struct Metrics {
     pub(super) provider: SdkMeterProvider,
     duration: Histogram<f64>,
-    /// The duration of successful invocations, whose attributes are always the same.
+    /// The duration of invocations without an error type, whose attributes are always the same.
     success_duration: BoundHistogram<f64>,
     tokens: Histogram<u64>,
     success: [KeyValue; 2],

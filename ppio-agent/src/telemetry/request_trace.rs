@@ -211,7 +211,8 @@ impl Telemetry {
         attributes
     }
 
-    /// Counts an invocation, and ends its span.
+    /// Ends the span of an invocation, and counts the invocation, unless it is a request of the
+    /// author's routes.
     fn end_invocation(&self, end: &EndedInvocation<'_>, recorded: Option<&TracedRequest>) {
         let error = match (end.status, end.error_type) {
             (None, _) => Some("cancelled"),

@@ -22,7 +22,8 @@ impl HeaderArguments {
     /// The headers.
     ///
     /// # Errors
-    /// If one is malformed; its value is not quoted, because it may be a secret.
+    /// If a header is malformed. The text after the colon is not quoted, because this text may be a
+    /// secret.
     pub(crate) fn parse(&self) -> Result<Vec<(HeaderName, HeaderValue)>, CliError> {
         let numbered = self.header.iter().zip(1..);
         let parsed = numbered.map(|(text, number)| {

@@ -123,13 +123,14 @@ impl Arguments {
     /// The definition of all commands, for parsing, completions and manual pages.
     ///
     /// `--json` is short for `--output json`, except that `agent invoke` takes a request there. A
-    /// global argument cannot differ in one command, so each command gets its own.
+    /// global argument cannot differ in one command, so each command gets its own, except
+    /// `completions` and `man`.
     pub(crate) fn definition() -> clap::Command {
         with_json_flag(Self::command())
     }
 
-    /// Parses the command line. Exits after printing help or an error, the latter as JSON with
-    /// `--json`.
+    /// Parses the command line. Exits after printing help or an error, the latter as JSON if the
+    /// command line selects JSON output.
     pub(crate) fn from_command_line() -> Self {
         let words: Vec<_> = std::env::args_os().collect();
         Self::parse_words(&words).unwrap_or_else(|error| {
@@ -177,7 +178,7 @@ fn with_json_flag(mut command: clap::Command) -> clap::Command {
     let has_its_own = command
         .get_arguments()
         .any(|argument| argument.get_long() == Some("json"));
-    // The output of these two has a format of its own.
+    // The output of `completions` and `man` has a format of its own.
     if has_its_own || matches!(command.get_name(), "completions" | "man") {
         return command;
     }
@@ -190,7 +191,7 @@ fn with_json_flag(mut command: clap::Command) -> clap::Command {
     )
 }
 
-/// Treats an empty environment variable as not set.
+/// Treats an environment variable that is empty or blank as not set.
 fn without_empty_variables(
     command: clap::Command,
     lookup: &dyn Fn(&OsStr) -> Option<OsString>,

@@ -1,4 +1,4 @@
-//! Errors of the command line, which are JSON with `--json`.
+//! Errors of the command line, which are JSON if the command line selects JSON output.
 
 use std::ffi::OsString;
 

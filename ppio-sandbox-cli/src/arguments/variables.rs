@@ -5,6 +5,9 @@ use ppio_agent_protocol::environment::is_blank;
 use crate::error::{CliError, ExitKind};
 
 /// Parses the values of `--env`: `NAME=VALUE`, or `NAME` for the value in this environment.
+///
+/// # Errors
+/// If a name is not valid, or the variable of a `NAME` is not set, blank or not UTF-8.
 pub(crate) fn variables(given: &[String]) -> Result<Vec<(String, String)>, CliError> {
     let variable = |text: &String| {
         let (name, value) = match text.split_once('=') {

@@ -1,4 +1,4 @@
-//! The values of agent.yaml that `agent configure` sets, and their checks.
+//! The values of agent.yaml that `agent configure` sets, except the tags, and their checks.
 
 use ppio_agent_protocol::{
     AgentName, AuthorEmail, CpuLimit, Entrypoint, MemoryLimit, StartTimeout,

@@ -1,4 +1,5 @@
-//! Compares the API of the new agent with that of the deployed one, before anything is built.
+//! Compares the API of the new agent with that of the deployed one, before the platform builds
+//! anything.
 //!
 //! The deployed agent's document comes from the deployed agent itself, in a session of its own, so
 //! that the comparison needs no record of earlier deployments and gives the same result on every
@@ -150,7 +151,7 @@ async fn changes(old: Value, new: Value) -> Result<Vec<Change>, String> {
     }
 }
 
-/// Waits until the session of an interrupted comparison is closed.
+/// Closes the session of an interrupted comparison. Waits for at most [`CLOSE_TIMEOUT`].
 pub(super) async fn close_sessions(platform: &Platform) {
     // A session that stays open has a short lifetime.
     let _ = timeout(CLOSE_TIMEOUT, platform.client().close()).await;

@@ -31,8 +31,8 @@ impl CompileTarget {
         Self((name != "host").then(|| name.to_owned()))
     }
 
-    /// Returns the static target if it is installed, otherwise the host, with a warning if the
-    /// program may not run in a sandbox.
+    /// Returns the static target if it is installed, otherwise the host. Prints a warning if a
+    /// program for the host may not run in the sandboxes of the cloud.
     ///
     /// # Errors
     /// If rustc cannot be run, or a program for the host does not run in the sandboxes of the
@@ -83,7 +83,8 @@ impl CompileTarget {
     }
 }
 
-/// Returns the C library of this machine, as in `glibc 2.36`.
+/// Returns the C library of this machine, as in `glibc 2.36`. If `getconf` prints no version of
+/// glibc, returns a text without a version.
 async fn c_library() -> String {
     let mut command = Command::new("getconf");
     command.arg("GNU_LIBC_VERSION");

@@ -27,7 +27,7 @@ const MAX_TAG_CHARS: usize = 128;
 /// The HTTP status with which a platform refuses files that are too large.
 const TOO_LARGE: u16 = 413;
 const BUILD_TIMEOUT: Duration = Duration::from_secs(60 * 60);
-/// The pause between two requests for the state of a build: its initial and its longest duration.
+/// The pause between two requests for the state of a build: its shortest and its longest duration.
 const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// The pause between two `uploading` events.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -68,7 +68,7 @@ impl Deployment {
         })
     }
 
-    /// Uploads the files, starts the build and waits for its end.
+    /// Uploads the files, starts the build and waits for its end. A build that fails is an error.
     pub(super) async fn build(
         &self,
         ticket: &BuildTicket,
@@ -98,8 +98,8 @@ impl Deployment {
         self.follow_build(ticket, &steps, platform, terminal).await
     }
 
-    /// Returns the version with only the characters that tags may have: `1.0.0+7` becomes
-    /// `1.0.0-7`.
+    /// Returns the version as a valid tag: `1.0.0+7` becomes `1.0.0-7`. A tag begins with a letter
+    /// or a digit, otherwise a `v` is put in front. Characters beyond the limit are cut off.
     pub(super) fn tag(&self) -> String {
         let version = self.version.chars();
         let tag: String = version

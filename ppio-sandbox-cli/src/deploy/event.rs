@@ -1,4 +1,5 @@
-//! The events of `agent deploy`: with JSON output, one line per event.
+//! The events of `agent deploy`: with JSON output, one line per event. The line `deployed` is not
+//! among them, because that is the command's result.
 
 use cargo_metadata::diagnostic::DiagnosticLevel;
 use serde::Serialize;
@@ -12,16 +13,17 @@ use super::comparison::Change;
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum DeployEvent<'a> {
-    /// Cargo was started; the target is a triple or `host`.
+    /// Sent before cargo is started; the target is a triple or `host`.
     Compiling { target: &'a str },
-    /// A message of cargo or the compiler, as it looks on a terminal.
+    /// A message of the compiler, as it looks on a terminal.
     Compiler {
         level: DiagnosticLevel,
         message: &'a str,
     },
     /// The program was built; the duration is in seconds.
     Compiled { duration: f64 },
-    /// The files and folders of the project that are not sent, if there are any.
+    /// The files and folders that are not sent for a reason other than `.dockerignore`, if there
+    /// are any.
     LeftOut { files: &'a [LeftOutFile] },
     /// A warning; the deployment continues.
     Warning { message: &'a str },
@@ -38,7 +40,7 @@ pub(super) enum DeployEvent<'a> {
     },
     /// The number of bytes sent so far, twice a second.
     Uploading { files: usize, bytes: u64, sent: u64 },
-    /// The platform has the files; `reused` if it already had them before this deployment.
+    /// The platform has the files; `reused` if the platform had them before this deployment.
     Uploaded {
         files: usize,
         bytes: u64,

@@ -1,10 +1,11 @@
 //! `agent deploy`.
 //!
 //! `prepare` compiles and packs the project (`compile_target`, `bundle`) into a `deployment`.
-//! `api_check` compares its API (read by `printed_document`) with the deployed one (`comparison`).
-//! Then the deployment is uploaded and built on the platform; `python_packages` decides what a
-//! build installs; `record` writes the state into agent.yaml, and `event` defines what JSON output
-//! reports during the deployment.
+//! `api_check` compares the new API (read by `printed_document`) with the deployed one
+//! (`comparison`). Then the deployment is uploaded and built on the platform. `python_packages`
+//! decides what a build installs, `program` how the agent starts, and `build_log` prints the log of
+//! the build. `record` writes the state into agent.yaml, and `event` defines what JSON output
+//! reports before the result.
 
 mod api_check;
 mod build_log;

@@ -21,7 +21,8 @@ use crate::project::Project;
 use crate::project::cargo::{BuildOutput, CargoBuild};
 use crate::terminal::{OutputFormat, Terminal};
 
-/// The key of the template's metadata that holds the target triple of its program.
+/// The key of the template's metadata that holds the target of a Rust program: a triple or
+/// [`HOST`].
 const TARGET_KEY: &str = "agent_target";
 /// The value of [`TARGET_KEY`] for a program that was built for the host.
 const HOST: &str = "host";

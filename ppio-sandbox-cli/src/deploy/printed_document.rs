@@ -22,11 +22,13 @@ const ARCHIVE: &str = "ppio-next.tar.gz";
 /// read.
 const VARIABLES: &str = "ppio-next.env";
 /// The script that unpacks the files, and runs the script `$2` with the name of the program, `$1`,
-/// as its argument. The variables of the deployed template are not passed on.
+/// as its argument. Of the variables of the deployed template, only `PATH`, `HOME` and
+/// `PPIO_AGENT_PORT` are passed on.
 const UNPACK: &str = r#"cd "$HOME" && mkdir -p ppio-next && tar -xzf ppio-next.tar.gz -C ppio-next && cd "ppio-next/$ROOT" ||
 { rm -f "$HOME/ppio-next.env"; exit 1; }
 exec env -i PATH="$PATH" HOME="$HOME" PPIO_AGENT_PORT="${PPIO_AGENT_PORT:-8080}" /bin/sh -c "$2" sh "$1""#;
-/// The script that sets the variables, removes their file, and runs the program.
+/// The script that reads and removes the file of the variables, sets the variables, and runs the
+/// program.
 const PRINT: &str = r#"variables=$(cat "$HOME/ppio-next.env" && rm -f "$HOME/ppio-next.env") || exit
 eval "$variables"
 exec "./$1" --openapi"#;

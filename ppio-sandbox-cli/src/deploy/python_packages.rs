@@ -50,11 +50,12 @@ pub(super) enum PythonPackages {
 }
 
 impl PythonPackages {
-    /// Reads the project's files: requirements.txt, otherwise pyproject.toml or setup.py.
+    /// Finds the file that lists the packages: requirements.txt, otherwise pyproject.toml,
+    /// otherwise setup.py.
     ///
     /// # Errors
-    /// If pyproject.toml cannot be read or is not valid, or if the packages are listed where pip
-    /// does not read them.
+    /// If pyproject.toml cannot be read or is not valid. If pyproject.toml lists the packages where
+    /// pip does not read them, or only a Pipfile lists them and there is no pyproject.toml.
     pub(super) fn find(folder: &Path) -> Result<Self, CliError> {
         let exists = |name: &str| folder.join(name).is_file();
         if exists(REQUIREMENTS) {
@@ -140,7 +141,8 @@ impl PythonPackages {
         }
     }
 
-    /// Returns a warning if the project has a lock file, whose versions are not used.
+    /// Returns a warning if the project has a lock file, whose versions are not used. Returns
+    /// `None` for requirements.txt, which may have been written from a lock file.
     pub(super) fn lock_warning(&self, folder: &Path) -> Option<String> {
         if !matches!(self, Self::Dependencies(_) | Self::Project) {
             return None;

@@ -31,7 +31,7 @@ use super::telemetry::DevTelemetry;
 use super::watchdog::{GroupWatchdog, RUN_VARIABLE};
 use crate::error::CliError;
 
-/// The number of output lines that are kept to explain an exit.
+/// The maximum number of output lines that are kept to explain an exit.
 const MAX_TAIL_LINES: usize = 60;
 /// The maximum number of bytes that are kept of one output line.
 const MAX_TAIL_LINE: usize = 4096;
@@ -48,7 +48,7 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The variable that makes the agent keep the data of runs that the page of debug mode shows.
 const INSPECT_RUNS: &str = "PPIO_AGENT_INSPECT_RUNS";
 
-/// The log target of the runtime's server, which logs its shutdown.
+/// The log target with which the runtime's server reports its own state.
 const SERVER_TARGET: &str = "ppio::server";
 
 #[derive(Debug)]
@@ -145,13 +145,14 @@ impl AgentProcess {
         Ok(agent)
     }
 
-    /// Prints and keeps the lines of a pipe until it is closed.
+    /// Prints and keeps the lines of a pipe until the pipe is closed, except the lines in which a
+    /// server reports its own state.
     fn read(&mut self, pipe: Option<impl AsyncRead + Send + Unpin + 'static>) {
         let Some(pipe) = pipe else { return };
         let console = Arc::clone(&self.console);
         let tail = Arc::clone(&self.tail);
         let telemetry = Arc::clone(&self.telemetry);
-        // Lines with this URL are not printed, because users send their requests to the proxy.
+        // Lines that end with this URL are left out: users send their requests to the proxy.
         let private_url = format!("http://127.0.0.1:{}", self.ports[0]);
         self.readers.spawn(async move {
             let mut lines = AgentOutputReader::new(BufReader::new(pipe));
@@ -216,7 +217,7 @@ impl AgentProcess {
         AgentExit { status, tail }
     }
 
-    /// Waits until every forwarded request is answered.
+    /// Waits until every forwarded request and every WebSocket has ended.
     pub(super) async fn drained(&mut self) {
         if let Some(drained) = &mut self.drained {
             drained.wait().await;
@@ -280,8 +281,8 @@ async fn first_to_answer(ports: &[u16]) -> u16 {
     }
 }
 
-/// After [`SLOW_START`], prints whether the agent listens, and calls `on_other_ports` if it listens
-/// only on ports that are not tried.
+/// After [`SLOW_START`], calls `on_other_ports` as soon as the agent listens only on ports that are
+/// not tried. Before this call, prints once whether the agent listens.
 async fn report_slow_start(
     group: Pid,
     ports: &[u16],

@@ -35,7 +35,7 @@ pub(super) struct CallerRefusal {
 
 impl AllowedCallers {
     /// Reads the variables that the agent reads as well: those of the environment, otherwise
-    /// `of_project`.
+    /// `of_project`. Later changes of the variables have no effect.
     pub(super) fn new(of_project: &Variables) -> Self {
         let list = |name| {
             let text = environment::text(name).or_else(|| of_project.get(name).cloned());

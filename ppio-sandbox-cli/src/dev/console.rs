@@ -32,15 +32,15 @@ pub(super) struct DevConsole {
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum DevEvent<'a> {
-    /// A build starts because these files changed; empty for the first build.
+    /// The agent is built or started because these files changed; empty for the first time.
     Building { changed: &'a [String] },
-    /// The build or the start of the agent failed.
+    /// The project cannot be read, or the agent cannot be built or started.
     Failed { error: &'a str, output: &'a str },
-    /// The agent of the last build accepts requests.
+    /// A new process of the agent accepts requests.
     Serving { url: &'a str },
     /// A line of the agent's output.
     Log { line: &'a Value },
-    /// The agent has exited.
+    /// The agent has exited without being stopped.
     Ended { status: &'a str },
     /// Calls are disturbed.
     Chaos { seed: u32 },
@@ -64,7 +64,8 @@ impl DevConsole {
         }
     }
 
-    /// Returns the width of the terminal on standard error; `None` if it is not a terminal.
+    /// Returns the width of the terminal on standard error; `None` if standard error is not a
+    /// terminal.
     pub(super) fn columns() -> Option<u16> {
         let stderr = io::stderr();
         if !stderr.is_terminal() {

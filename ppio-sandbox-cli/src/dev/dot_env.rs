@@ -1,8 +1,9 @@
 //! The variables in the project's `.env`.
 //!
-//! A line is `NAME=VALUE`, optionally after `export`. A value without quotes ends at ` #`; a value
-//! in single quotes is taken literally, and a value in double quotes has the escapes `\n`, `\r`,
-//! `\t`, `\"`, `\\` and `\$`. References to other variables are not expanded.
+//! A line is `NAME=VALUE`, optionally after `export`. A value without quotes ends at a `#` after a
+//! space or a tab; a value in single quotes is taken literally, and a value in double quotes has
+//! the escapes `\n`, `\r`, `\t`, `\"`, `\\` and `\$`. References to other variables are not
+//! expanded.
 
 use std::collections::BTreeMap;
 use std::path::Path;

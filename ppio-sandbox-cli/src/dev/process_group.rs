@@ -64,7 +64,7 @@ impl AgentProcessGroup {
         if self.status.is_some() {
             return;
         }
-        // Fails if the program has just exited.
+        // A program that has just exited is not affected.
         let _ = kill_process(self.id, Signal::TERM);
         self.resume();
         if tokio::time::timeout(grace, self.wait()).await.is_err() {

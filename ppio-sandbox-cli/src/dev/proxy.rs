@@ -1,5 +1,5 @@
-//! The port that stays open: forwards requests to the current agent process, and holds them back
-//! while there is none.
+//! The port that stays open: forwards requests to the current agent process. Requests wait while an
+//! agent is built or started, and are refused after a failure.
 
 use std::convert::Infallible;
 use std::io;
@@ -27,7 +27,7 @@ use crate::error::{CliError, ExitKind};
 /// The longest time that a request waits for an agent.
 const AGENT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER_SECONDS: &str = "2";
-/// The `error_type` while there is no agent.
+/// The `error_type` while there is no agent, and if the agent ends before it answers.
 const UNAVAILABLE: &str = "AgentUnavailable";
 /// The path of the list of runs. A header of its response indicates to the page that traces are
 /// available as well.
@@ -36,7 +36,7 @@ const RUN_LIST_PATH: &str = "/invocations";
 /// The state that determines how the proxy answers requests.
 #[derive(Debug, Clone)]
 pub(super) enum ProxyPhase {
-    /// The agent is being built or started: requests wait.
+    /// The agent is being built or started: requests wait, and a browser gets the waiting page.
     Preparing,
     /// The build or the agent failed: requests are refused until the next change.
     Broken(BuildError),
@@ -48,7 +48,7 @@ pub(super) enum ProxyPhase {
 #[derive(Debug, Clone)]
 pub(super) struct BuildError {
     pub(super) message: String,
-    /// The output of the compiler or of the agent.
+    /// The output of the compiler or of the agent; without output, the causes of the error.
     pub(super) output: String,
 }
 

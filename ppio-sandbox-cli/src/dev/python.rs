@@ -7,7 +7,8 @@ use tokio::process::Command;
 /// The usual folders of a project's virtual environment.
 const ENVIRONMENTS: [&str; 2] = [".venv", "venv"];
 
-/// Whether a change of this file restarts a Python agent.
+/// Whether this file is a source of a Python agent, which is restarted after every change of a
+/// source.
 pub(super) fn is_source(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let name = path.file_name().and_then(|name| name.to_str());

@@ -53,6 +53,6 @@ where
     let _ = stream.set_nodelay(true);
     let answer = |request: axum::http::Request<RequestBody>| handler(request.map(Body::new));
     let http = http1::Builder::new();
-    // Errors are caused by the client.
+    // An error ends only this connection.
     let _ = ppio_agent_connection::serve(stream, &http, &LIMITS, shutdown, answer).await;
 }

@@ -12,8 +12,8 @@ use super::dot_env;
 /// Files that mark a directory of generated files: cargo's target, a Python virtual environment.
 const OUTPUT_MARKERS: &[&str] = &["CACHEDIR.TAG", "pyvenv.cfg"];
 
-/// The files that are neither hidden, ignored by git nor generated, and the `.env` of the first
-/// root, with their modification times and sizes.
+/// The files that are neither hidden, ignored by git or `.ignore`, nor generated, and the `.env` of
+/// the first root, with their modification times and sizes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SourceSnapshot {
     files: BTreeMap<PathBuf, (Option<SystemTime>, u64)>,

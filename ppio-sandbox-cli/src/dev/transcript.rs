@@ -4,7 +4,7 @@
 /// not fill the memory.
 const MAX_TRANSCRIPT: usize = 4 * 1024 * 1024;
 
-/// The output of cargo as it was written to a terminal.
+/// The unchanged output of cargo, up to [`MAX_TRANSCRIPT`] bytes.
 #[derive(Debug, Default)]
 pub(super) struct CargoTranscript(Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! Checks of the toolchain, of the isolation of sandboxes, and of Python.
+//! Checks of the toolchain, of the isolation of sandboxes, of their host names, and of Python.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -66,7 +66,8 @@ fn compiler(text: &str) -> Check {
     .help("run `rustup update stable`")
 }
 
-/// Checks whether the static target is installed, whose programs need no C library in the sandbox.
+/// Checks whether the static target of this machine's architecture is installed. Programs for this
+/// target need no C library in the sandbox.
 async fn static_target(rustc: &str) -> Check {
     let host = field(rustc, "host:").unwrap_or_default();
     let machine = host.split('-').next().unwrap_or_default();
@@ -87,8 +88,8 @@ async fn static_target(rustc: &str) -> Check {
 }
 
 /// Checks the isolation, the networks and the limits of sandboxes. Starts a local platform with
-/// bubblewrap, which may be installed but not permitted. If that fails, starts a platform without
-/// bubblewrap.
+/// bubblewrap, which may be installed but not permitted. If that works, starts another platform
+/// with isolated networks; otherwise, starts a platform without bubblewrap.
 pub(super) async fn isolation() -> Vec<Check> {
     let (trial, isolated) = match trial_of(IsolationKind::Bubblewrap, false).await {
         Ok(trial) => (Ok(trial), Ok(())),

@@ -28,7 +28,7 @@ struct Check {
     status: CheckStatus,
     message: String,
     help: Option<String>,
-    /// Decides the exit code if the check fails.
+    /// Decides the exit code if this check is the first one that fails.
     #[serde(skip)]
     exit_kind: ExitKind,
 }
@@ -53,8 +53,8 @@ impl Check {
         self
     }
 
-    /// Creates a check that ended with an error. The message has the error and its causes in one
-    /// line.
+    /// Creates a check that ended with an error. The message has the error and its causes,
+    /// separated by colons.
     fn from_error(name: &'static str, status: CheckStatus, error: CliError) -> Self {
         let parts: Vec<_> = [error.message].into_iter().chain(error.causes).collect();
         Self {

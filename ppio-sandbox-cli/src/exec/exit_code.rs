@@ -5,8 +5,8 @@ use ppio_agent_client::platform::ExitStatus;
 
 use crate::error::ExitKind;
 
-/// The names of the signals from 1 on, as in Go's process statuses: the daemons of other platforms
-/// are written in Go.
+/// The names of the signals from 1 to 15, as in Go's process statuses: the daemons of other
+/// platforms are written in Go.
 const SIGNALS: [&str; 15] = [
     "hangup",
     "interrupt",
@@ -27,7 +27,8 @@ const SIGNALS: [&str; 15] = [
 /// The exit code of a program that was ended by a signal whose name is not known.
 const UNKNOWN_SIGNAL: u8 = 255;
 
-/// Returns the exit code of a program: its own, or 128 plus the number of the signal that ended it.
+/// Returns the exit code of a program: its own, 128 plus the number of the signal that ended the
+/// program, or [`UNKNOWN_SIGNAL`].
 pub(super) fn exit_code(status: &ExitStatus) -> u8 {
     let Some(signal) = status.status.strip_prefix("signal: ") else {
         // Only the lowest byte is used, as in the kernel.

@@ -73,8 +73,8 @@ impl Program {
         }
     }
 
-    /// Forwards input, output and the terminal's size until the program ends. Returns the program's
-    /// exit code.
+    /// Forwards input, output and the terminal's size, and keeps the session open, until the
+    /// program ends. Returns the program's exit code.
     pub(super) async fn connect_streams(&mut self) -> Result<u8, CliError> {
         let local = (self.has_terminal && io::IsTerminal::is_terminal(&io::stdin()))
             .then(|| RawTerminal::enter(io::stdin()))
@@ -121,7 +121,8 @@ impl Program {
         }
     }
 
-    /// Stops the program after its streams were disconnected.
+    /// Sends SIGKILL to a program in a terminal, and SIGTERM to other programs, after the streams
+    /// were disconnected.
     pub(super) async fn stop(&self) {
         // An interactive shell ignores SIGTERM. When the shell is killed, the kernel sends SIGHUP
         // to the foreground programs of its terminal, as when a terminal is closed.
@@ -201,7 +202,8 @@ impl ProgramStreams<'_> {
         std::future::pending().await
     }
 
-    /// Forwards changes of the terminal's size. Returns only errors; SIGQUIT counts as an error.
+    /// Forwards changes of the terminal's size, and sets raw mode again on SIGCONT. Returns only
+    /// errors; SIGQUIT counts as an error. Waits forever if there is no terminal in raw mode.
     async fn follow_terminal(
         &self,
         local: Option<&RawTerminal<io::Stdin>>,
@@ -273,7 +275,8 @@ async fn print_output(
     }
 }
 
-/// Returns the error of a lost connection. It states whether the session or the platform has ended.
+/// Returns the error of a lost connection, which states whether the session or the local platform
+/// has ended.
 async fn lost(platform: &Platform, session: &SandboxSession, error: &Error) -> CliError {
     let id = session.sandbox_id();
     if platform.has_ended() {

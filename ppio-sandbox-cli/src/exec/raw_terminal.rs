@@ -41,7 +41,7 @@ impl<F: AsFd> Drop for RawTerminal<F> {
     }
 }
 
-/// Returns the size of a terminal.
+/// Returns the size of a terminal, or [`DEFAULT_SIZE`] if `terminal` reports none.
 pub(super) fn size(terminal: impl AsFd) -> TerminalSize {
     match tcgetwinsize(terminal) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => TerminalSize {

@@ -1,4 +1,5 @@
-//! The standard streams of this process, read and written without blocking its other work.
+//! The standard streams of this process, read and written without blocking other work of the
+//! process.
 
 use std::io::{self, Read as _};
 
@@ -7,12 +8,12 @@ use tokio::sync::mpsc;
 /// The maximum number of bytes in one chunk of input. A pipe holds twice as many.
 const INPUT_PIECE: usize = 32 * 1024;
 
-/// Returns the receiver of standard input in chunks, until its end.
+/// Returns the receiver of standard input in chunks, until its end or the first error.
 ///
 /// Standard input is read by a thread that nothing waits for, because reading a terminal cannot be
 /// cancelled.
 pub(super) fn input() -> mpsc::Receiver<io::Result<Vec<u8>>> {
-    // One chunk is read ahead.
+    // At most two chunks are read ahead: one in the channel, and one that waits for the channel.
     let (sender, receiver) = mpsc::channel(1);
     std::thread::spawn(move || {
         let mut buffer = vec![0; INPUT_PIECE];

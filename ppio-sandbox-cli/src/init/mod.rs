@@ -185,7 +185,8 @@ fn check_empty(folder: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The outermost files and folders that were created for a new project.
+/// The outermost files and folders of a new project. Folders above the project, which may have been
+/// created as well, are not among them.
 struct WrittenFiles(Vec<PathBuf>);
 
 impl WrittenFiles {

@@ -27,7 +27,7 @@ pub(crate) struct Scaffold {
 /// The source of the crate `ppio-agent`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RuntimeSource {
-    /// The registry, with the version of this program.
+    /// The registry, with any version that is compatible with the version of this program.
     Registry,
     /// The checkout that this program was built from, if it exists, so that unreleased changes can
     /// be tried. A program from the registry has no checkout.
@@ -180,6 +180,9 @@ impl Scaffold {
     }
 
     /// Returns the files, in the order in which an author reads them.
+    ///
+    /// # Errors
+    /// If the template does not exist for the language of the entrypoint.
     pub(crate) fn files(&self) -> Result<Vec<ProjectFile>, CliError> {
         let mut files = vec![self.file("agent.yaml", template!("rust/agent.yaml"))];
         if self.entrypoint.is_python() {

@@ -9,9 +9,9 @@ use toml::{Table, Value};
 /// The relation of a new package to the workspaces above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WorkspaceMembership {
-    /// There is no workspace above, or only one that excludes the folder.
+    /// There is no workspace above, or the nearest one excludes the folder.
     None,
-    /// The workspace in this folder lists the package: one of its globs covers it.
+    /// The workspace in this folder lists the package, by its path or by a glob.
     Member(PathBuf),
     /// The workspace above does not list the package, so the package needs a `[workspace]` of its
     /// own.
@@ -19,7 +19,7 @@ pub(super) enum WorkspaceMembership {
 }
 
 impl WorkspaceMembership {
-    /// Looks for the nearest workspace above `folder`, as cargo does. `folder` need not exist.
+    /// Looks for the nearest workspace above `folder`. `folder` need not exist.
     pub(super) fn find(folder: &Path) -> Self {
         let folder = canonical(folder);
         for above in folder.ancestors().skip(1) {

@@ -184,7 +184,9 @@ impl<'a> ItemPrinter<'a> {
         self.terminal.write_text(text)
     }
 
-    /// Prints a string as a continuation of the text before it, and any other item on its own line.
+    /// Prints an item. With JSON output, each item has its own line. With text output, a string
+    /// continues the text before it, any other item has its own line, and the items of a protocol
+    /// are left to [`read`](Self::read).
     fn print_item(&mut self, id: Option<u64>, item: &Value) -> Result<(), CliError> {
         match (self.terminal.format(), item) {
             (OutputFormat::Json, item) => self.terminal.write_json(&match id {

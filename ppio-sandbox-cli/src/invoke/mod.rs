@@ -67,12 +67,13 @@ pub(crate) async fn run(arguments: InvokeArguments, terminal: &Terminal) -> Resu
     };
     // Boxed: the future holds a whole invocation.
     let outcome = or_interrupted(Box::pin(invocation)).await;
-    // A session of this call is closed, whether or not the call succeeded.
+    // A new session that is not kept is closed, whether or not the call succeeded.
     let closed = or_interrupted(close_sessions(&platform, terminal)).await;
     outcome.and(closed)
 }
 
-/// Closes the sessions that are not kept, and waits for the client's background tasks.
+/// Closes the sessions that are not kept, and waits for the client's background tasks. A failure is
+/// only a warning.
 async fn close_sessions(platform: &Platform, terminal: &Terminal) -> Result<(), CliError> {
     let closing = timeout(CLOSE_TIMEOUT, platform.client().close());
     let mut closing = std::pin::pin!(closing);

@@ -18,7 +18,7 @@ const START_KEY: &str = "ppio-cli-start";
 /// The time after which an agent that has not started is watched.
 const WATCH_DELAY: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// The number of output lines in the error.
+/// The maximum number of output lines in the error.
 const TAIL_LINES: u32 = 20;
 
 /// Creates a session that lives for `lifetime`.

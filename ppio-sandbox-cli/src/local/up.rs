@@ -71,7 +71,8 @@ async fn builder(home: &Path, arguments: &UpArguments) -> LocalPlatformBuilder {
     builder
 }
 
-/// Reports the running platform. Returns an error without `--detach`, or if the settings differ.
+/// Reports the running platform. Returns an error without `--detach`, or if the platform lacks a
+/// requested setting. `--expose` is an error in any case.
 fn already_running(
     running: &RunningPlatform,
     arguments: &UpArguments,

@@ -9,9 +9,10 @@ use ppio_agent_client::platform::LogEntry;
 /// several lines.
 #[derive(Debug, Default)]
 pub(super) struct LogPosition {
-    /// The time of the last line, in milliseconds since the Unix epoch.
+    /// The time of the last line, or the start before the first line, in milliseconds since the
+    /// Unix epoch.
     milliseconds: Option<i64>,
-    /// The lines of that millisecond.
+    /// The lines of that millisecond that were read.
     read: VecDeque<LogEntry>,
 }
 

@@ -84,7 +84,7 @@ pub(crate) async fn sandboxes_of(
         .into_iter()
         .filter(|info| info.template_id == template.template_id)
         .collect();
-    // RFC 3339 times of one time zone can be compared as text.
+    // RFC 3339 times of one time zone and one precision can be compared as text.
     own.sort_by(|a, b| a.started_at.cmp(&b.started_at));
     Ok(own)
 }

@@ -32,7 +32,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Platform {
     client: AgentRuntimeClient,
     kind: PlatformKind,
-    /// Whether the platform was chosen because no API key is set.
+    /// Whether the local platform was chosen because [`PPIO_KEY`] is not set.
     by_default: bool,
 }
 
@@ -350,7 +350,7 @@ fn remote_key(lookup: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
         .find(|name| lookup(name).is_some())
 }
 
-/// Returns the address variable of the same vendor as the API key.
+/// Returns the address from the variables of the API key's vendor: the URL, otherwise the domain.
 fn address_for(key: &str, lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
     let vendor = key.trim_end_matches("API_KEY");
     ["API_URL", "DOMAIN"]

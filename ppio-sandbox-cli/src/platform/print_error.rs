@@ -8,7 +8,7 @@ use crate::error::CliError;
 pub(crate) enum PrintError {
     /// The agent, the platform or the connection failed.
     Client(Error),
-    /// Standard output failed.
+    /// Standard output failed, or the agent cannot be called by the protocol.
     Output(CliError),
 }
 

@@ -58,7 +58,7 @@ impl AgentFile {
         })
     }
 
-    /// Returns the text on disk, empty if the file does not exist.
+    /// Returns the text that was read or written last, empty if the file does not exist.
     pub(crate) fn on_disk(&self) -> &str {
         if self.exists { &self.text } else { "" }
     }

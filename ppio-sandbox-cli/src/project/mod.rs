@@ -23,7 +23,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// Finds and parses the agent.yaml of a folder.
+    /// Finds agent.yaml in a folder or in the nearest folder above it, and parses the file.
     pub(crate) fn open(folder: &Path) -> Result<Self, CliError> {
         let file = AgentFile::find(folder)?;
         let config = file.parse()?;

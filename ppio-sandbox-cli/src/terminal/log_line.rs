@@ -16,7 +16,7 @@ const OWN_COLUMNS: [&str; 6] = [
     "session_id",
 ];
 
-/// Formats a line by its members; `None` if it is not a log line of the runtime.
+/// Formats a log line by its members; `None` if the `timestamp` or the `level` is not a text.
 pub(crate) fn formatted(fields: &Map<String, Value>) -> Option<Styled> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let time = time_of_day(text("timestamp")?);

@@ -90,7 +90,8 @@ impl Terminal {
     /// Prints a part of a result immediately: escaped on a terminal, otherwise unchanged.
     ///
     /// # Errors
-    /// [`ExitKind::OutputClosed`] when standard output is closed.
+    /// [`ExitKind::OutputClosed`] when standard output is closed, [`ExitKind::System`] when the
+    /// write fails for another reason.
     #[expect(clippy::unused_self, reason = "printing is a method of the terminal")]
     pub(crate) fn write_text(&self, text: &str) -> Result<(), CliError> {
         if io::stdout().is_terminal() {
@@ -142,12 +143,14 @@ impl Terminal {
         }
     }
 
-    /// Shows a spinner on a terminal until it is dropped.
+    /// Shows a spinner on a terminal until the value is dropped; nothing with `--quiet` or JSON
+    /// output.
     pub(crate) fn spinner(&self, text: impl Into<String>) -> ProgressLine {
         self.draw(ProgressBar::new_spinner(), &text.into())
     }
 
-    /// Shows a progress bar for a transfer on a terminal until it is dropped.
+    /// Shows a progress bar for a transfer on a terminal until the value is dropped; nothing with
+    /// `--quiet` or JSON output.
     pub(crate) fn transfer(&self, text: impl Into<String>, bytes: u64) -> ProgressLine {
         let bar = ProgressBar::new(bytes);
         if let Ok(style) = ProgressStyle::with_template(TRANSFER_TEMPLATE) {

@@ -19,7 +19,8 @@ use crate::error::{CliError, ExitKind};
 /// The longest time that an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The largest answer, in MiB. Answers of `agent dev` are smaller, because it keeps less.
+/// The largest answer, in MiB. Answers of `agent dev` are usually smaller, because `agent dev`
+/// keeps less.
 const MAX_ANSWER: usize = 128;
 
 /// The server of `agent dev` on a port of this machine.

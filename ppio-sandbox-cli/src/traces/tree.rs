@@ -42,7 +42,7 @@ struct FetchedSpan {
 }
 
 impl FetchedTrace {
-    /// Writes a line for the trace, and one for each span.
+    /// Writes a line for the trace, one for each span, and one for the number of dropped spans.
     pub(super) fn write(&self, text: &mut Styled) {
         text.push_styled(TITLE, &format!("trace {}", self.id));
         let started = super::milliseconds_only(&self.started_at);
@@ -91,7 +91,7 @@ impl FetchedSpan {
     }
 }
 
-/// Writes log records as `agent dev` does, without the ids, which are the same in all records.
+/// Writes log records as `agent dev` does, without their ids of runs, sessions, traces and spans.
 pub(super) fn write_logs(records: &[Value], text: &mut Styled) {
     if records.is_empty() {
         return;
@@ -129,7 +129,7 @@ pub(super) fn write_logs(records: &[Value], text: &mut Styled) {
     }
 }
 
-/// Formats a duration in milliseconds with three digits.
+/// Formats a duration, given in milliseconds, as microseconds, milliseconds or seconds.
 pub(super) fn duration(milliseconds: f64) -> String {
     match milliseconds {
         ..1.0 => format!("{:.0} µs", milliseconds * 1000.0),

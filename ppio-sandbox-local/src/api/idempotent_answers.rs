@@ -18,7 +18,8 @@ const MAX_KEY: usize = 255;
 /// The maximum number of answers that are kept. At this number, the oldest finished answer is
 /// removed to make room for another.
 const MAX_ANSWERS: usize = 1000;
-/// The time for which an answer is kept. Clients repeat a request within seconds.
+/// The time for which an answer is kept, from the start of its request. Clients repeat a request
+/// within seconds.
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// The answers to the latest requests with an idempotency key. Errors are not kept: the request had
@@ -48,8 +49,8 @@ pub(crate) enum AnswerOrigin {
 ///
 /// # Errors
 ///
-/// Status 400 if the request has two keys, or the key is empty, longer than [`MAX_KEY`] or not
-/// visible ASCII.
+/// Status 400 if the request has several keys, or the key is empty, longer than [`MAX_KEY`] or not
+/// ASCII.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {

@@ -127,7 +127,7 @@ pub(super) async fn metrics(
     ))
 }
 
-/// Returns the latest sample of each sandbox that the query names.
+/// Returns a new sample of each sandbox that the query names.
 pub(super) async fn many_metrics(
     State(shared): State<Arc<Shared>>,
     Parameters(query): Parameters<ManyQuery>,

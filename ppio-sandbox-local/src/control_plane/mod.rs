@@ -28,8 +28,8 @@ use ppio_agent_protocol::headers::PPIO_IDEMPOTENCY;
 use crate::api::ApiError;
 use crate::shared::Shared;
 
-/// The largest request body, in bytes. Most bodies are a few kilobytes; a build with many steps
-/// needs somewhat more.
+/// The largest request body except that of an upload, in bytes. Most bodies are a few kilobytes; a
+/// build with many steps needs somewhat more.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {

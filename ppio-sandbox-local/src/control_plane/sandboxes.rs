@@ -316,7 +316,8 @@ pub(super) async fn resume(
     ))
 }
 
-/// Accepts new rules for outgoing traffic only if they are the rules that already apply.
+/// Accepts new rules for outgoing traffic only if they are the rules that already apply. Settings
+/// for incoming requests are ignored.
 pub(super) async fn set_network(
     State(shared): State<Arc<Shared>>,
     PathParameters(id): PathParameters<String>,

@@ -30,8 +30,8 @@ impl Hosts {
         self.is_own(host) || from_host(host).is_some()
     }
 
-    /// Whether pages of `origin` may call the platform. Pages that a sandbox serves may not,
-    /// because their code is not the user's.
+    /// Whether pages of `origin` may call the platform. Pages at the host name of a sandbox may
+    /// not, because their code is not the user's.
     pub(super) fn trusts_page(&self, origin: &str) -> bool {
         let Ok(origin) = origin.parse::<Uri>() else {
             return false;

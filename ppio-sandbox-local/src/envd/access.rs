@@ -71,7 +71,7 @@ pub(crate) struct SignedLink {
 }
 
 impl SignedLink {
-    /// Parses a link. `None` for a link without a signature.
+    /// Parses a link. `None` for a link without a signature or with a malformed query.
     ///
     /// # Errors
     ///

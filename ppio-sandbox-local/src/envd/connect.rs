@@ -145,7 +145,7 @@ impl ConnectCall {
             .map(Duration::from_millis)
     }
 
-    /// Returns the interval of keepalive messages on a quiet stream.
+    /// Returns the interval of keepalive messages on a quiet stream; 90 s if the call names none.
     pub(super) fn keepalive(&self) -> Duration {
         let seconds = self
             .number("keepalive-ping-interval")

@@ -16,8 +16,8 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 /// Runs file system calls as the user and group `id` on this thread. Blocks for as long as the
 /// calls block.
 ///
-/// Only the effective ids change: a sandbox cannot send a signal to a thread whose real and saved
-/// user are root.
+/// The supplementary groups are cleared. Of the ids, only the effective ones change: a sandbox
+/// cannot send a signal to a thread whose real and saved user are root.
 pub(super) fn as_user<T, E: From<io::Error>>(
     id: u32,
     calls: impl FnOnce() -> Result<T, E>,

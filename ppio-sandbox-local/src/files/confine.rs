@@ -78,7 +78,7 @@ pub(crate) fn confine(
     PathWalk::to(&Arc::new(root), base, path, last).map(PathWalk::end)
 }
 
-/// Makes `path` absolute. A leading `~` is the home directory of the default user.
+/// Makes `path` absolute. A first component `~` is the home directory of the default user.
 fn absolute(base: &str, path: &str) -> Result<PathBuf, PathError> {
     if path.is_empty() {
         return Err(PathError::Empty);
@@ -225,7 +225,8 @@ impl PathWalk {
         self.parent = std::mem::replace(&mut self.here, Arc::new(next));
     }
 
-    /// Enters `name`, or returns its target when it is a link to be followed.
+    /// Enters `name`. Returns the target of a link that is to be followed. A name that does not
+    /// exist is added to `missing`.
     fn descend(&mut self, name: OsString, follow: bool) -> rustix::io::Result<Option<OsString>> {
         if !self.missing.is_empty() {
             self.missing.push(name);

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// Returns the size of all files below `root`, in bytes.
+/// Returns the sum of the lengths of all files below `root`, in bytes. A directory that cannot be
+/// read counts as empty.
 pub(crate) fn disk_usage(root: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(root) else {
         return 0;

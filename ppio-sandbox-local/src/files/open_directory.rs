@@ -66,7 +66,7 @@ impl OpenDirectory {
         in_proc(&*self.file)
     }
 
-    /// Returns the entries of the directory.
+    /// Returns the entries of the directory, sorted by name.
     pub(crate) fn entries(&self) -> io::Result<Vec<ConfinedPath>> {
         let mut names = fs::read_dir(self.host_path())?
             .map(|entry| entry.map(|entry| entry.file_name()))

@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Whether every user can enter the directories above `path`.
+/// Whether every user can enter the directories above `path`, and `path` itself if it is a
+/// directory.
 pub(crate) fn every_user_passes(path: &Path) -> bool {
     let passes = |place: &Path| {
         std::fs::metadata(place).is_ok_and(|found| found.permissions().mode() & 0o001 != 0)

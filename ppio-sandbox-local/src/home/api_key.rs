@@ -8,12 +8,12 @@ use std::path::Path;
 use crate::error::Error;
 use crate::identity::{self, constant_time_eq};
 
-/// The generated API key. `Debug` hides it; [`ApiKey::reveal`] returns it.
+/// The generated API key. `Debug` hides the key; [`ApiKey::reveal`] returns it.
 #[derive(Clone)]
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// Reads the API key in the file at `path`. `None` if there is none.
+    /// Reads the API key in the file at `path`. `None` if the file does not exist or is empty.
     pub(crate) fn load(path: &Path) -> io::Result<Option<Self>> {
         match fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => Ok(None),

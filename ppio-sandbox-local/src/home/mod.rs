@@ -227,7 +227,7 @@ fn take(lock: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether a platform runs in `home`.
+/// Whether a platform runs in `home`, or is starting there.
 pub(crate) fn is_locked(home: &Path) -> bool {
     let Ok(lock) = File::open(lock_path(home)) else {
         return false;

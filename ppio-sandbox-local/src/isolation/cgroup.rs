@@ -1,6 +1,8 @@
 //! One cgroup (version 2) per sandbox, if the platform can create them.
 //!
-//! A cgroup freezes, thaws and kills all of its processes; no process can leave it.
+//! A cgroup freezes, thaws and kills all of its processes. A process can leave its cgroup only if
+//! its user may write to the cgroups of the machine: on a platform of an ordinary user, in a
+//! sandbox that is a process group.
 
 use std::fs;
 use std::io;

@@ -86,8 +86,8 @@ impl NetworkConnector {
         })
     }
 
-    /// Connects to an address as processes in the namespace would. `None` if the connection is
-    /// refused.
+    /// Connects to an address as processes in the namespace would. `None` if the connection fails,
+    /// usually because it is refused.
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
         let connecting = async {
             let _turn = self.turn(address.port()).await;

@@ -35,11 +35,14 @@ pub enum IsolationKind {
     /// each sandbox runs as a user without rights, which can read only what every user of the
     /// machine can read: neither the platform's API key nor another sandbox's files, and no
     /// interpreter below `/root` either. The directories of these sandboxes are in
-    /// `/var/lib/ppio-sandbox-local`.
+    /// `/var/lib/ppio-sandbox-local`, or in `/var/tmp/ppio-sandbox-local` if the first cannot be
+    /// used.
     ///
     /// Pausing and killing find every process that a sandbox started, even one that left its
     /// process group, session and parent and cleared its environment. Without cgroups, a process
-    /// that also changes its limit of file locks (`RLIMIT_LOCKS`) is not found.
+    /// that also changes its limit of file locks (`RLIMIT_LOCKS`) is not found. With cgroups, a
+    /// process that moves itself to another cgroup is not found; only a platform of an ordinary
+    /// user leaves its processes the right to do so.
     ProcessGroup,
 }
 

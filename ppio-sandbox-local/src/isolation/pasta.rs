@@ -1,9 +1,9 @@
 //! Connects the network namespace of a sandbox to other machines, through `pasta`.
 //!
-//! `pasta` opens a tap device in the namespace and connections in the network of this machine. It
-//! forwards no port in either direction and does not pass connections on to loopback addresses of
-//! this machine. Once `pasta` has opened the device, it confines itself: no file is visible to it,
-//! and a filter allows few system calls.
+//! `pasta` opens a tap device in the namespace and connections in the network of this machine.
+//! `pasta` forwards no port in either direction, and reaches loopback addresses of this machine
+//! only to pass DNS queries on to the machine's name server. Once `pasta` has opened the device, it
+//! confines itself: no file is visible to it, and a filter allows few system calls.
 
 use std::fs;
 use std::io::{self, ErrorKind};

@@ -29,15 +29,16 @@ use crate::files::{self, Owner, SandboxFiles};
 use crate::identity;
 use crate::processes::{self, GROUPS_FILE, LOCKS_FILE, MARK_VARIABLE};
 
-/// The longest time that processes may take to end after SIGKILL.
+/// The longest time that processes may take to end after SIGKILL, or to stop after SIGSTOP.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time that the parents of killed processes are given to wait for these processes and to end.
 const PARENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two signals to the processes of a sandbox.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The processes of a started sandbox. Dropping this value without [`SandboxProcesses::kill`]
-/// leaves the processes to the watchdog.
+/// The processes of a started sandbox. Dropping this value without [`SandboxProcesses::kill`] only
+/// closes the standard input of the first process; processes that still run are left to the
+/// watchdog.
 #[derive(Debug)]
 pub(crate) struct SandboxProcesses {
     launcher: ProcessLauncher,
@@ -273,7 +274,8 @@ impl SandboxProcesses {
         Ok(())
     }
 
-    /// Ends every process. Returns when none is left.
+    /// Ends every process. Returns when none is left, except a killed first process that the kernel
+    /// has not removed yet.
     pub(crate) async fn kill(&self) -> io::Result<()> {
         // `pasta` runs outside the process namespace and does not end by itself, so without this
         // kill `end_processes` would wait for it for `PARENT_TIMEOUT`.

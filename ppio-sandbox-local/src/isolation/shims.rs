@@ -37,9 +37,10 @@ unset script
 if [ -n "${BASH_VERSION-}" ] && [ -n "${PS1-}" ]; then PS1='\u@sandbox:\w\$ '; fi
 "#;
 
-/// The script that every `bash` of a sandbox that is a process group reads: clients start agents
-/// with `cd /app`, but the sandbox's `/app` lies below its directory. Before it, login shells read
-/// this machine's `/etc/profile`, which resets the PATH.
+/// The script that a `bash` without a prompt reads in a sandbox that is a process group, unless the
+/// template or the caller sets `BASH_ENV`. Clients start agents with `cd /app`, but the sandbox's
+/// `/app` lies below the sandbox's directory. Before this script, login shells read this machine's
+/// `/etc/profile`, which resets the `PATH`.
 const BASH_ENV: &str = r#"shopt -q login_shell && PATH=$PPIO_LOCAL_PATH
 cd() {
   case "${1-}" in

@@ -63,8 +63,8 @@ const COPIED: &[&str] = &[
 /// variables of a template as the PPIO SDK writes them.
 pub(crate) const OWN_SYSTEM: &str = ".ppio/system";
 
-/// The copies that are updated while the platform runs, because they depend on the network that the
-/// machine is connected to.
+/// The copies that are updated whenever a sandbox starts, because they depend on the network that
+/// the machine is connected to.
 const CURRENT: &[&str] = &["hosts", "resolv.conf"];
 
 /// Files of `/etc` of which each sandbox has its own; in the directory of [`SystemFiles`] they are

@@ -16,7 +16,7 @@ const UNUSED: Range<u32> = 1_879_048_192..2_147_483_647;
 /// Ids for user namespaces with the usual 65,536 ids, as in containers without root.
 const IN_NAMESPACE: Range<u32> = 62_000..65_000;
 
-/// The user and group of a sandbox whose platform runs as an ordinary user.
+/// The user and group that a sandbox with namespaces sees if the platform runs as an ordinary user.
 pub(crate) const INNER_USER: u32 = 1000;
 
 /// The pool of users for sandboxes. Clones share it.
@@ -66,7 +66,8 @@ impl UserPool {
         })
     }
 
-    /// Takes a user that no other sandbox has.
+    /// Takes a user that no other sandbox of this pool has; the platform's user if the platform is
+    /// not root.
     pub(crate) fn take(&self) -> io::Result<SandboxUser> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let id = match &self.range {

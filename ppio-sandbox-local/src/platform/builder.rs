@@ -92,7 +92,8 @@ impl LocalPlatformBuilder {
     }
 
     /// Sets whether the port also accepts TLS, with certificates of a local authority, and tunnels
-    /// `CONNECT` to sandboxes. Default: no. Plain HTTP works either way.
+    /// `CONNECT` requests to sandboxes and to other hosts. Default: no. Plain HTTP works either
+    /// way.
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
         self
@@ -118,7 +119,8 @@ impl LocalPlatformBuilder {
     }
 
     /// Exposes one more file or directory of this machine to sandboxes, read-only at the same path,
-    /// and puts its `bin` folder on their PATH. Needed for interpreters outside the system's own
+    /// and puts its `bin` folder, if it has one, on their `PATH`. Process groups see the path in
+    /// any case, with the rights of their user. Needed for interpreters outside the system's own
     /// folders, such as a Python virtual environment. Process groups of a platform that runs as
     /// root cannot use what lies below `/root` ([`IsolationKind::ProcessGroup`]).
     pub fn expose(mut self, path: impl Into<PathBuf>) -> Self {
@@ -135,9 +137,10 @@ impl LocalPlatformBuilder {
         self
     }
 
-    /// Sets whether the next sandbox of a template is prepared after each creation: its files are
-    /// copied and its namespaces opened, but nothing is started in it. Default: yes, for the four
-    /// templates used last. This halves the time to create a sandbox.
+    /// Sets whether the next sandbox of a template is prepared after a creation, unless other
+    /// sandboxes are being created: its files are copied and its namespaces opened, but nothing is
+    /// started in it. Default: yes, for the four templates used last. This halves the time to
+    /// create a sandbox.
     pub fn prepare_ahead(mut self, prepare_ahead: bool) -> Self {
         self.prepare_ahead = prepare_ahead;
         self

@@ -41,7 +41,8 @@ pub struct LocalPlatform {
     pub(super) closing: watch::Sender<bool>,
     pub(super) server: JoinHandle<()>,
     pub(super) state_file: Option<StateFile>,
-    // Dropping it closes a pipe. The watchdog process reads this pipe and then ends the sandboxes.
+    // Dropping `watchdog` closes a pipe. The watchdog process reads this pipe and then ends the
+    // sandboxes.
     pub(super) watchdog: Option<PlatformWatchdog>,
 }
 
@@ -90,8 +91,8 @@ impl LocalPlatform {
         self.shared.sandboxes.networks().own_unavailable()
     }
 
-    /// Returns the limits of sandboxes that this machine does not enforce. They are also logged
-    /// once at start.
+    /// Returns the limits of sandboxes that this machine does not enforce. The limits are also
+    /// logged once at start.
     pub fn unenforced_limits(&self) -> &[UnenforcedLimit] {
         &self.unenforced_limits
     }
@@ -103,9 +104,9 @@ impl LocalPlatform {
 
     /// Returns every variable with which the existing SDKs use this platform.
     ///
-    /// The variables cover `ppio-sandbox` and its agent client (`PPIO_*`), the E2B SDKs (`E2B_*`)
-    /// and, in TLS mode, the proxy and the certificates that clients with fixed `https://`
-    /// addresses need.
+    /// The variables cover `ppio-sandbox` and its agent client (`PPIO_*`), the E2B SDKs (`E2B_*`),
+    /// the Novita SDKs (`NOVITA_*`) and, in TLS mode, the proxy and the certificates that clients
+    /// with fixed `https://` addresses need.
     pub fn environment(&self) -> BTreeMap<String, String> {
         environment::variables(self.shared.address, &self.shared.key, self.home(), self.tls)
     }

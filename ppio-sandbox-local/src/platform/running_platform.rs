@@ -23,7 +23,7 @@ pub struct RunningPlatform {
 
 impl LocalPlatform {
     /// Returns the platform that runs in `home`. `None` if no platform runs there, even if one that
-    /// was killed left its state file.
+    /// was killed left its state file, and while a platform is starting or shutting down.
     pub fn running_at(home: impl AsRef<Path>) -> Option<RunningPlatform> {
         let home = home.as_ref().canonicalize().ok()?;
         if !home::is_locked(&home) {

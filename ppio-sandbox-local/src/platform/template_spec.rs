@@ -123,19 +123,19 @@ impl TemplateSpec {
     }
 
     /// Sets the agent's configuration, which callers read from the template's metadata. Without
-    /// one, an `agent.yaml` in `/app` is used.
+    /// one, an `agent.yaml` or `agent.yml` in `/app` is used.
     pub fn config(mut self, config: AgentConfig) -> Self {
         self.config = Some(config);
         self
     }
 
-    /// Sets how many processors a sandbox may use. Default: 2.
+    /// Sets how many processors a sandbox may use. Default: 2; 0 counts as 1.
     pub fn cpu_count(mut self, count: u32) -> Self {
         self.cpu_count = count;
         self
     }
 
-    /// Sets how much memory a sandbox may use, in MiB. Default: 1024.
+    /// Sets how much memory a sandbox may use, in MiB. Default: 1024; 0 counts as 1.
     pub fn memory_mb(mut self, megabytes: u32) -> Self {
         self.memory_mb = megabytes;
         self
@@ -147,7 +147,8 @@ impl LocalPlatform {
     ///
     /// # Errors
     ///
-    /// [`Error::Build`] with the step that failed.
+    /// [`Error::Build`] when the name cannot be used, when a step or the trial of the start command
+    /// fails, or when the template is deleted or the platform ends meanwhile.
     pub async fn build_template(&self, spec: TemplateSpec) -> Result<BuiltTemplate, Error> {
         self.build_template_with(spec, |_| {}).await
     }

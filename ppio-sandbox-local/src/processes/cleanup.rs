@@ -66,7 +66,8 @@ fn end(directory: &Path, sandboxes: &[PathBuf]) {
     }
 }
 
-/// Removes the directories and links in `all_runs`, and the targets of these links.
+/// Removes the directories and links in `all_runs`, and the targets of these links, also those that
+/// a watchdog has renamed.
 pub(crate) fn remove_runs(all_runs: &Path) -> io::Result<()> {
     for entry in entries(all_runs)? {
         if let Ok(run) = fs::read_link(&entry) {

@@ -17,7 +17,8 @@ pub(crate) struct ListenerTable {
 }
 
 impl ListenerTable {
-    /// Reads the listeners on `ports`. Blocks for some microseconds.
+    /// Reads the listeners on `ports`. Blocks for some microseconds, or for milliseconds if the
+    /// kernel does not answer over `sock_diag`.
     pub(crate) fn read(ports: &[u16]) -> Self {
         let only = match ports {
             [port] => Some(*port),

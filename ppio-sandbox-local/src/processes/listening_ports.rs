@@ -19,8 +19,8 @@ pub(crate) fn open_sockets(process: &Path) -> impl Iterator<Item = u64> + use<> 
     })
 }
 
-/// Returns the TCP ports on which the processes of a process group listen. Blocks for some
-/// milliseconds.
+/// Returns the TCP ports on which the processes of a process group listen. The ports of a process
+/// whose open files the caller may not read are missing. Blocks for some milliseconds.
 ///
 /// # Errors
 ///

@@ -123,8 +123,8 @@ fn listed_children(pid: i32) -> Option<Vec<i32>> {
     Some(found)
 }
 
-/// Returns the processes that descend from `roots` or are in a session that one of these led,
-/// without `roots` themselves.
+/// Returns the processes that descend from `roots`, or are in a session that a root or a found
+/// process led, without `roots` themselves.
 pub(crate) fn descendants(roots: &[i32]) -> io::Result<Vec<i32>> {
     let all = all_processes()?;
     let mut found: BTreeSet<_> = roots.iter().copied().collect();
@@ -157,7 +157,8 @@ fn is_marked(pid: i32, mark: &[u8]) -> bool {
     })
 }
 
-/// Returns the limit of file locks of a process. `None` for no limit.
+/// Returns the hard limit of file locks of a process. `None` for no limit, or if the process has
+/// ended.
 fn lock_limit(pid: i32) -> Option<u64> {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
     limits.lines().find_map(lock_limit_in)

@@ -19,7 +19,8 @@ const FIRST_INHERITED: i32 = 3;
 /// Read-locked during every start; write-locked only to wait for starts in progress.
 static STARTS: RwLock<()> = RwLock::new(());
 
-/// Starts a process. The platform starts every process with this function.
+/// Starts a process. The platform starts every process with this function, except `bwrap --help`
+/// before the first sandbox.
 ///
 /// Descriptors that this process inherited, or that a library opened without `O_CLOEXEC`, are
 /// marked to close at `exec`, so that no sandbox inherits them.
@@ -39,7 +40,8 @@ pub(crate) fn output_pipe(owner: Owner) -> io::Result<(Receiver, Stdio)> {
     Ok((reader, Stdio::from(writer)))
 }
 
-/// Creates a pipe to a process of a sandbox, as [`output_pipe`].
+/// Creates a pipe to a process of a sandbox. The reading end belongs to the sandbox's user, so that
+/// the process can open it again as `/dev/stdin`.
 pub(crate) fn input_pipe(owner: Owner) -> io::Result<(Sender, Stdio)> {
     let (reader, writer) = io::pipe()?;
     owner.give(&reader)?;

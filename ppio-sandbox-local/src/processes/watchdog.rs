@@ -19,7 +19,8 @@ use super::spawning::spawn;
 /// script in `isolation/launcher.rs`), so no process can start during the search.
 ///
 /// The watchdog is a shell script, because a library cannot run a part of itself as a process that
-/// outlives its program. The script searches for the marks as `process_discovery` does.
+/// outlives its program. The script searches for the same marks as `process_discovery`, but not for
+/// the children of marked processes.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 read -r word

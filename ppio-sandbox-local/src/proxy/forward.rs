@@ -27,12 +27,13 @@ const FOR_ONE_CONNECTION: &[&str] = &[
 /// once its status line and headers were received.
 ///
 /// Bodies are streamed in both directions; an upgrade (a WebSocket) is tunnelled as long as both
-/// sides are connected. Dropping the future or the response closes the connection. `held` is
-/// dropped when the connection has ended, even after an upgrade.
+/// sides are connected. Dropping the future, or the response unless it is an upgrade, closes the
+/// connection. `held` is dropped when the connection has ended, even after an upgrade.
 ///
 /// # Errors
 ///
-/// If the server closed the connection before it answered, or its answer is not HTTP.
+/// If the server closed the connection before it answered, the server's answer is not HTTP, or the
+/// body of the request ends with an error.
 pub async fn forward(
     stream: TcpStream,
     mut request: Request<Body>,

@@ -52,9 +52,10 @@ pub(crate) struct DirectoryWatch {
 }
 
 impl DirectoryWatch {
-    /// Starts to watch `directory`. Links in it are not followed: on the host they would lead
-    /// elsewhere than in the sandbox. For a change that leaves a file in its place, `describe` gets
-    /// the path of the file in the sandbox and returns its description.
+    /// Starts to watch `directory`. Changes of the directory itself, and of files whose path is not
+    /// UTF-8, are not reported. Links in it are not followed: on the host they would lead elsewhere
+    /// than in the sandbox. For a change that leaves a file in its place, `describe` gets the path
+    /// of the file in the sandbox and returns its description.
     pub(crate) fn start(
         directory: OpenDirectory,
         recursive: bool,
@@ -109,7 +110,8 @@ fn change_kind(kind: EventKind) -> Option<DirectoryChangeKind> {
         EventKind::Modify(ModifyKind::Metadata(_)) => Some(DirectoryChangeKind::Chmod),
         EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(DirectoryChangeKind::Rename),
         EventKind::Remove(_) => Some(DirectoryChangeKind::Remove),
-        // Not reported: reads, and the event that repeats both halves of a rename.
+        // Not reported: reads, opens and closes, lost events, and the event that repeats both
+        // halves of a rename.
         _ => None,
     }
 }

@@ -33,9 +33,10 @@ pub(crate) struct LocalSandbox {
     /// The token that calls to the sandbox's daemon carry. The token also identifies the sandbox
     /// that a call is for.
     pub(crate) access_token: String,
-    /// Whether a request to the paused sandbox resumes the sandbox.
+    /// Whether a request resumes the sandbox after a pause that kept the memory.
     pub(crate) auto_resume: bool,
-    /// The timeout at creation, in seconds. A request that resumes the sandbox sets it again.
+    /// The timeout at creation, in seconds. A request that resumes the sandbox sets this timeout
+    /// again.
     pub(crate) timeout_seconds: u64,
     /// The real port behind port 8080 of the sandbox, if the sandbox shares the ports of this
     /// machine.
@@ -43,11 +44,13 @@ pub(crate) struct LocalSandbox {
     pub(crate) verified_listeners: VerifiedListeners,
     /// The variables of every process started in the sandbox.
     pub(crate) environment: BTreeMap<String, String>,
-    /// The working directory of a process whose start names none; `None` for its home directory.
+    /// The working directory of a process whose start names none; `None` for the home directory of
+    /// the process's user.
     pub(crate) directory: Option<String>,
-    /// The start command, which runs at the first start and after a pause that kept only the files.
+    /// The start command and the ready command, which run at the first start and after a pause that
+    /// kept only the files, and their user.
     pub(crate) start: StartCommands,
-    /// The process of the start command, once it was started.
+    /// The process of the last run of the start command; `None` before the first run.
     pub(super) started: RwLock<Option<Arc<Process>>>,
     pub(crate) ingress: SandboxIngress,
     /// Replaced when the sandbox starts again.

@@ -67,7 +67,7 @@ impl LocalSandbox {
             SandboxPhase::Paused => return Err(ChangeError::AlreadyPaused),
             SandboxPhase::Gone => return Err(ChangeError::Gone),
         }
-        // Traffic is refused first, so that no request is interrupted.
+        // Traffic is refused first, so that no new request reaches a process that is being stopped.
         self.lifetime.send_modify(|lifetime| {
             lifetime.phase = SandboxPhase::Paused;
             lifetime.paused = kind;

@@ -31,6 +31,6 @@ pub(crate) struct Lifetime {
     pub(crate) phase: SandboxPhase,
     pub(crate) end_at: SystemTime,
     pub(crate) on_timeout: OnTimeout,
-    /// The kind of the last pause.
+    /// The kind of the last pause; `Memory` before the first pause.
     pub(crate) paused: PauseKind,
 }

@@ -1,4 +1,4 @@
-//! The last lines that the processes of a sandbox printed.
+//! The log of a sandbox: the last lines that its processes printed, and messages of the platform.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -79,7 +79,7 @@ impl LogBuffer {
         entries.push_back(entry);
     }
 
-    /// Adds a line unless it was logged before. Returns whether it was added.
+    /// Adds a line unless a kept line has the same message. Returns whether the line was added.
     pub(crate) fn push_once(&self, level: SandboxLogLevel, message: &str) -> bool {
         let said = self
             .entries
@@ -103,7 +103,7 @@ impl LogBuffer {
     }
 }
 
-/// Cuts a stream of bytes into lines.
+/// Cuts a stream of bytes into lines. Empty lines are left out.
 #[derive(Debug, Default)]
 pub(crate) struct LineCutter {
     rest: Vec<u8>,

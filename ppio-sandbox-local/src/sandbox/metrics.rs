@@ -9,13 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::files::disk_usage;
 use crate::processes::ProcessStat;
 
-/// The maximum number of samples that are kept: an hour of samples, one every five seconds.
+/// The maximum number of samples that are kept: an hour of samples, one every five seconds. Each
+/// call for the metrics adds one more sample.
 const MAX_SAMPLES: usize = 720;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MetricSample {
     pub(crate) time: SystemTime,
-    /// The processor time that was used, in percent of one processor: four busy processors are 400.
+    /// The processor time that was used since the last sample, in percent of one processor: four
+    /// busy processors are 400. The time of processes that have ended is missing.
     pub(crate) cpu_used_percent: f64,
     pub(crate) memory_bytes: u64,
     pub(crate) disk_bytes: u64,

@@ -1,5 +1,5 @@
-//! The readers of a process's output. Each has a bounded buffer and a deadline, so a reader that
-//! stops reading blocks neither the others nor the process.
+//! The readers of a process's output. Each has a bounded buffer and a deadline: a reader that stops
+//! reading delays the others and the process until its deadline, and is then removed.
 
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,8 @@ use tokio::time::Instant;
 /// The maximum number of events that are buffered for one reader.
 const BUFFERED_EVENTS: usize = 64;
 /// The longest time for which a reader with a full buffer may stop reading if it is the only one.
-/// The process waits during this time.
+/// The process waits during this time. Every reader has this time to make room for the end of the
+/// process.
 const LONE_READER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time for which a reader with a full buffer may stop reading while other readers wait
 /// for it.

@@ -1,7 +1,7 @@
 //! Prepares sandboxes: their files, user and namespaces, up to the start command.
 //!
 //! This takes most of the time of a creation and depends only on the template and the network. So
-//! the platform prepares the next sandbox of a template after each creation, in the background.
+//! the platform prepares the next sandbox of a template after a creation, in the background.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,8 +39,9 @@ impl SandboxRegistry {
         self.prepare(parts).await
     }
 
-    /// Prepares the next sandbox of this template, unless one is prepared already, or sandboxes are
-    /// being created, which this would slow down.
+    /// Prepares the next sandbox of this template. Does nothing if such a sandbox is prepared
+    /// already, if another one is being prepared, if the platform is shutting down, or if sandboxes
+    /// are being created, which the preparation would slow down.
     pub(super) async fn prepare_spare(
         self: Arc<Self>,
         image: TemplateImage,

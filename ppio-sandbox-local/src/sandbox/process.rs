@@ -25,8 +25,8 @@ use crate::processes;
 /// The time to wait for more output after a process has ended, while a child of the process still
 /// has the pipe open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
-/// The maximum amount of output that is read after a process has ended, in bytes: more than a pipe
-/// holds.
+/// The amount of output after the end of a process at which the end is reported, in bytes: more
+/// than a pipe holds. Output is still read after that.
 const OUTPUT_DRAIN_LIMIT: usize = 1 << 20;
 /// The longest time that the processes of a command may take to end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);

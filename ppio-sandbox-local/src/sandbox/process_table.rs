@@ -1,4 +1,4 @@
-//! The processes that were started in a sandbox through its daemon.
+//! The processes that clients and the platform started in a sandbox.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

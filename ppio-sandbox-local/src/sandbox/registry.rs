@@ -1,4 +1,4 @@
-//! Every sandbox of the platform, by id and by access token.
+//! Every sandbox of the platform, found by id or by access token.
 
 use std::collections::HashMap;
 use std::io;
@@ -139,7 +139,7 @@ impl SandboxRegistry {
             .cloned()
     }
 
-    /// Returns the sandboxes, oldest first.
+    /// Returns the sandboxes that are not being killed, oldest first.
     pub(crate) fn list(&self) -> Vec<Arc<LocalSandbox>> {
         let mut sandboxes: Vec<_> = self
             .lock()

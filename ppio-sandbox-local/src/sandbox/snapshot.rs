@@ -8,7 +8,7 @@ use super::lifetime::SandboxPhase;
 use super::template_image::TemplateImage;
 use crate::files::copy_tree;
 
-/// Variables that the platform sets to new values for each sandbox.
+/// Variables that the platform sets for each sandbox, and that a copy does not keep.
 const OF_ONE_SANDBOX: [&str; 8] = [
     "PPIO_SANDBOX",
     "PPIO_SANDBOX_ID",

@@ -13,7 +13,8 @@ use super::user::{UnknownUser, check_user, user_environment};
 use crate::files::USER_HOME;
 use crate::isolation::SandboxCommand;
 
-/// The maximum number of processes that clients may run at the same time in one sandbox.
+/// The maximum number of processes that clients may run at the same time in one sandbox. The start
+/// command counts as one.
 const MAX_PROCESSES: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]

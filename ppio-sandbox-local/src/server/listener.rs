@@ -45,7 +45,8 @@ pub(crate) struct ServerState {
     pub(crate) closing: watch::Receiver<bool>,
 }
 
-/// Serves until `closing` is true, then waits for requests in progress.
+/// Serves until `closing` is true, then waits for requests in progress, at most
+/// [`SHUTDOWN_DRAIN_TIMEOUT`]. Requests in tunnels are not waited for.
 pub(crate) async fn serve(listener: TcpListener, state: ServerState) {
     let mut connections = JoinSet::new();
     let mut closing = state.closing.clone();
@@ -142,7 +143,8 @@ async fn answer_connect(
     }
 }
 
-/// Runs a tunnel in a task, which ends with the caller's connection.
+/// Runs a tunnel in a task, which ends with one of the two connections or when the platform shuts
+/// down.
 fn run(state: Arc<ServerState>, tunnel: Tunnel, cut_short: CutShort) {
     tokio::spawn(async move {
         let outcome = match tunnel {

@@ -20,11 +20,13 @@ const MAX_HEADERS: usize = 16 * 1024;
 /// The port of a proxy whose URL has none.
 const DEFAULT_PORT: u16 = 80;
 
-/// A proxy for `CONNECT`, reached without TLS.
+/// A proxy for `CONNECT`, reached without TLS. A user and a password in the proxy's URL are not
+/// sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UpstreamProxy(Authority);
 
-/// Returns the proxy for `host` that this process's environment names, if any.
+/// Returns the proxy for `host` that this process's environment names. `None` for a loopback host,
+/// a host in `no_proxy`, and a proxy that is not reached over plain HTTP.
 pub(super) fn for_host(host: &str) -> Option<UpstreamProxy> {
     let variable = |names: [&str; 2]| names.into_iter().find_map(environment::text);
     let proxy = variable(["https_proxy", "HTTPS_PROXY"])?;

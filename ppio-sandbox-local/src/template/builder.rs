@@ -41,7 +41,8 @@ struct RunningBuild {
 }
 
 impl RunningBuild {
-    /// Stops the build. Returns when its processes and files are gone.
+    /// Stops the build. Returns when the processes of its steps and its files are gone. A sandbox
+    /// that tries the start command may end later.
     async fn end(self) {
         self.stop.send_replace(true);
         if let Err(error) = self.task.await {
@@ -172,7 +173,8 @@ impl TemplateBuilder {
         }
     }
 
-    /// Calls `on_log` with every line of a build's log until the build ends.
+    /// Calls `on_log` with the lines of a build's log until the build ends. Lines after the first
+    /// 10,000 are left out.
     pub(crate) async fn finished(&self, build_id: &str, on_log: &mut impl FnMut(&str)) {
         let log = self.log(build_id);
         let mut progress = log.progress.subscribe();

@@ -208,8 +208,8 @@ impl BuildJob {
     }
 
     /// Runs the start command in a sandbox of its own until the ready command succeeds. Does
-    /// nothing without a ready command, because then nothing shows whether the start command has
-    /// worked.
+    /// nothing without a start command, and nothing without a ready command, because then nothing
+    /// shows whether the start command has worked.
     async fn try_start_command(
         &self,
         staging: &Path,
@@ -261,8 +261,8 @@ impl BuildJob {
         }
     }
 
-    /// Reads the configuration of an agent from its `agent.yaml`, unless the request has a
-    /// configuration.
+    /// Reads the configuration of an agent from `/app/agent.yaml` or `/app/agent.yml`, unless the
+    /// request has a configuration.
     fn read_agent_file(&self, root: &Path, metadata: &mut BTreeMap<String, String>) {
         if metadata.contains_key(TEMPLATE_METADATA_KEY) {
             return;

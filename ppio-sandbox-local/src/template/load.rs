@@ -31,8 +31,8 @@ enum LoadError {
     Leftovers(#[source] io::Error),
 }
 
-/// Loads every template below `directory`. A template that cannot be used is left out with a
-/// warning.
+/// Loads every template below `directory`. A directory without a finished build is removed. A
+/// template that cannot be used is left out with a warning.
 pub(super) fn read(directory: &Path) -> Result<HashMap<String, TemplateRecord>, Error> {
     let mut records = Vec::new();
     for entry in fs::read_dir(directory).map_err(Error::home(directory))? {
@@ -79,7 +79,7 @@ fn warn(path: &Path, reason: &LoadError) {
     );
 }
 
-/// Reads one template. `None` when no build of the template was ever finished.
+/// Reads one template. `None` when the template has no record, or no finished build.
 fn read_one(directory: &Path) -> Result<Option<TemplateRecord>, LoadError> {
     let text = match fs::read(directory.join(RECORD)) {
         Ok(text) => text,

@@ -94,7 +94,7 @@ impl TemplateStore {
     }
 
     /// Returns the image that a sandbox is created from, by the template's id or name, with or
-    /// without `:tag`.
+    /// without `:tag` or `:build`, the id of a build.
     pub(crate) fn image(&self, reference: &str) -> Result<TemplateImage, StoreError> {
         let (template, tag) = match reference.split_once(':') {
             Some((template, tag)) => (template, Some(tag)),
@@ -133,7 +133,7 @@ impl TemplateStore {
         })
     }
 
-    /// Adds a build to the template of this name, which is created when there is none.
+    /// Adds a build to the template with this name or id, which is created when there is none.
     pub(crate) fn add_build(
         &self,
         new: RequestedBuild,
@@ -199,7 +199,8 @@ impl TemplateStore {
         })
     }
 
-    /// Moves the files of a finished build into place and gives it its tags.
+    /// Moves the files of a finished build into place, and stores the build as ready, with its
+    /// recipe. Adds its tags and `metadata` to the template.
     pub(crate) fn finish(
         &self,
         template_id: &str,

@@ -33,7 +33,7 @@ pub(crate) enum UploadError {
     Io(#[from] io::Error),
 }
 
-/// The links for uploads, each valid for one upload.
+/// The links for uploads, each valid until one upload has succeeded.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
     links: Mutex<HashMap<String, PathBuf>>,
@@ -53,7 +53,7 @@ pub(crate) fn is_hash(text: &str) -> bool {
 }
 
 impl Uploads {
-    /// Creates a link to which the archive of `hash` can be uploaded once.
+    /// Creates a link to which the archive of `hash` can be uploaded.
     pub(crate) fn link(&self, template_directory: &Path, hash: &str) -> String {
         let token = identity::secret();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);

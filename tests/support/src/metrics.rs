@@ -22,7 +22,7 @@ pub fn samples(page: &str) -> impl Iterator<Item = (&str, &str, f64)> {
         })
 }
 
-/// Returns the sum of the samples that have this name and these labels, such as `runs_kept` or
+/// Returns the sum of the samples that have this name and at least these labels: `runs_kept` or
 /// `invocations_total{outcome="success"}`.
 ///
 /// # Panics

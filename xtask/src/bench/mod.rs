@@ -40,7 +40,7 @@ const COMPLETIONS: &str = "/v1/chat/completions";
 
 const UNARY: [&str; 4] = ["raw-hyper", "axum", "ours", PYTHON];
 /// The servers in the streaming comparison. This framework and `raw-hyper-coalesced` send ready
-/// items in frames of up to 32 KiB; the others send a frame per item.
+/// items in frames of up to about 32 KiB; the others send a frame per item.
 const STREAM: [&str; 4] = ["raw-hyper", COALESCED, "axum", "ours-stream"];
 /// The program `raw-hyper` with `--coalesce`.
 const COALESCED: &str = "raw-hyper-coalesced";
@@ -71,7 +71,7 @@ const CAPACITY: &str = "capacity";
 pub(crate) struct Plan {
     rounds: usize,
     seconds: f64,
-    /// The number of new sessions that each client creates in a round.
+    /// The number of new sessions of each client that are measured in a round.
     sessions: usize,
     /// Whether a missed threshold is an error.
     enforces_thresholds: bool,
@@ -190,7 +190,8 @@ fn release_build(name: &str) -> Step {
     Step::cargo(name).args(["build", "--release", "--package", "ppio-benches"])
 }
 
-/// Builds the servers of this framework that have all protocols. Its other servers have none.
+/// Builds the servers of this framework that have all protocols. The framework's other servers have
+/// none.
 fn build_protocols() -> Result<(), Error> {
     release_build("release build with all protocols")
         .args(["--package", "hello"])
@@ -233,8 +234,8 @@ fn protocol_thresholds(completion: &Samples, unary: &Samples) -> [Threshold; 2] 
     ]
 }
 
-/// Measures only tracing: its cost per invocation while it is off, and while spans, metrics and log
-/// lines are exported.
+/// Measures only tracing: the cost per invocation and per stream while tracing is off, and while
+/// spans, metrics and log lines are exported.
 pub(crate) fn tracing(plan: &Plan) -> Result<(), Error> {
     release_build("release build")
         .args(["--bin", "load", "--bin", "otlp-receiver"])

@@ -7,7 +7,7 @@ use crate::error::Error;
 /// A threshold for the median of measured values.
 pub(super) struct Threshold {
     name: &'static str,
-    /// One value per round or session.
+    /// One value per round, start or session.
     values: Vec<f64>,
     bound: f64,
     sign: char,

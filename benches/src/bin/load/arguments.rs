@@ -5,7 +5,7 @@ use std::time::Duration;
 
 const USAGE: &str = "usage: load <address> <connections> <seconds> <json body> <path>";
 
-/// The longest duration that a run may have.
+/// The longest duration that the command line may select. The last responses may take longer.
 const MAX_DURATION: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]

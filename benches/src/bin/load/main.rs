@@ -1,8 +1,8 @@
 //! Sends the same request on several connections for a bounded time. A connection sends the next
 //! request when the previous response is complete.
 //!
-//! Prints a `name=value` line for each result: counts, rates per second, and the latency of
-//! complete responses in microseconds.
+//! Prints a `name=value` line for each result: counts, the duration in seconds, rates per second,
+//! and percentiles of the latency of complete responses in microseconds.
 
 mod arguments;
 mod response;

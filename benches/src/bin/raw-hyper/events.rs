@@ -1,4 +1,4 @@
-//! The event stream, with one frame per item or one frame for all items that are ready.
+//! The event stream, with one frame per item or frames of all items that are ready.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,7 +18,8 @@ const COALESCED_FRAME: usize = 32 * 1024;
 pub(crate) enum Framing {
     /// One frame for each item, as the documentation of hyper shows streams.
     PerItem,
-    /// One frame for the items that are ready together.
+    /// One frame for the items that are ready together, up to the item that reaches
+    /// [`COALESCED_FRAME`].
     Coalesced,
 }
 
@@ -45,7 +46,8 @@ pub(crate) fn event_body(framing: Framing, length: u64) -> EventBody {
     }
 }
 
-/// A body that sends all items that are ready in one frame and never waits for another item.
+/// A body that sends the items that are ready together. A frame ends at [`COALESCED_FRAME`] bytes,
+/// or when the next item is not ready.
 pub(crate) struct CoalescingBody<S> {
     items: Fuse<S>,
     events: BytesMut,

@@ -4,8 +4,8 @@
 //! raw-hyper [--coalesce]
 //! ```
 //!
-//! A stream is sent with one frame per item or, with `--coalesce`, with frames of up to 32 KiB of
-//! ready items.
+//! A stream is sent with one frame per item or, with `--coalesce`, with frames of up to about
+//! 32 KiB of ready items.
 
 mod events;
 

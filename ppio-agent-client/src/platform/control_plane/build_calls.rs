@@ -120,9 +120,9 @@ impl ControlPlane {
     /// Uploads like [`upload_files`](Self::upload_files), and calls `progress` with the number of
     /// bytes sent.
     ///
-    /// Bytes count as sent when they are written to the connection, a few hundred kilobytes before
-    /// they arrive. A retry starts from zero. `progress` is called every few kilobytes while
-    /// sending, so it must not block.
+    /// Bytes count as sent when the connection buffers them, up to a few hundred kilobytes before
+    /// they arrive. A retry starts from zero. `progress` is called every 16 KiB while sending, so
+    /// it must not block.
     ///
     /// # Errors
     /// Those of [`upload_files`](Self::upload_files).

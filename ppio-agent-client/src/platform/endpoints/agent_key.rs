@@ -17,7 +17,7 @@ impl PlatformEndpoints {
     ///
     /// The control plane sends the domain of a sandbox, so the domain must match the configuration:
     /// it must be the configured domain, a subdomain of it, or a region of PPIO's cloud if a domain
-    /// of that cloud is configured.
+    /// of that cloud is configured. With `sandbox_url` or `debug`, the domain is not used.
     pub(crate) fn agent_gets_key(&self, address: &SandboxAddress, url: &str) -> bool {
         let is_configured = self.sandbox_url.is_some()
             || self.debug

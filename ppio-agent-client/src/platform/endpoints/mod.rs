@@ -108,12 +108,13 @@ impl PlatformEndpoints {
         &self.control_plane
     }
 
-    /// Whether the platform is an older installation.
+    /// Whether the configured or default domain is that of an older installation.
     pub(crate) fn is_legacy(&self) -> bool {
         LEGACY_DOMAINS.contains(&self.domain.as_str())
     }
 
-    /// Returns the URL (without path) of a sandbox's port, and the headers that route to the port.
+    /// Returns the URL of a sandbox's port, to which paths are appended, and the headers that route
+    /// to the port.
     pub(crate) fn port_of(&self, address: &SandboxAddress, port: u16) -> (String, HeaderMap) {
         let by_headers = || {
             let mut routing = HeaderMap::new();

@@ -127,8 +127,8 @@ impl Envd {
         }
     }
 
-    /// Lists the entries of a directory, and of its subdirectories down to `depth` levels; 1 is the
-    /// directory alone.
+    /// Lists the entries of a directory, and of its subdirectories down to `depth` levels; 0 and 1
+    /// are the directory alone.
     ///
     /// # Errors
     /// [`Error::SandboxOperation`], whose [`root`](Error::root) is the cause.

@@ -69,7 +69,7 @@ pub struct InvocationRequest {
     /// Structured input, beside the prompt or instead of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Map<String, Value>>,
-    /// The id of the sandbox, which is the session; the client usually sets it.
+    /// The id of the sandbox, which is the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_id: Option<String>,
     /// The deadline of the invocation, its stream included, in seconds from its start. The timeouts
@@ -266,7 +266,8 @@ impl InvocationRequest {
     }
 
     /// Moves values of the right type to their fields. Every other value stays in `extra`, so that
-    /// the object is written as it was given.
+    /// the object is written as it was given, except that `"stream": false` and empty lists are not
+    /// written.
     fn from_object(mut object: Map<String, Value>) -> Self {
         Self {
             prompt: take(&mut object, "prompt"),

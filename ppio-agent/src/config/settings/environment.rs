@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ppio_agent_protocol::ByteSize;
 
-/// The longest duration of a setting. Adding it to an `Instant` does not overflow.
+/// The longest duration of a setting; a longer one is replaced by this duration. An `Instant` plus
+/// this duration does not overflow.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Reads environment variables, and collects the errors of invalid ones.

@@ -128,8 +128,8 @@ impl Environment<'_> {
         }
     }
 
-    /// Returns the settings of sessions, of kept invocations, of push notifications and of the
-    /// address; the other settings have their defaults.
+    /// Returns the settings of sessions, of long, disconnected and kept invocations, of push
+    /// notifications, of the platform and of the address; the other settings have their defaults.
     fn run_values(&mut self, config: &RuntimeConfig, debug: bool) -> RuntimeSettings {
         let defaults = RuntimeSettings::default();
         RuntimeSettings {
@@ -226,8 +226,8 @@ impl Environment<'_> {
         })
     }
 
-    /// Returns the protocols to serve: those of the variable or of the code. Adds a fault for each
-    /// of them that is not built in.
+    /// Returns the protocols to serve: those of the variable, otherwise of the code, otherwise all
+    /// that are built in. Adds a fault for each protocol that is not built in.
     fn protocols(&mut self, code: Option<Vec<Protocol>>, built_in: Vec<Protocol>) -> Vec<Protocol> {
         let expected = "`all`, `none` or a list of `openai`, `ag-ui`, `a2a`, `mcp`, `ui-stream` \
                         and `websocket`";

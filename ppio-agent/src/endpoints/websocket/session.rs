@@ -48,8 +48,9 @@ pub(super) struct SocketSession {
 }
 
 impl SocketSession {
-    /// Runs the user function until it returns and the connection is closed. Dropping the future
-    /// drops the function and the connection.
+    /// Runs until the user function has returned or was dropped, and the connection is closed. The
+    /// function is dropped at the caller's deadline, and some time after the client has
+    /// disconnected. Dropping the future drops the function and the connection.
     pub(super) async fn run(mut self, upgrade: OnUpgrade) {
         // An error means that the client has disconnected; the guard logs the disconnection.
         let Ok(upgraded) = upgrade.await else { return };
@@ -165,7 +166,7 @@ fn scoped(
 ) -> WebSocketFuture {
     let mut future: WebSocketFuture = Box::pin(async move { function(call).await });
     let caught = poll_fn(move |cx| {
-        // The future is not polled again after a panic, so its broken state is never read.
+        // The future is not polled again after a panic: its state may be broken.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(poll) => poll,
             Err(panic) => Poll::Ready(Err(Error::from_panic(panic.as_ref()))),

@@ -49,7 +49,11 @@ impl fmt::Display for PageToken {
     }
 }
 
-/// Lists the tasks of the caller, those with the most recent status change first.
+/// Returns a page of the caller's tasks that match the parameters, those with the most recent
+/// status change first.
+///
+/// # Errors
+/// If a parameter is not valid, or if the caller may not list its tasks.
 pub(super) async fn list(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

@@ -133,7 +133,7 @@ impl Sent {
     }
 
     /// Returns the request for the agent. A message that continues a task answers the task's
-    /// interrupt, and follows the earlier messages of the task.
+    /// interrupt, and follows those earlier messages of the task that were kept.
     pub(super) fn request(
         &self,
         context: &str,

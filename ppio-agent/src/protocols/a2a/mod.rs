@@ -1,6 +1,7 @@
 //! A2A 1.0, and 0.3 for older callers: the agent card, JSON-RPC at `/a2a`, and REST below `/a2a`.
 //!
-//! A task is a run, which continues when its caller disconnects.
+//! A task is one run, or several runs if the agent requests an input. By default, a run continues
+//! when its caller disconnects.
 
 mod card;
 mod failure;
@@ -39,7 +40,8 @@ pub(super) enum A2aRoute {
     Rest(for<'a> fn(Parameters<'a>) -> Operation<'a>),
 }
 
-/// The paths of the protocol. A task's id may contain colons.
+/// The paths of the protocol. The rows with an operation after a colon come first, since `{id}`
+/// also matches a colon.
 pub(super) static PATHS: PathTable<A2aRoute> = PathTable(&[
     ProtocolPath::new(
         "/.well-known/agent-card.json",

@@ -1,4 +1,5 @@
-//! JSON-RPC at `/a2a`. The name of a method determines the version of the protocol.
+//! JSON-RPC at `/a2a`, and at `/` for a platform. The name of a method determines the version of
+//! the protocol.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -21,7 +21,7 @@ use crate::protocols::whole::WholeAnswer;
 use crate::protocols::{ProtocolAgent, call};
 use crate::runs::run::Run;
 
-/// The id of the artifact with the text of an answer.
+/// The id of the artifact with the text and the values of an answer.
 pub(super) const ANSWER: &str = "answer";
 
 /// The data that a run stores about its task. The id of the task is the first field: the task is
@@ -92,7 +92,7 @@ pub(super) async fn of_run(invoker: &Invoker, exchange: &Exchange, run: &Arc<Run
     if run.status().is_ended() {
         let time = run.ended_at().unwrap_or_else(SystemTime::now);
         let whole = match (whole_of(invoker, exchange, run).await, run.status()) {
-            // The answer of the run was too long to be kept.
+            // The answer of the run was too large to be kept, or to be read whole.
             (Err(_), RunStatus::Success) => Ok(WholeAnswer::default()),
             (whole, _) => whole,
         };
@@ -185,7 +185,7 @@ pub(super) fn end_status(interrupt: Option<&ChatEvent>, time: SystemTime) -> Sta
     }
 }
 
-/// Returns the status of a task whose agent failed.
+/// Returns the status of a task whose agent failed or was cancelled.
 pub(super) fn failed_status(failure: &Failure, time: SystemTime) -> Status {
     Status {
         state: if failure.is_cancellation {

@@ -239,7 +239,7 @@ pub(super) struct Task {
     pub(super) ids: TaskIds,
     pub(super) status: Status,
     pub(super) artifacts: Vec<Artifact>,
-    /// The messages of the caller.
+    /// The messages of the caller that were kept.
     pub(super) history: Vec<ChatMessage>,
 }
 
@@ -276,7 +276,7 @@ impl Task {
         }
     }
 
-    /// Keeps only the newest `length` messages of the history.
+    /// Keeps only the newest `length` messages of the history; `None` keeps all.
     pub(super) fn shorten_history(&mut self, length: Option<u64>) {
         if let Some(length) = length.and_then(|length| usize::try_from(length).ok()) {
             let surplus = self.history.len().saturating_sub(length);

@@ -173,7 +173,7 @@ impl ReportedUsage {
 }
 
 /// Returns a JSON Schema as an object, since AG-UI has no boolean schemas; `None` if the schema
-/// allows everything.
+/// allows everything, or if the value is not a schema.
 pub(super) fn schema_object(schema: Value) -> Option<Map<String, Value>> {
     match schema {
         Value::Object(schema) => Some(schema),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Returns the first operation that is not valid according to RFC 6902.
+/// Returns the first operation that does not have the members that RFC 6902 requires.
 pub(super) fn invalid_operation(patch: &[Value]) -> Option<&Value> {
     patch.iter().find(|operation| !is_operation(operation))
 }

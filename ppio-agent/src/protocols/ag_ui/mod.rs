@@ -52,7 +52,7 @@ pub(crate) async fn answer(
 }
 
 /// Runs the agent. Once the agent's function has been called, every outcome is an event, as AG-UI
-/// clients expect; a request that is refused before the call is an HTTP error.
+/// clients expect; a request that is refused before the call is an error.
 async fn run(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

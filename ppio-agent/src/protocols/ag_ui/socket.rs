@@ -139,7 +139,7 @@ async fn send(socket: &WebSocket, event: &[u8]) -> Result<(), WebSocketError> {
         .await
 }
 
-/// Waits until the client has closed the connection. Messages after the input are discarded.
+/// Waits until the connection is closed or fails. Messages after the input are discarded.
 async fn closed(socket: &mut WebSocket) {
     while let Some(Ok(_)) = socket.recv().await {}
 }

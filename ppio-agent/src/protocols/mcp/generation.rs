@@ -33,8 +33,8 @@ pub(super) const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabi
 /// A generation of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Generation {
-    /// A client sends `initialize` before its requests, and an error of the protocol has the status
-    /// 200.
+    /// A client sends `initialize` before its requests, and the error of a method has the status
+    /// 200. An invalid message or header has the status 400.
     Handshake,
     /// Every request has its version and the capabilities of its client in `_meta`; headers repeat
     /// the values by which proxies route.

@@ -27,7 +27,7 @@ pub(super) struct RpcRequest {
 }
 
 impl RpcMessage {
-    /// Reads a message. If it is invalid, returns the error and the id for the response.
+    /// Reads a message. For an invalid message, returns the error and the id for the response.
     pub(super) fn of(message: Value) -> Result<Self, (Value, JsonRpcError)> {
         let Value::Object(mut members) = message else {
             let error = JsonRpcError::invalid_request(format!(

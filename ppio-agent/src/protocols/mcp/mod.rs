@@ -2,8 +2,8 @@
 //!
 //! Two generations of the protocol are served, and each request states its generation
 //! ([`generation`]): up to 2025-11-25 a client sends `initialize` first; since 2026-07-28 every
-//! request is self-contained. Nothing is kept between requests in either generation. The session id
-//! that `initialize` returns identifies the calls that `notifications/cancelled` may cancel.
+//! request is self-contained. No session is kept between requests in either generation. The session
+//! id that `initialize` returns identifies the calls that `notifications/cancelled` may cancel.
 
 mod call_events;
 mod generation;
@@ -42,8 +42,8 @@ const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// The headers of the response to `initialize` that web pages may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, x-request-id");
 
-/// How long a client may cache the list of tools, in milliseconds; the list changes only when the
-/// agent is replaced by another program.
+/// How long a client may cache the list of tools or the result of `server/discover`, in
+/// milliseconds; both change only when the agent is replaced by another program.
 const LIST_AGE: u32 = 60_000;
 
 /// The paths of the protocol.

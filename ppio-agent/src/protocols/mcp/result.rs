@@ -41,9 +41,9 @@ impl ResultWriter {
     }
 
     /// Returns the response to a call that succeeded: a request for the response to the interrupt
-    /// of the answer, if the client can show a form for it, otherwise the content of the answer. If
-    /// the answer is not a stream and has one value, which is an object, the value is also sent as
-    /// structured content.
+    /// of the answer, if the client can show a form for it, otherwise the content of the answer and
+    /// the JSON of the interrupt, if there is one. If the answer is not a stream and has one value,
+    /// which is an object, the value is also sent as structured content.
     pub(super) fn succeeded(&self, answer: WholeAnswer, is_stream: bool) -> Value {
         let mut content = vec![text(&answer.text)];
         if let Some(event) = answer.interrupt {

@@ -157,7 +157,7 @@ fn is_refusal(rejection: &Rejection) -> bool {
     )
 }
 
-/// A call whose answer has begun.
+/// A call whose answer has begun, or that failed before its answer began.
 pub(super) struct Called {
     answer: Result<AgentAnswer, Failure>,
     progress_token: Option<Value>,

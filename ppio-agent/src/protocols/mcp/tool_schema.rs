@@ -45,7 +45,7 @@ impl InputSchema {
     }
 }
 
-/// Returns the schema of the structured content, if the reply is always an object.
+/// Returns the schema of the structured content, if the schema of the reply has the type `object`.
 pub(super) fn output_schema(reply: &ReplySchema) -> Option<Value> {
     let ReplySchema::Value(schema) = reply else {
         return None;
@@ -54,7 +54,8 @@ pub(super) fn output_schema(reply: &ReplySchema) -> Option<Value> {
     (schema.get("type")? == "object").then(|| schema.clone())
 }
 
-/// Whether a schema may accept a value of a type. `root` contains the definitions.
+/// Whether a schema may accept a value of the type `wanted`, which is `object`. `root` contains the
+/// definitions.
 fn accepts(schema: &Value, root: &Value, wanted: &str, depth: usize) -> bool {
     let Value::Object(keywords) = schema else {
         return schema != &Value::Bool(false);
@@ -108,7 +109,7 @@ fn remove_header_names(schema: &mut Value) {
     }
 }
 
-/// Changes references to the root into references to the member that the root becomes.
+/// Changes each reference `#` into a reference to the member that the root becomes.
 fn move_root(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

@@ -136,8 +136,7 @@ fn does_not_fit(place: &str, reason: &str) -> Error {
     .into()
 }
 
-/// Removes the members that `InvocationRequest` would read, since the protocol has other members
-/// for their content.
+/// Removes the members of `InvocationRequest` for whose content the protocol has other members.
 fn without_own_names(mut members: Map<String, Value>) -> Map<String, Value> {
     for name in ["prompt", "messages", "user_id", "max_tokens"] {
         members.remove(name);

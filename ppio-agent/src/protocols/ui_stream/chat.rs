@@ -4,7 +4,8 @@ use ppio_agent_protocol::{InterruptResponse, InterruptStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The maximum size of the data of a request that is kept with its run, in bytes.
+/// The maximum size of the data of a request that is kept with the parts of the continued message,
+/// in bytes. Without the parts, the size is not limited.
 const MAX_KEPT: usize = 256 << 10;
 
 /// The data of a request that the stream of its answer needs. The data is kept with the run.
@@ -37,7 +38,8 @@ pub(super) struct ToolPart<'a> {
 pub(super) struct InterruptDecision<'a> {
     pub(super) tool: ToolPart<'a>,
     pub(super) response: InterruptResponse,
-    /// Whether the call was created for the interrupt alone, because the agent named no call.
+    /// Whether the call was created for the interrupt alone, because the agent named no call of the
+    /// message.
     pub(super) is_own_call: bool,
 }
 
@@ -74,7 +76,8 @@ impl<'a> ToolPart<'a> {
         })
     }
 
-    /// Returns the id of the interrupt for which the call was created.
+    /// Returns the id of the interrupt for which the call was created; `None` for a call of the
+    /// agent.
     fn own_interrupt(&self) -> Option<&'a str> {
         let interrupt = self.part["input"]["interruptId"].as_str();
         interrupt.filter(|id| *id == self.id)

@@ -111,7 +111,8 @@ pub(super) enum Chunk<'a> {
     },
 }
 
-/// Data for the page. Its type contains a name that the agent chooses.
+/// Data for the page. The type of the chunk is `data-` and a name, such as one that the agent
+/// chooses.
 #[derive(Serialize)]
 pub(super) struct DataChunk<'a> {
     #[serde(rename = "type")]

@@ -1,4 +1,5 @@
-//! The messages of the AI SDK, whose parts are text, files and tool calls with their results.
+//! The messages of the AI SDK, whose parts are text, reasoning, files, tool calls with their
+//! results, sources, data and steps.
 
 use ppio_agent_protocol::{ChatMessage, ChatPart, ChatRole, ToolCall};
 use serde::Deserialize;

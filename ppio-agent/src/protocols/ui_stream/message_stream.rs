@@ -19,7 +19,7 @@ pub(super) struct MessageStream {
     message_id: String,
     /// Whether the page reads the stream again, after it dropped the earlier parts.
     is_replay: bool,
-    /// The number of parts so far.
+    /// The number of text and reasoning parts so far.
     parts: u64,
     open: OpenPart,
     step: StepState,
@@ -242,7 +242,8 @@ impl MessageStream {
         }
     }
 
-    /// Closes the calls of the last answer whose approval has been decided.
+    /// Closes the calls of the last answer that were denied, and the calls created for interrupts
+    /// that were approved. The agent sends the results of its own approved calls.
     fn close_decided(&self, events: &mut EventWriter) {
         let decisions = self.calls.chat().continued.iter();
         for decision in decisions.flat_map(ContinuedMessage::decisions) {

@@ -41,6 +41,7 @@ pub(super) enum ChatRoute {
     /// Sends the next message.
     Message,
     /// Reads the answer from its beginning, if the answer is being written or its end was not read.
+    /// A cancelled answer is not read again.
     Stream,
     /// Cancels the answer.
     Stop,

@@ -37,7 +37,7 @@ impl ToolCalls {
             || continued.is_some_and(|message| message.has_call(id))
     }
 
-    /// Whether a call waits for the page.
+    /// Whether a call of the answer has no result yet.
     pub(super) fn wait(&self) -> bool {
         self.calls.iter().any(|call| !call.is_answered)
     }

@@ -37,7 +37,7 @@ pub(crate) struct RunRegistry {
     journal: OnceLock<Result<Journal, String>>,
     /// The runtime for the task that drops expired runs, since the journal's thread has no runtime.
     runtime: OnceLock<Handle>,
-    /// Counts the tasks of running runs.
+    /// Counts the tasks of running runs, and other tasks that a shutdown waits for.
     tasks: TaskTracker,
     inspected_tasks: InspectedTasks,
     total_size: Arc<AtomicUsize>,
@@ -336,7 +336,7 @@ impl RunRegistry {
         )
     }
 
-    /// Waits at most `timeout` until no run is running.
+    /// Waits at most `timeout` until no task of [`tasks`](Self::tasks) runs.
     pub(crate) async fn wait_idle(&self, timeout: Duration) {
         self.tasks.wait_idle(timeout).await;
     }

@@ -43,7 +43,7 @@ pub(crate) struct Run {
     /// The size of the logs, answers, tags and inspections of all runs, in bytes.
     total_size: Arc<AtomicUsize>,
     max_size: usize,
-    /// Notifies tasks when the journal has written the start or the end of the run.
+    /// Notifies tasks when the journal has written the start of the run, and when the run ends.
     recording: Notify,
     /// The time at which the caller stated that it will not send the input that the ended run waits
     /// for. The time is not written to the journal.

@@ -177,7 +177,8 @@ impl RoutedRequest {
         }
     }
 
-    /// Answers a request that is not direct: runs the middleware and the endpoint of its route.
+    /// Answers a request that is not direct: an `OPTIONS` request of a known route immediately, any
+    /// other request with the middleware and the endpoint of its route.
     pub(super) async fn answer(self, caller: Caller, request: Request) -> Response {
         let result = if request.method() == Method::OPTIONS && self.route != Route::Unknown {
             Ok(self.options(request.headers(), &caller))

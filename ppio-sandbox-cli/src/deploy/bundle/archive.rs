@@ -71,7 +71,7 @@ pub(in crate::deploy) struct LeftOutFile {
 pub(in crate::deploy) enum LeftOutReason {
     /// The file or folder has the name of a secret, or is a link to a path with such a name.
     Secret,
-    /// A link whose target does not exist.
+    /// A link whose target does not exist, or a loop of links.
     BrokenLink,
     /// A Python virtual environment, which works only where it was created.
     VirtualEnvironment,

@@ -26,8 +26,8 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// Creates an empty bundle. Paths that match `include` are sent even if `.dockerignore` or the
-    /// list of secrets leaves them out. Blocks.
+    /// Creates an empty bundle. Files that match `include` are sent even if `.dockerignore` or the
+    /// list of secrets leaves them out, but not from a virtual environment. Blocks.
     pub(in crate::deploy) fn new(project: &Path, include: &[String]) -> Result<Self, CliError> {
         let rules = SendRules::read(project, include)?;
         let project = ProjectFiles::open(project).map_err(|error| unreadable(project, error))?;
@@ -39,12 +39,15 @@ impl Bundle {
         })
     }
 
-    /// Adds a file with this text. It replaces a file of the project with the same path.
+    /// Adds a file with this text, which replaces a file of the project with the same path.
     pub(in crate::deploy) fn add_text(&mut self, path: &str, text: String) {
         self.files.insert(path.into(), FileContent::Text(text));
     }
 
     /// Adds the compiled program.
+    ///
+    /// # Errors
+    /// If the bundle has a file with this path.
     pub(in crate::deploy) fn add_program(
         &mut self,
         path: &str,
@@ -60,12 +63,18 @@ impl Bundle {
         }
     }
 
-    /// Adds the whole project except secrets and the paths that `.dockerignore` excludes. Blocks.
+    /// Adds the whole project except what the rules leave out and what cannot be sent: virtual
+    /// environments, broken links, and special files. Blocks.
     pub(in crate::deploy) fn add_project(&mut self) -> Result<(), CliError> {
         self.add_folder(Path::new(""), Path::new(""))
     }
 
-    /// Adds a file or folder of the project by its path in `spec.files`. Blocks.
+    /// Adds a file or folder of the project by its path in `spec.files`. `.dockerignore` applies to
+    /// the path as well. Blocks.
+    ///
+    /// # Errors
+    /// If the path is not a path inside the project, does not exist, cannot be read, has the name
+    /// of a secret, or is a link to a folder.
     pub(in crate::deploy) fn add_listed(&mut self, path: &str) -> Result<(), CliError> {
         let outside = || {
             let message = format!("spec.files: {path:?} is not a path inside the project");
@@ -184,7 +193,8 @@ impl Bundle {
         }
     }
 
-    /// Adds the target of a link that stays inside the project.
+    /// Adds the file that a link points to. A link to a folder, or to a path outside the project,
+    /// is an error.
     fn add_link(&mut self, path: &Path, target: ResolvedLink) -> Result<(), CliError> {
         let target = match target {
             ResolvedLink::Inside(target) => target,

@@ -37,13 +37,13 @@ pub(super) struct ProjectFileInfo {
     pub(super) executable: bool,
 }
 
-/// The resolved target of a link.
+/// The resolved target of a path.
 #[derive(Debug)]
 pub(super) enum ResolvedLink {
     /// A path of the project, without links.
     Inside(PathBuf),
     Outside(PathBuf),
-    /// The target does not exist.
+    /// The target does not exist, or the links form a loop.
     Missing,
 }
 
@@ -116,7 +116,8 @@ impl ProjectFiles {
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// If the path or one of its folders is a link, or the path is not a regular file.
+    /// If the path or one of its folders is a link, or the path is not a regular file or cannot be
+    /// opened.
     pub(super) fn open_file(&self, path: &Path) -> io::Result<File> {
         let (folder, name) = self.folder_of(path)?;
         let name = name.ok_or(Errno::ISDIR)?;

@@ -9,14 +9,15 @@ use crate::error::{CliError, ExitKind};
 use crate::project::docker_ignore::{DockerIgnore, PatternError};
 use crate::project::secrets::SecretNames;
 
-/// Repositories and caches, which are of no use in a sandbox.
+/// Repositories, caches and settings of file managers, which are of no use in a sandbox.
 const NEVER_SENT: &str = "**/.git\n**/.hg\n**/.svn\n**/__pycache__\n**/*.pyc\n**/.DS_Store\n";
 
 #[derive(Debug)]
 pub(super) struct SendRules {
     pub(super) secrets: SecretNames,
     pub(super) never: DockerIgnore,
-    /// [`NEVER_SENT`] and the project's `.dockerignore`, which may override it.
+    /// The patterns of [`NEVER_SENT`], then those of the project's `.dockerignore`, whose `!` lines
+    /// may override the former.
     pub(super) ignore: DockerIgnore,
     /// The patterns of `--include`.
     pub(super) include: DockerIgnore,
@@ -24,9 +25,10 @@ pub(super) struct SendRules {
 
 pub(super) enum Decision<'a> {
     Send,
-    /// The path is left out by `.dockerignore`. Contents of such a folder may still be sent.
+    /// The path is left out by `.dockerignore` or [`NEVER_SENT`]. Contents of such a folder may
+    /// still be sent.
     Ignore,
-    /// The path, or this folder above it, has the name of a secret.
+    /// This part of the path has the name of a secret: the path itself or one of its folders.
     Secret(&'a Path),
 }
 
@@ -53,8 +55,9 @@ impl SendRules {
         })
     }
 
-    /// Returns whether a path is sent. Applies, in this order: [`NEVER_SENT`], `--include`, the
-    /// names of secrets, `.dockerignore`. So a `!` line of `.dockerignore` never sends a secret.
+    /// Returns whether a path is sent. Applies, in this order: [`NEVER_SENT`] without the paths
+    /// that a `!` line of `.dockerignore` restores, `--include`, the names of secrets,
+    /// `.dockerignore`. So a `!` line never sends a path with the name of a secret.
     pub(super) fn decide<'a>(&self, path: &'a Path) -> Decision<'a> {
         if self.never.leaves_out(path) && self.ignore.leaves_out(path) {
             return Decision::Ignore;
@@ -70,7 +73,8 @@ impl SendRules {
     }
 }
 
-/// Parses the patterns of `--include`, which have the syntax of `.dockerignore`.
+/// Parses the patterns of `--include`, which have the syntax of `.dockerignore`, but do not begin
+/// with `!` or `#`.
 pub(super) fn include_patterns(patterns: &[String]) -> Result<DockerIgnore, CliError> {
     let invalid = |pattern: &str, why: &str| {
         CliError::new(ExitKind::Usage, format!("--include: {pattern:?} {why}"))

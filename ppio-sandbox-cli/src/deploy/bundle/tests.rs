@@ -199,7 +199,7 @@ fn links_that_point_outside_the_project_are_refused_with_their_target() {
         failure.causes,
         [format!("the path resolves to {}", target.display())]
     );
-    // Ignored links are not resolved.
+    // Ignored links are not refused.
     fs::write(project.path().join(".dockerignore"), "link\nb").unwrap();
     let bundle = everything(&project, &[]).unwrap();
     assert_eq!(paths(&bundle), [".dockerignore", "agent.py"]);

@@ -95,11 +95,12 @@ pub(super) struct Branch {
     pub(super) kind: Kind,
     /// The keywords with their values. A `const` is stored as an `enum` of one value.
     pub(super) keywords: Map<String, Value>,
-    /// The name of the component that the branch comes from, by which branches are paired.
+    /// The name of the component that the branch comes from, by which branches without a common tag
+    /// are paired.
     pub(super) component: Option<String>,
     /// The reference, if the branch consists of nothing else.
     pub(super) reference: Option<String>,
-    /// Keywords of two parts of an `allOf` that cannot be merged.
+    /// Keywords of schemas that a value has to satisfy together, and that cannot be merged.
     pub(super) unmerged: Vec<Value>,
 }
 

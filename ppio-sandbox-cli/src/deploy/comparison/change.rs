@@ -21,7 +21,8 @@ pub(in crate::deploy) enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(in crate::deploy) struct Change {
     pub(in crate::deploy) severity: Severity,
-    /// The operation and the location in it, as in `POST /invocations request /prompt`.
+    /// The operation and the location in the operation, as in `POST /invocations request /prompt`;
+    /// a path alone, or `webhooks`, if the change is not in one operation.
     pub(in crate::deploy) place: String,
     /// A description of the change.
     #[serde(rename = "change")]
@@ -34,7 +35,8 @@ impl fmt::Display for Change {
     }
 }
 
-/// A place in a document: a part of an operation, and a pointer into a value that it describes.
+/// A place in a document: a part of an operation, and a pointer into a value that the part
+/// describes.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     part: String,
@@ -87,7 +89,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Formats a few values, for use in a sentence.
+/// Formats the first few values and the number of the others, for use in a sentence.
 pub(super) fn list<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
     const SHOWN: usize = 8;
     let mut texts: Vec<_> = values.into_iter().map(Value::to_string).collect();

@@ -41,8 +41,9 @@ impl Comparison<'_> {
         }
     }
 
-    /// Compares the content types of a body, and the schemas of the content types that both bodies
-    /// have.
+    /// Compares the content types of a body, and the schemas and encodings of the content types
+    /// that both bodies have. A range in a new request body stands for each content type of the
+    /// range.
     pub(super) fn contents(
         &mut self,
         old: &Value,

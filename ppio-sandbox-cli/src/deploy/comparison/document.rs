@@ -65,7 +65,7 @@ impl<'a> ComparedDocument<'a> {
     }
 
     /// Returns the value that a chain of references leads to. A reference that cannot be resolved
-    /// is itself returned.
+    /// is itself returned, and so is the first reference of a chain that is too long.
     pub(super) fn resolve(self, value: &'a Value) -> &'a Value {
         let mut resolved = value;
         for _ in 0..MAX_REFERENCES {
@@ -81,7 +81,7 @@ impl<'a> ComparedDocument<'a> {
     }
 }
 
-/// Returns the reference of a schema that is nothing but a reference.
+/// Returns the reference of a schema that is nothing but a reference and annotations.
 pub(super) fn plain_reference(schema: &Value) -> Option<&str> {
     let keywords = schema.as_object()?;
     let reference = keywords.get("$ref")?.as_str()?;

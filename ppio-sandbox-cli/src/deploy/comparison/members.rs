@@ -80,7 +80,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Reports changes by which the new object no longer accepts what callers send for the old one.
+    /// Reports changes by which the new object may no longer accept what callers send for the old
+    /// one, and members that are no longer described.
     fn accepted_members(&mut self, old: &Members<'_>, new: &Members<'_>, place: &Place) {
         for name in new.required.iter().filter(|name| !old.requires(name)) {
             let change = match old.get(name) {
@@ -102,7 +103,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Reports what callers expect in the old object but the new one does not have.
+    /// Reports members that callers expect and that the new object may lack, and members that the
+    /// old object did not allow.
     fn promised_members(&mut self, old: &Members<'_>, new: &Members<'_>, place: &Place) {
         for name in old.required.iter().filter(|name| !new.requires(name)) {
             let change = match new.get(name) {

@@ -11,8 +11,8 @@
 //!   `--allow-breaking`, authors would pass this flag without reading which changes it allows.
 //! - What a program cannot decide (`not`, `if`, two patterns, alternatives that nothing
 //!   distinguishes) is reported as not compared if it has changed, and never counts as compatible.
-//! - Descriptions, examples, defaults and other annotations are ignored, and compatible changes are
-//!   not listed.
+//! - Descriptions, examples, defaults and other annotations are ignored. A compatible change is
+//!   listed only if the change may matter to some callers, and then as a note.
 //!
 //! `operations` compares paths, parameters and statuses, `contents` bodies and headers. `schemas`
 //! splits a schema into `branches` of one JSON type each, with references and `combination`s

@@ -159,8 +159,8 @@ impl Comparison<'_> {
         let new_keys: HashSet<_> = news.iter().map(|(key, _)| key).collect();
         let is_required = |parameter: &Value| parameter["required"] == true;
         for (key, new) in &news {
-            // Parameters of the path are compared below by position, because callers do not see
-            // their names.
+            // Parameters of the path are compared below in their order in the lists, because
+            // callers do not see their names.
             if key.0 == "path" {
                 continue;
             }

@@ -50,7 +50,8 @@ pub(super) struct Comparison<'a> {
     /// reported where it is found first. A pair that is still being compared counts as not
     /// blocking.
     pub(super) seen: HashMap<Pair, bool>,
-    /// The number of changes found that are not notes, including repetitions.
+    /// The number of changes found that are not notes, including repetitions. A pair of references
+    /// that is found again counts as at most one change.
     pub(super) blocking: usize,
     pub(super) budget: WorkBudget,
     pairs: usize,

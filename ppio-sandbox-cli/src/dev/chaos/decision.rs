@@ -8,14 +8,15 @@ use super::AgentAction;
 const CALLS: u8 = 32;
 /// The number of the last part in which an answer may be cut.
 const MAX_PART: usize = 3;
-/// The longest time from the start of a call to its effect on the agent, in milliseconds.
+/// The longest delay of an action on the agent after the connection of a call, in milliseconds.
 const MAX_DELAY_MS: u64 = 300;
 
 /// The disturbance of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disturbance {
     /// The caller and the agent are disconnected in the middle of this part of the answer, counted
-    /// from 1; an answer that consists of one part is cut in its middle.
+    /// from 1. An answer of a known length is cut in its first part. A stream with fewer parts is
+    /// not cut.
     Cut { part: usize },
     /// The answer is read slowly.
     ReadSlowly,

@@ -27,15 +27,15 @@ use super::console::DevConsole;
 /// The duration of a pause of the agent.
 pub(super) const PAUSE: Duration = Duration::from_secs(2);
 /// The longest time that the agent may take to exit after SIGTERM. Together with the start of the
-/// next agent, this is shorter than a call waits for an agent.
+/// next agent, this is usually shorter than a call waits for an agent.
 pub(super) const TERMINATION_GRACE: Duration = Duration::from_secs(3);
 
 /// The paths to which calls are sent, with those below them: `POST /invocations` and the protocols.
 /// A2A can be at `/`.
 const CALLS: &[&str] = &["/invocations", "/v1", "/a2a", "/ag-ui", "/mcp", "/api/chat"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The number of bytes of a slowly read answer that the kernel buffers: a small number, so that the
-/// agent is slowed down.
+/// The size of the kernel's receive buffer that is set for a slowly read answer, in bytes: small,
+/// so that the agent is slowed down.
 const SLOW_BUFFER: u32 = 4096;
 
 /// Decides which calls are disturbed, and disturbs them.
@@ -71,7 +71,7 @@ pub(super) struct AgentDisturbance {
 struct CallId {
     /// The number of the call.
     number: u64,
-    /// The `x-request-id`, which is the id of its run.
+    /// The `x-request-id`. For a call that starts a run, this is the id of the run.
     id: String,
 }
 
@@ -102,7 +102,8 @@ impl Chaos {
 
     /// Decides whether a request is disturbed; `None` if not.
     ///
-    /// A call without an id gets an id, which identifies it in the console and in the agent's log.
+    /// A disturbed call without an id gets an id, which identifies the call in the console and in
+    /// the agent's log.
     pub(super) fn disturb(self: &Arc<Self>, request: &mut Request) -> Option<DisturbedCall> {
         if !is_call(request.method(), request.uri().path()) {
             return None;
@@ -132,7 +133,7 @@ impl Chaos {
 }
 
 impl DisturbedCall {
-    /// Opens the connection to the agent, and schedules what happens to its process meanwhile.
+    /// Opens the connection to the agent, and schedules the disturbance of the agent's process.
     pub(super) async fn connect(&self, address: SocketAddr, process: Pid) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         if matches!(self.disturbance, Disturbance::ReadSlowly) {

@@ -84,11 +84,12 @@ struct RunningAgent {
     source: AgentSource,
 }
 
-/// The program or script from which a process of the agent was started.
+/// The program or script, and the variables, with which a process of the agent was started.
 #[derive(Debug, PartialEq, Eq)]
 struct AgentSource {
     /// The program or the script.
     file: PathBuf,
+    /// The variables of `.env`.
     variables: Variables,
 }
 
@@ -148,7 +149,7 @@ impl Rebuilder {
         }
     }
 
-    /// Stops every agent with SIGTERM.
+    /// Stops every agent with SIGTERM, and after [`STOP_TIMEOUT`] with SIGKILL.
     pub(super) async fn stop(&mut self) {
         self.force_stop.send_replace(true);
         if let Some(current) = self.current.take() {
@@ -442,7 +443,8 @@ impl Rebuilder {
         current.is_some_and(|current| current.source == *source)
     }
 
-    /// Stops the current agent and waits for its exit, because the next one needs the same port.
+    /// Stops the current agent and waits for the exit of every stopped agent, because the next one
+    /// may need the same port.
     async fn stop_current(&mut self) {
         if let Some(current) = self.current.take() {
             self.proxy.set_phase(ProxyPhase::Preparing);
@@ -468,7 +470,7 @@ impl Rebuilder {
         });
     }
 
-    /// Returns the changed source files, relative to the project.
+    /// Returns the changed source files; those of the project relative to the project.
     fn names(&self, changed: &[PathBuf]) -> Vec<String> {
         changed
             .iter()

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// The estimate for a JSON object, in bytes. Most messages take that much memory.
+/// The estimate for a JSON object, in bytes. Most messages take at most that much memory.
 const OBJECT_SIZE: usize = 128;
 /// The estimate for any other JSON value, in bytes.
 const VALUE_SIZE: usize = 64;
@@ -39,7 +39,7 @@ pub(super) enum MessageKind {
 }
 
 impl MessageKind {
-    /// Returns the kind of the field with this number, if the field is a message or in a list.
+    /// Returns the kind of the field with this number; `None` if the field needs no estimate.
     fn field(self, number: u32) -> Option<Self> {
         Some(match (self, number) {
             (Self::TracesRequest, 1) => Self::ResourceSpans,
@@ -66,8 +66,8 @@ impl MessageKind {
         })
     }
 
-    /// Returns the size of the message without its texts and lists, in bytes; 0 if it is a part of
-    /// another message.
+    /// Returns the size of the message without its texts and lists, in bytes; 0 if the message is
+    /// a part of another one.
     fn size(self) -> usize {
         match self {
             Self::ResourceSpans => size_of::<ResourceSpans>(),
@@ -115,7 +115,8 @@ pub(super) fn protobuf_exceeds(kind: MessageKind, body: &[u8], limit: usize) -> 
     false
 }
 
-/// Returns the number of the next field, and its bytes if it has a length; `None` at the end.
+/// Returns the number of the next field, and the bytes of a field with a length; `None` at the end
+/// or if the field is malformed.
 fn next_field<'a>(rest: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
     if rest.is_empty() {
         return None;

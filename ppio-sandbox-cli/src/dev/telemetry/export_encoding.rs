@@ -124,7 +124,7 @@ impl ExportRefusal {
     }
 }
 
-/// Whether the body is compressed with gzip.
+/// Whether the body is compressed with gzip. Any other compression is refused.
 pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, ExportRefusal> {
     let found = headers.get(header::CONTENT_ENCODING);
     let found = found.map_or("identity", |value| value.to_str().unwrap_or_default());
@@ -138,7 +138,8 @@ pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, ExportRefusal> {
     }
 }
 
-/// Returns the decompressed body, up to [`MAX_BODY`] bytes.
+/// Returns the decompressed body. A body that is not gzip, or has more than [`MAX_BODY`] bytes, is
+/// refused.
 pub(super) fn decompress(body: &[u8]) -> Result<Vec<u8>, ExportRefusal> {
     let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
     let mut decompressed = Vec::new();

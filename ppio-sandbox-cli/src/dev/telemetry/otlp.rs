@@ -101,7 +101,8 @@ fn log_record(record: OtlpLogRecord, service: &SharedText, target: &SharedText) 
     }
 }
 
-/// Returns the level of a severity number; each level has four numbers.
+/// Returns the level of a severity number. Each severity of OTLP has four numbers; FATAL is an
+/// error, and unknown numbers are [`LogLevel::Info`].
 fn level_of_severity(number: i32) -> LogLevel {
     match number {
         1..=4 => LogLevel::Trace,

@@ -8,7 +8,7 @@ use super::span::Nanos;
 use super::trace::Trace;
 use crate::log_level::LogLevel;
 
-/// The traces and records at one moment. They are shared with the store.
+/// The traces and log records at one moment, which are shared with the store.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) traces: HashMap<Arc<str>, Arc<Trace>>,
@@ -16,7 +16,7 @@ pub(super) struct Snapshot {
     pub(super) logs: Vec<Arc<LogRecord>>,
 }
 
-/// A filter for traces. It selects those that match all fields that are set.
+/// Selects the traces that match all fields that are set.
 #[derive(Debug, Default)]
 pub(super) struct TraceFilter<'a> {
     pub(super) run: Option<&'a str>,
@@ -27,7 +27,7 @@ pub(super) struct TraceFilter<'a> {
     pub(super) since: Option<Nanos>,
 }
 
-/// A filter for log records. It selects those that match all fields that are set.
+/// Selects the log records that match all fields that are set.
 #[derive(Debug, Default)]
 pub(super) struct LogFilter<'a> {
     pub(super) run: Option<&'a str>,

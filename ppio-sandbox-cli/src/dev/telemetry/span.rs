@@ -55,7 +55,8 @@ pub(super) struct SpanEvent {
     pub(super) attributes: Attributes,
 }
 
-/// The kind of work that a span covers, by OpenTelemetry's conventions for generative AI.
+/// The kind of work that a span covers, by OpenTelemetry's conventions for generative AI or by the
+/// span names of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SpanCategory {
@@ -84,7 +85,7 @@ impl Span {
         }
     }
 
-    /// Returns the id of the run that the span belongs to.
+    /// Returns the id of the span's run; `None` if the span has no attribute with the id.
     pub(super) fn run_id(&self) -> Option<&str> {
         self.text("ppio.request.id")
     }

@@ -33,7 +33,7 @@ pub(super) struct TraceSummary<'a> {
     tokens: Option<Tokens>,
 }
 
-/// The token counts of the models in a trace.
+/// The sums of the token counts in a trace.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Tokens {
     input: u64,
@@ -46,7 +46,8 @@ pub(super) struct SpanView<'a> {
     span_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<&'a str>,
-    /// The depth in the tree, which is 0 for a span whose parent is not in the trace.
+    /// The depth in the tree: 0 for a span whose parent is not in the trace, and for spans in
+    /// or below a cycle.
     depth: usize,
     name: &'a str,
     category: SpanCategory,
@@ -149,7 +150,7 @@ pub(super) fn spans(trace: &Trace) -> Vec<SpanView<'_>> {
     .collect()
 }
 
-/// Returns the earliest span that has no parent in the trace.
+/// Returns the earliest span that has no parent in the trace, otherwise the earliest span.
 fn first(spans: &SpansById) -> Option<&Span> {
     let earlier = |a: &&Span, b: &&Span| (a.start, &a.id).cmp(&(b.start, &b.id));
     let all = || spans.values().map(Arc::as_ref);

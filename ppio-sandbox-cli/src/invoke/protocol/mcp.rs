@@ -45,8 +45,8 @@ pub(super) async fn call(
     send(sender, "tools/call", params, Some(name)).await
 }
 
-/// Returns the arguments for the tool. A prompt becomes its `input` if the tool has an `input` and
-/// no `prompt`.
+/// Returns the arguments for the tool. A prompt becomes the `input` if the tool has an `input` and
+/// no `prompt`, and if no `input` is given.
 fn fitting(arguments: &Map<String, Value>, tool: &Value) -> Map<String, Value> {
     let known = &tool["inputSchema"]["properties"];
     let mut arguments = arguments.clone();

@@ -19,7 +19,8 @@ use crate::terminal::Terminal;
 
 /// The longest time that the start may take.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest time that a cancelled start may take to exit after SIGTERM.
+/// The longest time that the child may take to exit after SIGTERM if the start failed or was
+/// cancelled.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -124,7 +125,7 @@ async fn wait_until_running(
     }
 }
 
-/// Adds the error that the child printed.
+/// Adds the lines that the child printed: the last `help:` line as the help, the others as causes.
 fn with_log(mut error: CliError, path: &Path) -> CliError {
     let log = fs::read_to_string(path).unwrap_or_default();
     for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {

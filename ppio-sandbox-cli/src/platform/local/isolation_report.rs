@@ -59,7 +59,7 @@ impl IsolationReport {
         self.isolation != IsolationKind::ProcessGroup.to_string()
     }
 
-    /// Returns the warnings in one line, for a platform that a command other than `local up`
+    /// Returns the main warnings in one line, for a platform that a command other than `local up`
     /// starts.
     pub(crate) fn summary(&self) -> String {
         let mut parts = Vec::new();

@@ -12,7 +12,8 @@ use super::toolchain;
 use crate::error::CliError;
 use crate::external_program::ProgramError;
 
-/// Cargo and every process that it starts. Dropping the value kills them.
+/// Cargo and every process that it starts. Dropping the value kills them, unless cargo has exited
+/// and was waited for.
 #[derive(Debug)]
 pub(super) struct CargoProcess {
     pub(super) child: Child,

@@ -9,8 +9,8 @@ use tokio::process::Command;
 use crate::error::CliError;
 use crate::external_program::{ProgramError, stdout_of};
 
-/// Returns the path of cargo: the variable `CARGO`, which cargo sets for the programs that it runs,
-/// so that a toolchain override stays in effect.
+/// Returns the path in the variable `CARGO`, otherwise `cargo`. Cargo sets the variable for the
+/// programs that it runs, so that a toolchain override stays in effect.
 pub(super) fn cargo() -> OsString {
     environment::variable("CARGO").unwrap_or_else(|| "cargo".into())
 }

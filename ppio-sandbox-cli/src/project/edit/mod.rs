@@ -29,7 +29,7 @@ pub(crate) enum NewValue {
 pub(crate) enum EditError {
     #[error("the file is not YAML")]
     Unreadable(#[source] serde_yaml::Error),
-    /// The file has anchors, tags or lists on the path to the value.
+    /// The file has anchors, tags or lists on the path to the value, or would lose a comment.
     #[error("cannot set `{path}` without changing the meaning of other lines")]
     Entangled { path: String },
 }
@@ -48,15 +48,19 @@ impl Edit {
 }
 
 /// Applies the changes in order. The result is parsed again and must have exactly the changed
-/// values.
+/// values and all comments.
 pub(crate) fn apply(text: &str, changes: &[Edit]) -> Result<String, EditError> {
     changes
         .iter()
         .try_fold(text.to_owned(), |text, change| apply_one(&text, change))
 }
 
-/// Removes a key with its values, and the sections that become empty and have no comments. A text
-/// without the key is returned unchanged.
+/// Removes a key with its values, and the sections that become empty. If these sections have
+/// comments, only the key is removed. A text without the key is returned unchanged.
+///
+/// # Errors
+/// If the text is not YAML, or the key cannot be removed without changing other values or losing a
+/// comment.
 pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
     let before = read(text).map_err(EditError::Unreadable)?;
     let parts = |path: &[&str]| {
@@ -72,7 +76,7 @@ pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
         .and_then(|depth| remove_one(text, &before, &path[..depth]).ok());
     match emptied {
         Some(after) => Ok(after),
-        // A section with a comment is kept.
+        // The sections with a comment are kept.
         None => remove_one(text, &before, path),
     }
 }

@@ -8,8 +8,8 @@ use super::BubblewrapIsolation;
 use crate::files::Owner;
 use crate::isolation::root::make_mount_point;
 
-/// The parts of the host's system that a sandbox sees, read-only. Of `/etc` it sees copies, and
-/// everything else is hidden.
+/// The parts of the host's system that a sandbox sees, read-only. Of `/etc` a sandbox sees copies.
+/// Exposed paths are added, and everything else is hidden.
 pub(super) const SYSTEM: &[&str] = &[
     "bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32", "nix",
 ];

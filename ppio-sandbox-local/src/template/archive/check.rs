@@ -35,7 +35,8 @@ enum PlannedEntry {
 }
 
 impl ArchivePlan {
-    /// Adds an entry, if it neither lies below a link or a file nor replaces a directory.
+    /// Adds an entry. An error if the entry lies below a link or a file, replaces a directory, or
+    /// is a directory that replaces a link or a file.
     fn add(&mut self, path: &Path, new: PlannedEntry) -> Result<(), ArchiveError> {
         let conflict = || ArchiveError::Conflict(path.display().to_string());
         let parents = path.ancestors().skip(1);

@@ -10,7 +10,8 @@ pub(super) const MAX_ENTRIES: usize = 100_000;
 /// The largest total length of the paths of an archive, in bytes.
 pub(super) const MAX_PATHS: usize = 64 * 1024 * 1024;
 /// Archives and compressed files may unpack to this many times their size, and to [`FREE_SIZE`] in
-/// any case. Sources and programs shrink to a tenth, not to a two-hundredth.
+/// any case, but to no more than [`MAX_UNPACKED`]. Sources and programs shrink to a tenth, not to a
+/// two-hundredth.
 pub(super) const MAX_RATIO: u64 = 200;
 pub(super) const FREE_SIZE: u64 = 64 * 1024 * 1024;
 /// The maximum number of bytes before the content of an entry. These bytes are read into memory.

@@ -31,7 +31,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The maximum number of attempts to send a notification that is not acknowledged.
 pub(super) const ATTEMPTS: u32 = 4;
 
-/// The pause before the second attempt; each further pause is four times as long.
+/// The shortest pause before the second attempt; each further pause is four times as long. A random
+/// time of up to a quarter is added to a pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 const TOKEN: HeaderName = HeaderName::from_static("x-a2a-notification-token");
@@ -192,6 +193,9 @@ where
 
 /// Returns a TLS configuration that trusts the system's certificates (or those of `SSL_CERT_FILE`
 /// and `SSL_CERT_DIR`), or Mozilla's if the system has none.
+///
+/// # Errors
+/// If the system's certificates cannot be read.
 fn client_config() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();

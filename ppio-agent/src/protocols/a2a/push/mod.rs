@@ -1,10 +1,11 @@
 //! Push notifications: the state of a task is sent to the URLs that its caller has configured.
 //!
-//! A configuration is kept in memory as long as its A2A task (`kept`). Each configuration has a
-//! tokio task of its own (`PushNotifications::follow`), which waits for the end of the run and
-//! reads its answer afterwards, so that no receiver slows down a run. A notification contains the
-//! whole task. One notification is sent when the task begins to work, and another when it ends or
-//! needs an input.
+//! A configuration is kept in memory as long as its A2A task (`kept`). While a run works, each
+//! configuration has a tokio task of its own (`PushNotifications::follow`), which waits for the end
+//! of the run and reads the answer afterwards, so that no receiver slows down a run. A notification
+//! contains the whole task, or only the status of a large task. One notification is sent when a run
+//! begins, and another when the A2A task ends or needs an input. A configuration that is added to a
+//! running task receives only the second notification.
 
 mod config;
 mod delivery;

@@ -20,7 +20,8 @@ type Receiver = (String, u16);
 /// The slots for notifications that are being sent.
 pub(super) struct Slots {
     all: Semaphore,
-    /// The slots of each receiver that has notifications.
+    /// The slots of each receiver that has notifications. A receiver without notifications is
+    /// removed when another receiver is added.
     of_receivers: Mutex<HashMap<Receiver, Arc<Semaphore>>>,
 }
 
@@ -99,7 +100,7 @@ mod tests {
         taken.pop();
         taken.push(fifth.await.unwrap());
         taken.clear();
-        // Nothing is kept for a receiver without notifications.
+        // A new receiver removes the receivers without notifications.
         drop(slots.acquire(&target("http://example.net/")).await.unwrap());
         assert_eq!(slots.of_receivers.lock().unwrap().len(), 1);
     }

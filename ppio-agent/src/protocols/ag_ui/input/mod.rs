@@ -132,8 +132,8 @@ impl ResumeEntry {
     }
 }
 
-/// Returns the messages of the chat. Reasoning becomes part of the assistant's message that it
-/// precedes, or otherwise a message of its own.
+/// Returns the messages of the chat, without activities. Reasoning becomes part of the assistant's
+/// message that it precedes, or otherwise a message of its own.
 fn messages(input: Vec<InputMessage>) -> Vec<ChatMessage> {
     let mut messages = Vec::with_capacity(input.len());
     let mut reasoning = Vec::new();

@@ -25,8 +25,8 @@ use crate::token_usage::TokenUsage;
 struct CompletionFormat {
     model: String,
     tools: CallerTools,
-    /// Whether the request has `functions`, the older form of `tools`, so that the answer has
-    /// `function_call` for one call.
+    /// Whether the request has `functions`, the older form of `tools`, and no `tools`, so that the
+    /// answer has `function_call` for one call.
     calls_one_function: bool,
     include_usage: bool,
 }

@@ -89,6 +89,9 @@ impl ResponseEvents {
     }
 
     /// Reads the whole answer, and returns the JSON of the response.
+    ///
+    /// # Errors
+    /// If the agent failed, or if the answer is too large.
     pub(super) async fn collect(mut self, items: &mut Items) -> Result<String, FailedResponse> {
         self.numbers.after = Some(u64::MAX);
         let mut events = EventWriter::default();

@@ -36,7 +36,8 @@ pub(super) fn add(items: Vec<Value>, messages: &mut Vec<ChatMessage>) -> Result<
 
 struct InputReader<'a> {
     messages: &'a mut Vec<ChatMessage>,
-    /// The model's reasoning that precedes the next message.
+    /// The model's reasoning that precedes the next message. Only an assistant's message keeps the
+    /// reasoning.
     reasoning: String,
     /// Whether the last message is the assistant's and from this input, so that calls belong to it.
     is_assistants: bool,

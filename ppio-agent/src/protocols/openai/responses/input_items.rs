@@ -68,8 +68,8 @@ pub(in crate::protocols::openai) fn list(
     Ok(runs::no_store(response(StatusCode::OK, to_bytes(&list))))
 }
 
-/// Returns an item in the form of the list: with an id and a status, and with the content of a
-/// message as a list of parts.
+/// Returns an item in the form of the list: with an id, with a status if the item is a message, a
+/// call or a result, and with the content of a message as a list of parts.
 fn listed(mut item: Value, run_id: &str, at: usize) -> Value {
     let Value::Object(members) = &mut item else {
         return item;

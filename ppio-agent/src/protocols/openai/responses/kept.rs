@@ -79,7 +79,11 @@ pub(super) fn find(
     })
 }
 
-/// Returns the items of a conversation up to the end of a response, and the id of its thread.
+/// Returns the items of a conversation up to the end of a response, and the id of the thread.
+///
+/// # Errors
+/// If the response is not found, is in progress or did not complete, or if its items are no longer
+/// kept.
 pub(super) async fn conversation(
     agent: &ProtocolAgent<'_>,
     exchange: &Exchange,

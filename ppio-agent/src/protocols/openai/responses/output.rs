@@ -63,7 +63,7 @@ pub(super) struct TextItem {
     index: usize,
     /// The id, as JSON.
     id: String,
-    /// The members of an event that identify the part.
+    /// The members of an event that identify the part, and the empty `logprobs` of text.
     place: String,
     /// The members of a delta event before the text.
     before_delta: String,

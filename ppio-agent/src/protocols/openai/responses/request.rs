@@ -32,7 +32,7 @@ pub(super) struct ResponseRequest {
     extra: Map<String, Value>,
 }
 
-/// How long a response is kept.
+/// Whether a response is stored, and whether the caller waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// The response is not kept after its connection ends.

@@ -46,7 +46,7 @@ async fn every_encoding_of_an_export_is_the_same_trace() {
     assert!(seen.iter().all(|trace| *trace == seen[0]), "{seen:#?}");
 }
 
-/// The JSON is as a browser's SDK writes it. It differs from the JSON of the generated types.
+/// The JSON is as a browser's SDK writes it, and differs from the JSON of the generated types.
 #[tokio::test]
 async fn json_may_leave_members_out_and_have_unknown_ones() {
     let telemetry = DevTelemetry::new();
