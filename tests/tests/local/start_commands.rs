@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ppio_sandbox_local::TemplateSpec;
-use ppio_test_support::with_timeout;
+use ppio_test_support::{eventually, with_timeout};
 use serde_json::json;
 
 use crate::raw_calls::call;
@@ -47,6 +47,10 @@ async fn a_build_fails_as_soon_as_its_start_command_ends() {
     let body = json!({"templateID": slow.id, "timeout": 1});
     let answer = call(&platform, "POST", "/sandboxes", &body).await;
     assert_eq!(answer.status, 201, "{}", answer.json());
+    eventually("the end of the sandbox", || {
+        platform.platform.sandbox_count() == 0 && platform.directories().is_empty()
+    })
+    .await;
 
     let start = "if test -n \"$FAIL\"; then echo \"broken: $FAIL\"; exit 4; fi; touch /tmp/up; exec sleep 1000";
     let template = build("variable", start, "test -e /tmp/up").await.unwrap();
