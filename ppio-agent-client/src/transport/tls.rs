@@ -42,14 +42,16 @@ pub(super) fn client_config(extra: &[Vec<u8>]) -> Result<ClientConfig, io::Error
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(system_certificates()?);
     if roots.is_empty() {
-        let variables = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-        let is_set = |name: &&str| environment::variable(name).is_some();
-        // Other certificates would not be those that the user chose.
-        if let Some(name) = variables.iter().find(|name| is_set(name)) {
-            let message = format!("{name}: found no certificate");
-            return Err(io::Error::other(message));
+        let variables = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter();
+        let mut set = variables.filter(|name| environment::variable(name).is_some());
+        match set.next() {
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            // Mozilla's certificates would not be those that the user chose.
+            Some(name) if extra.is_empty() => {
+                return Err(io::Error::other(format!("{name}: found no certificate")));
+            }
+            Some(_) => {}
         }
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for bundle in extra {
         for certificate in CertificateDer::pem_slice_iter(bundle) {

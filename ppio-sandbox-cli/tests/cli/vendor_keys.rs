@@ -180,10 +180,17 @@ fn a_key_of_another_vendor_does_not_select_the_cloud() {
     // With `--remote` the key is sent to E2B, and to no address of another vendor.
     let certificates = sandbox.path("certificates");
     std::fs::create_dir(&certificates).expect("a folder");
-    command(&["agent", "list", "--remote"])
+    let remote = || command(&["agent", "list", "--remote"]);
+    remote()
+        .env("SSL_CERT_DIR", &certificates)
+        .run()
+        .code(3)
+        .says("SSL_CERT_DIR: found no certificate");
+    assert_eq!(proxy.heads(), [""; 0]);
+    remote()
         // An empty variable counts as not set, so that it is not an error.
         .env("SSL_CERT_FILE", "")
-        .env("SSL_CERT_DIR", certificates)
+        .env("SSL_CERT_DIR", "")
         .run()
         .code(3)
         .says("cannot connect to api.e2b.app");
