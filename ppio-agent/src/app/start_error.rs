@@ -104,7 +104,7 @@ pub enum StartError {
     #[cfg(feature = "otel")]
     #[error("cannot export telemetry: {0} (or set OTEL_SDK_DISABLED=true)")]
     Telemetry(crate::telemetry::TelemetryError),
-    /// The system did not provide threads or signals.
+    /// The runtime cannot be created, or signals cannot be received.
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
     /// `run` was called inside a tokio runtime.

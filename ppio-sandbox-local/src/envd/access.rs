@@ -95,7 +95,7 @@ impl SignedLink {
             ));
         }
         if expiration.is_some_and(|end| end < unix_seconds(SystemTime::now())) {
-            // E2B's clients match this text.
+            // The text of E2B's daemon, which the tests of E2B's clients compare.
             return Err(ApiError::new(
                 StatusCode::UNAUTHORIZED,
                 "signature is already expired",

@@ -20,8 +20,8 @@ pub(crate) fn check_user(name: &str) -> Result<(), UnknownUser> {
     Err(UnknownUser(name.to_owned()))
 }
 
-/// Returns the variables that depend on the user of a process. A user's name only selects the home
-/// directory: everything in a sandbox runs as one user of the machine.
+/// Returns `HOME`, `USER` and `LOGNAME` for the user of a process. The name of a user selects only
+/// these variables: every process of a sandbox runs as the same user of the machine.
 pub(crate) fn user_environment(user: &str) -> BTreeMap<String, String> {
     let home = match user {
         "" | "user" => USER_HOME.to_owned(),

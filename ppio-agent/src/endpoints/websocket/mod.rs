@@ -91,7 +91,7 @@ impl WebSocketEndpoint {
 
     /// Whether a request is for this endpoint. If neither a function nor a protocol serves
     /// WebSockets, this is true for handshakes only: a handshake is accepted, and the WebSocket is
-    /// closed with the code 1011, as AgentCore's runtime does.
+    /// closed with the code 1011, the one of AgentCore's runtime.
     pub(crate) fn takes(&self, request: &Request) -> bool {
         self.is_enabled
             && request.uri().path() == PATH

@@ -196,7 +196,7 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Closes a WebSocket that no function serves, as AgentCore's runtime does.
+/// Closes a WebSocket that no function serves, with the code of AgentCore's runtime.
 pub(super) async fn refuse(upgrade: OnUpgrade, limits: SocketLimits) {
     let Ok(upgraded) = upgrade.await else { return };
     let (_socket, driver) = open(TokioIo::new(upgraded), Role::Server, limits).await;

@@ -212,8 +212,9 @@ async fn a_terminal_is_a_device_in_the_sandbox() {
     for mode in isolations().await {
         let inside = TestSandbox::start(mode).await;
         let line = "tty; test -c \"$(tty)\" && echo device; stat -c %u \"$(tty)\"; id -u; \
-                    script -qec 'stty size; tty' /dev/null; echo ready; \
-                    trap 'echo interrupted; stty size; exit 7' INT; while :; do read x; done";
+                    script -qec 'stty size; tty' /dev/null; \
+                    trap 'echo interrupted; stty size; exit 7' INT; echo ready; \
+                    while :; do read x; done";
         let command = Command {
             terminal: Some(TerminalSize {
                 columns: 80,

@@ -1,4 +1,5 @@
-//! Documents that describe more than can be compared: the comparison ends, and reports that.
+//! Large documents: those within the limits are compared. For others, the comparison ends and
+//! reports what was not compared.
 
 use std::fmt::Write as _;
 
@@ -151,7 +152,7 @@ fn long_chains_and_lists_are_compared() {
 
 #[test]
 fn a_document_as_deep_as_json_can_be_is_compared() {
-    // The parser accepts at most 128 levels.
+    // The parser accepts at most 127 levels.
     for (open, close) in [
         ("{\"not\":", "}"),
         ("{\"allOf\":[", "]}"),
