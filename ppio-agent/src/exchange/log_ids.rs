@@ -10,6 +10,7 @@ use http::HeaderMap;
 use tracing::Span;
 
 use super::body::Request;
+use super::clipped::clipped;
 use super::context::{AgentRuntimeContext, RequestContext, session_header};
 use super::request_id::RequestId;
 
@@ -42,12 +43,7 @@ pub(crate) fn invocation_span(request_id: &RequestId, headers: &HeaderMap) -> Sp
 pub(crate) fn route_span(request_id: &RequestId, request: &Request) -> Span {
     let method = request.method().as_str();
     // The query may contain secrets.
-    let path = request.uri().path();
-    let mut end = path.len().min(MAX_PATH);
-    while !path.is_char_boundary(end) {
-        end -= 1;
-    }
-    let path = &path[..end];
+    let path = clipped(request.uri().path(), MAX_PATH);
     if READ_FROM_CONTEXT.load(Ordering::Relaxed) {
         return tracing::info_span!("route", method, path);
     }

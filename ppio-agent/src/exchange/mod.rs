@@ -8,6 +8,7 @@ pub(crate) mod agent_info;
 pub(crate) mod body;
 pub(crate) mod caller_deadline;
 pub(crate) mod catch_panic;
+pub(crate) mod clipped;
 pub(crate) mod context;
 pub(crate) mod counted;
 mod envelope_serializer;

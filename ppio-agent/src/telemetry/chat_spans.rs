@@ -7,6 +7,7 @@ use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SdkTracer;
 use ppio_agent_protocol::{ChatEvent, FinishReason};
 
+use crate::exchange::clipped::clipped;
 use crate::token_usage::TokenUsage;
 
 /// The maximum number of tool calls that wait for their results at the same time and get a span.
@@ -216,11 +217,7 @@ pub(super) fn push_within(text: &mut String, more: &str) {
 }
 
 fn truncate(text: &mut String) {
-    let mut end = MAX_CONTENT.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
+    text.truncate(clipped(text, MAX_CONTENT).len());
 }
 
 fn finish_reason(reason: FinishReason) -> &'static str {

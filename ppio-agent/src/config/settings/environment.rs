@@ -37,13 +37,15 @@ impl Environment<'_> {
         parsed.or(code)
     }
 
-    /// Returns the variable with its value, or the method in code if the variable is not set.
-    fn setting(&self, name: &str) -> String {
+    /// Adds the fault of a value that breaks `rule`. The fault names the variable with its value, or
+    /// the method in code if the variable is not set.
+    fn refuse(&mut self, name: &str, rule: &str) {
         let variable = format!("PPIO_AGENT_{name}");
-        match (self.lookup)(&variable) {
+        let setting = match (self.lookup)(&variable) {
             Some(text) => format!("{variable}={text:?}"),
             None => format!("`RuntimeConfig::{}`", name.to_ascii_lowercase()),
-        }
+        };
+        self.faults.push(format!("{setting} {rule}"));
     }
 
     pub(super) fn boolean(&mut self, name: &str, code: Option<bool>, default: bool) -> bool {
@@ -91,9 +93,7 @@ impl Environment<'_> {
     ) -> Duration {
         let duration = self.duration(name, code, default);
         if duration.is_zero() {
-            let setting = self.setting(name);
-            self.faults
-                .push(format!("{setting} must be more than 0 seconds"));
+            self.refuse(name, "must be more than 0 seconds");
         }
         duration
     }
@@ -108,9 +108,7 @@ impl Environment<'_> {
         let size = self.read(name, "a size such as 1048576 or 2Mi", code, parse);
         let size = size.unwrap_or(default);
         if size.bytes() == 0 {
-            let setting = self.setting(name);
-            self.faults
-                .push(format!("{setting} must be at least 1 byte"));
+            self.refuse(name, "must be at least 1 byte");
         }
         size
     }
@@ -123,8 +121,7 @@ impl Environment<'_> {
     ) -> usize {
         let number = self.read(name, "a number", code, parse).unwrap_or(default);
         if number == 0 {
-            let setting = self.setting(name);
-            self.faults.push(format!("{setting} must be at least 1"));
+            self.refuse(name, "must be at least 1");
         }
         number
     }
@@ -132,9 +129,7 @@ impl Environment<'_> {
     pub(super) fn threads(&mut self, name: &str, code: Option<usize>) -> Option<usize> {
         let threads = self.read(name, "a number of threads", code, parse);
         if threads.is_some_and(|threads| !(1..=10_000).contains(&threads)) {
-            let setting = self.setting(name);
-            self.faults
-                .push(format!("{setting} must be from 1 to 10000"));
+            self.refuse(name, "must be from 1 to 10000");
         }
         threads
     }

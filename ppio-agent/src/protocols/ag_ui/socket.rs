@@ -14,6 +14,7 @@ use super::input::RunAgentInput;
 use super::{error_body, run};
 use crate::exchange::Exchange;
 use crate::exchange::body::Body;
+use crate::exchange::clipped::clipped;
 use crate::exchange::error::Error;
 use crate::exchange::failure::Failure;
 use crate::protocols::ProtocolAgent;
@@ -145,9 +146,5 @@ async fn closed(socket: &mut WebSocket) {
 }
 
 async fn close(socket: &mut WebSocket, code: u16, reason: &str) -> Result<(), Error> {
-    let mut end = reason.len().min(MAX_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    Ok(socket.close(code, &reason[..end]).await?)
+    Ok(socket.close(code, clipped(reason, MAX_REASON)).await?)
 }

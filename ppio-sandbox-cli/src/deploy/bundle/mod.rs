@@ -74,7 +74,7 @@ impl Bundle {
     ///
     /// # Errors
     /// If the path is not a path inside the project, does not exist, cannot be read, has the name
-    /// of a secret, or is a link to a folder.
+    /// of a secret, or is a link to a secret or to a folder.
     pub(in crate::deploy) fn add_listed(&mut self, path: &str) -> Result<(), CliError> {
         let outside = || {
             let message = format!("spec.files: {path:?} is not a path inside the project");
@@ -89,12 +89,15 @@ impl Bundle {
                 _ => return Err(outside()),
             }
         }
-        if let Decision::Secret(_) = self.rules.decide(&clean) {
-            let message = format!("spec.files: {path:?} has the name of a secret");
-            return Err(CliError::new(ExitKind::Usage, message).help(format!(
+        let secret = |what: &str| {
+            let message = format!("spec.files: {path:?} {what}");
+            CliError::new(ExitKind::Usage, message).help(format!(
                 "remove the path from agent.yaml, or allow the path with `--include '{}'`",
                 clean.display()
-            )));
+            ))
+        };
+        if let Decision::Secret(_) = self.rules.decide(&clean) {
+            return Err(secret("has the name of a secret"));
         }
         // Folders of the path may be links that stay inside the project.
         let source = match self.project.target(&clean) {
@@ -110,16 +113,10 @@ impl Bundle {
         };
         if source != clean
             && !self.rules.include.matches(&clean)
-            && let Decision::Secret(secret) = self.rules.decide(&source)
+            && let Decision::Secret(target) = self.rules.decide(&source)
         {
-            let message = format!(
-                "spec.files: {path:?} is a link to the secret {}",
-                secret.display()
-            );
-            return Err(CliError::new(ExitKind::Usage, message).help(format!(
-                "remove the path from agent.yaml, or allow the path with `--include '{}'`",
-                clean.display()
-            )));
+            let what = format!("is a link to the secret {}", target.display());
+            return Err(secret(&what));
         }
         if self.is_folder(&source)? {
             // The archive has the folder under its listed path. A link to a folder is refused.
